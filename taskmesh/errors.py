@@ -1,0 +1,232 @@
+"""Every exception of TaskMesh, as one tree.
+
+Families follow what the caller can do: fix the call, try again, or give up.
+
+    TaskMeshError
+    ├── UsageError                  fix the call
+    │   ├── ConfigError             a setting is unknown, impossible or missing
+    │   │   ├── KeyMismatch         this process holds no key that the mesh accepts
+    │   │   ├── UpgradeNeeded       the mesh was made by a newer TaskMesh
+    │   │   └── ServerBinaryMissing no valkey-server to start the embedded node with
+    │   ├── AppNotFound             `module:attribute` does not lead to a TaskMesh
+    │   ├── InvalidTaskId           an id that is not 1 to 200 printable ASCII characters
+    │   ├── NotPicklable            an argument or function that cannot be sent
+    │   ├── PayloadTooLarge         larger than `max_message_size` or `max_result_size`
+    │   └── UnknownTask             no task of this name is registered here
+    ├── SendError                   a send did not plainly succeed
+    │   ├── SendRejected            certainly not recorded
+    │   │   └── QueueFull           the node's memory is nearly full
+    │   ├── SendUnknown             may be recorded: send the same id again
+    │   └── BatchError              some of many: ids accepted, rejected, unknown
+    ├── ResultError                 no value can be returned for this id
+    │   ├── TaskTimeout             not finished in time (also a TimeoutError)
+    │   ├── TaskRevoked             the message was revoked
+    │   ├── TaskExpired             `expires` passed before it began
+    │   ├── TaskDead                given up: crashes, not acceptable, rejected
+    │   ├── TaskNotFound            nothing is known of this id
+    │   ├── ResultExpired           it finished, and its result has been removed
+    │   └── RemoteError             the task's exception could not be brought home
+    ├── TrustError                  bytes that must not be decoded
+    │   ├── BadSignature            the signature does not match
+    │   ├── UnknownKey              signed with a key this process does not hold
+    │   ├── RetiredKey              signed with a key that was retired
+    │   ├── Malformed               not a TaskMesh wire format
+    │   ├── NewerFormat             written by a newer TaskMesh
+    │   └── NotAllowed              `allow_tasks` or `allow_by_value` forbids it
+    ├── NodeUnavailable             a node did not answer
+    ├── NodeFault                   a node answered with an error nobody expected
+    ├── StaleView                   the node has a newer epoch than the caller
+    ├── WorkerError                 the supervisor or a child could not go on
+    └── InvariantBroken             a bug in TaskMesh: please report it
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _rebuild(cls: type[TaskMeshError], message: str, facts: dict[str, Any]) -> TaskMeshError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(facts)
+    return error
+
+
+class TaskMeshError(Exception):
+    """Base of all errors raised by TaskMesh. Facts are attributes; it survives pickling."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(facts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self.args[0]) if self.args else "", self.__dict__.copy())
+
+
+class UsageError(TaskMeshError):
+    """The call itself is wrong; repeating it unchanged cannot help."""
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, impossible or missing."""
+
+
+class KeyMismatch(ConfigError):
+    """This process holds no key that the mesh accepts."""
+
+
+class UpgradeNeeded(ConfigError):
+    """The mesh on the node was written by a newer TaskMesh."""
+
+
+class ServerBinaryMissing(ConfigError):
+    """There is no server binary with which to start the embedded node."""
+
+
+class AppNotFound(UsageError):
+    """An app path such as `module:mesh` does not lead to a TaskMesh."""
+
+
+class InvalidTaskId(UsageError):
+    """A task id must be 1 to 200 printable ASCII characters."""
+
+
+class NotPicklable(UsageError):
+    """An argument, a value or a function cannot be pickled."""
+
+
+class PayloadTooLarge(UsageError):
+    """A message or a result exceeds its limit."""
+
+    size: int
+    limit: int
+
+
+class UnknownTask(UsageError):
+    """No task of this name is registered in this process."""
+
+
+class SendError(TaskMeshError):
+    """A send did not plainly succeed."""
+
+
+class SendRejected(SendError):
+    """The message was certainly not recorded; sending it again is safe."""
+
+
+class QueueFull(SendRejected):
+    """The node's memory is nearly full: it takes no new messages for now."""
+
+
+class SendUnknown(SendError):
+    """The message may have been recorded; send the same id again to be sure."""
+
+
+class BatchError(SendError):
+    """Some messages of a batch were not accepted.
+
+    Attributes:
+        accepted: Ids that are recorded.
+        rejected: Ids that certainly are not, with the reason for each.
+        unknown: Ids that may be recorded; the batch can be sent again as it stands.
+    """
+
+    accepted: list[str]
+    rejected: dict[str, str]
+    unknown: list[str]
+
+
+class ResultError(TaskMeshError):
+    """No value can be returned for this id."""
+
+    task_id: str
+
+
+class TaskTimeout(ResultError, TimeoutError):
+    """The task had not finished when the time to wait was over."""
+
+
+class TaskRevoked(ResultError):
+    """The message was revoked before it finished."""
+
+
+class TaskExpired(ResultError):
+    """The message's `expires` passed before it began."""
+
+
+class TaskDead(ResultError):
+    """The message will not be tried again; `reason` says why."""
+
+    reason: str
+
+
+class TaskNotFound(ResultError):
+    """Nothing is known of this id: never sent, or removed after it expired."""
+
+
+class ResultExpired(ResultError):
+    """The task was accepted, and its result has been removed since."""
+
+
+class RemoteError(ResultError):
+    """The task failed with an exception that cannot be rebuilt here.
+
+    Attributes:
+        type_name: `module.qualname` of the exception on the worker.
+        text: `str()` of it.
+        remote_traceback: Its formatted traceback.
+    """
+
+    type_name: str
+    text: str
+    remote_traceback: str
+
+
+class TrustError(TaskMeshError):
+    """Bytes that must not be decoded, imported or run."""
+
+
+class BadSignature(TrustError):
+    """The signature does not match the content."""
+
+
+class UnknownKey(TrustError):
+    """Signed with a key that this process does not hold."""
+
+
+class RetiredKey(TrustError):
+    """Signed with a key that was retired."""
+
+
+class Malformed(TrustError):
+    """The bytes are not of a format that TaskMesh writes."""
+
+
+class NewerFormat(TrustError):
+    """The bytes were written by a newer TaskMesh than this one."""
+
+
+class NotAllowed(TrustError):
+    """`allow_tasks` or `allow_by_value` of this worker forbids the message."""
+
+
+class NodeUnavailable(TaskMeshError):
+    """A node could not be reached or did not answer in time."""
+
+    node: str
+
+
+class NodeFault(TaskMeshError):
+    """A node answered with an error that nobody expected."""
+
+
+class StaleView(TaskMeshError):
+    """The node is at a newer epoch than the caller believed."""
+
+
+class WorkerError(TaskMeshError):
+    """A supervisor or a child cannot go on."""
+
+
+class InvariantBroken(TaskMeshError):
+    """Something that must always hold did not: a bug in TaskMesh, please report it."""
