@@ -1,0 +1,73 @@
+# Every target makes its own virtual environment and needs only Python (3.11 or newer), pip and a package index.
+#   PYTHON=python3.12   the interpreter to make it with
+#   VENV=.venv          where it goes
+#   ARGS="..."          further arguments for the command behind a target
+
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --quiet --disable-pip-version-check
+RUN_READY := $(VENV)/.taskmesh-run-ready
+DEV_READY := $(VENV)/.taskmesh-dev-ready
+# What is neither a package nor a test is checked only where it exists.
+CHECKED := $(wildcard taskmesh tests benchmarks examples .ci)
+
+.PHONY: help demo test test-fast check bench bench-peers clean
+
+help: ## list the targets
+	@printf 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv] [ARGS="..."]\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(RUN_READY) ## the main job on real files, nothing configured (ARGS="--path DIR --workers N")
+	@$(BIN)/taskmesh demo $(ARGS)
+
+test: $(DEV_READY) ## every test, in random order
+	@$(PY) -m pytest -q $(ARGS)
+
+test-fast: $(DEV_READY) ## the tests which are not marked slow
+	@$(PY) -m pytest -q -m "not slow" $(ARGS)
+
+check: $(DEV_READY) ## style, types, layers
+	@$(BIN)/ruff check --quiet $(CHECKED)
+	@$(BIN)/ruff format --check --quiet $(CHECKED) || { \
+	    echo "make: not formatted as 'ruff format' would; run: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@$(PY) -m pytest -q -p no:randomly tests/typing
+
+bench: $(RUN_READY) ## measure every row of the budget on this machine
+	@$(PY) -m benchmarks $(ARGS)
+
+bench-peers: $(RUN_READY) ## TaskMesh beside Celery, Dramatiq, Huey, Taskiq, RQ, arq, SAQ and taskito
+	@$(PY) -m benchmarks.peers $(ARGS)
+
+clean: ## remove the environment and everything that was made here
+	@rm -rf "$(VENV)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@command -v "$(PYTHON)" >/dev/null || { \
+	    echo "make: no '$(PYTHON)' on the PATH; install Python 3.11 or newer, or give PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1); TaskMesh needs 3.11 or newer: PYTHON=python3.12 make ..." >&2; exit 1; }
+	@echo "making $(VENV)" >&2
+	@"$(PYTHON)" -m venv "$(VENV)" || { \
+	    echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    rm -rf "$(VENV)"; exit 1; }
+
+$(RUN_READY): pyproject.toml | $(PY)
+	@echo "installing TaskMesh into $(VENV)" >&2
+	@$(PIP) install --editable .
+	@touch $@
+
+$(DEV_READY): pyproject.toml | $(PY)
+	@echo "installing TaskMesh and its tools into $(VENV)" >&2
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(RUN_READY)
