@@ -1,0 +1,124 @@
+"""What a run is told as, for people and for scripts."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from taskmesh.cli.demo.alone import Alone
+from taskmesh.cli.demo.analysis import FileFigures, FunctionFigures
+from taskmesh.cli.demo.progress import showing
+from taskmesh.cli.demo.report import FAILURES_SHOWN, Run, as_json, print_tables, shown
+from taskmesh.cli.demo.tally import Tally
+
+FIGURES = FileFigures(
+    lines=1200,
+    functions=2,
+    classes=1,
+    branch_points=9,
+    imports=3,
+    modules=("os", "sys"),
+    most_complex=(FunctionFigures("Thing.do", 7, 8), FunctionFigures("other", 3, 2)),
+)
+
+
+@pytest.fixture
+def run() -> Run:
+    tally = Tally()
+    tally.add("good.py", FIGURES)
+    tally.fail("bad.py", SyntaxError("invalid syntax", ("bad.py", 4, 1, "x = =")))
+    return Run(
+        root="/tree",
+        workers=2,
+        start_s=0.5,
+        mesh_s=2.0,
+        tally=tally,
+        alone=Alone(seconds=3.0, totals=tally.totals),
+    )
+
+
+def printed(run: Run, width: int = 100) -> str:
+    out = io.StringIO()
+    print_tables(run, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def test_tables_show_all_figures(run: Run) -> None:
+    text = printed(run)
+    assert "invalid syntax" in text
+    assert "Thing.do" in text
+    assert "1,200" in text
+    assert "1.50 x" in text
+    assert [line.split() for line in text.splitlines() if "2 workers" in line] == [
+        ["2", "workers,", "a", "task", "a", "file", "2.00", "1", "1.50", "x"]
+    ]
+
+
+def test_tables_fit_a_narrow_terminal(run: Run) -> None:
+    assert max(map(len, printed(run, width=60).splitlines())) <= 60
+
+
+def test_many_failures_are_cut_with_a_note(run: Run) -> None:
+    for number in range(FAILURES_SHOWN):
+        run.tally.fail(f"z{number:02}.py", ValueError("null bytes"))
+    text = printed(run)
+    assert f"Failed tasks: {FAILURES_SHOWN + 1}" in text
+    assert "and 1 more" in text
+    assert f"z{FAILURES_SHOWN - 1}.py" not in text
+
+
+def test_json_holds_everything(run: Run) -> None:
+    document = json.loads(json.dumps(as_json(run)))
+    assert document["totals"] == {
+        "analysed": 1,
+        "failed": 1,
+        "lines": 1200,
+        "functions": 2,
+        "classes": 1,
+        "branch_points": 9,
+        "imports": 3,
+    }
+    assert document["most_complex"][0] == {"file": "good.py", "name": "Thing.do", "line": 7, "complexity": 8}
+    assert document["most_imported"] == [{"module": "os", "files": 1}, {"module": "sys", "files": 1}]
+    assert document["failures"] == [
+        {"file": "bad.py", "error": "SyntaxError", "message": "invalid syntax", "line": 4}
+    ]
+    assert document["mesh"] == {"start_s": 0.5, "seconds": 2.0, "tasks_per_s": 1.0}
+    assert document["one_process"] == {"seconds": 3.0, "same_totals": True}
+    assert document["speed_up"] == 1.5
+
+
+def test_without_the_comparison_the_rest_is_told(run: Run) -> None:
+    lonely = replace(run, alone=None)
+    assert "failed" in printed(lonely)
+    document = as_json(lonely)
+    assert (document["one_process"], document["speed_up"]) == (None, None)
+
+
+def test_text_of_files_can_do_nothing_to_the_terminal() -> None:
+    assert str(shown("a\x1b[31m\n[red]b\udcff\u202e")) == "a\\x1b[31m\\n[red]b\\udcff\\u202e"
+
+
+def test_progress_without_a_terminal_is_ten_lines() -> None:
+    out = io.StringIO()
+    with showing(Console(file=out), "analysing", 1000) as show:
+        for done in range(1, 1001):
+            show(done)
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "analysing: 100 of 1000"
+    assert lines[-1] == "analysing: 1000 of 1000"
+
+
+def test_progress_on_a_terminal_is_a_bar_that_is_left_full() -> None:
+    out = io.StringIO()
+    with showing(
+        Console(file=out, force_terminal=True, width=100, _environ={"TERM": "xterm"}), "analysing", 3
+    ) as show:
+        for done in range(1, 4):
+            show(done)
+    assert "3/3" in out.getvalue().rpartition("2K")[2]
