@@ -52,7 +52,7 @@ def encode_function(function: Callable[..., Any], *, max_size: int = MESSAGE_SIZ
     except Exception as error:
         raise NotPicklable(
             f"function {name} cannot be sent by value ({type(error).__name__}: {error}); it, or a global or "
-            "outer variable that it uses, holds something bound to this process: make that inside the function",
+            "outer variable that it uses, is bound to this process: make that inside the function",
         ) from error
     blob = _encode(_Blob(_PYTHON if encoding == CLOUDPICKLE else "", name, pickled))
     if len(blob) > max_size:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Never, SupportsIndex
 
 from taskmesh.codec.signing import KEY_ID_BYTES, Signer
 from taskmesh.errors import ConfigError
@@ -51,6 +51,10 @@ class Key:
         """The id as text, for messages."""
         return self.id.decode()
 
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> Never:
+        """Refuse to be pickled: a function sent by value must not take a secret along to the nodes."""
+        raise TypeError("a key cannot be pickled or copied; it would leave this process with a message")
+
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
@@ -83,7 +87,8 @@ class Keyring:
         Raises:
             ConfigError: It is too short.
         """
-        raw = secret.encode() if isinstance(secret, str) else bytes(secret)
+        # Without the newline that files and shells like to add.
+        raw = (secret.encode() if isinstance(secret, str) else secret).strip()
         if len(raw) < GIVEN_SECRET_BYTES_MIN:
             raise ConfigError(
                 f"the key given has {len(raw)} bytes, and at least {GIVEN_SECRET_BYTES_MIN} are needed; make "
@@ -165,7 +170,7 @@ class Keyring:
 
 
 def _parse_line(words: list[str], place: str) -> tuple[str, Key]:
-    if len(words) != len(("state", "id", "secret")) or words[0] not in STATES:
+    if len(words) != 3 or words[0] not in STATES:
         raise ConfigError(f"{place} is not `<{'|'.join(STATES)}> <key id> <hex secret>`")
     state, name, digits = words
     try:

@@ -201,14 +201,17 @@ def decode_error(info: ErrorInfo, *, worker: str = "unknown", task_id: str = "")
         task_id: Id of the message, for the `RemoteError`.
     """
     note = f"Remote traceback (worker {worker}):\n{info.traceback}"
-    if info.pickled is not None:
+    if info.pickled is None:
+        why = "the worker could not pickle the exception, or it was too large"
+    else:
         try:
             error = _loads(info.pickled)
             if isinstance(error, Exception):
                 error.add_note(note)
                 return error
-        except Exception:  # noqa: BLE001, S110 - its class may do anything here; the text below tells all
-            pass
+            why = f"a {type(error).__name__} is not raised on behalf of another process"
+        except Exception as cause:  # noqa: BLE001 - its class may do anything here
+            why = f"the exception cannot be unpickled here: {type(cause).__name__}: {cause}"
     remote = RemoteError(
         f"{info.type_name}: {info.text}",
         task_id=task_id,
@@ -217,11 +220,12 @@ def decode_error(info: ErrorInfo, *, worker: str = "unknown", task_id: str = "")
         remote_traceback=info.traceback,
     )
     remote.add_note(note)
+    remote.add_note(f"It is a RemoteError because {_sendable(why)}")
     return remote
 
 
 def _dumps_by_value(value: object) -> bytes:
-    import cloudpickle  # noqa: PLC0415 - 15 ms, and most processes never need it
+    import cloudpickle
 
     body: bytes = cloudpickle.dumps(value, protocol=_PROTOCOL)
     return body

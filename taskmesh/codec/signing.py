@@ -102,7 +102,7 @@ class Signer:
         inner.update(payload)
         outer = self._copy_outer()
         outer.update(inner.digest())
-        return b"%b%b%b" % (self._head, outer.digest(), payload)
+        return self._head + outer.digest() + payload
 
     def verify(self, wire: bytes) -> bytes:
         """Return the payload of `wire`.
