@@ -1,0 +1,192 @@
+"""The embedded node: a server that needs no installation, started when first needed.
+
+Two kinds. The *shared* node of a mesh is one per host and account: whoever needs it first starts it, all processes
+use it, it stays until `stop`, or ten minutes after nobody used it and nothing waited on it, and it keeps its data.
+A *private* node belongs to the process which started it and leaves nothing behind.
+
+`guardian.py` tells what happens on the other side.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskmesh.errors import ConfigError, NodeUnavailable
+from taskmesh.nodes.embedded_files import (
+    NodePaths,
+    is_locked,
+    open_lock,
+    read_card,
+    read_small,
+    start_time,
+    try_lock,
+    unlock,
+)
+from taskmesh.nodes.embedded_paths import host_folder, is_reachable_safely, make_folders, paths_of, placed
+from taskmesh.nodes.embedded_private import PrivateNode, start_private
+from taskmesh.nodes.embedded_start import Order, Report, failure, start_guardian
+
+__all__ = ["PrivateNode", "Running", "ensure_running", "running", "socket_path_of", "start_private", "stop"]
+
+IDLE_S = "TASKMESH_EMBEDDED_IDLE_S"
+
+_POLL_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A shared embedded node that answers.
+
+    Attributes:
+        mesh: The mesh that it serves.
+        socket_path: The Unix socket on which it listens.
+        generation: How often it has been started; the high part of its epoch.
+        server_pid: The server.
+        guardian_pid: Its parent.
+        data_dir: Where it keeps its data.
+        idle_s: How long it stays when nobody uses it.
+    """
+
+    mesh: str
+    socket_path: str
+    generation: int
+    server_pid: int
+    guardian_pid: int
+    data_dir: Path
+    idle_s: float
+
+
+def socket_path_of(mesh: str) -> str:
+    """Return where the shared node of this mesh listens, or would listen.
+
+    Raises:
+        ConfigError: The name cannot be one of a mesh.
+    """
+    return paths_of(mesh).socket
+
+
+def ensure_running(mesh: str, *, timeout_s: float = 10.0) -> Running:
+    """Return the shared node of this mesh; start it if it does not run.
+
+    However many processes call this at the same time, one node is started and all get it.
+
+    Args:
+        mesh: The name of the mesh.
+        timeout_s: How long to wait for a node that starts or loads its data.
+
+    Raises:
+        ServerBinaryMissing: There is no server to start.
+        ConfigError: The name, a folder or the server is not usable.
+        NodeUnavailable: It did not start, or not in time.
+    """
+    paths = paths_of(mesh)
+    found = _connected(paths)
+    if found is not None:
+        return found
+    deadline_s = time.monotonic() + timeout_s
+    make_folders(paths)
+    order = Order(mesh=mesh, paths=paths, durability="process", idle_s=_idle_s(), owner_fd=-1)
+    try:
+        lock = open_lock(paths.start_lock)
+    except OSError as error:
+        raise ConfigError(f"cannot write {paths.start_lock}: {error.strerror}") from error
+    holding = False
+    try:
+        while True:
+            found = _connected(paths)
+            if found is not None:
+                return found
+            holding = holding or try_lock(lock)
+            # A guardian that is there starts its server by itself.
+            if holding and not is_locked(paths.guardian_lock):
+                report, report_fd = start_guardian(order, deadline_s)
+                os.close(report_fd)
+                if report.kind == "ready":
+                    continue
+                if report.kind != "busy":
+                    raise failure(order, report, timeout_s)
+            if time.monotonic() > deadline_s:
+                raise failure(order, Report("late", ""), timeout_s)
+            time.sleep(_POLL_S)
+    finally:
+        unlock(lock)
+
+
+def stop(mesh: str, timeout_s: float = 30.0) -> bool:
+    """Shut down the shared node of this mesh and wait until it is gone; its data stays.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        NodeUnavailable: It did not end in time.
+    """
+    paths = paths_of(mesh)
+    deadline_s = time.monotonic() + timeout_s
+    told: str | None = None
+    while is_locked(paths.guardian_lock):
+        holder = (read_small(paths.guardian_lock) or b"").decode()
+        if holder != told:
+            if told is not None:
+                break  # another one was started meanwhile
+            pid, _, started = holder.strip().partition(" ")
+            # Between taking the lock and writing its pid, a new guardian holds the file of the last one.
+            if pid and start_time(int(pid)) == started:
+                os.kill(int(pid), signal.SIGTERM)
+                told = holder
+        if time.monotonic() > deadline_s:
+            raise NodeUnavailable(
+                f"the embedded node of mesh {mesh!r} (guardian {holder.split(' ')[0]}) did not end within "
+                f"{timeout_s:g} s; see {paths.guardian_log}",
+                node=paths.socket,
+            )
+        time.sleep(_POLL_S)
+    return told is not None
+
+
+def running() -> list[Running]:
+    """Return the shared nodes of this account which run on this host."""
+    folder = host_folder()
+    if not os.path.isdir(folder):
+        return []
+    nodes = (_connected(placed(os.path.join(folder, mesh))) for mesh in sorted(os.listdir(folder)))
+    return [node for node in nodes if node is not None]
+
+
+def _connected(paths: NodePaths) -> Running | None:
+    """Return the node if a connection to it succeeds: it costs less than anything that could be asked about it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(paths.socket)
+        except OSError:
+            return None
+        if not is_reachable_safely(paths) or not is_locked(paths.guardian_lock):
+            return None  # the server of a guardian that was killed: about to go, or to be replaced
+        card = read_card(paths.card)
+    if card is None:
+        return None
+    return Running(
+        mesh=card["mesh"],
+        socket_path=paths.socket,
+        generation=int(card["generation"]),
+        server_pid=int(card["server_pid"]),
+        guardian_pid=int(card["guardian_pid"]),
+        data_dir=Path(paths.data),
+        idle_s=float(card["idle_s"]),
+    )
+
+
+def _idle_s() -> float:
+    text = os.environ.get(IDLE_S, "600")
+    try:
+        idle_s = float(text)
+    except ValueError:
+        idle_s = -1.0
+    if not 0 < idle_s < 1e9:
+        raise ConfigError(f"{IDLE_S} is {text!r}, and should be a number of seconds above 0, such as 600")
+    return idle_s
