@@ -1,0 +1,164 @@
+"""Settings of Celery that mean nothing here, each with what replaces it.
+
+They are refused, because a setting that is silently ignored is a promise that is silently broken. Loaded
+only when an unknown name turns up.
+"""
+
+from __future__ import annotations
+
+_NO_ACKNOWLEDGEMENT = (
+    "a message is always kept until its outcome is committed: "
+    "there is no acknowledgement to place early or late"
+)
+_NO_VISIBILITY = (
+    "nothing is redelivered by the clock: a worker holds its messages while its heartbeat moves (lease_ttl)"
+)
+_PICKLE = "arguments and results are pickled and signed; there is no serializer to choose (see key, key_file)"
+_NODES = "give nodes=['redis://host:port'], or nothing for the embedded node"
+_NODE_OPTIONS = "give them in the address of the node: nodes=['rediss://user:password@host:port']"
+_COMPRESSION = "use compress_over: what is larger is compressed"
+_QUEUE_OF_TASK = (
+    "give the queue to the task, @mesh.task(queue='mail'), or to the call, apply_async(queue='mail')"
+)
+_QUEUES = "queues need no declaration: one exists as soon as a message is sent to it"
+_PREFETCH = "how much a worker claims adapts to how long its tasks take"
+_PER_TASK = "limits belong to a task, not to the mesh, and this version has none"
+_CHILDREN = "this version does not replace worker processes by age"
+_SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
+_LOGGING = "use log_level or `taskmesh worker -l LEVEL`; the rest is left to Python's logging"
+_IMPORTS = "import these modules in the app's own module: a worker imports what `module:attribute` leads to"
+_EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
+_PUBLISH = "a send is repeated under the same id until send_timeout"
+_POOL = "worker processes are the only pool of this version; `taskmesh worker -c N` says how many"
+_CRASHES = "use max_crashes: a message whose worker process died this many times becomes a dead letter"
+_STATES = "every state is recorded: AsyncResult.state"
+
+REPLACED_BY: dict[str, str] = {
+    "accept_content": _PICKLE,
+    "acks_late": _NO_ACKNOWLEDGEMENT,
+    "always_eager": "use eager",
+    "backend": _NODES,
+    "beat_cron_starting_deadline": _SCHEDULES,
+    "beat_max_loop_interval": _SCHEDULES,
+    "beat_schedule": _SCHEDULES,
+    "beat_schedule_filename": _SCHEDULES,
+    "beat_scheduler": _SCHEDULES,
+    "beat_sync_every": _SCHEDULES,
+    "broker": _NODES,
+    "broker_connection_max_retries": "a worker reconnects by itself, without end",
+    "broker_connection_retry": "a worker reconnects by itself",
+    "broker_connection_retry_on_startup": "a worker reconnects by itself",
+    "broker_connection_timeout": "use connect_timeout",
+    "broker_heartbeat": "use lease_ttl",
+    "broker_login_method": _NODE_OPTIONS,
+    "broker_pool_limit": "a process needs one connection to a node, however many threads it has",
+    "broker_read_url": _NODES,
+    "broker_transport": _NODES,
+    "broker_transport_options": _NODE_OPTIONS,
+    "broker_url": _NODES,
+    "broker_use_ssl": "give nodes=['rediss://host:port']",
+    "broker_write_url": _NODES,
+    "control_queue_expires": _EVENTS,
+    "control_queue_ttl": _EVENTS,
+    "database_url": _NODES,
+    "default_exchange": _QUEUES,
+    "default_routing_key": "use default_queue",
+    "enable_utc": "every time is UTC; there is nothing to enable",
+    "event_queue_expires": _EVENTS,
+    "event_queue_ttl": _EVENTS,
+    "event_serializer": _EVENTS,
+    "ignore_result": "give it to the task, @mesh.task(ignore_result=True), or to the call",
+    "imports": _IMPORTS,
+    "include": _IMPORTS,
+    "main": "the name is the first argument: TaskMesh('shop')",
+    "prefetch_multiplier": _PREFETCH,
+    "redis_backend_use_ssl": "give nodes=['rediss://host:port']",
+    "redis_max_connections": "a process needs one connection to a node, however many threads it has",
+    "redis_retry_on_timeout": _PUBLISH,
+    "redis_socket_connect_timeout": "use connect_timeout",
+    "redis_socket_timeout": "use send_timeout",
+    "reject_on_worker_lost": _CRASHES,
+    "result_accept_content": _PICKLE,
+    "result_backend": _NODES,
+    "result_backend_always_retry": _PUBLISH,
+    "result_backend_transport_options": _NODE_OPTIONS,
+    "result_chord_retry_interval": "this version has no chords",
+    "result_chord_join_timeout": "this version has no chords",
+    "result_compression": _COMPRESSION,
+    "result_extended": _STATES,
+    "result_persistent": "use durability",
+    "result_serializer": _PICKLE,
+    "security_certificate": "use key or key_file: everything is signed with one",
+    "security_key": "use key or key_file: everything is signed with one",
+    "set_as_current": "a task is made of its mesh, @mesh.task: there is no current app",
+    "task_acks_late": _NO_ACKNOWLEDGEMENT,
+    "task_acks_on_failure_or_timeout": _NO_ACKNOWLEDGEMENT,
+    "task_always_eager": "use eager",
+    "task_annotations": "give each task its own options, @mesh.task(...)",
+    "task_compression": _COMPRESSION,
+    "task_create_missing_queues": _QUEUES,
+    "task_default_delivery_mode": "use durability",
+    "task_default_exchange": _QUEUES,
+    "task_default_priority": "this version has no priorities; give what is urgent a queue of its own",
+    "task_default_queue": "use default_queue",
+    "task_default_rate_limit": _PER_TASK,
+    "task_default_routing_key": "use default_queue",
+    "task_eager_propagates": "AsyncResult.get() raises the task's exception, with eager as without",
+    "task_ignore_result": "give it to the task, @mesh.task(ignore_result=True), or to the call",
+    "task_protocol": "there is one message format, and it carries its version",
+    "task_publish_retry": _PUBLISH,
+    "task_publish_retry_policy": _PUBLISH,
+    "task_queue_max_priority": "this version has no priorities; give what is urgent a queue of its own",
+    "task_queues": _QUEUES,
+    "task_reject_on_worker_lost": _CRASHES,
+    "task_remote_tracebacks": "an exception always comes home with the worker's traceback",
+    "task_result_expires": "use result_expires",
+    "task_routes": _QUEUE_OF_TASK,
+    "task_send_sent_event": _EVENTS,
+    "task_serializer": _PICKLE,
+    "task_soft_time_limit": _PER_TASK,
+    "task_store_eager_result": "an eager result is held by its AsyncResult only",
+    "task_store_errors_even_if_ignored": "a failure is counted; without ignore_result it is kept as well",
+    "task_time_limit": _PER_TASK,
+    "task_track_started": _STATES,
+    "timezone": "every time is UTC; this version has no schedules that need another",
+    "visibility_timeout": _NO_VISIBILITY,
+    "worker_autoscaler": "a worker keeps as many processes as `taskmesh worker -c N` says",
+    "worker_cancel_long_running_tasks_on_connection_loss": _NO_VISIBILITY,
+    "worker_concurrency": "use concurrency, or `taskmesh worker -c N`",
+    "worker_consumer": _POOL,
+    "worker_deduplicate_successful_tasks": "an outcome is committed once, whatever happens to its worker",
+    "worker_direct": "use `taskmesh worker -Q QUEUE` with a queue of its own",
+    "worker_disable_prefetch": _PREFETCH,
+    "worker_hijack_root_logger": _LOGGING,
+    "worker_log_color": _LOGGING,
+    "worker_log_format": _LOGGING,
+    "worker_lost_wait": "a dead worker process is noticed at once, a dead machine after lease_ttl",
+    "worker_max_memory_per_child": _CHILDREN,
+    "worker_max_tasks_per_child": _CHILDREN,
+    "worker_pool": _POOL,
+    "worker_prefetch_multiplier": _PREFETCH,
+    "worker_redirect_stdouts": _LOGGING,
+    "worker_send_task_events": _EVENTS,
+    "worker_soft_shutdown_timeout": "use grace",
+    "worker_state_db": "what was revoked stands in its record; there is no file to keep",
+    "worker_task_log_format": _LOGGING,
+}
+
+# Prefixes of the names that Celery used before version 4.
+_OLD_PREFIXES = ("celery_", "celeryd_", "celerybeat_")
+
+
+def replacement(name: str) -> str | None:
+    """Return what replaces a setting of Celery here, or None if Celery has no such setting.
+
+    Args:
+        name: As it was written: `task_acks_late`, `CELERY_TASK_ACKS_LATE` or `CELERY_ACKS_LATE`.
+    """
+    word = name.lower()
+    candidates = [word]
+    for prefix in _OLD_PREFIXES:
+        if word.startswith(prefix):
+            rest = word.removeprefix(prefix)
+            candidates = [rest, "task_" + rest, "worker_" + rest, "beat_" + rest]
+    return next((REPLACED_BY[each] for each in candidates if each in REPLACED_BY), None)

@@ -1,0 +1,346 @@
+"""What can be set, and the value each setting has in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskmesh.config import values
+from taskmesh.config.sources import VARIABLE_PREFIX, Given, from_arguments, from_file, from_variables
+from taskmesh.errors import ConfigError
+
+MESH_NAME_LENGTH_MAX = 64
+_MESH_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+_THREE_YEARS_S = 3 * 365 * 86_400.0  # a lifetime has eight digits in a record
+_LARGEST_MESSAGE = 256 << 20  # Redis holds 512 MiB in one value, and the record has other parts
+_SECRETS = frozenset({"key"})
+_HIDDEN_WORDS = ("key", "secret", "token", "passw", "credential")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """The settings of one mesh as one process sees it. Durations are in seconds, sizes in bytes.
+
+    Attributes:
+        name: The mesh: 1 to 64 of `A-Z a-z 0-9 _ . -`.
+        nodes: Addresses of the nodes, `redis://`, `rediss://` or `unix://`; empty: the embedded node.
+        embedded: `shared`: this account's embedded node of this name; `private`: its own, gone at exit.
+        durability: What the embedded node's data survives: `process` death, power loss (`disk`),
+            nothing (`memory`).
+        key: The secret with which everything is signed, as it was given.
+        key_file: A file that holds it.
+        default_queue: Where messages go when neither task nor call says.
+        result_expires: How long an outcome is kept.
+        dead_letter_expires: How long a dead letter is kept.
+        max_message_size: The largest message that is sent or accepted.
+        max_result_size: The largest outcome that is stored or accepted.
+        compress_over: What is larger is compressed.
+        max_crashes: A message whose worker process died this many times becomes a dead letter.
+        lease_ttl: How long a machine's heartbeat may stand still before it counts as dead.
+        send_timeout: How long a send is tried before it raises.
+        connect_timeout: How long a connection to a node may take.
+        unknown_task_grace: How long a message waits for a worker whose build knows its task.
+        eager: Run tasks inline, in the caller; nothing is sent.
+        allow_tasks: Patterns of the task names that a worker accepts.
+        allow_by_value: Whether a worker accepts functions sent by value.
+        slots: Into how many slots ids are divided; fixed when the mesh is made.
+        app: `module:attribute` of the app, for the commands only.
+        grace: How long a worker lets running tasks finish after the first signal.
+        concurrency: Worker processes of one `taskmesh worker`.
+        log_level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
+        sources: Where each value came from: `argument`, a variable, a place in a file, or `default`.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    embedded: str
+    durability: str
+    key: str | bytes | None
+    key_file: str | None
+    default_queue: str
+    result_expires: float
+    dead_letter_expires: float
+    max_message_size: int
+    max_result_size: int
+    compress_over: int
+    max_crashes: int
+    lease_ttl: float
+    send_timeout: float
+    connect_timeout: float
+    unknown_task_grace: float
+    eager: bool
+    allow_tasks: tuple[str, ...]
+    allow_by_value: bool
+    slots: int
+    app: str | None
+    grace: float
+    concurrency: int
+    log_level: str
+    sources: Mapping[str, str] = field(compare=False)
+
+    def source_of(self, name: str) -> str:
+        """Return where the value of a setting came from, in words for people."""
+        return self.sources[name]
+
+    def shown(self) -> dict[str, Any]:
+        """Return every setting by name, fit for a screen: secrets are `set` or None, passwords `***`."""
+        return {name: _fit_to_show(name, getattr(self, name)) for name in SETTINGS}
+
+    def __repr__(self) -> str:
+        """Return the name and what is not a default, without secrets."""
+        given = [
+            f"{name}={value!r}"
+            for name, value in self.shown().items()
+            if not self.sources[name].startswith("default")
+        ]
+        return f"Settings({', '.join([repr(self.name), *given])})"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How one setting is read, and what it is when nobody gives it.
+
+    Attributes:
+        read: Turns a given value into the setting's, or raises `ValueError` saying what is expected.
+        default: The value when none is given, or what makes it.
+    """
+
+    read: values.Reader
+    default: Any
+
+    def default_value(self) -> Any:
+        """Return the value when none is given."""
+        return self.default() if callable(self.default) else self.default
+
+
+def _node_urls(value: Any) -> tuple[str, ...]:
+    from taskmesh.config.nodes import node_urls  # costs urllib, and most processes set no nodes
+
+    return node_urls(value)
+
+
+def _cpu_count() -> int:
+    # A container or `taskset` may leave fewer than the machine has.
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "nodes": Setting(_node_urls, ()),
+    "embedded": Setting(values.one_of("shared", "private"), "shared"),
+    "durability": Setting(values.one_of("process", "disk", "memory"), "process"),
+    "key": Setting(values.secret, None),
+    "key_file": Setting(values.file_path, None),
+    "default_queue": Setting(values.queue_name, "default"),
+    "result_expires": Setting(values.duration(1, _THREE_YEARS_S), 3600.0),
+    "dead_letter_expires": Setting(values.duration(1, _THREE_YEARS_S), 7 * 86_400.0),
+    "max_message_size": Setting(values.size(1 << 10, _LARGEST_MESSAGE), 16 << 20),
+    "max_result_size": Setting(values.size(1 << 10, _LARGEST_MESSAGE), 16 << 20),
+    "compress_over": Setting(values.size(0, _LARGEST_MESSAGE), 64 << 10),
+    "max_crashes": Setting(values.whole(1, 99), 3),
+    "lease_ttl": Setting(values.duration(1, 3600), 10.0),
+    "send_timeout": Setting(values.duration(0.05, 3600), 10.0),
+    "connect_timeout": Setting(values.duration(0.05, 3600), 5.0),
+    "unknown_task_grace": Setting(values.duration(0, 30 * 86_400), 300.0),
+    "eager": Setting(values.flag, default=False),
+    "allow_tasks": Setting(values.names, ("*",)),
+    "allow_by_value": Setting(values.flag, default=True),
+    "slots": Setting(values.whole(1, 65_536), 1024),
+    "app": Setting(values.app_path, None),
+    "grace": Setting(values.duration(0, 7 * 86_400), 30.0),
+    "concurrency": Setting(values.whole(1, 1024), _cpu_count),
+    "log_level": Setting(values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
+}
+
+# Two ways to say one thing: the stronger source counts, and one source that gives both contradicts itself.
+_EITHER_OR = (("key", "key_file"), ("nodes", "embedded"))
+
+
+def load_settings(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str],
+    cwd: str | os.PathLike[str],
+    file: str | os.PathLike[str] | None = None,
+) -> Settings:
+    """Return the settings of a mesh from arguments, `TASKMESH_*` variables and the nearest settings file.
+
+    Args:
+        name: The mesh.
+        arguments: What the caller gave, by name; None means not given.
+        environ: The variables of the process.
+        cwd: The folder from which the search for a file starts.
+        file: A settings file to read instead of the nearest one.
+
+    Raises:
+        ConfigError: A setting is unknown, impossible or contradicts another; its facts are `setting`,
+            `value` (without secrets), `source` and `nearest`.
+    """
+    check_mesh_name(name)
+    folder = os.path.abspath(os.fspath(cwd))
+    given = [
+        *from_arguments(arguments, folder),
+        *from_variables(environ, folder),
+        *from_file(folder, None if file is None else os.fspath(file)),
+    ]
+    return _settings(name, _strongest(given))
+
+
+def app_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> tuple[str, str] | None:
+    """Return the app that a variable or the nearest settings file names, and the source."""
+    folder = os.path.abspath(os.fspath(cwd))
+    given = [*from_variables(environ, folder), *from_file(folder)]
+    found = _strongest(item for item in given if item.name == "app").get("app")
+    return (_read(found), found.source) if found else None
+
+
+def check_mesh_name(name: str) -> str:
+    """Return the name of a mesh, or raise `ConfigError` if it cannot be one."""
+    if (
+        isinstance(name, str)
+        and 1 <= len(name) <= MESH_NAME_LENGTH_MAX
+        and _MESH_NAME_CHARACTERS.issuperset(name)
+        and name.strip(".")
+    ):
+        return name
+    raise ConfigError(
+        f"a mesh cannot be named {name!r}: "
+        f"give 1 to {MESH_NAME_LENGTH_MAX} of A-Z a-z 0-9 _ . -, not dots alone",
+        setting="name",
+        value=name,
+    )
+
+
+def _strongest(given: Iterable[Given]) -> dict[str, Given]:
+    strongest: dict[str, Given] = {}
+    for item in given:
+        if item.name not in SETTINGS:
+            raise _unknown(item)
+        held = strongest.get(item.name)
+        if held is None or item.rank < held.rank:
+            strongest[item.name] = item
+    return strongest
+
+
+def _settings(name: str, given: Mapping[str, Given]) -> Settings:
+    found = {key: _read(item) for key, item in given.items()}
+    sources = {key: given[key].source if key in given else "default" for key in SETTINGS}
+    for pair in _EITHER_OR:
+        aside = _set_aside(pair, given, found)
+        if aside:
+            other = pair[1] if aside == pair[0] else pair[0]
+            del found[aside]
+            sources[aside] = f"default ({given[aside].source} set aside for {other}, {given[other].source})"
+    complete = {key: found[key] if key in found else spec.default_value() for key, spec in SETTINGS.items()}
+    _check_key_for_distant_nodes(complete, sources)
+    return Settings(name=name, sources=sources, **complete)
+
+
+def _set_aside(pair: tuple[str, str], given: Mapping[str, Given], found: Mapping[str, Any]) -> str | None:
+    """Return which of two settings does not count because a stronger source gives the other."""
+    first, second = pair
+    if first not in found or second not in found or found[first] == ():
+        return None
+    if given[first].rank == given[second].rank:
+        raise ConfigError(
+            f"settings {first} ({given[first].source}) and {second} ({given[second].source}) contradict; "
+            "give one",
+            setting=first,
+            source=given[first].source,
+        )
+    return second if given[first].rank < given[second].rank else first
+
+
+def _check_key_for_distant_nodes(found: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    if not found["nodes"] or found["key"] is not None or found["key_file"] is not None:
+        return
+    from taskmesh.config.nodes import is_on_this_machine, shown
+
+    for url in found["nodes"]:
+        if not is_on_this_machine(url):
+            raise ConfigError(
+                f"setting nodes = {shown(url)!r} ({sources['nodes']}) is not on this machine, "
+                "and no key is given: whoever can write there could run anything here; make one with "
+                "`taskmesh key new` and give it to every process as key, TASKMESH_KEY or TASKMESH_KEY_FILE",
+                setting="key",
+                source=sources["nodes"],
+            )
+
+
+def _read(item: Given) -> Any:
+    try:
+        value = SETTINGS[item.name].read(item.value)
+    except ValueError as error:
+        choices = error.choices if isinstance(error, values.NotOneOf) else ()
+        nearest = _nearest(str(item.value).lower(), choices) if choices else None
+        raise ConfigError(
+            f"setting {item.name} = {_given_value(item)} ({item.source}): {error}{_did_you_mean(nearest)}",
+            setting=item.name,
+            value=_given_value(item),
+            source=item.source,
+            nearest=nearest,
+        ) from error
+    if item.name == "key_file":
+        return os.path.join(item.folder, value)
+    return value
+
+
+def _unknown(item: Given) -> ConfigError:
+    from taskmesh.config.elsewhere import replacement
+
+    replaced_by = replacement(item.name)
+    nearest = None if replaced_by else _nearest(item.name.lower(), SETTINGS)
+    if replaced_by:
+        text = f"is a setting of Celery and means nothing here: {replaced_by}"
+    else:
+        text = "is unknown" + (
+            _did_you_mean(_as_written(nearest, item)) or "; `taskmesh config` lists them all"
+        )
+    return ConfigError(
+        f"setting {item.name} = {_given_value(item)} ({item.source}) {text}",
+        setting=item.name,
+        value=_given_value(item),
+        source=item.source,
+        nearest=nearest,
+    )
+
+
+def _nearest(word: str, choices: Iterable[str]) -> str | None:
+    from difflib import get_close_matches
+
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word, by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+def _as_written(name: str | None, item: Given) -> str | None:
+    return VARIABLE_PREFIX + name.upper() if name and item.rank == 1 else name
+
+
+def _did_you_mean(word: str | None) -> str:
+    return f"; did you mean {word}?" if word else ""
+
+
+def _given_value(item: Given) -> str:
+    """Return a value for an error message: not endless, and no secret, even under a misspelled name."""
+    if item.name in _SECRETS or (
+        item.name not in SETTINGS and any(w in item.name.lower() for w in _HIDDEN_WORDS)
+    ):
+        return "(not shown)"
+    text = repr(_fit_to_show("nodes", item.value))
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _fit_to_show(name: str, value: Any) -> Any:
+    if name in _SECRETS:
+        return None if value is None else "set"
+    if isinstance(value, str) and "://" in value:
+        from taskmesh.config.nodes import shown
+
+        return shown(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_fit_to_show(name, part) for part in value)
+    return value

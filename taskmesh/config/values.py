@@ -1,0 +1,184 @@
+"""How the value of a setting is read, whatever source it came from.
+
+A reader takes a value as it stands in an argument, in a TOML file or (always as text) in a variable and
+returns what `Settings` holds. What it cannot take is a `ValueError` whose text says what is expected: the
+caller adds the name, the value and the source.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+Reader = Callable[[Any], Any]
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_UNITS_BYTES = {
+    "": 1, "b": 1,
+    "kb": 1000, "mb": 1000**2, "gb": 1000**3,
+    "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+}  # fmt: skip
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+QUEUE_NAME_LENGTH_MAX = 200
+
+
+class NotOneOf(ValueError):
+    """The value is none of a few words; `choices` holds them."""
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        super().__init__("expected one of " + ", ".join(choices))
+        self.choices = choices
+
+
+def duration(at_least: float, at_most: float) -> Reader:
+    """Return a reader of seconds: a number, a timedelta or a text such as `90`, `1h` or `1h30m`."""
+
+    def read(value: Any) -> float:
+        seconds = _seconds(value)
+        if not at_least <= seconds <= at_most:
+            raise ValueError(f"expected {at_least:g} to {at_most:g} seconds")
+        return seconds
+
+    return read
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        seconds = 0.0
+        rest = value.strip().lower().replace(" ", "")
+        if _is_number(rest):
+            return float(rest)
+        while rest:
+            number, unit, rest = _leading_amount(rest)
+            if not _is_number(number) or unit not in _UNITS_S:
+                break
+            seconds += float(number) * _UNITS_S[unit]
+        else:
+            if value.strip():
+                return seconds
+    raise ValueError("expected seconds, a timedelta, or a text such as '90s', '1h' or '7d'")
+
+
+def _is_number(text: str) -> bool:
+    return text.count(".") <= 1 and text.replace(".", "", 1).isdigit() and text.isascii()
+
+
+def _leading_amount(text: str) -> tuple[str, str, str]:
+    """Split `1h30m` into `1`, `h` and `30m`."""
+    digits = len(text) - len(text.lstrip("0123456789."))
+    letters = len(text) - digits - len(text[digits:].lstrip("abcdefghijklmnopqrstuvwxyz"))
+    return text[:digits], text[digits : digits + letters], text[digits + letters :]
+
+
+def size(at_least: int, at_most: int) -> Reader:
+    """Return a reader of bytes: a whole number or a text such as `65536`, `64KiB` or `16 MB`."""
+
+    def read(value: Any) -> int:
+        octets = _octets(value)
+        if not at_least <= octets <= at_most:
+            raise ValueError(f"expected {at_least} to {at_most} bytes")
+        return octets
+
+    return read
+
+
+def _octets(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        number, unit, rest = _leading_amount(value.strip().lower().replace(" ", ""))
+        if _is_number(number) and unit in _UNITS_BYTES and not rest:
+            return int(float(number) * _UNITS_BYTES[unit])
+    raise ValueError("expected a number of bytes, or a text such as '64KiB' or '16 MiB'")
+
+
+def whole(at_least: int, at_most: int) -> Reader:
+    """Return a reader of a whole number."""
+
+    def read(value: Any) -> int:
+        text = value.strip() if isinstance(value, str) else value
+        number = int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
+        if isinstance(number, bool) or not isinstance(number, int) or not at_least <= number <= at_most:
+            raise ValueError(f"expected a whole number from {at_least} to {at_most}")
+        return number
+
+    return read
+
+
+def one_of(*choices: str) -> Reader:
+    """Return a reader of one word out of a few, in any case; it is kept as it stands in `choices`."""
+    by_lower = {choice.lower(): choice for choice in choices}
+
+    def read(value: Any) -> str:
+        if isinstance(value, str) and value.strip().lower() in by_lower:
+            return by_lower[value.strip().lower()]
+        raise NotOneOf(choices)
+
+    return read
+
+
+def flag(value: Any) -> bool:
+    """Read yes or no."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _TRUE + _FALSE:
+        return value.strip().lower() in _TRUE
+    raise ValueError("expected true or false")
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Read a list of texts; one text holds several, separated by commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(part, str) for part in value):
+        parts = sorted(value) if isinstance(value, (set, frozenset)) else value
+        return tuple(part.strip() for part in parts)
+    raise ValueError("expected a list of texts")
+
+
+def queue_name(value: Any) -> str:
+    """Read the name of a queue."""
+    if (
+        isinstance(value, str)
+        and 1 <= len(value) <= QUEUE_NAME_LENGTH_MAX
+        and value.isascii()
+        and value.isprintable()
+        and not set(" ,=") & set(value)
+    ):
+        return value
+    raise ValueError(
+        f"a queue's name has 1 to {QUEUE_NAME_LENGTH_MAX} printable ASCII characters, "
+        "without space, comma or '='"
+    )
+
+
+def app_path(value: Any) -> str:
+    """Read where an app is: `package.module:attribute`."""
+    if isinstance(value, str):
+        module, _, attribute = value.strip().partition(":")
+        if all(part.isidentifier() for part in [*module.split("."), *(attribute or "app").split(".")]):
+            return value.strip()
+    raise ValueError("expected module:attribute, such as 'shop.tasks:mesh'")
+
+
+def file_path(value: Any) -> str:
+    """Read the path of a file; `~` is the home folder."""
+    if isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        if isinstance(path, str) and path.strip():
+            return os.path.expanduser(path)
+    raise ValueError("expected the path of a file")
+
+
+def secret(value: Any) -> str | bytes:
+    """Read a key as it was given; what its text means is known where keys are made."""
+    if isinstance(value, (str, bytes)) and value.strip():
+        return value
+    raise ValueError("expected the text of a key (`taskmesh key new` makes one)")
