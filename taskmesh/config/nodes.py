@@ -8,7 +8,6 @@ from urllib.parse import SplitResult, urlsplit
 from taskmesh.config.values import names
 
 SCHEMES = ("redis", "rediss", "unix")
-_LOOPBACK = ("localhost", "::1", "ip6-localhost")
 
 
 def node_urls(value: Any) -> tuple[str, ...]:
@@ -48,21 +47,9 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         # Its own text quotes what it took for a port: part of a password that has a '/' in it.
         raise ValueError(
-            "the port is wrong: expected 0 to 65535 (write '/', '?' and '#' in a password as %2F, %3F and %23)"
+            "the port is wrong: expected 0 to 65535 (in a password, write / ? # as %2F %3F %23)"
         ) from None
     return parts
-
-
-def is_on_this_machine(url: str) -> bool:
-    """Tell whether a node is reached without leaving this machine: a socket file or loopback."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme.lower() == "unix" or host in _LOOPBACK or _is_loopback_ipv4(host)
-
-
-def _is_loopback_ipv4(host: str) -> bool:
-    # The digits matter: a name such as 127.example.com may be anywhere.
-    return host.startswith("127.") and host.count(".") == 3 and host.replace(".", "").isdigit()
 
 
 def shown(url: str) -> str:

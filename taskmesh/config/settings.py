@@ -235,7 +235,6 @@ def _settings(name: str, given: Mapping[str, Given]) -> Settings:
             del found[aside]
             sources[aside] = f"default ({given[aside].source} set aside for {other}, {given[other].source})"
     complete = {key: found[key] if key in found else spec.default_value() for key, spec in SETTINGS.items()}
-    _check_key_for_distant_nodes(complete, sources)
     return Settings(name=name, sources=sources, **complete)
 
 
@@ -252,22 +251,6 @@ def _set_aside(pair: tuple[str, str], given: Mapping[str, Given], found: Mapping
             source=given[first].source,
         )
     return second if given[first].rank < given[second].rank else first
-
-
-def _check_key_for_distant_nodes(found: Mapping[str, Any], sources: Mapping[str, str]) -> None:
-    if not found["nodes"] or found["key"] is not None or found["key_file"] is not None:
-        return
-    from taskmesh.config.nodes import is_on_this_machine, shown
-
-    for url in found["nodes"]:
-        if not is_on_this_machine(url):
-            raise ConfigError(
-                f"setting nodes = {shown(url)!r} ({sources['nodes']}) is not on this machine, "
-                "and no key is given: whoever can write there could run anything here; make one with "
-                "`taskmesh key new` and give it to every process as key, TASKMESH_KEY or TASKMESH_KEY_FILE",
-                setting="key",
-                source=sources["nodes"],
-            )
 
 
 def _read(item: Given) -> Any:

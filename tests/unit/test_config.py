@@ -11,7 +11,7 @@ import pytest
 
 from taskmesh.config import Settings, load_settings
 from taskmesh.config.elsewhere import REPLACED_BY
-from taskmesh.config.nodes import is_on_this_machine, shown
+from taskmesh.config.nodes import shown
 from taskmesh.config.settings import SETTINGS, app_setting
 from taskmesh.errors import ConfigError
 
@@ -338,31 +338,6 @@ def test_several_nodes_are_refused(load):
 def test_what_is_no_node(load, url, says):
     with pytest.raises(ConfigError, match=says):
         load({"nodes": [url]})
-
-
-def test_a_node_beyond_this_machine_needs_a_key(load):
-    """Else whoever can write to the node could run anything on the workers."""
-    with pytest.raises(ConfigError, match=r"is not on this machine, and no key is given: .*taskmesh key new"):
-        load({"nodes": ["redis://user:hunter2@10.0.0.7"]})
-    assert load({"nodes": ["redis://10.0.0.7"], "key": "s" * 44}).key == "s" * 44
-    assert load({"nodes": ["redis://10.0.0.7"]}, {"TASKMESH_KEY_FILE": "/etc/key"}).key_file == "/etc/key"
-
-
-@pytest.mark.parametrize(
-    ("url", "here"),
-    [
-        ("redis://localhost", True),
-        ("redis://127.9.8.7:1", True),
-        ("redis://[::1]", True),
-        ("unix:///x", True),
-        ("redis://127.example.com", False),
-        ("redis://127.0.0.1.example.com", False),
-        ("redis://localhost.example.com", False),
-        ("redis://10.0.0.1", False),
-    ],
-)
-def test_which_nodes_are_on_this_machine(url, here):
-    assert is_on_this_machine(url) is here
 
 
 @pytest.mark.parametrize(
