@@ -1,8 +1,8 @@
 """The embedded node: a server that needs no installation, started when first needed.
 
-Two kinds. The *shared* node of a mesh is one per host and account: whoever needs it first starts it, all processes
-use it, it stays until `stop`, or ten minutes after nobody used it and nothing waited on it, and it keeps its data.
-A *private* node belongs to the process which started it and leaves nothing behind.
+Two kinds. The *shared* node of a mesh is one per host and account: whoever needs it first starts it, all
+processes use it, it stays until `stop`, or ten minutes after nobody used it and nothing waited on it, and it
+keeps its data. A *private* node belongs to the process which started it and leaves nothing behind.
 
 `guardian.py` tells what happens on the other side.
 """
@@ -29,13 +29,24 @@ from taskmesh.nodes.embedded_files import (
 )
 from taskmesh.nodes.embedded_paths import host_folder, is_reachable_safely, make_folders, paths_of, placed
 from taskmesh.nodes.embedded_private import PrivateNode, start_private
-from taskmesh.nodes.embedded_start import Order, Report, failure, start_guardian
+from taskmesh.nodes.embedded_resp import Connection, ErrorReply
+from taskmesh.nodes.embedded_start import Report, failure, order_for, start_guardian
 
-__all__ = ["PrivateNode", "Running", "ensure_running", "running", "socket_path_of", "start_private", "stop"]
+__all__ = [
+    "PrivateNode",
+    "Running",
+    "count_clients",
+    "ensure_running",
+    "running",
+    "socket_path_of",
+    "start_private",
+    "stop",
+]
 
 IDLE_S = "TASKMESH_EMBEDDED_IDLE_S"
 
 _POLL_S = 0.005
+_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def ensure_running(mesh: str, *, timeout_s: float = 10.0) -> Running:
         return found
     deadline_s = time.monotonic() + timeout_s
     make_folders(paths)
-    order = Order(mesh=mesh, paths=paths, durability="process", idle_s=_idle_s(), owner_fd=-1)
+    idle_s = _idle_s()
     try:
         lock = open_lock(paths.start_lock)
     except OSError as error:
@@ -104,14 +115,15 @@ def ensure_running(mesh: str, *, timeout_s: float = 10.0) -> Running:
             holding = holding or try_lock(lock)
             # A guardian that is there starts its server by itself.
             if holding and not is_locked(paths.guardian_lock):
+                order = order_for(mesh, paths, durability="process", idle_s=idle_s)
                 report, report_fd = start_guardian(order, deadline_s)
                 os.close(report_fd)
                 if report.kind == "ready":
                     continue
                 if report.kind != "busy":
-                    raise failure(order, report, timeout_s)
+                    raise failure(mesh, paths, report, timeout_s)
             if time.monotonic() > deadline_s:
-                raise failure(order, Report("late", ""), timeout_s)
+                raise failure(mesh, paths, Report("late", ""), timeout_s)
             time.sleep(_POLL_S)
     finally:
         unlock(lock)
@@ -151,15 +163,36 @@ def stop(mesh: str, timeout_s: float = 30.0) -> bool:
 
 def running() -> list[Running]:
     """Return the shared nodes of this account which run on this host."""
-    folder = host_folder()
-    if not os.path.isdir(folder):
+    folder = Path(host_folder())
+    if not folder.is_dir():
         return []
-    nodes = (_connected(placed(os.path.join(folder, mesh))) for mesh in sorted(os.listdir(folder)))
+    nodes = (_connected(placed(str(state))) for state in sorted(folder.iterdir()))
     return [node for node in nodes if node is not None]
 
 
+def count_clients(node: Running) -> int:
+    """Return how many connections the node's users have open now.
+
+    Raises:
+        NodeUnavailable: It does not answer.
+    """
+    try:
+        connection = Connection(node.socket_path, _ANSWER_S)
+        try:
+            reply = connection.call("CLIENT", "LIST")
+        finally:
+            connection.close()
+    except (OSError, ErrorReply) as error:
+        raise NodeUnavailable(
+            f"the embedded node of mesh {node.mesh!r} at {node.socket_path} does not answer: {error}",
+            node=node.socket_path,
+        ) from error
+    lines = reply.splitlines() if isinstance(reply, bytes) else []
+    return len(lines) - 2  # this connection, and the guardian's
+
+
 def _connected(paths: NodePaths) -> Running | None:
-    """Return the node if a connection to it succeeds: it costs less than anything that could be asked about it."""
+    """Return the node if a connection to it succeeds, which costs less than anything one could ask it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(paths.socket)

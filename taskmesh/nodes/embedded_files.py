@@ -1,18 +1,20 @@
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH114, PTH118, PTH120
+# This module is loaded into the guardian, which does without pathlib.
 """The files of one embedded node: their names, and how they are read, written and locked.
 
-Shared by the guardian and by those who start it. The guardian should be small and start at once, so this module
-imports next to nothing: no pathlib, dataclasses, re or json (together 10 MB and 20 ms).
+Shared by the guardian and by those who start it. The guardian should be small and start at once, so this
+module imports next to nothing: no pathlib, dataclasses, re or json, each of which takes 5 to 20 ms.
 
     start.lock       held by whoever is starting the node, while it does
     guardian.lock    held by the guardian all its life; its text is the guardian's pid and start time
-    data.lock        held by the guardian *and* the server: as long as either lives, nobody else opens the data
+    data.lock        held by the guardian *and* the server: while either lives, nobody else opens the data
     generation       how often the server was started, as a decimal number
-    card             who serves: pids, generation, socket; written anew for each server, before its socket appears
+    card             who serves (pids, generation); written anew before the socket of each server appears
     data/            the server's append-only file
     server.log, guardian.log (and .1 of each)
 
-Locks are `flock`s, which vanish with their holders. Lock files are never removed: a process that waits on the old
-file and one that made a new one would both believe that they hold the lock.
+Locks are `flock`s, which vanish with their holders. Lock files are never removed: a process that waits on
+the old file and one that made a new one would both believe that they hold the lock.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class NodePaths:
 
     Attributes:
         state: Its folder.
-        socket: The Unix socket on which clients find it; in `state`, unless that would make its path too long.
+        socket: The Unix socket on which clients find it; in `state`, unless that would make its path too
+            long.
     """
 
     __slots__ = ("socket", "state")
@@ -118,8 +121,8 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
 def unlock(fd: int) -> None:
     """Give the lock back and close the file.
 
-    Unlocking by name matters: another thread may have forked meanwhile, and its child's copy of the descriptor
-    would keep the lock after a mere close.
+    Unlocking by name matters: another thread may have forked meanwhile, and its child's copy of the
+    descriptor would keep the lock after a mere close.
     """
     fcntl.flock(fd, fcntl.LOCK_UN)
     os.close(fd)
@@ -217,7 +220,7 @@ def read_generation(path: str) -> int:
     if not number.isdigit():
         raise ValueError(
             f"{path} should hold how often the node was started, and holds {number[:40]!r}; write into it a "
-            "number larger than the node's generation ever was, or remove the folder to begin with an empty node"
+            "number larger than the node's generation ever was, or remove the folder to begin anew"
         )
     return int(number)
 
@@ -237,15 +240,15 @@ def tail(path: str, start: int, lines: int = 12) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def rotate(path: str, bytes_max: int) -> bool:
-    """Move a log that has grown too long out of the way, and say whether it had."""
+def make_data_folder(path: str) -> None:
+    """Make the server's folder, and remove what an interrupted rewrite of its file left there."""
     try:
-        if os.stat(path).st_size <= bytes_max:
-            return False
-    except FileNotFoundError:
-        return False
-    os.rename(path, path + ".1")
-    return True
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        for folder, _, files in os.walk(path):
+            for name in files:
+                if name.startswith("temp-"):
+                    remove(os.path.join(folder, name))
 
 
 def remove_tree(path: str) -> None:

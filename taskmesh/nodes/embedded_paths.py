@@ -1,15 +1,18 @@
+# ruff: noqa: PTH100, PTH101, PTH102, PTH103, PTH111, PTH117, PTH118, PTH120
+# These paths go to the guardian as strings, and are asked for at each connect.
 """Where the embedded node of this host, account and mesh stands, and that nobody else can reach it.
 
     <state root>/<host>/<mesh>/      mode 0700; the root is $TASKMESH_STATE_DIR, $XDG_STATE_HOME/taskmesh or
                                      ~/.local/state/taskmesh
     /tmp/taskmesh-<uid>/<hash>/      the sockets only, where the path above is too long for one
 
-The host is part of the path because home folders travel: two machines that share one must not share a node, whose
-locks and sockets mean nothing to the other.
+The host is part of the path because home folders travel: two machines that share one must not share a node,
+whose locks and sockets mean nothing to the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -56,7 +59,7 @@ def paths_of(mesh: str) -> NodePaths:
 
 
 def placed(state: str) -> NodePaths:
-    """Return the paths of a node in the folder `state`, its socket elsewhere if that path would be too long."""
+    """Return the paths of a node in the folder `state`; its sockets stand elsewhere if need be."""
     here = NodePaths(state)
     if len(os.fsencode(here.hidden_socket)) <= SOCKET_PATH_BYTES_MAX:
         return here
@@ -90,10 +93,8 @@ def private_folder(path: str) -> None:
         ConfigError: It is not ours, or others may write into it.
         OSError: It cannot be made.
     """
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
     problem = why_not_private(path)
     if problem == _TOO_OPEN:
         # Others could look, but change nothing: what stands in it can be trusted once it is closed.
@@ -106,7 +107,7 @@ _TOO_OPEN = "others may read it"
 
 
 def why_not_private(path: str) -> str | None:
-    """Return why others may be able to put something into this folder or to enter it, or None if they cannot."""
+    """Return why others may be able to enter this folder or to write into it; None if they cannot."""
     facts = os.lstat(path)
     if not stat.S_ISDIR(facts.st_mode):
         return "it is not a folder"

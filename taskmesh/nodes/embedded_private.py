@@ -1,3 +1,5 @@
+# ruff: noqa: PTH106, PTH112
+# The guardian's modules speak of paths as strings.
 """A node which belongs to one process, and is gone with it."""
 
 from __future__ import annotations
@@ -9,15 +11,15 @@ import signal
 import tempfile
 import threading
 import time
-import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from taskmesh.errors import ConfigError, NodeUnavailable
 from taskmesh.nodes.embedded_files import NodePaths, is_locked, read_card, start_time
+from taskmesh.nodes.embedded_order import Order
 from taskmesh.nodes.embedded_paths import check_mesh_name, placed, private_folder
-from taskmesh.nodes.embedded_start import Order, failure, start_guardian
+from taskmesh.nodes.embedded_start import failure, order_for, start_guardian
 
 Durability = Literal["memory", "process"]
 
@@ -25,15 +27,15 @@ _START_S = 10.0
 _CLOSE_S = 30.0
 _LEFTOVER_S = 60.0
 
-_owned: weakref.WeakSet[PrivateNode] = weakref.WeakSet()
-_forking = threading.Lock()  # between making a pipe and noting that it must not survive a fork
+_owned: set[PrivateNode] = set()
+_forking = threading.RLock()  # between making a pipe and noting that it must not survive a fork
 
 
 class PrivateNode:
     """A private node; also a context manager which closes it.
 
-    It lasts until `close`, or until the process which started it ends, in whatever way. A forked child does not own
-    it: the node neither waits for the child nor ends by its `close`.
+    It lasts until `close`, or until the process which started it ends, in whatever way. A forked child does
+    not own it: the node neither waits for the child nor ends by its `close`.
 
     Attributes:
         mesh: The mesh that it serves.
@@ -81,8 +83,8 @@ class PrivateNode:
         try:
             if report_fd >= 0 and not _reads_as_ended(report_fd, _CLOSE_S):
                 raise NodeUnavailable(
-                    f"the private node of mesh {self.mesh!r} (guardian {self._guardian_pid}) did not end within "
-                    f"{_CLOSE_S:g} s; see {self._paths.guardian_log}",
+                    f"the private node of mesh {self.mesh!r} (guardian {self._guardian_pid}) did not end "
+                    f"within {_CLOSE_S:g} s; see {self._paths.guardian_log}",
                     node=self.socket_path,
                 )
         finally:
@@ -97,6 +99,12 @@ class PrivateNode:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _start(self, order: Order) -> None:
+        report, self._report_fd = start_guardian(order, time.monotonic() + _START_S)
+        if report.kind != "ready":
+            raise failure(self.mesh, self._paths, report, _START_S)
+        self._guardian_pid = int(self._card()["guardian_pid"])
 
     def _card(self) -> dict[str, str]:
         card = read_card(self._paths.card)
@@ -128,8 +136,8 @@ def start_private(mesh: str, *, durability: Durability = "memory") -> PrivateNod
 
     Args:
         mesh: The name of the mesh that it serves.
-        durability: "memory" keeps nothing beyond the life of the server; with "process", its data survives when the
-            server is killed and its guardian starts it again.
+        durability: "memory" keeps nothing beyond the life of the server; with "process", its data survives
+            when the server is killed and its guardian starts it again.
 
     Raises:
         ServerBinaryMissing: There is no server to start.
@@ -146,18 +154,15 @@ def start_private(mesh: str, *, durability: Durability = "memory") -> PrivateNod
         paths = placed(state)
         if paths.socket_folder != state:
             os.rmdir(state)
-            state = tempfile.mkdtemp(prefix=prefix, dir="/tmp")  # noqa: S108 - mkdtemp makes it ours alone
+            state = tempfile.mkdtemp(prefix=prefix, dir="/tmp")
             paths = placed(state)
         private_folder(state)
     except OSError as error:
         raise ConfigError(f"cannot make a folder for a private node: {error}") from error
     node, owner_read_fd = _new_node(mesh, paths)
-    order = Order(mesh=mesh, paths=paths, durability=durability, idle_s=0.0, owner_fd=owner_read_fd)
     try:
-        report, node._report_fd = start_guardian(order, time.monotonic() + _START_S)  # noqa: SLF001 - our own
-        if report.kind != "ready":
-            raise failure(order, report, _START_S)
-        node._guardian_pid = int(node._card()["guardian_pid"])  # noqa: SLF001 - our own
+        order = order_for(mesh, paths, durability=durability, idle_s=0.0, owner_fd=owner_read_fd)
+        node._start(order)  # noqa: SLF001 - our own
     except BaseException:
         node.close()
         raise
@@ -181,7 +186,8 @@ def _after_fork_in_child() -> None:
     _owned.clear()
 
 
-# A started program inherits neither end (close-on-exec); a forked child would, and the node would outlive its owner.
+# A started program inherits neither end (close-on-exec); a forked child would, and the node outlive its
+# owner.
 os.register_at_fork(
     before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_after_fork_in_child
 )
@@ -202,7 +208,7 @@ def _prefix() -> str:
 
 
 def _remove_leftovers() -> None:
-    """Remove the folders of nodes whose owner and guardian were both killed, so that none of the two could."""
+    """Remove the folders of nodes whose owner and guardian were both killed, so that neither could."""
     now_s = time.time()
     with os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:

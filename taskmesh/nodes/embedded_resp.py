@@ -1,14 +1,13 @@
-"""A dozen commands over a Unix socket, for the guardian, which is too small a process to carry a client library."""
+"""A few commands over a Unix socket, for a process too small to carry a client library."""
 
 from __future__ import annotations
 
 import socket
-from typing import Final
 
 Reply = bytes | int | list["Reply"] | None
 
 
-class ErrorReply(Exception):  # noqa: N818 - the protocol's own word for it
+class ErrorReply(Exception):
     """The server answered with an error; its text."""
 
 
@@ -18,7 +17,7 @@ class Connection:
     __slots__ = ("_buffer", "_socket")
 
     def __init__(self, path: str, timeout_s: float) -> None:
-        self._socket: Final = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._buffer = b""
         try:
             self._socket.settimeout(timeout_s)

@@ -65,7 +65,7 @@ class ServerProcess:
             os.dup2(log_fd, 1)
             os.dup2(log_fd, 2)
             os.set_inheritable(keep_fd, True)
-            os.execv(binary, [binary, *arguments])
+            os.execv(binary, [binary, *arguments])  # noqa: S606 - a list of words is what is meant
         except OSError as error:
             os.write(2, f"cannot execute {binary}: {error.strerror}\n".encode("utf-8", "replace"))
         finally:

