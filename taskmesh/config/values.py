@@ -150,12 +150,12 @@ def queue_name(value: Any) -> str:
         and 1 <= len(value) <= QUEUE_NAME_LENGTH_MAX
         and value.isascii()
         and value.isprintable()
-        and not set(" ,=") & set(value)
+        and not set(" ,:=") & set(value)
     ):
         return value
     raise ValueError(
         f"a queue's name has 1 to {QUEUE_NAME_LENGTH_MAX} printable ASCII characters, "
-        "without space, comma or '='"
+        "without space, comma, colon or '='"
     )
 
 
