@@ -22,7 +22,7 @@ _UNITS_BYTES = {
 }  # fmt: skip
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
-QUEUE_NAME_LENGTH_MAX = 200
+QUEUE_NAME_LENGTH_MAX = 100
 
 
 class NotOneOf(ValueError):
