@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from taskmesh.codec.signing import Signer
-from taskmesh.errors import Malformed
+from taskmesh.errors import Malformed, NotPicklable
 
 WIRE_BYTES_MAX: Final = 1024 * 1024
 
@@ -37,8 +37,17 @@ _decode: Final = msgspec.msgpack.Decoder(Control).decode
 
 
 def encode_control(control: Control, signer: Signer) -> bytes:
-    """Return the signed wire of `control`; `signer` is of kind "control"."""
-    return signer.sign(_encode(control))
+    """Return the signed wire of `control`; `signer` is of kind "control".
+
+    Raises:
+        NotPicklable: `arguments` hold something that is not plain data.
+    """
+    try:
+        return signer.sign(_encode(control))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotPicklable(
+            f"the arguments of control message {control.action!r} must be plain data: {error}",
+        ) from error
 
 
 def decode_control(wire: bytes, signer: Signer, max_age_ms: int, now_ms: int) -> Control:
@@ -58,7 +67,7 @@ def decode_control(wire: bytes, signer: Signer, max_age_ms: int, now_ms: int) ->
     payload = signer.verify(wire)
     try:
         control = _decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"a signed control message of {len(wire)} bytes cannot be read: {error}") from error
     age_ms = now_ms - control.created_ms
     if abs(age_ms) > max_age_ms:

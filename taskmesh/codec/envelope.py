@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from taskmesh.codec.signing import Signer
-from taskmesh.errors import Malformed
+from taskmesh.errors import Malformed, NotPicklable
 
 WIRE_BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -55,8 +55,18 @@ _decode: Final = msgspec.msgpack.Decoder(Envelope).decode
 
 
 def encode_envelope(envelope: Envelope, signer: Signer) -> bytes:
-    """Return the signed wire of `envelope`; `signer` is of kind "message"."""
-    return signer.sign(_encode(envelope))
+    """Return the signed wire of `envelope`; `signer` is of kind "message".
+
+    Raises:
+        NotPicklable: `headers` or `extras` hold something that is not plain data.
+    """
+    try:
+        return signer.sign(_encode(envelope))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotPicklable(
+            f"the headers of a message to task {envelope.task!r} must be plain data (None, booleans, numbers "
+            f"of at most 64 bits, texts, bytes, lists and dicts of these): {error}",
+        ) from error
 
 
 def decode_envelope(
@@ -86,7 +96,7 @@ def decode_envelope(
     payload = signer.verify(wire)
     try:
         envelope = _decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"a signed envelope of {len(wire)} bytes cannot be read: {error}") from error
     if expect_id is not None and envelope.id != expect_id:
         raise Malformed(f"the record of message {expect_id!r} holds the envelope of {envelope.id!r}")

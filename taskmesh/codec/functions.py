@@ -74,7 +74,7 @@ def decode_function(blob: bytes) -> Callable[..., Any]:
     """
     try:
         content = _decode(blob)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"a function of {len(blob)} bytes cannot be read: {error}") from error
     if content.python and content.python != _PYTHON:
         raise NewerFormat(

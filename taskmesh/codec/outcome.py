@@ -75,7 +75,12 @@ def encode_outcome(outcome: Outcome, signer: Signer) -> bytes:
     """Return the signed wire of `outcome`; `signer` is of kind "result". `raw` is cut to 64 KiB."""
     if len(outcome.raw) > RAW_BYTES_MAX:
         outcome = msgspec.structs.replace(outcome, raw=outcome.raw[:RAW_BYTES_MAX])
-    return signer.sign(_encode(outcome))
+    try:
+        return signer.sign(_encode(outcome))
+    except UnicodeEncodeError:
+        # A reason often quotes other people's texts; a lone surrogate in one must not cost the outcome.
+        reason = outcome.reason.encode("utf-8", "backslashreplace").decode()
+        return signer.sign(_encode(msgspec.structs.replace(outcome, reason=reason)))
 
 
 def decode_outcome(
@@ -105,7 +110,7 @@ def decode_outcome(
     payload = signer.verify(wire)
     try:
         outcome = _decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"a signed result of {len(wire)} bytes cannot be read: {error}") from error
     if expect_id is not None and outcome.id != expect_id:
         raise Malformed(f"message {expect_id!r} was given the result of {outcome.id!r}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import pickle
 import reprlib
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -34,7 +35,8 @@ COMPRESS_OVER: Final = 16 * 1024
 
 _PROTOCOL: Final = 5
 _TEXT_CHARS_MAX: Final = 64 * 1024
-_MAIN: Final = b"__main__"
+_MAIN: Final = b"_main__"  # The end of `__main__` and of `__mp_main__`.
+_SPAWNED_MAIN: Final = "__mp_main__"
 
 _dumps = pickle.dumps
 _loads = pickle.loads
@@ -225,8 +227,11 @@ def decode_error(info: ErrorInfo, *, worker: str = "unknown", task_id: str = "")
 
 
 def _dumps_by_value(value: object) -> bytes:
-    import cloudpickle
+    import cloudpickle  # 15 ms, and most processes never need it
 
+    if _SPAWNED_MAIN in sys.modules:
+        # The main script under its other name, in a process that multiprocessing spawned: only by value too.
+        cloudpickle.register_pickle_by_value(sys.modules[_SPAWNED_MAIN])
     body: bytes = cloudpickle.dumps(value, protocol=_PROTOCOL)
     return body
 

@@ -1,6 +1,7 @@
 """Sign and verify bytes: the first thing done to whatever arrives, and the last to what leaves.
 
-A wire is `version (1) | key id (8) | HMAC-SHA-256 (32) | payload`. The MAC covers version, key id and
+A wire is `version (1) | key id (8) | HMAC-SHA-256 (32) | payload`, and every later version will begin with a
+version byte and a key id too. The MAC covers version, key id and
 payload, and its key is derived from the secret for one kind of content in one mesh: an envelope cannot
 pass for a result, nor a message of one mesh for one of another.
 
@@ -25,6 +26,9 @@ OVERHEAD_BYTES: Final = HEAD_BYTES + 32
 """How much longer a wire is than its payload."""
 
 KINDS: Final = frozenset({"message", "result", "control", "function"})
+
+_VERSION_MAX: Final = 31
+"""What any release will ever write; so bare msgpack, text or pickle does not pass for a newer format."""
 
 _BLOCK_BYTES: Final = 64
 _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
@@ -111,7 +115,7 @@ class Signer:
             BadSignature: A byte was changed, or it was signed as another kind or for another mesh.
             UnknownKey: Signed with a key that is not held here.
             RetiredKey: Signed with a key that was retired.
-            NewerFormat: Its version byte is above the one known here.
+            NewerFormat: It looks like a wire of a later version.
             Malformed: Not a wire at all.
         """
         begun = self._begun.get(wire[:HEAD_BYTES])
@@ -131,14 +135,18 @@ class Signer:
         return payload
 
     def _refusal(self, wire: bytes) -> Exception:
-        if wire and wire[0] > WIRE_VERSION:
+        key_id = wire[1:HEAD_BYTES]
+        if (
+            len(wire) < OVERHEAD_BYTES
+            or not WIRE_VERSION <= wire[0] <= _VERSION_MAX
+            or key_id.strip(b"0123456789abcdef")
+        ):
+            return Malformed(f"not a signed {self.kind}: {len(wire)} bytes which begin with {wire[:16]!r}")
+        if wire[0] > WIRE_VERSION:
             return NewerFormat(
                 f"this {self.kind} has wire version {wire[0]}, and this TaskMesh knows {WIRE_VERSION}: "
                 "it was written by a newer one; upgrade this process",
             )
-        key_id = wire[1:HEAD_BYTES]
-        if len(wire) < OVERHEAD_BYTES or wire[0] != WIRE_VERSION or key_id.strip(b"0123456789abcdef"):
-            return Malformed(f"not a signed {self.kind}: {len(wire)} bytes which begin with {wire[:16]!r}")
         name = key_id.decode()
         if key_id in self._retired:
             return RetiredKey(f"this {self.kind} is signed with key {name}, which was retired", key_id=name)

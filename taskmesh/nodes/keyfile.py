@@ -121,7 +121,7 @@ def read_key_file(path: str | os.PathLike[str]) -> Keyring:
             f"the key file {path} cannot be read ({error.strerror}); "
             "make one with `taskmesh key new --out FILE`",
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         # Asked of the open file: what is checked is what is read.
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
@@ -131,7 +131,9 @@ def read_key_file(path: str | os.PathLike[str]) -> Keyring:
                 f"others may read the key file {path} (mode {stat.S_IMODE(mode):04o}), and whoever knows the "
                 f"key can make workers run code; run: chmod 600 {shlex.quote(str(path))}",
             )
-        raw = file.read(_FILE_BYTES_MAX + 1)
+        raw = os.read(descriptor, _FILE_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if len(raw) > _FILE_BYTES_MAX:
         raise ConfigError(f"{path} is no key file: it has more than {_FILE_BYTES_MAX} bytes")
     return Keyring.parse(raw.decode("utf-8", "replace"), source=str(path))
