@@ -1,9 +1,9 @@
 """Sign and verify bytes: the first thing done to whatever arrives, and the last to what leaves.
 
 A wire is `version (1) | key id (8) | HMAC-SHA-256 (32) | payload`, and every later version will begin with a
-version byte and a key id too. The MAC covers version, key id and
-payload, and its key is derived from the secret for one kind of content in one mesh: an envelope cannot
-pass for a result, nor a message of one mesh for one of another.
+version byte and a key id too. The MAC covers version, key id and payload, and its key is derived from the
+secret for one kind of content in one mesh: an envelope cannot pass for a result, nor a message of one mesh
+for one of another.
 
 HMAC is two SHA-256 runs which each begin with a block made of the key alone. Both beginnings are hashed
 once per signer and copied for each message: `hmac.digest` hashes them anew and takes 2.5 times as long.
