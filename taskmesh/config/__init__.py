@@ -2,6 +2,7 @@
 
 May import `core` and `errors`. Read `settings.py` first (what can be set), then `sources.py` (where values
 are looked for), `values.py` (how a value is read) and `elsewhere.py` (other systems' words).
+`arguments.py` is for type checkers.
 """
 
 from taskmesh.config.settings import Settings, load_settings

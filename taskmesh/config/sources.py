@@ -17,7 +17,16 @@ from taskmesh.errors import ConfigError
 
 VARIABLE_PREFIX = "TASKMESH_"
 # Variables which are read elsewhere and are no settings of a mesh.
-OTHER_VARIABLES = frozenset({"TASKMESH_SERVER_BINARY", "TASKMESH_START_METHOD"})
+OTHER_VARIABLES = frozenset(
+    {
+        "TASKMESH_EMBEDDED_IDLE_S",
+        "TASKMESH_PRIVATE_NODE",
+        "TASKMESH_SEED",
+        "TASKMESH_SERVER_BINARY",
+        "TASKMESH_START_METHOD",
+        "TASKMESH_STATE_DIR",
+    }
+)
 OTHER_VARIABLE_PREFIXES = ("TASKMESH_TEST_", "TASKMESH_BENCH_")
 
 

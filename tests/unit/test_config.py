@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskmesh.config import Settings, load_settings
+from taskmesh.config.arguments import SettingArguments
 from taskmesh.config.elsewhere import REPLACED_BY
 from taskmesh.config.nodes import shown
 from taskmesh.config.settings import SETTINGS, app_setting
@@ -506,3 +507,7 @@ def test_every_setting_is_an_attribute_and_described():
     for name in SETTINGS:
         assert f"        {name}: " in described
     assert set(SETTINGS) | {"name", "sources"} == set(Settings.__dataclass_fields__)
+
+
+def test_every_setting_is_an_argument_that_type_checkers_know():
+    assert set(SettingArguments.__annotations__) == set(SETTINGS)

@@ -1,0 +1,44 @@
+"""What `TaskMesh(name, ...)` takes, for type checkers and editors; loaded by nothing at run time.
+
+Each may be given in every form that `values` reads: seconds as a number, a `timedelta` or `"1h30m"`, sizes
+as bytes or `"16MiB"`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal, TypeAlias, TypedDict
+
+Duration: TypeAlias = float | timedelta | str
+Size: TypeAlias = int | str
+
+
+class SettingArguments(TypedDict, total=False):
+    """Every setting as an argument; `Settings` says what each means. None is as good as not given."""
+
+    nodes: Sequence[str] | None
+    embedded: Literal["shared", "private"] | None
+    durability: Literal["process", "disk", "memory"] | None
+    key: str | bytes | None
+    key_file: str | os.PathLike[str] | None
+    default_queue: str | None
+    result_expires: Duration | None
+    dead_letter_expires: Duration | None
+    max_message_size: Size | None
+    max_result_size: Size | None
+    compress_over: Size | None
+    max_crashes: int | None
+    lease_ttl: Duration | None
+    send_timeout: Duration | None
+    connect_timeout: Duration | None
+    unknown_task_grace: Duration | None
+    eager: bool | None
+    allow_tasks: Sequence[str] | None
+    allow_by_value: bool | None
+    slots: int | None
+    app: str | None
+    grace: Duration | None
+    concurrency: int | None
+    log_level: str | None

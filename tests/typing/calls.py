@@ -1,0 +1,110 @@
+"""Calls as a user writes them, for mypy to judge; see `test_typed_calls.py`. Nothing here is run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_type
+
+from taskmesh import AsyncResult, ResultSet, TaskMesh
+
+mesh = TaskMesh("typed")
+
+
+@mesh.task
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+@mesh.task(queue="mail", ignore_result=True)
+def send_mail(to: str, *, subject: str) -> None:
+    print(to, subject)
+
+
+@mesh.task
+async def fetch(url: str) -> bytes:
+    await asyncio.sleep(0)
+    return url.encode()
+
+
+@mesh.task(queue="slow")
+async def count(url: str) -> int:
+    return len(url)
+
+
+def right() -> None:
+    assert_type(add(1, 2), int)
+    assert_type(add.delay(1, 2), AsyncResult[int])
+    assert_type(add.delay(1, b=2), AsyncResult[int])
+    assert_type(add.delay(1).get(), int)
+    assert_type(add.delay(1).get(timeout=5), int)
+    assert_type(add.apply_async((1, 2), queue="slow", task_id="x"), AsyncResult[int])
+    assert_type(add.apply((1, 2)), AsyncResult[int])
+    assert_type(add.map([1, 2]), ResultSet[int])
+    assert_type(add.starmap([(1, 2), (3, 4)]), ResultSet[int])
+    assert_type(add.starmap([(1, 2)]).get(), list[int])
+    assert_type([each.get() for each in add.map([1]).as_completed()], list[int])
+    assert_type(send_mail.delay("a@b.c", subject="hi"), AsyncResult[None])
+    assert_type(mesh.submit(len, "abc"), AsyncResult[int])
+    assert_type(mesh.submit(add.function, 1, b=2).get(), int)
+    assert_type(add.delay(1).ready(), bool)
+    assert_type(add.delay(1).traceback, str | None)
+    assert_type(add.delay(1).id, str)
+
+
+def right_for_async_functions() -> None:
+    """What comes back is the value, not the coroutine."""
+    assert_type(fetch.delay("x"), AsyncResult[bytes])
+    assert_type(fetch.delay("x").get(), bytes)
+    assert_type(count.map(["x"]), ResultSet[int])
+
+
+async def right_in_an_event_loop() -> None:
+    assert_type(await add.adelay(1, 2), AsyncResult[int])
+    assert_type(await add.aapply_async((1, 2)), AsyncResult[int])
+    assert_type(await (await add.adelay(1, 2)), int)
+    assert_type(await fetch.delay("x"), bytes)
+    assert_type(await fetch("x"), bytes)
+
+
+def right_with_the_executor() -> None:
+    with mesh.executor() as executor:
+        assert_type(executor.submit(pow, 2, 3).done(), bool)
+        assert_type(list(executor.map(str, [1, 2])), list[str])
+
+
+def wants_a_function(function: Callable[[int, int], int]) -> int:
+    return function(1, 2)
+
+
+def a_task_is_a_function() -> None:
+    assert_type(wants_a_function(add), int)
+
+
+def wrong() -> None:
+    add.delay("1", 2)  # E: Argument 1 to "delay"
+    add.delay(1, c=2)  # E: Unexpected keyword argument "c"
+    add.delay()  # E: Missing positional argument "a"
+    add.delay(1, 2, 3)  # E: Too many arguments
+    add(1, "2")  # E: Argument 2 to "__call__"
+    send_mail.delay("a@b.c")  # E: Missing named argument "subject"
+    send_mail.delay("a@b.c", "hi")  # E: Too many positional arguments
+    text: str = add.delay(1).get()  # E: Incompatible types in assignment
+    add.apply_async((1, 2), priorty=3)  # E: Unexpected keyword argument "priorty"
+    add.apply_async((1, 2), queue=3)  # E: Argument "queue" to "apply_async"
+    add.dealy(1)  # E: has no attribute "dealy"
+    mesh.task(3)  # E: No overload variant
+    mesh.task(queu="x")  # E: Unexpected keyword argument "queu"
+    mesh.submit(len)  # E: Missing positional argument
+    mesh.submit(len, 3)  # E: Argument 2 to "submit"
+    TaskMesh()  # E: Missing positional argument "name"
+    TaskMesh("x", nodez=["redis://a"])  # E: Unexpected keyword argument "nodez"
+    fetch.delay(3)  # E: Argument 1 to "delay"
+    data: str = fetch.delay("x").get()  # E: Incompatible types in assignment
+    print(text, data)
+
+
+async def wrong_in_an_event_loop() -> None:
+    await add.adelay("x")  # E: Argument 1 to "adelay"
+    number: str = await (await add.adelay(1))  # E: Incompatible types in assignment
+    print(number)
