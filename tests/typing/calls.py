@@ -47,6 +47,8 @@ def right() -> None:
     assert_type(send_mail.delay("a@b.c", subject="hi"), AsyncResult[None])
     assert_type(mesh.submit(len, "abc"), AsyncResult[int])
     assert_type(mesh.submit(add.function, 1, b=2).get(), int)
+    assert_type(mesh.submit(fetch.function, "x"), AsyncResult[bytes])
+    TaskMesh("x", result_expires="1h", nodes=["redis://localhost"], eager=True)
     assert_type(add.delay(1).ready(), bool)
     assert_type(add.delay(1).traceback, str | None)
     assert_type(add.delay(1).id, str)
@@ -95,8 +97,8 @@ def wrong() -> None:
     add.dealy(1)  # E: has no attribute "dealy"
     mesh.task(3)  # E: No overload variant
     mesh.task(queu="x")  # E: Unexpected keyword argument "queu"
-    mesh.submit(len)  # E: Missing positional argument
-    mesh.submit(len, 3)  # E: Argument 2 to "submit"
+    mesh.submit(len)  # E: No overload variant of "submit"
+    mesh.submit(len, 3)  # E: No overload variant of "submit"
     TaskMesh()  # E: Missing positional argument "name"
     TaskMesh("x", nodez=["redis://a"])  # E: Unexpected keyword argument "nodez"
     fetch.delay(3)  # E: Argument 1 to "delay"
