@@ -1,0 +1,47 @@
+"""TaskMesh: a distributed task queue that needs no server to start with, runs any callable and loses nothing.
+
+The public names; nothing deeper is a promise. They are resolved on first use, so that importing costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskmesh.app import TaskMesh as TaskMesh
+    from taskmesh.client.result import AsyncResult as AsyncResult
+    from taskmesh.client.result_set import ResultSet as ResultSet
+    from taskmesh.client.task import Task as Task
+    from taskmesh.core.context import CurrentTask as CurrentTask
+    from taskmesh.core.context import current_task as current_task
+    from taskmesh.core.state import State as State
+
+_WHERE = {
+    "AsyncResult": "taskmesh.client.result",
+    "CurrentTask": "taskmesh.core.context",
+    "ResultSet": "taskmesh.client.result_set",
+    "State": "taskmesh.core.state",
+    "Task": "taskmesh.client.task",
+    "TaskMesh": "taskmesh.app",
+    "current_task": "taskmesh.core.context",
+}
+
+__all__ = ["AsyncResult", "CurrentTask", "ResultSet", "State", "Task", "TaskMesh", "__version__", "current_task", "errors"]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("taskmesh.errors")
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'taskmesh' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

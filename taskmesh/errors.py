@@ -128,12 +128,20 @@ class BatchError(SendError):
     Attributes:
         accepted: Ids that are recorded.
         rejected: Ids that certainly are not, with the reason for each.
-        unknown: Ids that may be recorded; the batch can be sent again as it stands.
+        unknown: Ids that may be recorded.
+        batch: What was not accepted; `batch.send()` sends it again as it stands. Not kept by pickling.
+        results: For `map` and `starmap`: the handles of all messages. Not kept by pickling.
     """
 
     accepted: list[str]
     rejected: dict[str, str]
     unknown: list[str]
+    batch: Any
+    results: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (cls, message, facts) = super().__reduce__()
+        return rebuild, (cls, message, facts | {"batch": None, "results": None})
 
 
 class ResultError(TaskMeshError):

@@ -326,13 +326,15 @@ class Guardian:
         if server is None or server.has_ended():
             self._disconnect()
             return
+        told = False
         if watch is not None:
             try:
                 watch.shut_down()
+                told = True
             except (OSError, ErrorReply) as error:
                 log(f"the server does not take SHUTDOWN: {error}")
         self._disconnect()
-        for number, patience_s in ((0, 0.5), (signal.SIGTERM, SHUTDOWN_S), (signal.SIGKILL, SHUTDOWN_S)):
+        for number, patience_s in ((0, SHUTDOWN_S * told), (signal.SIGTERM, SHUTDOWN_S), (signal.SIGKILL, SHUTDOWN_S)):
             if number:
                 server.send(number)
             deadline_s = time.monotonic() + patience_s

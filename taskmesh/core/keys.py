@@ -1,0 +1,70 @@
+"""Every key name on a node comes from here; the scripts build the same names from the prefix.
+
+    <prefix>epoch          the epoch, 12 hex digits: generation (8), view (4)
+    <prefix>meta           hash: mesh id, slots, format, created, ids of accepted keys
+    <prefix>r:<id>         the record of one message (see `record`)
+    <prefix>L:<slot>       set of the ids in this slot that are not final
+    <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
+    <prefix>queues         set of the queues that ever held a message
+    <prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
+    <prefix>parked         hash id -> build that could not take it
+    <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
+    <prefix>workers        set of the incarnations
+    <prefix>w:<incarnation> hash: state, beat, info, s<child> = last claim sequence of a child
+    <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
+    <prefix>wake:<holder>  list on which an idle child blocks
+    <prefix>control:<incarnation>  list of signed control messages for a supervisor
+    <prefix>x:<minute>     list of what is to be removed in this minute; xb: sorted set of minutes
+    <prefix>dead           sorted set of dead letters by the time they died (ms)
+    <prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
+    <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
+    <prefix>n:<client>     notice channel of one client process
+    <prefix>pressure       percentage of the memory limit in use, set by the guardian
+"""
+
+from __future__ import annotations
+
+
+def prefix(mesh: str) -> bytes:
+    """Return what every key of the mesh begins with."""
+    return b"tm:" + mesh.encode("ascii") + b":"
+
+
+def epoch(of: bytes) -> bytes:
+    """Return the key of the epoch."""
+    return of + b"epoch"
+
+
+def meta(of: bytes) -> bytes:
+    """Return the key of the meta hash."""
+    return of + b"meta"
+
+
+def record(of: bytes, task_id: str) -> bytes:
+    """Return the key of a record."""
+    return of + b"r:" + task_id.encode("ascii")
+
+
+def wake(of: bytes, holder: bytes) -> bytes:
+    """Return the key of the list on which an idle child blocks."""
+    return of + b"wake:" + holder
+
+
+def control(of: bytes, incarnation: bytes) -> bytes:
+    """Return the key of the list of control messages for one supervisor."""
+    return of + b"control:" + incarnation
+
+
+def worker(of: bytes, incarnation: bytes) -> bytes:
+    """Return the key of what is known of one worker."""
+    return of + b"w:" + incarnation
+
+
+def function(of: bytes, content_hash: str) -> bytes:
+    """Return the key of a function sent by value."""
+    return of + b"fn:" + content_hash.encode("ascii")
+
+
+def channel(of: bytes, client: bytes) -> bytes:
+    """Return the notice channel of one client process."""
+    return of + b"n:" + client

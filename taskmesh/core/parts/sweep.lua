@@ -1,0 +1,52 @@
+-- Removes what is due for removal: outcomes after their time, records ten minutes after their end,
+-- functions that nothing refers to. `ahead_s`: treat so much more as due (memory is short).
+local REMEMBER_MS = 600000
+
+local function sweep_record(id)
+  local key = P .. 'r:' .. id
+  local rec = CALL('GET', key)
+  if not rec or not is_final(string.sub(rec, 2, 2)) then return end
+  local qlen = tonumber(string.sub(rec, 103, 104), 16)
+  local clen = tonumber(string.sub(rec, 105, 106), 16)
+  local flen = tonumber(string.sub(rec, 107, 108), 16)
+  if flen > 0 then
+    local at = 109 + qlen + clen
+    local hash = string.sub(rec, at, at + flen - 1)
+    if CALL('HINCRBY', P .. 'fnref', hash, -1) <= 0 then
+      CALL('HDEL', P .. 'fnref', hash)
+      CALL('UNLINK', P .. 'fn:' .. hash)
+    end
+  end
+  CALL('ZREM', P .. 'dead', id)
+  local forget_at = tonumber(string.sub(rec, 75, 86), 16) + REMEMBER_MS
+  if forget_at <= NOW then
+    CALL('UNLINK', key)
+  else
+    -- the state alone, so that sending the id again is still harmless
+    CALL('SET', key, string.sub(rec, 1, 94) .. '00000000' .. string.sub(rec, 103, 104) .. '0000'
+      .. string.sub(rec, 109, 108 + qlen))
+    local minute = math.floor(forget_at / 60000) + 1
+    CALL('RPUSH', P .. 'x:' .. minute, 'r' .. id)
+    CALL('ZADD', P .. 'xb', minute, minute)
+  end
+end
+
+local function sweep(limit, ahead_s)
+  local minute = CALL('ZRANGEBYSCORE', P .. 'xb', '-inf', math.floor((NOW + ahead_s * 1000) / 60000), 'LIMIT', 0, 1)[1]
+  if not minute then return 0 end
+  local names = CALL('LPOP', P .. 'x:' .. minute, limit)
+  if not names then
+    CALL('ZREM', P .. 'xb', minute)
+    return 0
+  end
+  for i = 1, #names do
+    local name = string.sub(names[i], 2)
+    if string.sub(names[i], 1, 1) == 'r' then
+      sweep_record(name)
+    elseif tonumber(CALL('HGET', P .. 'fnref', name) or '0') <= 0 then
+      CALL('HDEL', P .. 'fnref', name)
+      CALL('UNLINK', P .. 'fn:' .. name)
+    end
+  end
+  return #names
+end

@@ -1,0 +1,97 @@
+"""The words of a conversation with a node.
+
+A protocol is a generator: it yields a list of `Call` (they may go in parallel) or a `Pause`, and is
+sent back a list of replies in the same order. It knows no socket and no clock; a driver in
+`taskmesh.nodes`, or the simulated one, performs the calls. So the logic that must be right is
+written once and can be replayed from a seed. (The idea is h11's and etcd-io/raft's.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from taskmesh.core.script import Script
+
+T = TypeVar("T")
+
+
+class Call:
+    """One script to run on the node, or one plain command.
+
+    Attributes:
+        script: The script; None for a plain command.
+        args: The script's `ARGV`, or the words of the command.
+        prefix: The script's `KEYS[1]`.
+        patience_s: How long the node itself may take on purpose (a blocking command).
+    """
+
+    __slots__ = ("args", "patience_s", "prefix", "script")
+
+    def __init__(
+        self, script: Script | None, prefix: bytes, args: tuple[bytes, ...], patience_s: float = 0.0
+    ) -> None:
+        self.script = script
+        self.prefix = prefix
+        self.args = args
+        self.patience_s = patience_s
+
+    def __repr__(self) -> str:
+        return f"Call({self.script.name if self.script else 'command'}, {self.args[:6]!r}...)"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds before the next step."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The call certainly did not reach the node."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer came: the call may have been executed, or may be executed later."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """The node answered with an error; nothing was changed."""
+
+    text: str
+
+
+Reply = Any
+Request = list[Call] | Pause
+Steps = Generator[Request, list[Reply], T]
+
+
+class Session:
+    """What a caller believes of its mesh: where its keys are, the epoch, the time.
+
+    Attributes:
+        prefix: What every key begins with.
+        epoch: 12 hex digits; corrected by the first `StaleView`.
+        slots: How many slots the mesh has.
+        now_ms: The node's clock as measured, advanced monotonically.
+    """
+
+    __slots__ = ("epoch", "now_ms", "prefix", "slots")
+
+    def __init__(self, prefix: bytes, epoch: bytes, slots: int, now_ms: Callable[[], int]) -> None:
+        self.prefix = prefix
+        self.epoch = epoch
+        self.slots = slots
+        self.now_ms = now_ms
+
+    def call(self, script: Script, *args: bytes) -> Call:
+        """Return a call of the script with the epoch and the time in front of its arguments."""
+        return Call(script, self.prefix, (self.epoch, b"%d" % self.now_ms(), *args))

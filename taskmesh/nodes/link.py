@@ -1,0 +1,177 @@
+"""A process's link to its mesh: the driver, the session, the measured clock, the signers.
+
+Connects when first used. After a fork the child's link connects anew, under a new channel.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+from taskmesh.codec.keyring import Keyring
+from taskmesh.codec.signing import Signer
+from taskmesh.core import keys
+from taskmesh.core.steps import Session, Steps
+from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.sync_driver import SyncDriver
+from taskmesh.replication.ask import plain
+from taskmesh.replication.join import Meta, join
+
+T = TypeVar("T")
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+class NodeClock:
+    """The node's wall clock as measured, advanced by this process's monotonic clock; never goes back."""
+
+    __slots__ = ("_last_ms", "_offset_s")
+
+    def __init__(self) -> None:
+        """Start from this machine's own wall clock until the node's is measured."""
+        self._offset_s = time.time() - time.monotonic()
+        self._last_ms = 0
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970."""
+        now = int((time.monotonic() + self._offset_s) * 1000)
+        if now < self._last_ms:
+            return self._last_ms
+        self._last_ms = now
+        return now
+
+    def measured(self, node_time_s: float, asked_s: float, answered_s: float) -> None:
+        """Take over a reading of the node's clock, made between two readings of the monotonic one."""
+        self._offset_s = node_time_s - (asked_s + answered_s) / 2
+
+
+class Link:
+    """Everything that one process needs to speak with one mesh."""
+
+    def __init__(
+        self,
+        mesh: str,
+        address: Callable[[], NodeAddress],
+        keyring: Callable[[], Keyring],
+        *,
+        slots: int,
+        connect_timeout_s: float = 2.0,
+        answer_timeout_s: float = 10.0,
+        before_connect: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is started, read or connected yet.
+
+        Args:
+            mesh: Name of the mesh.
+            address: Returns the node's address (starts the embedded node if need be).
+            keyring: Returns the keys.
+            slots: For a mesh that is made now.
+            connect_timeout_s: For making a connection.
+            answer_timeout_s: For one reply.
+            before_connect: Called before each new connection.
+        """
+        self.mesh = mesh
+        self.prefix = keys.prefix(mesh)
+        self._address = address
+        self._keyring = keyring
+        self._timeouts = (connect_timeout_s, answer_timeout_s)
+        self._before_connect = before_connect
+        self.clock = NodeClock()
+        self.session = Session(self.prefix, b"", slots, self.clock.now_ms)
+        self.channel = os.urandom(8).hex().encode()
+        self.meta: Meta | None = None
+        self._driver: SyncDriver | None = None
+        self._open_lock = threading.RLock()
+        _links.add(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the mesh has been joined."""
+        return self.meta is not None
+
+    @property
+    def driver(self) -> SyncDriver:
+        """The driver; made when first asked for."""
+        if self._driver is None:
+            with self._open_lock:
+                if self._driver is None:
+                    self._driver = SyncDriver(
+                        self._address(),
+                        connect_timeout_s=self._timeouts[0],
+                        answer_timeout_s=self._timeouts[1],
+                        name=f"taskmesh-{self.mesh}",
+                        before_connect=self._before_connect,
+                    )
+        return self._driver
+
+    def open(self) -> Link:
+        """Join the mesh, unless that is done: check key and format, learn the epoch and the node's time.
+
+        Raises:
+            ConfigError: No usable key, or `KeyMismatch`, `UpgradeNeeded`.
+            NodeUnavailable: The node cannot be reached.
+        """
+        if self.meta is None:
+            with self._open_lock:
+                if self.meta is None:
+                    keyring = self._keyring()
+                    self.messages = keyring.signer("message", self.mesh)
+                    self.results = keyring.signer("result", self.mesh)
+                    self.controls = keyring.signer("control", self.mesh)
+                    self.functions = keyring.signer("function", self.mesh)
+                    self.key_id = keyring.active.name
+                    driver = self.driver
+                    self.measure_clock()
+                    self.meta = driver.run(
+                        join(
+                            self.session,
+                            mesh_id=os.urandom(8).hex(),
+                            slots=self.session.slots,
+                            key_id=self.key_id,
+                        )
+                    )
+        return self
+
+    messages: Signer
+    results: Signer
+    controls: Signer
+    functions: Signer
+    key_id: str
+
+    def run(self, steps: Steps[T]) -> T:
+        """Run a protocol, after joining the mesh if that is not done."""
+        if self.meta is None:
+            self.open()
+        return self.driver.run(steps)
+
+    def measure_clock(self) -> None:
+        """Measure the node's clock.
+
+        Raises:
+            NodeUnavailable: The node does not answer.
+        """
+        asked_s = time.monotonic()
+        seconds, micros = self.driver.run(plain(self.session, b"TIME"))
+        self.clock.measured(int(seconds) + int(micros) / 1e6, asked_s, time.monotonic())
+
+    def close(self) -> None:
+        """Close idle connections. The link can be used again."""
+        if self._driver is not None:
+            self._driver.close()
+
+    def _forked(self) -> None:
+        # a lock may have been held by a thread that does not exist here; sockets are the parent's
+        self._open_lock = threading.RLock()
+        self.channel = os.urandom(8).hex().encode()
+
+
+def _after_fork() -> None:
+    for link in list(_links):
+        link._forked()  # noqa: SLF001 - this module's own
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,181 @@
+"""The sync driver: runs protocols over `redis` connections, writing all calls before reading any reply.
+
+Safe to share between threads: each conversation borrows a connection. A forked process makes its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Reply, Steps
+from taskmesh.nodes.address import NodeAddress, connection_factory
+
+if TYPE_CHECKING:
+    from redis.connection import AbstractConnection
+
+T = TypeVar("T")
+
+#: Idle connections kept for the next conversation.
+IDLE_MAX = 16
+
+
+class SyncDriver:
+    """Runs protocols against one node."""
+
+    def __init__(
+        self,
+        address: NodeAddress,
+        *,
+        connect_timeout_s: float = 2.0,
+        answer_timeout_s: float = 10.0,
+        name: str = "taskmesh",
+        before_connect: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            address: The node.
+            connect_timeout_s: For making a connection.
+            answer_timeout_s: For one reply; a call without one in that time is `NoAnswer`.
+            name: Shown in the node's `CLIENT LIST`.
+            before_connect: Called before each new connection (starts the embedded node).
+        """
+        import hiredis
+        from redis import exceptions
+
+        self.address = address
+        self._make = connection_factory(
+            address, connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s, name=name
+        )
+        self._before_connect = before_connect
+        self._answer_timeout_s = answer_timeout_s
+        self._idle: deque[AbstractConnection] = deque()
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._pack = hiredis.pack_command
+        self._response_error = exceptions.ResponseError
+        self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
+
+    def run(self, steps: Steps[T]) -> T:
+        """Run a protocol to its end and return its result."""
+        try:
+            request = next(steps)
+            while True:
+                if isinstance(request, Pause):
+                    time.sleep(request.seconds)
+                    request = steps.send([])
+                else:
+                    request = steps.send(self._perform(request))
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close idle connections; the driver can still be used, and connects anew."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            connection.disconnect()
+
+    def connect(self) -> AbstractConnection:
+        """Return a new connected connection, for those who keep one (subscriptions)."""
+        if self._before_connect is not None:
+            self._before_connect()
+        connection = self._make()
+        connection.connect()
+        return connection
+
+    def _borrow(self) -> AbstractConnection:
+        if self._pid != os.getpid():
+            # sockets of the parent: not ours to speak on, nor to shut down
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._idle = deque()
+                    self._pid = os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.connect()
+
+    def _perform(self, calls: list[Call]) -> list[Reply]:
+        from taskmesh.errors import TaskMeshError
+
+        reused = bool(self._idle)
+        try:
+            connection = self._borrow()
+        except (*self._failures, TaskMeshError) as error:
+            return [Refused(f"{self.address}: {error}")] * len(calls)
+        pack = self._pack
+        packed = []
+        patience_s = 0.0
+        for call in calls:
+            script = call.script
+            if script is None:
+                packed.append(pack(call.args))
+            else:
+                packed.append(pack((b"EVALSHA", script.sha, b"1", call.prefix, *call.args)))
+            patience_s = max(patience_s, call.patience_s)
+        try:
+            connection.send_packed_command(packed, check_health=False)
+        except self._failures as error:
+            connection.disconnect()
+            if reused and len(packed) == 1:
+                # an idle connection that the node had closed; whether a part was read is not known
+                return [NoAnswer(f"{self.address}: {error}")]
+            return [NoAnswer(f"{self.address}: {error}")] * len(calls)
+        replies: list[Reply] = []
+        for call in calls:
+            try:
+                if patience_s:
+                    replies.append(
+                        connection.read_response(
+                            disable_decoding=True, timeout=self._answer_timeout_s + patience_s
+                        )
+                    )
+                else:
+                    replies.append(connection.read_response(disable_decoding=True))
+            except self._response_error as error:
+                replies.append(self._explain(call, error))
+            except self._failures as error:
+                connection.disconnect()
+                replies += [NoAnswer(f"{self.address}: {error}")] * (len(calls) - len(replies))
+                return replies
+            except BaseException:
+                # interrupted between request and reply: the connection is out of step
+                connection.disconnect()
+                raise
+        missing = [at for at, reply in enumerate(replies) if type(reply) is NodeError and reply.text == "NOSCRIPT"]
+        if missing:
+            self._load(connection, [calls[at] for at in missing])
+        if len(self._idle) < IDLE_MAX and connection.is_connected:
+            self._idle.append(connection)
+        else:
+            connection.disconnect()
+        if missing:
+            for at, reply in zip(missing, self._perform([calls[at] for at in missing]), strict=True):
+                replies[at] = reply
+        return replies
+
+    def _load(self, connection: AbstractConnection, calls: list[Call]) -> None:
+        try:
+            for script in {call.script.sha: call.script for call in calls if call.script}.values():
+                connection.send_packed_command([self._pack((b"SCRIPT", b"LOAD", script.source))], check_health=False)
+                connection.read_response(disable_decoding=True)
+        except self._failures:
+            # the calls themselves are about to meet the same failure, and report it
+            connection.disconnect()
+
+    def _explain(self, call: Call, error: Exception) -> NodeError:
+        from redis import exceptions
+
+        if isinstance(error, exceptions.NoScriptError):
+            return NodeError("NOSCRIPT")
+        if isinstance(error, exceptions.OutOfMemoryError):
+            return NodeError(f"OOM {error}")
+        return NodeError(str(error).removeprefix("ERR "))

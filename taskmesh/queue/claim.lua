@@ -1,0 +1,88 @@
+-- Takes ready messages for one child and records the lease; a repeat returns the same answer.
+-- flags: allow-oom
+-- parts: epoch, moves, ready, due
+-- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most,
+--   '1' if the child is registered as idle, then the queues, best first
+-- Returns a flat list: id, record as it stands after the claim, id, record ... Empty: registered as idle.
+-- Errors: DEADWORKER the incarnation was declared dead or never registered; OLDSEQUENCE a late duplicate.
+local holder, seq, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local worker = P .. 'w:' .. string.sub(holder, 1, 16)
+local run = P .. 'run:' .. holder
+local known = CALL('HMGET', worker, 'state', 's' .. string.sub(holder, 17))
+if known[1] ~= 'live' then return redis.error_reply('DEADWORKER ' .. (known[1] or 'unknown')) end
+
+if known[2] == seq then
+  local out, ids = {}, CALL('HGET', run, seq)
+  if ids then
+    local lease = holder .. seq
+    for id in string.gmatch(ids, '[^\n]+') do
+      local rec = CALL('GET', P .. 'r:' .. id)
+      if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 23, 52) == lease then
+        out[#out + 1] = id
+        out[#out + 1] = rec
+      end
+    end
+  end
+  return out
+end
+if known[2] and tonumber(seq, 16) < tonumber(known[2], 16) then
+  return redis.error_reply('OLDSEQUENCE ' .. known[2])
+end
+CALL('HSET', worker, 's' .. string.sub(holder, 17), seq)
+move_due(100)
+
+local lines = {}
+for i = 7, #ARGV do
+  for priority = 9, 0, -1 do lines[#lines + 1] = P .. 'q:' .. ARGV[i] .. ':' .. priority end
+end
+local line_count = #lines
+lines[line_count + 1] = 'LEFT'
+lines[line_count + 2] = 'COUNT'
+
+local out, written, ids, n = {}, {}, {}, 0
+local lease = EPOCH .. holder .. seq
+local alone = false
+while n < most and not alone do
+  lines[line_count + 3] = most - n
+  local popped = CALL('LMPOP', line_count, unpack(lines))
+  if not popped then break end
+  local line, hints = popped[1], popped[2]
+  local keys = {}
+  for i = 1, #hints do keys[i] = P .. 'r:' .. string.sub(hints[i], 1, -10) end
+  local records = CALL('MGET', unpack(keys))
+  for i = 1, #hints do
+    local hint, rec = hints[i], records[i]
+    local version = string.sub(hint, -8)
+    if rec and string.sub(rec, 2, 10) == 'P' .. version then
+      local singly = math.floor(tonumber(string.sub(rec, 62, 62), 16) / 4) % 2 == 1
+      if singly and n > 0 or alone then
+        -- suspected of killing its worker: it is claimed alone, so the rest goes back in order
+        local back = {}
+        for j = #hints, i, -1 do back[#back + 1] = hints[j] end
+        CALL('LPUSH', line, unpack(back))
+        alone = true
+        break
+      end
+      alone = singly
+      n = n + 1
+      local id = string.sub(hint, 1, -10)
+      local claimed = '1T' .. version_after(version) .. lease .. string.sub(rec, 53)
+      written[2 * n - 1] = keys[i]
+      written[2 * n] = claimed
+      ids[n] = id
+      out[2 * n - 1] = id
+      out[2 * n] = claimed
+    end
+  end
+end
+
+if n == 0 then
+  for i = 7, #ARGV do CALL('ZADD', P .. 'idle:' .. ARGV[i], NOW, holder) end
+  return out
+end
+CALL('MSET', unpack(written))
+CALL('HSET', run, seq, table.concat(ids, '\n'))
+if ARGV[6] == '1' then
+  for i = 7, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end
+end
+return out

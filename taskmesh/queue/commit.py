@@ -1,0 +1,57 @@
+"""Commit: end runs, only with the token of their claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taskmesh.core.script import load_script
+from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.replication.ask import ask
+
+COMMIT = load_script("taskmesh.queue", "commit")
+#: Messages in one call; Lua's stack takes some 8,000 values.
+COMMIT_MAX = 500
+
+DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
+
+
+def commit_args(holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the script's arguments after epoch and time.
+
+    Args:
+        holder: Incarnation and child.
+        build: What the worker can run, noted with messages that it parks.
+        done: Claim sequences of which nothing is held any more once this is executed.
+        entries: Flat: id, token, letter of the new state, outcome.
+    """
+    return (holder, build, b"%d" % len(done), *[b"%08x" % sequence for sequence in done], *entries)
+
+
+def commit_call(
+    session: Session, holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes]
+) -> Call:
+    """Return the call that commits, to be sent together with others."""
+    return session.call(COMMIT, *commit_args(holder, build, done, entries))
+
+
+def commit(
+    session: Session,
+    holder: bytes,
+    build: bytes,
+    done: Sequence[int],
+    entries: Sequence[bytes],
+    *,
+    patience_s: float = 10.0,
+) -> Steps[bytes]:
+    """Commit outcomes and releases.
+
+    Returns:
+        A verdict per entry: `DONE`, `REPEATED` (it was done before), `REFUSED` (the lease was lost).
+
+    Raises:
+        NodeUnavailable: No answer; commit again, it is idempotent.
+    """
+    reply: bytes = yield from ask(
+        session, COMMIT, *commit_args(holder, build, done, entries), patience_s=patience_s
+    )
+    return reply

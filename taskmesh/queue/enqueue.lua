@@ -1,0 +1,66 @@
+-- Records messages and puts them in line; an id that is known already is left as it is.
+-- parts: epoch, ready
+-- KEYS[1] prefix  ARGV: epoch, now_ms, then groups, each of one slot, queue, priority and function:
+--   slot (4 hex), queue, priority, due_ms ('' = now), function hash or '', function blob or '', n, then n times id, record
+-- Returns a string, a letter per message: 'a' accepted, 'k' known before.
+-- Errors: NEEDFUNCTION <hash> when the node lacks the function (nothing was changed).
+-- No allow-oom: when the node's memory is full it refuses this script as a whole.
+local verdicts = {}
+local at = 3
+while at <= #ARGV do
+  local hash = ARGV[at + 4]
+  if hash ~= '' and ARGV[at + 5] == '' and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then
+    return redis.error_reply('NEEDFUNCTION ' .. hash)
+  end
+  at = at + 7 + 2 * tonumber(ARGV[at + 6])
+end
+at = 3
+while at <= #ARGV do
+  local slot, queue, priority, due, hash, blob = unpack(ARGV, at, at + 5)
+  local n = tonumber(ARGV[at + 6])
+  at = at + 7
+  local ids, pairs_, hints = {}, {}, {}
+  for i = 1, n do
+    local id = ARGV[at]
+    ids[i] = id
+    pairs_[2 * i - 1] = P .. 'r:' .. id
+    pairs_[2 * i] = ARGV[at + 1]
+    at = at + 2
+  end
+  if CALL('MSETNX', unpack(pairs_)) == 1 then
+    verdicts[#verdicts + 1] = string.rep('a', n)
+    for i = 1, n do hints[i] = ids[i] .. ':00000001' end
+  else
+    local accepted = {}
+    for i = 1, n do
+      if CALL('SETNX', pairs_[2 * i - 1], pairs_[2 * i]) == 1 then
+        accepted[#accepted + 1] = ids[i]
+        hints[#hints + 1] = ids[i] .. ':00000001'
+        verdicts[#verdicts + 1] = 'a'
+      else
+        verdicts[#verdicts + 1] = 'k'
+      end
+    end
+    ids = accepted
+  end
+  if #ids > 0 then
+    if hash ~= '' then
+      if blob ~= '' then CALL('SET', P .. 'fn:' .. hash, blob) end
+      CALL('HINCRBY', P .. 'fnref', hash, #ids)
+    end
+    CALL('SADD', P .. 'L:' .. slot, unpack(ids))
+    CALL('SADD', P .. 'queues', queue)
+    if due == '' then
+      CALL('RPUSH', P .. 'q:' .. queue .. ':' .. priority, unpack(hints))
+      wake(queue, #hints)
+    else
+      local scored = {}
+      for i = 1, #hints do
+        scored[2 * i - 1] = due
+        scored[2 * i] = hints[i]
+      end
+      CALL('ZADD', P .. 'd', unpack(scored))
+    end
+  end
+end
+return table.concat(verdicts)

@@ -1,0 +1,210 @@
+"""Enqueue: record messages and put them in line.
+
+The sender makes the id, so sending again is harmless: a known id is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from taskmesh.core.record import REMEMBER_S
+from taskmesh.core.script import load_script
+from taskmesh.core.steps import NoAnswer, NodeError, Pause, Refused, Session, Steps
+from taskmesh.replication.ask import RETRY_DELAY_S_MAX, RETRY_DELAY_S_MIN
+from taskmesh.replication.join import refresh
+
+ENQUEUE = load_script("taskmesh.queue", "enqueue")
+#: Messages in one call of the script; Lua's stack takes some 8,000 values.
+GROUP_MAX = 250
+#: Bytes in one call of the script, so that one sender cannot hold the node for long.
+CALL_BYTES_MAX = 1 << 20
+#: Calls under way at once in one round trip.
+CALLS_AT_ONCE = 8
+
+
+class NewMessage:
+    """A message to be recorded.
+
+    Attributes:
+        task_id: Its id.
+        record: The whole record, see `core.record`.
+        slot: 4 hex digits.
+        queue: The queue's name.
+        priority: One digit.
+        due_ms: When it may be claimed, digits; empty for now.
+        function: Content hash of a function sent by value; empty for none.
+        created_ms: When the sender made it.
+    """
+
+    __slots__ = ("created_ms", "due_ms", "function", "priority", "queue", "record", "slot", "task_id")
+
+    def __init__(
+        self,
+        task_id: bytes,
+        record: bytes,
+        slot: bytes,
+        queue: bytes,
+        created_ms: int,
+        priority: bytes = b"4",
+        due_ms: bytes = b"",
+        function: bytes = b"",
+    ) -> None:
+        self.task_id = task_id
+        self.record = record
+        self.slot = slot
+        self.queue = queue
+        self.created_ms = created_ms
+        self.priority = priority
+        self.due_ms = due_ms
+        self.function = function
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of each message: accepted (and of those, known before), rejected, or unknown."""
+
+    accepted: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    full: bool = False
+
+
+def _key(message: NewMessage) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    return (message.slot, message.queue, message.priority, message.due_ms, message.function)
+
+
+def _group(messages: Sequence[NewMessage], blobs: dict[bytes, bytes]) -> Iterable[tuple[list[NewMessage], list[bytes]]]:
+    """Yield calls: the messages of each, and its arguments, neighbours of one kind as one group."""
+    at, count = 0, len(messages)
+    while at < count:
+        inside: list[NewMessage] = []
+        args: list[bytes] = []
+        size = 0
+        carried: set[bytes] = set()
+        while at < count and len(inside) < GROUP_MAX and size < CALL_BYTES_MAX:
+            kind = _key(messages[at])
+            group: list[bytes] = []
+            started = len(inside)
+            while at < count and len(inside) < GROUP_MAX and size < CALL_BYTES_MAX:
+                message = messages[at]
+                if _key(message) != kind:
+                    break
+                group += (message.task_id, message.record)
+                size += len(message.record)
+                inside.append(message)
+                at += 1
+            function = kind[4]
+            blob = b"" if function in carried else blobs.get(function, b"")
+            carried.add(function)
+            args += (kind[0], kind[1], kind[2], kind[3], function, blob, b"%d" % (len(inside) - started), *group)
+        yield inside, args
+
+
+def enqueue_one(session: Session, message: NewMessage) -> Steps[bytes | NodeError | Refused | NoAnswer]:
+    """Make the single call that sends one message; the caller falls back to `enqueue` unless it is accepted.
+
+    Returns:
+        `b"a"` or `b"k"`, or what went wrong.
+    """
+    (reply,) = yield [
+        session.call(
+            ENQUEUE,
+            message.slot,
+            message.queue,
+            message.priority,
+            message.due_ms,
+            message.function,
+            b"",
+            b"1",
+            message.task_id,
+            message.record,
+        )
+    ]
+    return reply
+
+
+def enqueue(
+    session: Session,
+    messages: Sequence[NewMessage],
+    functions: dict[bytes, bytes] | None = None,
+    *,
+    patience_s: float = 10.0,
+    sent_before: bool = False,
+) -> Steps[Sent]:
+    """Record messages, some hundreds in a call and several calls in a round trip.
+
+    Args:
+        session: Where.
+        messages: Any number, of any mix of slots and queues; grouped as they come.
+        functions: Content hash -> signed function, for messages sent by value; carried only when the node
+            lacks it.
+        patience_s: How long to go on repeating what got no answer.
+        sent_before: An earlier call that got no answer carried these: what fails now is unknown, not rejected.
+
+    Returns:
+        What became of each. Raises nothing about the node: the caller decides.
+    """
+    result = Sent()
+    oldest_ms = session.now_ms() - REMEMBER_S * 1000
+    fresh = []
+    for message in messages:
+        if message.created_ms < oldest_ms:
+            result.rejected[message.task_id.decode()] = (
+                f"its id is more than {REMEMBER_S // 60} minutes old, so it may have been forgotten: use a new id"
+            )
+        else:
+            fresh.append(message)
+    blobs: dict[bytes, bytes] = {}
+    waiting = list(_group(fresh, blobs))
+    maybe: set[bytes] = {message.task_id for message in fresh} if sent_before else set()
+    give_up_ms = session.now_ms() + int(patience_s * 1000)
+    delay_s = RETRY_DELAY_S_MIN
+    while waiting:
+        now, waiting = waiting[:CALLS_AT_ONCE], waiting[CALLS_AT_ONCE:]
+        replies = yield [session.call(ENQUEUE, *args) for _, args in now]
+        again: list[tuple[list[NewMessage], list[bytes]]] = []
+        stale = False
+        pause = False
+        for (inside, args), reply in zip(now, replies, strict=True):
+            if isinstance(reply, bytes):
+                _note(result, inside, reply)
+                continue
+            if isinstance(reply, NodeError):
+                if reply.text.startswith("STALEVIEW"):
+                    stale = True
+                    again.append((inside, args))
+                elif reply.text.startswith("NEEDFUNCTION"):
+                    blobs.update(functions or {})
+                    again.extend(_group(inside, blobs))
+                else:
+                    result.full = result.full or reply.text.startswith("OOM")
+                    for message in inside:
+                        # refused as a whole now; an earlier try without an answer may still have recorded it
+                        where = result.unknown if message.task_id in maybe else result.rejected
+                        where[message.task_id.decode()] = reply.text
+                continue
+            if isinstance(reply, NoAnswer):
+                maybe.update(message.task_id for message in inside)
+            if session.now_ms() >= give_up_ms:
+                for message in inside:
+                    where = result.unknown if message.task_id in maybe else result.rejected
+                    where[message.task_id.decode()] = reply.reason
+                continue
+            pause = True
+            again.append((inside, args))
+        if stale:
+            yield from refresh(session)
+        if pause:
+            yield Pause(delay_s)
+            delay_s = min(delay_s * 2, RETRY_DELAY_S_MAX)
+        waiting = again + waiting
+    return result
+
+
+def _note(result: Sent, inside: list[NewMessage], verdicts: bytes) -> None:
+    ids = [message.task_id.decode() for message in inside]
+    result.accepted += ids
+    if b"k" in verdicts:
+        result.known += [task_id for task_id, verdict in zip(ids, verdicts, strict=True) if verdict == 0x6B]

@@ -1,0 +1,28 @@
+-- Shows the first hints of a queue that are still valid, and drops those that are not.
+-- flags: allow-oom
+-- KEYS[1] prefix  ARGV: queue, most
+-- Returns a flat list: id, version ... in the order in which they would be claimed.
+local P, out, most = KEYS[1], {}, tonumber(ARGV[2])
+for priority = 9, 0, -1 do
+  local line = P .. 'q:' .. ARGV[1] .. ':' .. priority
+  local start = 0
+  while #out < 2 * most do
+    local hints = redis.call('LRANGE', line, start, start + 99)
+    if #hints == 0 then break end
+    local stale = 0
+    for i = 1, #hints do
+      local id, version = string.sub(hints[i], 1, -10), string.sub(hints[i], -8)
+      if redis.call('GETRANGE', P .. 'r:' .. id, 1, 9) == 'P' .. version then
+        if #out < 2 * most then
+          out[#out + 1] = id
+          out[#out + 1] = version
+        end
+      elseif start == 0 and stale == i - 1 then
+        stale = i
+      end
+    end
+    if stale > 0 then redis.call('LTRIM', line, stale, -1) end
+    start = start + #hints - stale
+  end
+end
+return out

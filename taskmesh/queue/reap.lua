@@ -1,0 +1,55 @@
+-- Puts everything that a dead child held back in line, in bounded steps.
+-- flags: allow-oom
+-- parts: epoch, moves, ready, finish
+-- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the crash ('' = none), its token,
+--   outcome if that makes it a dead letter ('' = not yet), '1' to have the others claimed singly,
+--   then the queues on which it may be registered as idle
+--   by: the incarnation that reaps. Its own children any time; another's only once that is declared dead.
+-- Returns {messages put back, claims still to do}.
+-- Errors: NOTDEAD the incarnation is not declared dead.
+local holder, by, charged, token, outcome, singly = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1'
+local incarnation = string.sub(holder, 1, 16)
+if by ~= incarnation and CALL('HGET', P .. 'w:' .. incarnation, 'state') == 'live' then
+  return redis.error_reply('NOTDEAD ' .. incarnation)
+end
+local run = P .. 'run:' .. holder
+local fields = CALL('HKEYS', run)
+table.sort(fields, function(a, b) return tonumber(a, 16) > tonumber(b, 16) end)
+local count, done = 0, 0
+
+for f = 1, #fields do
+  if count >= 500 then break end
+  local seq = fields[f]
+  local lease, ids = holder .. seq, {}
+  for id in string.gmatch(CALL('HGET', run, seq), '[^\n]+') do ids[#ids + 1] = id end
+  for i = #ids, 1, -1 do
+    local id = ids[i]
+    local key = P .. 'r:' .. id
+    local rec = CALL('GET', key)
+    if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 23, 52) == lease then
+      count = count + 1
+      local crashed = id == charged and string.sub(rec, 3, 52) == token
+      if crashed then
+        local crashes = math.min(255, tonumber(string.sub(rec, 59, 60), 16) + 1)
+        rec = string.sub(rec, 1, 58) .. string.format('%02x', crashes) .. string.sub(rec, 61)
+      elseif singly then
+        local flags = tonumber(string.sub(rec, 62, 62), 16)
+        if math.floor(flags / 4) % 2 == 0 then flags = flags + 4 end
+        rec = string.sub(rec, 1, 61) .. string.format('%x', flags) .. string.sub(rec, 63)
+      end
+      if crashed and outcome ~= '' then
+        CALL('SET', key, final(id, rec, 'D', outcome))
+      else
+        rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
+        CALL('SET', key, rec)
+        make_ready(id, rec, true)
+      end
+    end
+  end
+  CALL('HDEL', run, seq)
+  done = done + 1
+end
+if ENDED > 0 then finish_all() end
+for i = 9, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end
+CALL('UNLINK', P .. 'wake:' .. holder)
+return {count, #fields - done}

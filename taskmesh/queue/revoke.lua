@@ -1,0 +1,35 @@
+-- Ends messages that wait; flags those that run.
+-- flags: allow-oom
+-- parts: epoch, moves, ready, finish
+-- KEYS[1] prefix  ARGV: epoch, now_ms, then per message: id, version (8 hex; '' = any), outcome
+-- Returns a string, a letter per message: 'o' revoked, 'T' runs (flagged), '-' unknown, '!' has moved on,
+--   else the letter of its final state.
+local verdicts = {}
+for at = 3, #ARGV, 3 do
+  local id, version = ARGV[at], ARGV[at + 1]
+  local key = P .. 'r:' .. id
+  local rec = CALL('GET', key)
+  local verdict = '-'
+  if rec then
+    local state = string.sub(rec, 2, 2)
+    if version ~= '' and string.sub(rec, 3, 10) ~= version then
+      verdict = '!'
+    elseif state == 'T' then
+      local flags = tonumber(string.sub(rec, 62, 62), 16)
+      if math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', key, 61, string.format('%x', flags + 2)) end
+      verdict = 'T'
+    elseif may_move(state, 'V') then
+      CALL('SET', key, final(id, rec, 'V', ARGV[at + 2]))
+      if state ~= 'P' then
+        CALL('ZREM', P .. 'd', id .. ':' .. string.sub(rec, 3, 10))
+        CALL('HDEL', P .. 'parked', id)
+      end
+      verdict = 'o'
+    else
+      verdict = state
+    end
+  end
+  verdicts[#verdicts + 1] = verdict
+end
+if ENDED > 0 then finish_all() end
+return table.concat(verdicts)

@@ -1,0 +1,119 @@
+"""The liveness of workers, and what becomes of what a dead one held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taskmesh.core.script import load_script
+from taskmesh.core.steps import Session, Steps
+from taskmesh.replication.ask import ask
+
+WORKER = load_script("taskmesh.queue", "worker")
+REAP = load_script("taskmesh.queue", "reap")
+UNPARK = load_script("taskmesh.queue", "unpark")
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The counter of one incarnation, as read."""
+
+    incarnation: bytes
+    count: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The message that is charged with a crash.
+
+    Attributes:
+        task_id: Its id.
+        token: Of the claim under which it ran.
+        outcome: Signed outcome if this crash makes it a dead letter, else empty.
+    """
+
+    task_id: bytes = b""
+    token: bytes = b""
+    outcome: bytes = b""
+
+
+def register(session: Session, incarnation: bytes, info: bytes, *, patience_s: float = 10.0) -> Steps[None]:
+    """Make an incarnation known; it is alive from now on."""
+    yield from ask(session, WORKER, b"register", incarnation, info, patience_s=patience_s)
+
+
+def beat(session: Session, incarnation: bytes, *, sweep_ahead_s: int = 0, patience_s: float = 2.0) -> Steps[list[Beat]]:
+    """Move this worker's counter and read everybody's.
+
+    Raises:
+        NodeFault: `DEADWORKER`: this worker was declared dead.
+    """
+    reply = yield from ask(session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, patience_s=patience_s)
+    return [Beat(reply[i], int(reply[i + 1]), reply[i + 2].decode()) for i in range(0, len(reply), 3)]
+
+
+def declare_dead(session: Session, incarnation: bytes, count: int, *, patience_s: float = 2.0) -> Steps[bool]:
+    """Declare an incarnation dead, if its counter still stands where it was seen."""
+    reply = yield from ask(session, WORKER, b"declare", incarnation, b"%d" % count, patience_s=patience_s)
+    return bool(reply == 1)
+
+
+def children(session: Session, incarnation: bytes) -> Steps[list[bytes]]:
+    """Return the children of an incarnation that ever claimed."""
+    reply: list[bytes] = yield from ask(session, WORKER, b"children", incarnation)
+    return reply
+
+
+def bury(session: Session, incarnation: bytes) -> Steps[bool]:
+    """Remove an incarnation that holds nothing any more."""
+    reply = yield from ask(session, WORKER, b"bury", incarnation)
+    return bool(reply == 1)
+
+
+def reap(
+    session: Session,
+    holder: bytes,
+    by: bytes,
+    queues: Sequence[bytes],
+    charge: Charge | None = None,
+    *,
+    singly: bool = False,
+) -> Steps[int]:
+    """Put everything that a dead child held back in line, and return how many those were.
+
+    Args:
+        session: Where.
+        holder: The dead child.
+        by: The incarnation that reaps: the child's own, or any once that one is declared dead.
+        queues: On which it may be registered as idle.
+        charge: The message that it was running, if that is known.
+        singly: Have the messages claimed one at a time from now on.
+    """
+    charge = charge or Charge()
+    total = 0
+    while True:
+        count, left = yield from ask(
+            session,
+            REAP,
+            holder,
+            by,
+            charge.task_id,
+            charge.token,
+            charge.outcome,
+            b"1" if singly else b"0",
+            *queues,
+        )
+        total += count
+        if not left:
+            return total
+
+
+def unpark(session: Session, build: bytes) -> Steps[int]:
+    """Return messages that another build of the workers could not take to their lines."""
+    cursor, total = b"0", 0
+    while True:
+        cursor, count = yield from ask(session, UNPARK, build, cursor)
+        total += count
+        if cursor == b"0":
+            return total

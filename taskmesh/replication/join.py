@@ -1,0 +1,97 @@
+"""Joining a mesh: the meta hash that is written once, and the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskmesh.core.script import load_script
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Session, Steps
+from taskmesh.errors import KeyMismatch, NodeFault, NodeUnavailable, UpgradeNeeded
+
+FORMAT = 1
+#: Epoch of a mesh whose node no guardian numbers.
+FIRST_EPOCH = b"000000000001"
+#: How often a lost answer is asked for again before giving up, pauses doubling from 10 ms to 500 ms.
+JOIN_TRIES = 12
+JOIN = load_script("taskmesh.replication", "join")
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a mesh was made with."""
+
+    mesh_id: str
+    slots: int
+    format: int
+    created_ms: int
+    key_ids: tuple[str, ...]
+    epoch: bytes
+    made_now: bool
+
+
+def join(
+    session: Session, *, mesh_id: str, slots: int, key_id: str, tries: int = JOIN_TRIES
+) -> Steps[Meta]:
+    """Make the mesh if it does not exist, check that it is one we can use, and set the session's epoch.
+
+    Raises:
+        KeyMismatch: The mesh does not accept `key_id`.
+        UpgradeNeeded: Its format is newer than ours.
+        NodeUnavailable: No answer.
+    """
+    args = (mesh_id.encode(), b"%d" % slots, b"%d" % FORMAT, b"%d" % session.now_ms(), key_id.encode(), FIRST_EPOCH)
+    delay_s = 0.01
+    for left in range(tries - 1, -1, -1):
+        (reply,) = yield [Call(JOIN, session.prefix, args)]
+        if isinstance(reply, NodeError):
+            raise NodeFault(f"cannot join the mesh: {reply.text}", text=reply.text)
+        if not isinstance(reply, (Refused, NoAnswer)):
+            break
+        if not left:
+            raise NodeUnavailable(
+                f"the node cannot be reached: {reply.reason}", node=session.prefix.decode(), may_be_done=False
+            )
+        yield Pause(delay_s)
+        delay_s = min(0.5, delay_s * 2)
+    meta = Meta(
+        mesh_id=reply[0].decode(),
+        slots=int(reply[1]),
+        format=int(reply[2]),
+        created_ms=int(reply[3]),
+        key_ids=tuple(reply[4].decode().split(",")),
+        epoch=reply[5],
+        made_now=reply[6] == b"1",
+    )
+    name = session.prefix.decode()[3:-1]
+    if meta.format > FORMAT:
+        raise UpgradeNeeded(
+            f"mesh {name!r} is of format {meta.format}; this TaskMesh knows formats up to {FORMAT}: upgrade it"
+        )
+    if key_id and key_id not in meta.key_ids:
+        raise KeyMismatch(
+            f"mesh {name!r} accepts the keys {', '.join(meta.key_ids)}; this process would sign with {key_id}. "
+            "Give it the mesh's key (key=, TASKMESH_KEY or TASKMESH_KEY_FILE), or have an accepted process run "
+            "`taskmesh key rotate`"
+        )
+    session.epoch = meta.epoch
+    session.slots = meta.slots
+    return meta
+
+
+def refresh(session: Session) -> Steps[None]:
+    """Read the epoch again after a `STALEVIEW`.
+
+    A node that lost everything has no epoch: it gets the first one, and its meta hash when somebody
+    next joins.
+    """
+    for _ in range(JOIN_TRIES):
+        (reply,) = yield [Call(None, session.prefix, (b"GET", session.prefix + b"epoch"))]
+        if isinstance(reply, bytes):
+            session.epoch = reply
+            return
+        if reply is None:
+            session.epoch = FIRST_EPOCH
+            yield [Call(None, session.prefix, (b"SET", session.prefix + b"epoch", FIRST_EPOCH, b"NX"))]
+            continue
+        yield Pause(0.05)
+    raise NodeUnavailable("the node did not tell its epoch", node=session.prefix.decode(), may_be_done=False)

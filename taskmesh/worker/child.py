@@ -1,0 +1,316 @@
+"""A child: claims messages, runs them, commits how they ended.
+
+One round trip per claim: the commit of the last one travels with it. The lease is the supervisor's
+heartbeat, so a task may hold the interpreter for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.core import keys
+from taskmesh.core.steps import Call
+from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
+from taskmesh.queue.claim import held, recall
+from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
+from taskmesh.queue.turn import turn
+from taskmesh.replication.ask import plain
+from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_DECLARED_DEAD, EXIT_OK, ChildOrder
+from taskmesh.worker.outbox import Outbox
+from taskmesh.worker.pace import Pace
+from taskmesh.worker.page import NOTHING, Page
+from taskmesh.worker.runner import Runner
+
+if TYPE_CHECKING:
+    from taskmesh.app import TaskMesh
+
+log = logging.getLogger("taskmesh.worker")
+
+#: An idle child looks by itself so often, in case a wake-up was lost.
+LOOK_S = 1.0
+#: How often a child compares what it holds with what the node says.
+COMPARE_S = 10.0
+#: One try at the node; a child goes on trying until it is told to stop.
+PATIENCE_S = 5.0
+
+
+class Child:
+    """One child's life."""
+
+    def __init__(self, mesh: TaskMesh, order: ChildOrder, build: bytes, page: Page) -> None:
+        """Prepare; `run` does the rest.
+
+        Args:
+            mesh: The app.
+            order: What to do.
+            build: What this build can run.
+            page: Shared with the supervisor.
+        """
+        self.order = order
+        self.holder = order.holder
+        self._build = build
+        self._desk = page.desk(order.place)
+        self._link = mesh.link.open()
+        self._session = self._link.session
+        self._queues = [queue.encode() for queue in order.queues]
+        self._pace = Pace()
+        self._outbox = Outbox(self._commit)
+        self._loop: Any = None
+        settings = mesh.settings
+        self._runner = Runner(
+            mesh.tasks,
+            messages=self._link.messages,
+            results=self._link.results,
+            functions=self._link.functions,
+            fetch_function=self._fetch_function,
+            now_ms=self._link.clock.now_ms,
+            worker=order.worker,
+            max_message_size=settings.max_message_size,
+            max_result_size=settings.max_result_size,
+            allow_tasks=settings.allow_tasks,
+            allow_by_value=settings.allow_by_value,
+            unknown_task_grace_s=settings.unknown_task_grace,
+            run_coroutine=self._run_coroutine,
+            before_start=self._before_start,
+            after_end=self._pace.note,
+        )
+        self.stopping = False
+        self._sequence = 0
+        self._done: list[int] = []
+        self._idle = False
+        self._compare_at = time.monotonic() + COMPARE_S
+
+    def run(self) -> int:
+        """Claim and run until told to stop, and return the exit code."""
+        try:
+            while True:
+                batch = self._turn()
+                if batch is None:
+                    continue
+                if batch:
+                    self._run_claim(batch)
+                    if self.stopping and not len(self._outbox) and not self._done:
+                        return EXIT_OK
+                elif self.stopping:
+                    return EXIT_OK
+                elif self.order.burst:
+                    return EXIT_BURST_DONE
+                else:
+                    self._sleep()
+                    if self.stopping and not len(self._outbox) and not self._done:
+                        return EXIT_OK
+        except NodeFault as error:
+            if not str(error.__dict__.get("text", "")).startswith("DEADWORKER"):
+                raise
+            log.warning("this worker was declared dead (%s); its messages run elsewhere", error)
+            return EXIT_DECLARED_DEAD
+        finally:
+            self._outbox.close()
+            if self._loop is not None:
+                self._loop.close()
+
+    # -- a claim ------------------------------------------------------------------
+
+    def _turn(self) -> list[bytes] | None:
+        """Commit what is finished and claim more; None when the node did not answer."""
+        entries = self._outbox.take()
+        done, self._done = self._done, []
+        while True:
+            try:
+                if self.stopping:
+                    if entries or done:
+                        self._judge(entries, self._run_steps(commit(
+                            self._session, self.holder, self._build, done, entries, patience_s=PATIENCE_S
+                        )))
+                    return []
+                verdicts, claimed = self._run_steps(
+                    turn(
+                        self._session,
+                        self.holder,
+                        self._build,
+                        done,
+                        entries,
+                        self._sequence + 1,
+                        self._pace.most(),
+                        self._queues_in_turn(),
+                        idle=self._idle,
+                        patience_s=PATIENCE_S,
+                    )
+                )
+            except NodeUnavailable as error:
+                # both halves may be repeated as they are
+                log.warning("%s; trying again", error)
+                continue
+            self._sequence += 1
+            self._idle = not claimed
+            self._judge(entries, verdicts)
+            return claimed
+
+    def _queues_in_turn(self) -> Sequence[bytes]:
+        """Return the queues, each first in its turn, so that a full one does not starve the others."""
+        queues = self._queues
+        if len(queues) == 1:
+            return queues
+        at = self._sequence % len(queues)
+        return queues[at:] + queues[:at]
+
+    def _run_claim(self, batch: list[bytes]) -> None:
+        """Run the messages of one claim, as far as they are not recalled."""
+        desk, runner, outbox, sequence = self._desk, self._runner, self._outbox, self._sequence
+        total = len(batch) // 2
+        self._pace.claimed(total, sum(len(record) for record in batch[1::2]))
+        begun_s = now_s = time.monotonic()
+        ran = 0
+        for position in range(1, total + 1):
+            desk.note(sequence, position, total, now_s)
+            if desk.recalled() == sequence or self.stopping:
+                # what waits goes back; the supervisor does the same, and either may come first
+                desk.note(sequence, NOTHING, total, now_s)
+                self._give_back(position - 1)
+                break
+            task_id, record = batch[2 * position - 2], batch[2 * position - 1]
+            letter, outcome = runner.run(task_id.decode(), record)
+            now_s = time.monotonic()
+            outbox.add(task_id, record[2:52], letter, outcome, now_s)
+            ran += 1
+            if len(outbox) >= COMMIT_MAX or outbox.is_late(now_s) and position < total:
+                outbox.flush()
+        desk.note(sequence, NOTHING, 0, now_s)
+        if ran:
+            self._pace.ran(ran, now_s - begun_s)
+        self._done.append(sequence)
+
+    def _give_back(self, position: int) -> None:
+        self._pace.slow()
+        try:
+            self._run_steps(recall(self._session, self.holder, self._sequence, position, patience_s=PATIENCE_S))
+        except NodeUnavailable as error:
+            log.warning("what waits behind a slow task cannot be given back yet: %s", error)
+
+    def _before_start(self, task: str) -> None:
+        """Let finished outcomes leave before a task starts that may take long."""
+        if len(self._outbox) and not self._pace.is_tiny(task):
+            self._outbox.flush()
+
+    def _commit(self, entries: list[bytes]) -> None:
+        while True:
+            try:
+                verdicts = self._run_steps(
+                    commit(self._session, self.holder, self._build, (), entries, patience_s=PATIENCE_S)
+                )
+            except NodeUnavailable as error:
+                log.warning("%s; trying again", error)
+                continue
+            self._judge(entries, verdicts)
+            return
+
+    def _judge(self, entries: Sequence[bytes], verdicts: bytes) -> None:
+        if REFUSED not in verdicts:
+            return
+        for at, verdict in enumerate(verdicts):
+            if verdict == REFUSED:
+                log.warning(
+                    "the outcome of task %s was refused: its lease had been lost, and it runs or ran elsewhere",
+                    entries[4 * at].decode(),
+                )
+
+    # -- idle ---------------------------------------------------------------------
+
+    def _sleep(self) -> None:
+        """Wait until woken, a second at most."""
+        now_s = time.monotonic()
+        if now_s >= self._compare_at:
+            self._compare_at = now_s + COMPARE_S
+            self._compare()
+        try:
+            self._run_steps(
+                _block(self._link.prefix, keys.wake(self._link.prefix, self.holder), LOOK_S)
+            )
+        except NodeUnavailable as error:
+            log.debug("%s", error)
+            time.sleep(0.05)
+
+    def _compare(self) -> None:
+        """Give back what the node says this child holds: between claims it holds nothing."""
+        try:
+            for sequence in {found[0] for found in self._run_steps(held(self._session, self.holder))}:
+                log.warning("claim %d was never heard of here; its messages are given back", sequence)
+                self._run_steps(recall(self._session, self.holder, sequence, 0))
+        except NodeUnavailable as error:
+            log.debug("%s", error)
+
+    # -- small things -------------------------------------------------------------
+
+    def _run_steps(self, steps: Any) -> Any:
+        return self._link.driver.run(steps)
+
+    def _fetch_function(self, content_hash: str) -> bytes | None:
+        while True:
+            try:
+                found: bytes | None = self._run_steps(
+                    plain(self._session, b"GET", keys.function(self._link.prefix, content_hash))
+                )
+            except NodeUnavailable as error:
+                log.warning("%s; trying again", error)
+                time.sleep(0.1)
+                continue
+            return found
+
+    def _run_coroutine(self, coroutine: Any) -> Any:
+        if self._loop is None:
+            import asyncio
+
+            self._loop = asyncio.Runner()
+        return self._loop.run(coroutine)
+
+
+def _block(prefix: bytes, key: bytes, seconds: float) -> Any:
+    (reply,) = yield [Call(None, prefix, (b"BLPOP", key, b"%g" % seconds), patience_s=seconds)]
+    return reply
+
+
+def child_main(mesh: TaskMesh, order: ChildOrder, build: bytes, page_fd: int) -> int:
+    """Live a child's life in this process, and return its exit code."""
+    child: list[Child] = []
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        for alive in child:
+            alive.stopping = True
+        if not child:
+            os._exit(EXIT_OK)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the supervisor decides
+    try:
+        child.append(Child(mesh, order, build, Page(page_fd)))
+    except TaskMeshError as error:
+        log.error("a child of worker %s cannot start: %s", order.worker, error)  # noqa: TRY400 - said plainly
+        return EXIT_CANNOT_START
+    return child[0].run()
+
+
+def exit_after(body: Callable[[], int]) -> None:
+    """Run the whole life of a forked process, and end it without returning to its parent's code."""
+    code = 1
+    try:
+        code = body()
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 1
+    except BaseException:
+        # the edge of the process
+        log.exception("a child ends by an error")
+    finally:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                code = code or 1
+        os._exit(code)

@@ -1,0 +1,34 @@
+"""What starting workers needs of the app object, so that this room need not know `app`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from taskmesh.codec.keyring import Keyring
+from taskmesh.config import Settings
+from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.link import Link
+
+
+class Host(Protocol):
+    """The app object, as seen from below."""
+
+    private_node_variable: str
+
+    @property
+    def name(self) -> str:
+        """Name of the mesh."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+
+    @property
+    def link(self) -> Link:
+        """This process's link to the mesh."""
+
+    def address(self) -> NodeAddress:
+        """Return where the node is."""
+
+    def keyring(self) -> Keyring:
+        """Return the keys."""

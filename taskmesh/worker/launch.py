@@ -1,0 +1,145 @@
+"""Starting workers from Python."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from taskmesh.errors import TaskMeshError, WorkerError
+from taskmesh.queue.manage import status
+from taskmesh.worker.locate import path_of
+from taskmesh.worker.options import WorkerOptions
+
+if TYPE_CHECKING:
+    from taskmesh.worker.host import Host
+
+START_TIMEOUT_S = 30.0
+
+
+def options_for(mesh: Host, concurrency: int, queues: tuple[str, ...], name: str, *, burst: bool = False) -> WorkerOptions:
+    """Return the options of a worker that serves a mesh of this process."""
+    app = path_of(mesh)
+    return WorkerOptions(
+        app=app,
+        mesh="" if app else mesh.name,
+        path=tuple(folder or os.getcwd() for folder in sys.path),
+        concurrency=concurrency,
+        queues=queues,
+        name=name,
+        burst=burst,
+        log_level="WARNING",
+        start_method=os.environ.get("TASKMESH_START_METHOD", ""),
+    )
+
+
+def environment_for(mesh: Host) -> dict[str, str]:
+    """Return the environment in which a worker finds the same node with the same keys."""
+    environ = dict(os.environ)
+    settings = mesh.settings
+    address = mesh.address()
+    if not settings.nodes and settings.embedded == "private":
+        environ[mesh.private_node_variable] = f"{mesh.name}={address.url.removeprefix('unix://')}"
+    if not path_of(mesh):
+        # the worker makes the mesh anew from its name: what was given as an argument must reach it
+        environ["TASKMESH_NODES"] = address.url
+        environ["TASKMESH_KEY"] = mesh.keyring().dump()
+        environ.pop("TASKMESH_KEY_FILE", None)
+    return environ
+
+
+class Workers:
+    """Worker processes for the length of a `with` block."""
+
+    def __init__(self, mesh: Host, concurrency: int, *, queues: tuple[str, ...] = (), name: str = "") -> None:
+        """Prepare; `start` or `with` starts them."""
+        self._mesh = mesh
+        self._name = name or f"workers-{os.getpid()}-{os.urandom(3).hex()}"
+        self._options = options_for(mesh, concurrency, queues, self._name)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the supervisor; 0 if it does not run."""
+        return self._process.pid if self._process is not None else 0
+
+    def start(self) -> Workers:
+        """Start the processes, and return when they are known to the mesh.
+
+        Raises:
+            WorkerError: They did not start; their own words stand on standard error.
+        """
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(self._options).decode()],
+            env=environment_for(self._mesh),
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._is_known():
+            code = self._process.poll()
+            if code is not None:
+                self._process = None
+                raise WorkerError(f"the workers of mesh {self._mesh.name!r} ended with exit code {code} while starting")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise WorkerError(f"the workers of mesh {self._mesh.name!r} did not start within {START_TIMEOUT_S:g} s")
+            time.sleep(0.01)
+        return self
+
+    def _is_known(self) -> bool:
+        link = self._mesh.link
+        counted = link.run(status(link.session))
+        needle = f'"name": "{self._name}"'.encode()
+        return any(needle in info for _, _, _, info, _ in counted.workers)
+
+    def stop(self, grace_s: float = 30.0) -> None:
+        """Have them finish what they run, and wait until they have ended."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(grace_s)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if isinstance(error, KeyboardInterrupt):
+                raise
+
+    def __enter__(self) -> Workers:
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+
+def run_worker(
+    mesh: Host, concurrency: int, *, queues: tuple[str, ...] = (), name: str = "", burst: bool = False
+) -> int:
+    """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
+    options = options_for(mesh, concurrency, queues, name, burst=burst)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(options).decode()],
+        env=environment_for(mesh),
+    )
+
+    def pass_on(signum: int, frame: object) -> None:
+        process.send_signal(signum)
+
+    before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return process.wait()
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+__all__ = ["TaskMeshError", "Workers", "run_worker"]

@@ -1,0 +1,105 @@
+"""How a worker was asked to run, in a form that travels between its processes."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line, a configuration file or `mesh.workers()` asked for.
+
+    Attributes:
+        app: `module:attribute` of the app; empty for a worker of by-value tasks only.
+        mesh: Name of the mesh, when there is no app.
+        path: Folders put in front of `sys.path` before the app is imported.
+        concurrency: How many children.
+        queues: Which queues, best first; empty for the mesh's default queue.
+        name: Name shown to people; made of host and pid if empty.
+        log_level: Of the `taskmesh` logger.
+        burst: Stop when the queues are empty.
+        grace_s: How long running tasks may go on after the first signal; negative for the setting.
+        start_method: `fork`, `spawn`, or empty to fork where that is safe.
+    """
+
+    app: str = ""
+    mesh: str = ""
+    path: tuple[str, ...] = ()
+    concurrency: int = 0
+    queues: tuple[str, ...] = ()
+    name: str = ""
+    log_level: str = ""
+    burst: bool = False
+    grace_s: float = -1.0
+    start_method: str = ""
+
+
+class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the template tells the supervisor of the app that it imported.
+
+    Attributes:
+        mesh: Name of the mesh.
+        url: Its node.
+        embedded: Whether that is the shared embedded node.
+        keyring: The keys, as the text of a key file. Travels only between a worker's own processes.
+        tasks: Names of the app's tasks.
+        build: What this build can run, as a hash.
+        default_queue: Of the settings.
+        concurrency: Of the settings.
+        slots: Of the settings.
+        lease_ttl_s: Of the settings.
+        grace_s: Of the settings.
+        max_crashes: Of the settings.
+        log_level: Of the settings.
+        threads: Names of threads that the app's import started: forking would be unsafe.
+        place: File of the app.
+    """
+
+    mesh: str
+    url: str
+    embedded: bool
+    keyring: str
+    tasks: tuple[str, ...]
+    build: str
+    default_queue: str
+    concurrency: int
+    slots: int
+    lease_ttl_s: float
+    grace_s: float
+    max_crashes: int
+    log_level: str
+    threads: tuple[str, ...]
+    place: str
+
+
+class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child is told when it starts.
+
+    Attributes:
+        incarnation: 16 hex characters of the supervisor's life.
+        number: Of this child, never used again in that life.
+        place: Its place in the shared page.
+        worker: Name of the worker.
+        queues: Which queues.
+        burst: Stop when they are empty.
+        log_level: Of the `taskmesh` logger.
+    """
+
+    incarnation: str
+    number: int
+    place: int
+    worker: str
+    queues: tuple[str, ...]
+    burst: bool
+    log_level: str
+
+    @property
+    def holder(self) -> bytes:
+        """How the scripts know the child: incarnation (16) and number (6), hex."""
+        return f"{self.incarnation}{self.number:06x}".encode()
+
+
+#: Exit codes of a child, read by the supervisor.
+EXIT_OK = 0
+EXIT_BURST_DONE = 70
+EXIT_DECLARED_DEAD = 71
+EXIT_CANNOT_START = 72

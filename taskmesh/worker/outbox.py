@@ -1,0 +1,94 @@
+"""Outcomes of a child that are not committed yet.
+
+Tiny tasks are committed together. None waits longer than 5 ms if the interpreter lets go of its lock:
+the child looks at the age after each message, and a thread looks while a message runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger("taskmesh.worker")
+
+#: How long an outcome may wait for others.
+HOLD_S = 0.005
+
+
+class Outbox:
+    """Collects outcomes and has them committed, by the child itself or by a thread of its own."""
+
+    def __init__(self, commit: Callable[[list[bytes]], None]) -> None:
+        """Prepare.
+
+        Args:
+            commit: Commits entries (flat: id, token, letter, outcome), repeating until it is done.
+        """
+        self._commit = commit
+        self._entries: list[bytes] = []
+        self._since_s = 0.0
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._filled = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many outcomes wait."""
+        return len(self._entries) // 4
+
+    def add(self, task_id: bytes, token: bytes, letter: bytes, outcome: bytes, now_s: float) -> None:
+        """Add an outcome."""
+        with self._lock:
+            if not self._entries:
+                self._since_s = now_s
+            self._entries += (task_id, token, letter, outcome)
+        if not self._filled.is_set():
+            self._filled.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="taskmesh-outbox", daemon=True)
+                self._thread.start()
+
+    def is_late(self, now_s: float) -> bool:
+        """Tell whether an outcome has waited long enough."""
+        return bool(self._entries) and now_s - self._since_s >= HOLD_S
+
+    def take(self) -> list[bytes]:
+        """Take everything, after what the thread is sending has been committed."""
+        with self._sending, self._lock:
+            entries, self._entries = self._entries, []
+        return entries
+
+    def flush(self) -> None:
+        """Commit everything now."""
+        with self._sending:
+            with self._lock:
+                entries, self._entries = self._entries, []
+            if entries:
+                self._commit(entries)
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._closed = True
+        self._filled.set()
+
+    def _watch(self) -> None:
+        while not self._closed:
+            self._filled.wait()
+            time.sleep(HOLD_S)
+            if not self._entries:
+                self._filled.clear()
+                # something may have been added in between, when the event was still set
+                if self._entries:
+                    self._filled.set()
+            elif self.is_late(time.monotonic()):
+                try:
+                    self.flush()
+                except Exception:
+                    # the edge of this thread: the entries are lost to this child, so its lease must end
+                    log.exception("outcomes cannot be committed; this child ends, and its messages run again")
+                    import os
+
+                    os._exit(1)

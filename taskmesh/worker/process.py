@@ -1,0 +1,53 @@
+"""Small things about processes: dying with one's parent, logging set-up, telling the living from the dead."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, where the kernel can (Linux).
+
+    Elsewhere the end of a socket tells, as soon as the process looks.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before we had asked
+
+
+def set_up_logging(level: str) -> None:
+    """Give the `taskmesh` logger a handler, unless the application has set up logging itself."""
+    logger = logging.getLogger("taskmesh")
+    logger.setLevel(level)
+    if not logger.handlers and not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def boot_id() -> str:
+    """Return what is different after each start of this machine; empty where that cannot be told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def started_at(pid: int) -> str:
+    """Return when a process of this machine was started, as an opaque text; empty if it does not run."""
+    import psutil
+
+    try:
+        return repr(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return ""

@@ -1,0 +1,219 @@
+"""Runs one message: verify, decode, run, and say how it ended.
+
+The order is that of trust: size, header, key, signature, id, allow-list, bounded decompression,
+decoding, running. Nothing of a message is unpickled or imported before its signature is verified.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+from taskmesh.codec.envelope import Envelope, decode_envelope
+from taskmesh.codec.functions import decode_function, open_function
+from taskmesh.codec.outcome import RAW_BYTES_MAX, Outcome, encode_outcome
+from taskmesh.codec.pickling import decode_call, encode_error, encode_value
+from taskmesh.codec.signing import Signer
+from taskmesh.core.context import CURRENT, Running
+from taskmesh.core.record import HEAD_LENGTH
+from taskmesh.errors import Malformed, NewerFormat, NotAllowed, NotPicklable, PayloadTooLarge, TaskMeshError, TrustError
+
+log = logging.getLogger("taskmesh.worker")
+
+SUCCESS, FAILURE, PARKED, DEAD = b"K", b"F", b"S", b"D"
+#: Functions sent by value that a child keeps decoded.
+FUNCTIONS_MAX = 256
+
+
+class TaskLike(Protocol):
+    """What a runner needs of a registered task."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function."""
+
+
+class Runner:
+    """Runs messages of one mesh in one child."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskLike],
+        *,
+        messages: Signer,
+        results: Signer,
+        functions: Signer,
+        fetch_function: Callable[[str], bytes | None],
+        now_ms: Callable[[], int],
+        worker: str,
+        max_message_size: int,
+        max_result_size: int,
+        allow_tasks: tuple[str, ...],
+        allow_by_value: bool,
+        unknown_task_grace_s: float,
+        run_coroutine: Callable[[Any], Any],
+        before_start: Callable[[str], None],
+        after_end: Callable[[str, float], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            tasks: The app's tasks by name.
+            messages: Verifies envelopes.
+            results: Signs outcomes.
+            functions: Verifies functions sent by value.
+            fetch_function: Reads a function's signed blob by hash; None if the node has none.
+            now_ms: The node's clock.
+            worker: Name of the worker.
+            max_message_size: Bytes of arguments, unpacked.
+            max_result_size: Bytes of a value.
+            allow_tasks: Patterns of task names that may run.
+            allow_by_value: Whether functions sent by value may run.
+            unknown_task_grace_s: How long a message may wait for a build that knows its task.
+            run_coroutine: Runs what an `async def` task returned.
+            before_start: Called with the task's name when its message is about to be run.
+            after_end: Called with the task's name and how many seconds it took.
+        """
+        self._tasks = tasks
+        self._messages = messages
+        self._results = results
+        self._functions = functions
+        self._fetch_function = fetch_function
+        self._now_ms = now_ms
+        self._worker = worker
+        self._max_message_size = max_message_size
+        self._max_result_size = max_result_size
+        self._allow_tasks = () if "*" in allow_tasks else allow_tasks
+        self._allow_by_value = allow_by_value
+        self._grace_ms = int(unknown_task_grace_s * 1000)
+        self._run_coroutine = run_coroutine
+        self._before_start = before_start
+        self._after_end = after_end
+        self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+
+    def run(self, task_id: str, record: bytes) -> tuple[bytes, bytes]:
+        """Run the message in a claimed record.
+
+        Returns:
+            The letter of its new state and the signed outcome; for a parked message, until when.
+        """
+        started_ms = self._now_ms()
+        token = record[2:52].decode()
+        attempt = int(record[56:58], 16)
+        wire = record[
+            HEAD_LENGTH
+            + int(record[102:104], 16)
+            + int(record[104:106], 16)
+            + int(record[106:108], 16)
+            + int(record[94:102], 16) :
+        ]
+        try:
+            envelope = decode_envelope(wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536)
+            function = self._function(envelope)
+            if function is None:
+                return self._park(
+                    task_id, record, token, started_ms, wire, f"no worker of this build knows the task {envelope.task!r}"
+                )
+            args, kwargs = decode_call(
+                envelope.encoding, envelope.body, envelope.clear_size, self._max_message_size
+            )
+        except NewerFormat as error:
+            return self._park(task_id, record, token, started_ms, wire, str(error))
+        except (TrustError, PayloadTooLarge) as error:
+            return self._dead(task_id, token, started_ms, f"{type(error).__name__}: {error}", wire)
+        self._before_start(envelope.task)
+        context = CURRENT.set(
+            Running(
+                task_id, envelope.task, envelope.queue, envelope.headers, attempt, int(record[58:60], 16), self._worker
+            )
+        )
+        encoding, value, error_info, letter, state = 0, None, None, SUCCESS, "SUCCESS"
+        begun_s = monotonic()
+        try:
+            result = function(*args, **kwargs)
+            if inspect.iscoroutine(result):
+                result = self._run_coroutine(result)
+            if not envelope.ignore_result:
+                encoding, value = encode_value(result, max_size=self._max_result_size)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a task may raise anything
+            letter, state = FAILURE, "FAILURE"
+            error_info = encode_error(error)
+            if isinstance(error, (NotPicklable, PayloadTooLarge)):
+                log.error("task %s (%s) failed: %s", task_id, envelope.task, error)  # noqa: TRY400 - it is the whole story
+            else:
+                log.error("task %s (%s) failed: %s", task_id, envelope.task, error_info.traceback or error)  # noqa: TRY400 - it carries the traceback
+        finally:
+            CURRENT.reset(context)
+            self._after_end(envelope.task, monotonic() - begun_s)
+        return letter, encode_outcome(
+            Outcome(
+                task_id, state, token, value, encoding, error_info, self._now_ms(), started_ms, self._worker, attempt
+            ),
+            self._results,
+        )
+
+    def _function(self, envelope: Envelope) -> Callable[..., Any] | None:
+        """Return what to run; None when this build does not know it.
+
+        Raises:
+            TrustError: It must not be run here.
+        """
+        if self._allow_tasks and not any(fnmatch.fnmatchcase(envelope.task, name) for name in self._allow_tasks):
+            raise NotAllowed(f"allow_tasks of this worker ({', '.join(self._allow_tasks)}) forbids {envelope.task!r}")
+        if not envelope.function:
+            task = self._tasks.get(envelope.task)
+            return task.function if task is not None else None
+        if not self._allow_by_value:
+            raise NotAllowed("this worker runs no functions sent by value (allow_by_value is off)")
+        return self._by_value(envelope.function)
+
+    def _by_value(self, content_hash: str) -> Callable[..., Any]:
+        function = self._decoded.get(content_hash)
+        if function is not None:
+            self._decoded.move_to_end(content_hash)
+            return function
+        wire = self._fetch_function(content_hash)
+        if wire is None:
+            raise Malformed(f"the function {content_hash} that was sent by value is not on the node any more")
+        function = decode_function(open_function(wire, self._functions, expect_hash=content_hash))
+        self._decoded[content_hash] = function
+        if len(self._decoded) > FUNCTIONS_MAX:
+            self._decoded.popitem(last=False)
+        return function
+
+    # -- what does not run --------------------------------------------------------
+
+    def _park(
+        self, task_id: str, record: bytes, token: str, now_ms: int, wire: bytes, reason: str
+    ) -> tuple[bytes, bytes]:
+        """Leave the message for a build that knows it, or give it up after the grace."""
+        until_ms = int(record[74:86], 16)
+        if until_ms and now_ms >= until_ms:
+            return self._dead(task_id, token, now_ms, f"UnknownTask: {reason}", wire)
+        log.warning("task %s is left for another build of the workers: %s", task_id, reason)
+        return PARKED, b"%d" % (now_ms + self._grace_ms)
+
+    def _dead(self, task_id: str, token: str, now_ms: int, reason: str, wire: bytes) -> tuple[bytes, bytes]:
+        log.error("task %s becomes a dead letter: %s", task_id, reason)
+        return DEAD, encode_outcome(
+            Outcome(
+                task_id,
+                "DEAD",
+                token,
+                finished_ms=now_ms,
+                worker=self._worker,
+                reason=reason,
+                raw=wire[:RAW_BYTES_MAX],
+            ),
+            self._results,
+        )
+
+
+def plain_failure(error: BaseException) -> str:
+    """Return one line on an error, for logs."""
+    return str(error) if isinstance(error, TaskMeshError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,180 @@
+"""The template: imports the app once, then forks a child whenever the supervisor asks.
+
+It has one thread and opens no connection, so forking it is safe. It says what it found; it says which
+children have ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from taskmesh.errors import TaskMeshError
+from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
+from taskmesh.worker.wire import Wire
+
+if TYPE_CHECKING:
+    from taskmesh.app import TaskMesh
+
+log = logging.getLogger("taskmesh.worker")
+
+
+def find_mesh(options: WorkerOptions) -> TaskMesh:
+    """Import the app that the options name.
+
+    Raises:
+        AppNotFound, ConfigError: As `load_app`. Whatever the app's own import raises, too.
+    """
+    from taskmesh.app import TaskMesh
+    from taskmesh.worker.locate import load_app
+
+    for folder in reversed(options.path):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    if not options.app:
+        return TaskMesh(options.mesh)
+    mesh: TaskMesh = load_app(options.app, TaskMesh)
+    return mesh
+
+
+def build_of(mesh: TaskMesh) -> bytes:
+    """Return what this build can run, as a short hash: TaskMesh's version and the tasks' names."""
+    from taskmesh import __version__
+
+    text = "\n".join([__version__, *sorted(mesh.tasks)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12].encode()
+
+
+def facts_of(mesh: TaskMesh, options: WorkerOptions) -> MeshFacts:
+    """Return what the supervisor must know of the app."""
+    settings = mesh.settings
+    address = mesh.address()
+    module = sys.modules.get(options.app.partition(":")[0])
+    return MeshFacts(
+        mesh=mesh.name,
+        url=address.url,
+        embedded=bool(address.embedded),
+        keyring=mesh.keyring().dump(),
+        tasks=tuple(sorted(mesh.tasks)),
+        build=build_of(mesh).decode(),
+        default_queue=settings.default_queue,
+        concurrency=settings.concurrency,
+        slots=settings.slots,
+        lease_ttl_s=settings.lease_ttl,
+        grace_s=settings.grace,
+        max_crashes=settings.max_crashes,
+        log_level=settings.log_level,
+        threads=tuple(
+            thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
+        ),
+        place=str(getattr(module, "__file__", "") or ""),
+    )
+
+
+def preload() -> None:
+    """Import what every child needs, so that they share its memory."""
+    import hiredis
+    import redis.connection
+
+    import taskmesh.worker.child
+
+    _ = (hiredis, redis.connection, taskmesh.worker.child)
+
+
+def serve(wire: Wire, mesh: TaskMesh, build: bytes) -> None:
+    """Fork children as ordered, and tell which have ended, until the supervisor is gone."""
+    ended_r, ended_w = os.pipe()
+    os.set_blocking(ended_w, False)
+    signal.set_wakeup_fd(ended_w, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+    while True:
+        ready, _, _ = select.select([wire, ended_r], [], [])
+        if ended_r in ready:
+            os.read(ended_r, 4096)
+        _tell_ended(wire)
+        if wire in ready:
+            messages, fds = wire.receive()
+            if wire.closed:
+                return
+            for message in messages:
+                order = msgspec.convert(message["fork"], ChildOrder)
+                pid = _fork(wire, mesh, build, order, fds[0], (ended_r, ended_w))
+                wire.send({"forked": order.number, "pid": pid})
+            for fd in fds:
+                os.close(fd)
+
+
+def _tell_ended(wire: Wire) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        wire.send({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _fork(
+    wire: Wire, mesh: TaskMesh, build: bytes, order: ChildOrder, page_fd: int, pipes: tuple[int, int]
+) -> int:
+    from taskmesh.worker.child import child_main, exit_after
+    from taskmesh.worker.process import die_with_parent
+
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+
+    def live() -> int:
+        die_with_parent(parent)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        wire.socket.close()
+        for fd in pipes:
+            os.close(fd)
+        return child_main(mesh, order, build, page_fd)
+
+    exit_after(live)
+    raise AssertionError("a forked child came back")
+
+
+def main(argv: list[str]) -> int:
+    """Run the template: `python -m taskmesh.worker.template FD OPTIONS PARENT`."""
+    from taskmesh.worker.process import die_with_parent, set_up_logging
+
+    wire = Wire(socket.socket(fileno=int(argv[0])))
+    options = msgspec.json.decode(argv[1], type=WorkerOptions)
+    die_with_parent(int(argv[2]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    set_up_logging(options.log_level or "INFO")
+    try:
+        mesh = find_mesh(options)
+        facts = facts_of(mesh, options)
+    except TaskMeshError as error:
+        wire.send({"failed": str(error), "usage": True})
+        return 2
+    except BaseException as error:  # noqa: BLE001 - the app's own import may raise anything; it is told to the user
+        import traceback
+
+        text: Any = "".join(traceback.format_exception(error))
+        wire.send({"failed": f"importing {options.app!r} failed:\n{text}", "usage": False})
+        return 1
+    preload()
+    wire.send({"ready": msgspec.to_builtins(facts)})
+    serve(wire, mesh, facts.build.encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

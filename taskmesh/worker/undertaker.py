@@ -1,0 +1,162 @@
+"""What becomes of what dead children and dead workers held."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.core import keys
+from taskmesh.nodes.link import Link
+from taskmesh.queue.claim import held
+from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
+from taskmesh.replication.ask import plain
+from taskmesh.worker.page import Note
+from taskmesh.worker.process import boot_id, started_at
+
+log = logging.getLogger("taskmesh.worker")
+
+
+class Undertaker:
+    """Returns the messages of the dead to their lines, and charges the one that was running."""
+
+    def __init__(self, link: Link, incarnation: bytes, worker: str, *, max_crashes: int) -> None:
+        """Prepare.
+
+        Args:
+            link: To the mesh.
+            incarnation: Of the worker that acts.
+            worker: Its name.
+            max_crashes: A message with so many crashes becomes a dead letter.
+        """
+        self._link = link
+        self._incarnation = incarnation
+        self._worker = worker
+        self._max_crashes = max_crashes
+
+    def child_died(
+        self, holder: bytes, queues: Sequence[bytes], note: Note | None, how: str, *, singly: bool = False
+    ) -> int:
+        """Put back what a child held, and return how many messages that were.
+
+        Args:
+            holder: The child.
+            queues: On which it may be registered as idle.
+            note: What it noted last; None charges nobody.
+            how: Exit code or signal, for the dead letter's story.
+            singly: Have the messages claimed one at a time from now on.
+        """
+        charge = None
+        if note is not None and note.position:
+            for sequence, position, task_id, head in self._run(held(self._link.session, holder)):
+                if (sequence, position) == (note.sequence, note.position):
+                    charge = self._charge(task_id, head, how)
+        count: int = self._run(
+            reap(self._link.session, holder, self._incarnation, queues, charge, singly=singly)
+        )
+        return count
+
+    def _charge(self, task_id: str, head: bytes, how: str) -> Charge:
+        token = head[2:52]
+        crashes = int(head[58:60], 16) + 1
+        if crashes < self._max_crashes:
+            log.warning("task %s was running when its process died (%s), crash %d", task_id, how, crashes)
+            return Charge(task_id.encode(), token)
+        reason = f"its process died {crashes} times while running it, the last time by {how}"
+        log.error("task %s becomes a dead letter: %s", task_id, reason)
+        outcome = Outcome(
+            task_id,
+            "DEAD",
+            token.decode(),
+            finished_ms=self._link.clock.now_ms(),
+            worker=self._worker,
+            attempt=int(head[56:58], 16),
+            reason=reason,
+        )
+        return Charge(task_id.encode(), token, encode_outcome(outcome, self._link.results))
+
+    def worker_died(self, incarnation: bytes, *, blame: bool) -> int:
+        """Put back what all children of a worker that is declared dead held.
+
+        Its page died with it. So a crash is charged only where a child held a single message; of the others
+        any may be guilty, and they are claimed singly from now on.
+
+        Args:
+            incarnation: The dead worker.
+            blame: False when so many died at once that no message is to blame.
+        """
+        total = 0
+        about = self._info(incarnation)
+        queues = [queue.encode() for queue in about.get("queues", [])]
+        for child in self._run(children(self._link.session, incarnation)):
+            holder = incarnation + child
+            holds = self._run(held(self._link.session, holder))
+            note = None
+            if blame and len(holds) == 1:
+                sequence, position, _, _ = holds[0]
+                note = Note(sequence, position, position, 0.0)
+            total += self.child_died(
+                holder, queues, note, "the death of its worker", singly=blame and len(holds) > 1
+            )
+        self._run(bury(self._link.session, incarnation))
+        return total
+
+    def declare(self, incarnation: bytes, count: int) -> bool:
+        """Declare a worker dead unless its counter has moved."""
+        declared: bool = self._run(declare_dead(self._link.session, incarnation, count))
+        return declared
+
+    def is_gone_from_this_host(self, incarnation: bytes) -> bool:
+        """Tell whether a worker ran on this very boot of this host, and its process does not exist any more."""
+        about = self._info(incarnation)
+        if about.get("host") != socket.gethostname() or not about.get("boot"):
+            return False
+        if about["boot"] != boot_id():
+            return True  # the machine was started anew: nothing of before runs
+        return about.get("pids") == _pid_space() and started_at(int(about["pid"])) != about.get("started")
+
+    def _info(self, incarnation: bytes) -> dict[str, Any]:
+        raw = self._run(
+            plain(self._link.session, b"HGET", keys.worker(self._link.prefix, incarnation), b"info")
+        )
+        about: dict[str, Any] = json.loads(raw) if raw else {}
+        return about
+
+    def _run(self, steps: Any) -> Any:
+        return self._link.run(steps)
+
+
+def _pid_space() -> str:
+    """Return what tells apart process numbers of containers on one host."""
+    import os
+
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return "host"
+
+
+def worker_info(name: str, app: str, place: str, queues: Sequence[str], concurrency: int, build: str) -> bytes:
+    """Return what a worker tells of itself when it registers, as JSON."""
+    import os
+    import time
+
+    return json.dumps(
+        {
+            "name": name,
+            "app": app,
+            "place": place,
+            "queues": list(queues),
+            "concurrency": concurrency,
+            "build": build,
+            "host": socket.gethostname(),
+            "boot": boot_id(),
+            "pid": os.getpid(),
+            "pids": _pid_space(),
+            "started": started_at(os.getpid()),
+            "since_ms": int(time.time() * 1000),
+        }
+    ).encode()
