@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.core.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh as TaskMesh
     from taskmesh.client.result import AsyncResult as AsyncResult
@@ -29,7 +31,6 @@ _WHERE = {
 
 __all__ = ["AsyncResult", "CurrentTask", "ResultSet", "State", "Task", "TaskMesh", "__version__", "current_task", "errors"]
 
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.sender import Batch, SendOptions, check_queue
-from taskmesh.client.task import Task, TaskOptions, check_expires, task_name
+from taskmesh.client.task import Task, TaskOptions, check_expires
 from taskmesh.config import Settings, load_settings
-from taskmesh.errors import ConfigError, UsageError
+from taskmesh.core.naming import task_name
+from taskmesh.errors import UsageError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 
@@ -333,5 +334,3 @@ def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     """Tell whether two functions are one, defined again: a reload, a notebook cell, a closure."""
     return one is other or getattr(one, "__qualname__", 1) == getattr(other, "__qualname__", 2)
 
-
-__all__ = ["ConfigError", "TaskMesh"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -12,6 +11,7 @@ from taskmesh.client.host import Host
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.client.sender import ROUTING_RUN, SLICE, SendOptions, check_queue, slices
+from taskmesh.core.naming import is_importable
 from taskmesh.errors import BatchError, UsageError
 
 P = ParamSpec("P")
@@ -258,38 +258,6 @@ def check_expires(seconds: float) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 1 <= seconds <= 0xFFFFFFFF:
         raise UsageError(f"result_expires={seconds!r}: give seconds, 1 or more")
     return int(seconds)
-
-
-def is_importable(function: Callable[..., Any]) -> bool:
-    """Tell whether a worker can find the function by module and name."""
-    qualname = getattr(function, "__qualname__", "<unnamed>")
-    if "<" in qualname:
-        return False
-    return function.__module__ != "__main__" or main_name() is not None
-
-
-def main_name() -> str | None:
-    """Return the name under which others can import what runs as `__main__`; None if they cannot."""
-    main = sys.modules.get("__main__")
-    if main is None:
-        return None
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        name: str = spec.name
-        return name
-    file = getattr(main, "__file__", None)
-    if not file or not file.endswith(".py"):
-        return None
-    stem: str = file.replace("\\", "/").rpartition("/")[2][:-3]
-    return stem if stem.isidentifier() else None
-
-
-def task_name(function: Callable[..., Any]) -> str:
-    """Return the name of the task that a function makes: `module.qualname`."""
-    module = function.__module__
-    if module == "__main__":
-        module = main_name() or module
-    return f"{module}.{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 def _find_task(module: str, qualname: str) -> Any:

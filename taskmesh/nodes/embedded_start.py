@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import taskmesh
-from taskmesh.core import keys
+from taskmesh.core import keys, version
 from taskmesh.errors import ConfigError, NodeUnavailable
 from taskmesh.nodes.embedded_files import NodePaths, tail
 from taskmesh.nodes.embedded_order import Order
@@ -168,5 +167,5 @@ def _hear(fd: int, deadline_s: float) -> Report:
 def _environment() -> dict[str, str]:
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # The root of the very package that runs here, whichever way it was found.
-    environment["PYTHONPATH"] = str(Path(taskmesh.__file__).resolve().parent.parent)
+    environment["PYTHONPATH"] = str(Path(version.__file__).resolve().parent.parent.parent)
     return environment

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taskmesh.core import keys
 from taskmesh.core.steps import Call
@@ -22,14 +22,12 @@ from taskmesh.queue.claim import held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
+from taskmesh.worker.host import App
 from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_DECLARED_DEAD, EXIT_OK, ChildOrder
 from taskmesh.worker.outbox import Outbox
 from taskmesh.worker.pace import Pace
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.runner import Runner
-
-if TYPE_CHECKING:
-    from taskmesh.app import TaskMesh
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -44,7 +42,7 @@ PATIENCE_S = 5.0
 class Child:
     """One child's life."""
 
-    def __init__(self, mesh: TaskMesh, order: ChildOrder, build: bytes, page: Page) -> None:
+    def __init__(self, mesh: App, order: ChildOrder, build: bytes, page: Page) -> None:
         """Prepare; `run` does the rest.
 
         Args:
@@ -276,7 +274,7 @@ def _block(prefix: bytes, key: bytes, seconds: float) -> Any:
     return reply
 
 
-def child_main(mesh: TaskMesh, order: ChildOrder, build: bytes, page_fd: int) -> int:
+def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     """Live a child's life in this process, and return its exit code."""
     child: list[Child] = []
 

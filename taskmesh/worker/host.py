@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from taskmesh.codec.keyring import Keyring
 from taskmesh.config import Settings
@@ -32,3 +33,11 @@ class Host(Protocol):
 
     def keyring(self) -> Keyring:
         """Return the keys."""
+
+
+class App(Host, Protocol):
+    """The app object, as a template and its children see it."""
+
+    @property
+    def tasks(self) -> Mapping[str, Any]:
+        """Tasks by name."""

@@ -7,17 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from taskmesh.errors import TaskMeshError, WorkerError
+from taskmesh.errors import WorkerError
 from taskmesh.queue.manage import status
+from taskmesh.worker.host import Host
 from taskmesh.worker.locate import path_of
 from taskmesh.worker.options import WorkerOptions
-
-if TYPE_CHECKING:
-    from taskmesh.worker.host import Host
 
 START_TIMEOUT_S = 30.0
 
@@ -141,5 +137,3 @@ def run_worker(
         for signum, handler in before.items():
             signal.signal(signum, handler)
 
-
-__all__ = ["TaskMeshError", "Workers", "run_worker"]

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any
 
+from taskmesh.core.naming import main_name
 from taskmesh.errors import AppNotFound
 
 
@@ -63,8 +64,6 @@ def load_app(path: str, kind: type[Any]) -> Any:
 
 def path_of(app: object) -> str:
     """Return the `module:attribute` under which other processes find an app; empty if they cannot."""
-    from taskmesh.client.task import main_name
-
     for name, module in list(sys.modules.items()):
         if module is None or name.startswith(("taskmesh.app", "_pytest")):
             continue

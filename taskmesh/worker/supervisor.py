@@ -118,7 +118,7 @@ class Supervisor:
             [
                 sys.executable,
                 "-m",
-                "taskmesh.worker.template",
+                "taskmesh.cli.template",
                 str(theirs.fileno()),
                 msgspec.json.encode(self._options).decode(),
                 str(os.getpid()),

@@ -14,47 +14,48 @@ import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
+from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError
+from taskmesh.worker.host import App
+from taskmesh.worker.locate import load_app
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
 from taskmesh.worker.wire import Wire
-
-if TYPE_CHECKING:
-    from taskmesh.app import TaskMesh
 
 log = logging.getLogger("taskmesh.worker")
 
 
-def find_mesh(options: WorkerOptions) -> TaskMesh:
+def find_mesh(options: WorkerOptions, kind: Callable[[str], App]) -> App:
     """Import the app that the options name.
+
+    Args:
+        options: Name it, or the mesh of a worker that runs by-value tasks only.
+        kind: The class of apps, which makes one from the name of a mesh.
 
     Raises:
         AppNotFound, ConfigError: As `load_app`. Whatever the app's own import raises, too.
     """
-    from taskmesh.app import TaskMesh
-    from taskmesh.worker.locate import load_app
 
     for folder in reversed(options.path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     if not options.app:
-        return TaskMesh(options.mesh)
-    mesh: TaskMesh = load_app(options.app, TaskMesh)
+        return kind(options.mesh)
+    mesh: App = load_app(options.app, kind)
     return mesh
 
 
-def build_of(mesh: TaskMesh) -> bytes:
+def build_of(mesh: App) -> bytes:
     """Return what this build can run, as a short hash: TaskMesh's version and the tasks' names."""
-    from taskmesh import __version__
-
-    text = "\n".join([__version__, *sorted(mesh.tasks)])
+    text = "\n".join([VERSION, *sorted(mesh.tasks)])
     return hashlib.sha256(text.encode()).hexdigest()[:12].encode()
 
 
-def facts_of(mesh: TaskMesh, options: WorkerOptions) -> MeshFacts:
+def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
     """Return what the supervisor must know of the app."""
     settings = mesh.settings
     address = mesh.address()
@@ -90,7 +91,7 @@ def preload() -> None:
     _ = (hiredis, redis.connection, taskmesh.worker.child)
 
 
-def serve(wire: Wire, mesh: TaskMesh, build: bytes) -> None:
+def serve(wire: Wire, mesh: App, build: bytes) -> None:
     """Fork children as ordered, and tell which have ended, until the supervisor is gone."""
     ended_r, ended_w = os.pipe()
     os.set_blocking(ended_w, False)
@@ -125,7 +126,7 @@ def _tell_ended(wire: Wire) -> None:
 
 
 def _fork(
-    wire: Wire, mesh: TaskMesh, build: bytes, order: ChildOrder, page_fd: int, pipes: tuple[int, int]
+    wire: Wire, mesh: App, build: bytes, order: ChildOrder, page_fd: int, pipes: tuple[int, int]
 ) -> int:
     from taskmesh.worker.child import child_main, exit_after
     from taskmesh.worker.process import die_with_parent
@@ -148,8 +149,13 @@ def _fork(
     raise AssertionError("a forked child came back")
 
 
-def main(argv: list[str]) -> int:
-    """Run the template: `python -m taskmesh.worker.template FD OPTIONS PARENT`."""
+def main(argv: list[str], kind: Callable[[str], App]) -> int:
+    """Run the template: `python -m taskmesh.cli.template FD OPTIONS PARENT`.
+
+    Args:
+        argv: The socket's descriptor, the options as JSON, the supervisor's process id.
+        kind: The class of apps.
+    """
     from taskmesh.worker.process import die_with_parent, set_up_logging
 
     wire = Wire(socket.socket(fileno=int(argv[0])))
@@ -159,7 +165,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     set_up_logging(options.log_level or "INFO")
     try:
-        mesh = find_mesh(options)
+        mesh = find_mesh(options, kind)
         facts = facts_of(mesh, options)
     except TaskMeshError as error:
         wire.send({"failed": str(error), "usage": True})
@@ -174,7 +180,3 @@ def main(argv: list[str]) -> int:
     wire.send({"ready": msgspec.to_builtins(facts)})
     serve(wire, mesh, facts.build.encode())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
