@@ -1,8 +1,8 @@
 """Runs the project's real Lua scripts in this process, as a Valkey or Redis node would.
 
-One Lua state serves any number of simulated nodes: before a run it is told whose keyspace the commands of the
-script work on. A command crosses from Lua to Python once, with its words as byte strings; a reply comes back as
-one value, or as one string in the wire's own notation, which `hiredis` reads as it does for the real drivers.
+One Lua state serves any number of simulated nodes: before a run it is told whose keyspace the commands of
+the script work on. A command crosses from Lua to Python once, with its words as byte strings; a reply comes
+back as one value, or as one string in the wire's own notation, which `hiredis` reads as for the real drivers.
 
 The Lua side (the `redis` table, protected globals, how values become replies) is `lua_prelude.lua`.
 """
@@ -45,7 +45,7 @@ class SimulatedError:
     text: str
 
 
-NodeReply: TypeAlias = "bytes | int | None | SimulatedError | list[NodeReply]"
+NodeReply: TypeAlias = "bytes | int | SimulatedError | list[NodeReply] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,14 @@ class LuaRuntime:
             encoding=None, unpack_returned_tuples=True, register_eval=False, register_builtins=False
         )
         self._scripts: dict[str, CompiledScript] = {}
-        self._replies = hiredis.Reader(replyError=SimulatedError)
+        # A reply, not an exception: it can stand inside an array.
+        as_reply: Any = SimulatedError
+        self._replies = hiredis.Reader(replyError=as_reply)
         self._not_simulated: NotSimulated | None = None
         self._state: NodeState | None = None
         self._refuses_growth = self._refuses_writes = False
         prelude = Path(__file__).with_name("lua_prelude.lua").read_bytes()
-        parts = self._lua.execute(
-            prelude, self._make_dispatch(), lambda text: sha1(text).hexdigest().encode()
-        )
+        parts = self._lua.execute(prelude, self._make_dispatch(), lambda text: _sha1(text).encode())
         self._compile, self._run, self._run_packed = parts
 
     def script(self, source: bytes) -> tuple[str, CompiledScript]:
@@ -94,7 +94,7 @@ class LuaRuntime:
         Raises:
             BadScript: It does not compile, or its first line is not understood.
         """
-        digest = sha1(source).hexdigest()
+        digest = _sha1(source)
         known = self._scripts.get(digest)
         if known is None:
             flags, body = _split_flags(source)
@@ -159,16 +159,16 @@ class LuaRuntime:
         table_from = self._lua.table_from
 
         def dispatch(*words: Any) -> Any:
-            argv: Sequence[Any] = words
+            argv: Sequence[bytes] = words
+            if not words:
+                return False, _ERR, NO_ARGUMENTS.encode()
             for word in words:
                 if type(word) is not bytes:
-                    argv = _as_text(words)
-                    if argv is None:
+                    text = _as_text(words)
+                    if text is None:
                         return False, _ERR, WRONG_TYPES.encode()
+                    argv = text
                     break
-            else:
-                if not words:
-                    return False, _ERR, NO_ARGUMENTS.encode()
             command = find(argv[0])
             if command is None:
                 command = find(argv[0].upper())
@@ -242,7 +242,7 @@ def _as_text(words: tuple[Any, ...]) -> list[bytes] | None:
 
 
 def _split_flags(source: bytes) -> tuple[frozenset[str] | None, bytes]:
-    """Take a script's first line `#!lua flags=...` off; keep the line itself, so that line numbers stay true."""
+    """Take a script's first line `#!lua flags=...` off, but keep it as a line: numbers of lines stay true."""
     if not source.startswith(b"#!"):
         return None, source
     first, newline, rest = source.partition(b"\n")
@@ -266,6 +266,10 @@ def _text_of(problem: Any) -> str:
     if isinstance(problem, bytes):
         return problem.decode("utf-8", "replace")
     raise TypeError(f"a script raised something that is not an error of its own: {problem!r}")
+
+
+def _sha1(text: bytes) -> str:
+    return sha1(text, usedforsecurity=False).hexdigest()
 
 
 @cache

@@ -1,20 +1,21 @@
 """A node in memory: the real Lua scripts, real commands, no server, no clock and no network.
 
-It answers, call by call, what a Valkey server would (`tests/integration/test_simulated_node.py` compares the two),
-and it can be broken at will: crash and restart, an older disk, an emptied disk, full memory.
+It answers, call by call, what a Valkey server would (`tests/integration/test_simulated_node.py` compares the
+two), and it can be broken at will: crash and restart, an older disk, an emptied disk, full memory.
 
     node = SimulatedNode()
     node.call((b"RPUSH", b"line", b"a"))                      # 1
     node.eval(b"return redis.call('LPOP', KEYS[1])", [b"line"])   # b"a"
 
-What it does not do: expiry of keys, blocking (`BLPOP` answers at once), transactions, several databases. A command
-or option which it does not know raises `NotSimulated`; it never answers something that a script could catch.
+What it does not do: expiry of keys, blocking (`BLPOP` answers at once), transactions, several databases. A
+command or option which it does not know raises `NotSimulated`: a script cannot catch that and go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from random import Random
 from typing import TypeAlias
 
@@ -29,7 +30,7 @@ from taskmesh.testing.lua_runtime import (
     shared_runtime,
 )
 from taskmesh.testing.node_commands import COMMANDS
-from taskmesh.testing.node_commands.numbers import INT64_MAX, parse_int
+from taskmesh.testing.node_commands.numbers import parse_int
 from taskmesh.testing.node_commands.values import (
     CommandError,
     NodeState,
@@ -79,12 +80,12 @@ class SimulatedNode:
             name: For error texts.
             seed: For what the node draws at random (`SPOP`, `SRANDMEMBER`) and for its run id.
             clock_us: The node's wall clock, in microseconds since 1970.
-            runtime: The Lua state to run scripts in; by default the one which all nodes of this process share.
+            runtime: The Lua state to run scripts in; by default the one which all nodes here share.
         """
         self.name = name
         self.generation = 1
         self.running = True
-        self._random = Random(f"{name}/{seed}")
+        self._random = Random(f"{name}/{seed}")  # noqa: S311 - to be repeated, not to be secret
         self._runtime = runtime if runtime is not None else shared_runtime()
         self._known: dict[bytes, CompiledScript] = {}
         self._sinks: dict[bytes, list[Sink]] = {}
@@ -103,7 +104,7 @@ class SimulatedNode:
         """Run one command and return its reply, an error reply as `SimulatedError`.
 
         Args:
-            words: The command's name and its arguments; text and numbers are sent as the client library sends them.
+            words: The command's name and its arguments; text and numbers go as the client library sends them.
 
         Raises:
             NodeIsDown: The node has crashed.
@@ -181,13 +182,13 @@ class SimulatedNode:
         self._describe()
 
     def set_epoch(self, prefix: bytes) -> bytes:
-        """Write the epoch of this generation as the embedded node's guardian does at each start; return it."""
+        """Write this generation's epoch, as the embedded node's guardian does at each start; return it."""
         epoch = b"%08x" % self.generation + FIRST_VIEW
         self._state.values[prefix + b"epoch"] = epoch
         return epoch
 
-    def set_memory_full(self, full: bool) -> None:
-        """Refuse what needs memory, as a node at its cap does without eviction; scripts with `allow-oom` still run."""
+    def set_memory_full(self, *, full: bool) -> None:
+        """Refuse what needs memory, as a node at its cap does; scripts with `allow-oom` still run."""
         self._full = full
         self._describe()
 
@@ -255,7 +256,7 @@ class SimulatedNode:
             "redis_version": "7.2.4",
             "server_name": "valkey",
             "valkey_version": "9.1.2",
-            "run_id": f"{Random(f'{self.name}/{self.generation}').getrandbits(160):040x}",
+            "run_id": blake2b(f"{self.name}/{self.generation}".encode(), digest_size=20).hexdigest(),
             "used_memory": str(used),
             "maxmemory": str(MEMORY_BYTES_MAX),
             "maxmemory_policy": "noeviction",
@@ -272,7 +273,7 @@ def _encode(words: Sequence[Word]) -> list[bytes]:
     return [word if isinstance(word, bytes) else _encode_word(word) for word in words]
 
 
-def _encode_word(word: str | int | float) -> bytes:
+def _encode_word(word: str | float) -> bytes:
     if isinstance(word, str):
         return word.encode()
     return b"%d" % word if isinstance(word, int) else repr(word).encode()

@@ -110,7 +110,7 @@ local ok, e = pcall(redis.call, 'GET') return {tostring(ok), type(e), e}
 local ok, e = pcall(error, {err='X y'}) return {tostring(ok), type(e), e}
 local ok, e = pcall(error, 'boo') return {tostring(ok), type(e), e}
 local ok, a, b = pcall(function() return 1, 2 end) return {tostring(ok), a, b}
-local ok, e = xpcall(function() error('boo', 0) end, function(m) return 'handled ' .. m end) return {tostring(ok), e}
+local ok, e = xpcall(function() error('boo', 0) end, function(m) return 'for ' .. m end) return {ok, e}
 local e = redis.pcall('GET') return {type(e), e.err}
 local e = redis.pcall('GET', {}) return {type(e), e.err}
 local e = redis.pcall('GET', nil) return {type(e), e.err}
@@ -135,21 +135,28 @@ return redis.sha1hex('abc')
 return redis.sha1hex(1)
 return redis.log(redis.LOG_DEBUG, 'said')
 return {redis.call('ECHO', 12), redis.call('ECHO', -0.0), redis.call('ECHO', 1.5), redis.call('ECHO', 1e15)}
-return {redis.call('ECHO', 1e16), redis.call('ECHO', -1e17), redis.call('ECHO', 1e20), redis.call('ECHO', 1e-7)}
-return {redis.call('ECHO', 2^53), redis.call('ECHO', 2^62), redis.call('ECHO', 2^63), redis.call('ECHO', -2^63)}
+return {redis.call('ECHO', 1e16), redis.call('ECHO', -1e17)}
+return {redis.call('ECHO', 1e20), redis.call('ECHO', 1e-7)}
+return {redis.call('ECHO', 2^53), redis.call('ECHO', 2^62)}
+return {redis.call('ECHO', 2^63), redis.call('ECHO', -2^63)}
 return {redis.call('ECHO', 0.1), redis.call('ECHO', 1/3), redis.call('ECHO', 3e-5), redis.call('ECHO', 1e300)}
-return {redis.call('ECHO', 1/0), redis.call('ECHO', -1/0), redis.call('ECHO', 12345678.9), redis.call('ECHO', 1.2345e-4)}
+return {redis.call('ECHO', 1/0), redis.call('ECHO', -1/0)}
+return {redis.call('ECHO', 12345678.9), redis.call('ECHO', 1.2345e-4)}
 return {tostring(2^53), 2^31 .. '', 1e14 .. '', 123456789012345 .. '', tostring(0.1)}
 return string.format('%d %x %012x %08X %s %5.2f|%q', 2^40, 255, 2^47, 48879, 5, 2.5, 'a"b')
-return {tonumber('0010', 16), tonumber('ff', 16), tonumber('000000000003', 16), tonumber('12'), tostring(tonumber('x'))}
-return {string.sub('abcdef', 2, 3), string.sub('abc', -2), string.rep('ab', 3), string.byte('A'), string.char(66, 0, 255)}
+return {tonumber('0010', 16), tonumber('ff', 16), tonumber('000000000003', 16)}
+return {tonumber('12'), tonumber('1e3'), tonumber(' 5 '), tostring(tonumber('x'))}
+return {string.sub('abcdef', 2, 3), string.sub('abc', -2), string.rep('ab', 3)}
+return {string.byte('A'), string.char(66, 0, 255)}
 return {('x'):upper(), string.find('a:b', ':', 1, true), string.match('id:0a', '^(%w+):(%x+)$')}
 local t = {} for i = 1, 7990 do t[i] = 'x' end return select('#', unpack(t))
 local t = {} for i = 1, 8000 do t[i] = 'x' end return select('#', unpack(t))
 local t = {'ECHO'} for i = 1, 7990 do t[i + 1] = 'x' end return redis.call(unpack(t))
-local t = {'SADD', 'big'} for i = 1, 7900 do t[#t + 1] = i end return {redis.call(unpack(t)), redis.call('DEL', 'big')}
+local t = {'SADD', 'big'} for i = 1, 7900 do t[#t + 1] = i end return redis.call(unpack(t))
+return redis.call('DEL', 'big')
 local t = {} for i = 1, 20000 do t[i] = i end return t
-for i = 1, 9000 do redis.call('RPUSH', 'big', i) end local r = redis.call('LRANGE', 'big', 0, -1) redis.call('DEL', 'big') return {#r, r[1], r[9000]}
+for i = 1, 9000 do redis.call('RPUSH', 'big', i) end
+local r = redis.call('LRANGE', 'big', 0, -1) redis.call('DEL', 'big') return {#r, r[1], r[9000]}
 #!lua
 #!lua\nreturn 1
 #!lua flags=\nreturn 1
@@ -164,6 +171,6 @@ for i = 1, 9000 do redis.call('RPUSH', 'big', i) end local r = redis.call('LRANG
 
 
 def fixed_scripts() -> list[bytes]:
-    """Return the scripts above; only in a first line that starts with `#!` does `\\n` end the line."""
+    """Return the scripts above; in those which begin with `#!`, a written newline ends the first line."""
     lines = FIXED_SCRIPTS.strip().splitlines()
     return [(line.replace("\\n", "\n", 1) if line.startswith("#!") else line).encode() for line in lines]

@@ -146,14 +146,14 @@ def full_dump(node: RealNode | SimulatedNode) -> dict[bytes, Any]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_calls_get_the_same_replies(seed: int, real: RealNode, simulated: SimulatedNode) -> None:
-    """Commands, sent plainly and from scripts, with memory free and full, are answered alike and leave the same."""
+    """Sent plainly or from scripts, with memory free or full, calls are answered alike and leave the same."""
     print(f"seed {seed}: TASKMESH_SEED={seed} repeats it")
     random = Random(seed)
     full = False
     for count in range(CALLS_PER_SEED):
         if random.random() < (0.1 if full else 0.005):
             full = not full
-            simulated.set_memory_full(full)
+            simulated.set_memory_full(full=full)
             real.call([b"CONFIG", b"SET", b"maxmemory", b"1" if full else b"0"])
         words = random_call(random)
         name = words[0].upper()
@@ -203,7 +203,7 @@ def test_scripts_are_known_by_their_digest(real: RealNode, simulated: SimulatedN
 
 
 def test_random_draws_are_members(real: RealNode, simulated: SimulatedNode) -> None:
-    """SPOP and SRANDMEMBER draw as many distinct members as a real node does, and repeat only when told to."""
+    """SPOP and SRANDMEMBER draw as many members as a real node does, distinct unless told otherwise."""
     members = [b"%d" % number for number in range(20)]
     for node in (real, simulated):
         node.call([b"SADD", b"e", *members])
@@ -254,7 +254,7 @@ def test_scan_options(real: RealNode, simulated: SimulatedNode) -> None:
 
 
 def test_the_table_of_commands_is_the_servers(real: RealNode) -> None:
-    """How many words a command takes, whether it writes and whether it needs memory is what the server says."""
+    """How many words a command takes, whether it writes or needs memory: all is as the server says."""
     for name, command in COMMANDS.items():
         (row,) = real.call([b"COMMAND", b"INFO", name])
         if row is None:

@@ -14,7 +14,13 @@ from taskmesh.testing.node_commands.values import Command, CommandFunction
 
 
 def _command(function: CommandFunction, arity: int, flags: str = "") -> Command:
-    """Make an entry; `arity` as the server gives it: negative means "at least", `w` writes, `g` grows, `s` spreads."""
+    """Make an entry.
+
+    Args:
+        function: What runs it.
+        arity: Number of words as the server states it; negative means "at least".
+        flags: `w` writes, `g` grows, `s` spreads.
+    """
     most = arity if arity > 0 else sys.maxsize
     return Command(function, abs(arity), most, writes="w" in flags, grows="g" in flags, spreads="s" in flags)
 

@@ -48,7 +48,7 @@ def type_(state: NodeState, argv: Arguments) -> Reply:
 
 
 def _glob(pattern: bytes) -> re.Pattern[bytes]:
-    """Translate a pattern of `*`, `?`, `[...]` and `\\x` to a regular expression."""
+    """Translate a pattern of `*`, `?`, `[...]` and backslashes to a regular expression."""
     tokens = re.findall(rb"\\.|\[\^?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
     whole = b"".join(
         {b"*": b".*", b"?": b"."}.get(token)
@@ -87,7 +87,7 @@ def scan(state: NodeState, argv: Arguments) -> Reply:
     return [after, list(seen)]
 
 
-def dbsize(state: NodeState, argv: Arguments) -> Reply:
+def dbsize(state: NodeState, _: Arguments) -> Reply:
     """DBSIZE."""
     return len(state.values)
 
@@ -100,25 +100,25 @@ def flushall(state: NodeState, argv: Arguments) -> Reply:
     return OK
 
 
-def ping(state: NodeState, argv: Arguments) -> Reply:
+def ping(_: NodeState, argv: Arguments) -> Reply:
     """PING [message]."""
     if len(argv) > 2:
         raise wrong_arguments("ping")
     return argv[1] if len(argv) == 2 else PONG
 
 
-def echo(state: NodeState, argv: Arguments) -> Reply:
+def echo(_: NodeState, argv: Arguments) -> Reply:
     """ECHO message."""
     return argv[1]
 
 
-def time(state: NodeState, argv: Arguments) -> Reply:
+def time(state: NodeState, _: Arguments) -> Reply:
     """TIME."""
     seconds, microseconds = divmod(state.clock_us(), 1_000_000)
     return [b"%d" % seconds, b"%d" % microseconds]
 
 
-def info(state: NodeState, argv: Arguments) -> Reply:
+def info(state: NodeState, _: Arguments) -> Reply:
     """INFO [section...]: always the same few facts."""
     return "".join(f"{name}:{fact}\r\n" for name, fact in state.info.items()).encode()
 

@@ -93,7 +93,7 @@ def zcard(state: NodeState, argv: Arguments) -> Reply:
 
 def zcount(state: NodeState, argv: Arguments) -> Reply:
     """ZCOUNT key min max."""
-    bounds = (*parse_bound(argv[2]), *parse_bound(argv[3]))
+    bounds = parse_bound(argv[2]), parse_bound(argv[3])
     first, end = (sorted_set_at(state, argv[1]) or _EMPTY).span(*bounds)
     return end - first
 
@@ -116,7 +116,7 @@ def _window(items: list[tuple[float, bytes]], limit: tuple[int, int] | None) -> 
 def _by_score(
     state: NodeState, key: bytes, low: bytes, high: bytes, limit: tuple[int, int] | None, *, reverse: bool
 ) -> list[tuple[float, bytes]]:
-    bounds = (*parse_bound(low), *parse_bound(high))
+    bounds = parse_bound(low), parse_bound(high)
     value = sorted_set_at(state, key) or _EMPTY
     first, end = value.span(*bounds)
     items = value.order[first:end]

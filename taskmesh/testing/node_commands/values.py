@@ -102,18 +102,21 @@ class SortedSet:
         del self.order[bisect_left(self.order, (score, member))]
         return True
 
-    def span(self, low: float, low_open: bool, high: float, high_open: bool) -> tuple[int, int]:
-        """Return the half-open range of positions whose scores lie between two bounds."""
-        left, right = (
-            (bisect_right if low_open else bisect_left),
-            (bisect_left if high_open else bisect_right),
-        )
-        first = left(self.order, low, key=_score_of)
-        return first, max(first, right(self.order, high, key=_score_of))
+    def span(self, low: tuple[float, bool], high: tuple[float, bool]) -> tuple[int, int]:
+        """Return the half-open range of positions whose scores lie between two bounds.
+
+        Args:
+            low: The least score, and whether it is itself excluded.
+            high: The greatest score, and whether it is itself excluded.
+        """
+        left = bisect_right if low[1] else bisect_left
+        right = bisect_left if high[1] else bisect_right
+        first = left(self.order, low[0], key=_score_of)
+        return first, max(first, right(self.order, high[0], key=_score_of))
 
 
 Value: TypeAlias = bytes | ListValue | SetValue | HashValue | SortedSet
-Reply: TypeAlias = "bytes | int | None | list[Reply]"
+Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
 
 @dataclass(slots=True)
@@ -148,7 +151,7 @@ class Command:
         most: Most words of a call.
         writes: It may change the keyspace, so that a script with `no-writes` must not call it.
         grows: It may need memory, so that a full node refuses it.
-        spreads: It has an effect outside the keyspace, so that a script with `no-writes` must not call it either.
+        spreads: It has an effect outside the keyspace: a script with `no-writes` must not call it either.
     """
 
     function: CommandFunction
