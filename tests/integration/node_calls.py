@@ -33,6 +33,11 @@ RPOP l
 RPOP l count
 LPOP l count count
 BLPOP l l 0|1|0.5|-1|x
+LMPOP 2 l l LEFT|RIGHT|left|UP
+LMPOP 2 l l LEFT|RIGHT COUNT count
+LMPOP 1|0|-1|x|3 l l LEFT COUNT 1
+LMPOP 1 l LEFT COUNT|FOO
+LMPOP 1 l LEFT COUNT 1 COUNT
 LLEN l
 LRANGE l index index
 LTRIM l index index
@@ -52,6 +57,9 @@ HGET h v
 HMGET h v v v
 HGETALL h
 HDEL h v*
+HSCAN h 0|x
+HSCAN h 0 COUNT count
+HSCAN h 0 COUNT|FOO
 HEXISTS h v
 HINCRBY h v int
 HLEN h

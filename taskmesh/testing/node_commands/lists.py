@@ -75,6 +75,28 @@ def blpop(state: NodeState, argv: Arguments) -> Reply:
     return None
 
 
+def lmpop(state: NodeState, argv: Arguments) -> Reply:
+    """LMPOP numkeys key... LEFT|RIGHT [COUNT count]: from the first list that holds something."""
+    key_count = parse_int(argv[1], "ERR numkeys should be greater than 0")
+    if key_count < 1:
+        raise CommandError("ERR numkeys should be greater than 0")
+    names, options = argv[2 : 2 + key_count], [word.upper() for word in argv[2 + key_count :]]
+    if (
+        len(options) not in (1, 3)
+        or options[0] not in (b"LEFT", b"RIGHT")
+        or options[1:2] not in ([], [b"COUNT"])
+    ):
+        raise CommandError(SYNTAX)
+    count = parse_int(options[2], "ERR count should be greater than 0") if len(options) == 3 else 1
+    if count < 1:
+        raise CommandError("ERR count should be greater than 0")
+    for name in names:
+        if list_at(state, name) is not None:
+            taken = _pop(state, (argv[0], name, b"%d" % count), left=options[0] == b"LEFT")
+            return [name, taken]
+    return None
+
+
 def llen(state: NodeState, argv: Arguments) -> Reply:
     """LLEN key."""
     return len(list_at(state, argv[1]) or ())
