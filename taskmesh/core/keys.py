@@ -14,7 +14,7 @@
     <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
     <prefix>wake:<holder>  list on which an idle child blocks
     <prefix>control:<incarnation>  list of signed control messages for a supervisor
-    <prefix>x:<minute>     list of what is to be removed in this minute; xb: sorted set of minutes
+    <prefix>x:<minute>     list of the ids to be removed in this minute; xf: of the functions; xb: set of minutes
     <prefix>dead           sorted set of dead letters by the time they died (ms)
     <prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
     <prefix>stats          hash `<queue>:<letter>` -> how many reached the state

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from time import monotonic
 from typing import TypeVar
 
 from taskmesh.codec.keyring import Keyring
@@ -33,12 +34,12 @@ class NodeClock:
 
     def __init__(self) -> None:
         """Start from this machine's own wall clock until the node's is measured."""
-        self._offset_s = time.time() - time.monotonic()
+        self._offset_s = time.time() - monotonic()
         self._last_ms = 0
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970."""
-        now = int((time.monotonic() + self._offset_s) * 1000)
+        now = int((monotonic() + self._offset_s) * 1000)
         if now < self._last_ms:
             return self._last_ms
         self._last_ms = now

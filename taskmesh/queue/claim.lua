@@ -3,7 +3,8 @@
 -- parts: epoch, moves, ready, due
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most,
 --   '1' if the child is registered as idle, then the queues, best first
--- Returns a flat list: id, record as it stands after the claim, id, record ... Empty: registered as idle.
+-- Returns a flat list: the lease (epoch, holder, sequence), then per message its hint (id:version) and the record as it
+--   stood before the claim. A token is the version after that of the hint, and the lease. Empty: registered as idle.
 -- Errors: DEADWORKER the incarnation was declared dead or never registered; OLDSEQUENCE a late duplicate.
 local holder, seq, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local worker = P .. 'w:' .. string.sub(holder, 1, 16)
@@ -18,7 +19,8 @@ if known[2] == seq then
     for id in string.gmatch(ids, '[^\n]+') do
       local rec = CALL('GET', P .. 'r:' .. id)
       if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 23, 52) == lease then
-        out[#out + 1] = id
+        if #out == 0 then out[1] = string.sub(rec, 11, 52) end
+        out[#out + 1] = id .. ':' .. string.format('%08x', tonumber(string.sub(rec, 3, 10), 16) - 1)
         out[#out + 1] = rec
       end
     end
@@ -39,22 +41,27 @@ local line_count = #lines
 lines[line_count + 1] = 'LEFT'
 lines[line_count + 2] = 'COUNT'
 
-local out, written, ids, n = {}, {}, {}, 0
 local lease = EPOCH .. holder .. seq
+local out, ids, n = {lease}, {}, 0
 local alone = false
+local R = P .. 'r:'
+local started = {}
 while n < most and not alone do
   lines[line_count + 3] = most - n
   local popped = CALL('LMPOP', line_count, unpack(lines))
   if not popped then break end
   local line, hints = popped[1], popped[2]
-  local keys = {}
-  for i = 1, #hints do keys[i] = P .. 'r:' .. string.sub(hints[i], 1, -10) end
+  local names, keys = {}, {}
+  for i = 1, #hints do
+    names[i] = string.sub(hints[i], 1, -10)
+    keys[i] = R .. names[i]
+  end
   local records = CALL('MGET', unpack(keys))
   for i = 1, #hints do
     local hint, rec = hints[i], records[i]
     local version = string.sub(hint, -8)
-    if rec and string.sub(rec, 2, 10) == 'P' .. version then
-      local singly = math.floor(tonumber(string.sub(rec, 62, 62), 16) / 4) % 2 == 1
+    if rec and string.sub(rec, 2, 2) == 'P' and string.sub(rec, 3, 10) == version then
+      local singly = string.find('4567cdef', string.sub(rec, 62, 62), 1, true)
       if singly and n > 0 or alone then
         -- suspected of killing its worker: it is claimed alone, so the rest goes back in order
         local back = {}
@@ -65,22 +72,24 @@ while n < most and not alone do
       end
       alone = singly
       n = n + 1
-      local id = string.sub(hint, 1, -10)
-      local claimed = '1T' .. version_after(version) .. lease .. string.sub(rec, 53)
-      written[2 * n - 1] = keys[i]
-      written[2 * n] = claimed
-      ids[n] = id
-      out[2 * n - 1] = id
-      out[2 * n] = claimed
+      local start = started[version]
+      if not start then
+        start = 'T' .. version_after(version) .. lease
+        started[version] = start
+      end
+      -- in place: the envelope behind the head may be large
+      CALL('SETRANGE', keys[i], 1, start)
+      ids[n] = names[i]
+      out[2 * n] = hint
+      out[2 * n + 1] = rec
     end
   end
 end
 
 if n == 0 then
   for i = 7, #ARGV do CALL('ZADD', P .. 'idle:' .. ARGV[i], NOW, holder) end
-  return out
+  return {}
 end
-CALL('MSET', unpack(written))
 CALL('HSET', run, seq, table.concat(ids, '\n'))
 if ARGV[6] == '1' then
   for i = 7, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end

@@ -38,18 +38,18 @@ def claim(
     *,
     idle: bool,
     patience_s: float = 10.0,
-) -> Steps[list[bytes]]:
+) -> Steps[list[Claimed]]:
     """Claim messages.
 
     Returns:
-        A flat list: id, record, id, record ... Empty when there is nothing: the child is then registered as
-        idle, and `keys.wake` is the list on which it is woken.
+        What was claimed. Empty when there is nothing: the child is then registered as idle, and `keys.wake` is
+        the list on which it is woken.
 
     Raises:
         NodeFault: `DEADWORKER` when the incarnation was declared dead, `OLDSEQUENCE` for a late duplicate.
         NodeUnavailable: No answer; claim again with the same sequence.
     """
-    reply: list[bytes] = yield from ask(
+    reply = yield from ask(
         session,
         CLAIM,
         holder,
@@ -59,7 +59,7 @@ def claim(
         *queues,
         patience_s=patience_s,
     )
-    return reply
+    return claimed_messages(reply)
 
 
 def recall(session: Session, holder: bytes, sequence: int, position: int, *, patience_s: float = 10.0) -> Steps[int]:
@@ -77,3 +77,37 @@ def held(session: Session, holder: bytes, *, patience_s: float = 10.0) -> Steps[
     return [
         (int(reply[i], 16), int(reply[i + 1]), reply[i + 2].decode(), reply[i + 3]) for i in range(0, len(reply), 4)
     ]
+
+
+class Claimed:
+    """One claimed message.
+
+    Attributes:
+        task_id: Its id.
+        token: What a commit must show: the version after the claim, and the lease.
+        record: The record as it stood before the claim.
+    """
+
+    __slots__ = ("record", "task_id", "token")
+
+    def __init__(self, task_id: bytes, token: bytes, record: bytes) -> None:
+        self.task_id = task_id
+        self.token = token
+        self.record = record
+
+
+def claimed_messages(reply: list[bytes]) -> list[Claimed]:
+    """Return the messages in the answer to a claim."""
+    if not reply:
+        return []
+    lease = reply[0]
+    tokens: dict[bytes, bytes] = {}
+    found = []
+    for at in range(1, len(reply), 2):
+        hint = reply[at]
+        version = hint[-8:]
+        token = tokens.get(version)
+        if token is None:
+            token = tokens[version] = b"%08x%b" % (int(version, 16) + 1, lease)
+        found.append(Claimed(hint[:-9], token, reply[at + 1]))
+    return found

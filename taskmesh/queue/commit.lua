@@ -19,12 +19,14 @@ for i = 1, n do
   local id, token, op, out = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local rec = records[i]
   local verdict = 'z'
-  if rec and string.sub(rec, 2, 52) == 'T' .. token then
+  if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then
     if not may_move('T', op) then return redis.error_reply('BADMOVE T' .. op) end
     verdict = 'o'
     w = w + 1
     written[2 * w - 1] = keys[i]
-    if op == 'P' then
+    if is_final(op) then
+      written[2 * w] = final(id, rec, op, out)
+    elseif op == 'P' then
       rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
       written[2 * w] = rec
       released[#released + 1] = {id, rec}
@@ -37,7 +39,7 @@ for i = 1, n do
       CALL('ZADD', P .. 'd', due, id .. ':' .. version)
       CALL('HSET', P .. 'parked', id, build .. ':' .. version)
     else
-      written[2 * w] = final(id, rec, op, out)
+      return redis.error_reply('BADMOVE T' .. op)
     end
   elseif rec and string.sub(rec, 2, 2) == op and is_final(op) and string.sub(rec, 11, 52) == string.sub(token, 9, 50) then
     verdict = 'r'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskmesh.core.steps import NoAnswer, NodeError, Refused, Session, Steps
-from taskmesh.queue.claim import claim, claim_call
+from taskmesh.queue.claim import Claimed, claim, claim_call, claimed_messages
 from taskmesh.queue.commit import commit, commit_call
 
 
@@ -21,7 +21,7 @@ def turn(
     *,
     idle: bool,
     patience_s: float = 10.0,
-) -> Steps[tuple[bytes, list[bytes]]]:
+) -> Steps[tuple[bytes, list[Claimed]]]:
     """Commit, then claim. Arguments as `commit` and `claim`.
 
     Returns:
@@ -40,5 +40,6 @@ def turn(
     if isinstance(first, (Refused, NoAnswer, NodeError)):
         first = yield from commit(session, holder, build, done, entries, patience_s=patience_s)
     if isinstance(second, (Refused, NoAnswer, NodeError)):
-        second = yield from claim(session, holder, sequence, most, queues, idle=idle, patience_s=patience_s)
-    return first, second
+        claimed = yield from claim(session, holder, sequence, most, queues, idle=idle, patience_s=patience_s)
+        return first, claimed
+    return first, claimed_messages(second)

@@ -18,7 +18,7 @@ from typing import Any
 from taskmesh.core import keys
 from taskmesh.core.steps import Call
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
-from taskmesh.queue.claim import held, recall
+from taskmesh.queue.claim import Claimed, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
@@ -116,7 +116,7 @@ class Child:
 
     # -- a claim ------------------------------------------------------------------
 
-    def _turn(self) -> list[bytes] | None:
+    def _turn(self) -> list[Claimed] | None:
         """Commit what is finished and claim more; None when the node did not answer."""
         entries = self._outbox.take()
         done, self._done = self._done, []
@@ -159,11 +159,11 @@ class Child:
         at = self._sequence % len(queues)
         return queues[at:] + queues[:at]
 
-    def _run_claim(self, batch: list[bytes]) -> None:
+    def _run_claim(self, batch: list[Claimed]) -> None:
         """Run the messages of one claim, as far as they are not recalled."""
         desk, runner, outbox, sequence = self._desk, self._runner, self._outbox, self._sequence
-        total = len(batch) // 2
-        self._pace.claimed(total, sum(len(record) for record in batch[1::2]))
+        total = len(batch)
+        self._pace.claimed(total, sum(len(claimed.record) for claimed in batch))
         begun_s = now_s = time.monotonic()
         ran = 0
         for position in range(1, total + 1):
@@ -173,10 +173,10 @@ class Child:
                 desk.note(sequence, NOTHING, total, now_s)
                 self._give_back(position - 1)
                 break
-            task_id, record = batch[2 * position - 2], batch[2 * position - 1]
-            letter, outcome = runner.run(task_id.decode(), record)
+            claimed = batch[position - 1]
+            letter, outcome = runner.run(claimed.task_id.decode(), claimed.token.decode(), claimed.record)
             now_s = time.monotonic()
-            outbox.add(task_id, record[2:52], letter, outcome, now_s)
+            outbox.add(claimed.task_id, claimed.token, letter, outcome, now_s)
             ran += 1
             if len(outbox) >= COMMIT_MAX or outbox.is_late(now_s) and position < total:
                 outbox.flush()

@@ -28,6 +28,8 @@ log = logging.getLogger("taskmesh.worker")
 SUCCESS, FAILURE, PARKED, DEAD = b"K", b"F", b"S", b"D"
 #: Functions sent by value that a child keeps decoded.
 FUNCTIONS_MAX = 256
+#: Widths of names in records that a child remembers.
+OFFSETS_MAX = 1000
 
 
 class TaskLike(Protocol):
@@ -94,24 +96,23 @@ class Runner:
         self._run_coroutine = run_coroutine
         self._before_start = before_start
         self._after_end = after_end
+        self._offsets: dict[bytes, int] = {}
         self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
 
-    def run(self, task_id: str, record: bytes) -> tuple[bytes, bytes]:
+    def run(self, task_id: str, token: str, record: bytes) -> tuple[bytes, bytes]:
         """Run the message in a claimed record.
+
+        Args:
+            task_id: Its id.
+            token: Of the claim.
+            record: The record.
 
         Returns:
             The letter of its new state and the signed outcome; for a parked message, until when.
         """
         started_ms = self._now_ms()
-        token = record[2:52].decode()
         attempt = int(record[56:58], 16)
-        wire = record[
-            HEAD_LENGTH
-            + int(record[102:104], 16)
-            + int(record[104:106], 16)
-            + int(record[106:108], 16)
-            + int(record[94:102], 16) :
-        ]
+        wire = record[self._envelope_at(record[94:HEAD_LENGTH]) :]
         try:
             envelope = decode_envelope(wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536)
             function = self._function(envelope)
@@ -156,6 +157,16 @@ class Runner:
             ),
             self._results,
         )
+
+    def _envelope_at(self, widths: bytes) -> int:
+        """Return where the envelope begins, from the widths of what stands before it."""
+        at = self._offsets.get(widths)
+        if at is None:
+            at = HEAD_LENGTH + int(widths[:8], 16) + sum(int(widths[i : i + 2], 16) for i in (8, 10, 12))
+            self._offsets[widths] = at
+            if len(self._offsets) > OFFSETS_MAX:
+                self._offsets.clear()
+        return at
 
     def _function(self, envelope: Envelope) -> Callable[..., Any] | None:
         """Return what to run; None when this build does not know it.

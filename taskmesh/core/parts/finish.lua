@@ -1,57 +1,105 @@
 -- Makes records final. `final` returns the new record, which the caller writes; `finish_all` then
 -- writes the indexes of the whole batch at once and sends one notice per channel.
+-- What neighbours of a batch share (widths, names, times to live) is worked out once.
 local NOW12 = string.format('%012x', NOW)
-local LEAVING, NOTICES, BUCKETS, COUNTS, ENDED = {}, {}, {}, {}, 0
+local SHAPES, LEAVING, NOTICES, KEPT, LENGTHS, ENDED = {}, {}, {}, {}, {}, 0
+
+local function length_of(out)
+  local length = LENGTHS[#out]
+  if not length then
+    length = string.format('%08x', #out)
+    LENGTHS[#out] = length
+  end
+  return length
+end
+
+-- The names in a record: where they end, queue, channel's notices, function hash, counts by state.
+local function names_of(rec)
+  local widths = string.sub(rec, 103, 108)
+  local shape = SHAPES[widths]
+  if not shape then
+    local q = tonumber(string.sub(widths, 1, 2), 16)
+    local c = tonumber(string.sub(widths, 3, 4), 16)
+    local f = tonumber(string.sub(widths, 5, 6), 16)
+    shape = {q = q, c = c, stop = 108 + q + c + f, found = {}}
+    SHAPES[widths] = shape
+  end
+  local names = string.sub(rec, 109, shape.stop)
+  local found = shape.found[names]
+  if not found then
+    local channel = string.sub(names, shape.q + 1, shape.q + shape.c)
+    found = {
+      stop = shape.stop,
+      kept = string.sub(widths, 1, 4) .. '00' .. string.sub(names, 1, shape.q + shape.c),
+      whole = widths .. names,
+      queue = string.sub(names, 1, shape.q),
+      hash = string.sub(names, shape.q + shape.c + 1),
+      counts = {},
+    }
+    if channel ~= '' then
+      NOTICES[channel] = NOTICES[channel] or {}
+      found.notices = NOTICES[channel]
+    end
+    shape.found[names] = found
+  end
+  return found
+end
 
 local function add_to(tables, name, value)
   local list = tables[name]
   if list then list[#list + 1] = value else tables[name] = {value} end
 end
 
-local function bucket_of(ttl_s)
+local function minute_after(ttl_s)
   return math.floor((NOW + ttl_s * 1000) / 60000) + 1
 end
 
-local function forget_function(hash)
+-- One record less refers to the function; with the last it is kept for another hour, in case it is sent again.
+local function let_go_of(hash)
   if CALL('HINCRBY', P .. 'fnref', hash, -1) <= 0 then
-    add_to(BUCKETS, bucket_of(3600), 'f' .. hash)
+    local minute = minute_after(3600)
+    CALL('RPUSH', P .. 'xf:' .. minute, hash)
+    CALL('ZADD', P .. 'xb', minute, minute)
   end
 end
 
 local function final(id, rec, op, out)
-  local qlen = tonumber(string.sub(rec, 103, 104), 16)
-  local clen = tonumber(string.sub(rec, 105, 106), 16)
-  local flen = tonumber(string.sub(rec, 107, 108), 16)
-  local queue = string.sub(rec, 109, 108 + qlen)
-  local channel = string.sub(rec, 109 + qlen, 108 + qlen + clen)
-  local keeps = string.find(KEEPS_ENVELOPE, op, 1, true)
-  local length = string.format('%08x', #out)
-  local ttl_s = tonumber(string.sub(rec, 87, 94), 16)
+  local names = names_of(rec)
+  local length = length_of(out)
+  local ttl = string.sub(rec, 87, 94)
   ENDED = ENDED + 1
   add_to(LEAVING, string.sub(rec, 53, 56), id)
-  add_to(BUCKETS, bucket_of(ttl_s), 'r' .. id)
-  local counted = queue .. ':' .. op
-  COUNTS[counted] = (COUNTS[counted] or 0) + 1
-  if clen > 0 then
-    add_to(NOTICES, channel, length)
-    add_to(NOTICES, channel, out)
+  add_to(KEPT, ttl, id)
+  names.counts[op] = (names.counts[op] or 0) + 1
+  local notices = names.notices
+  if notices then
+    local n = #notices
+    notices[n + 1] = length
+    notices[n + 2] = out
   end
-  if op == 'D' then CALL('ZADD', P .. 'dead', NOW, id) end
-  local head = string.sub(rec, 1, 1) .. op .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11, 74)
-    .. NOW12 .. string.sub(rec, 87, 94) .. length .. string.sub(rec, 103, 106)
-  if keeps then
-    return head .. string.sub(rec, 107, 108 + qlen + clen + flen) .. out .. string.sub(rec, 109 + qlen + clen + flen)
+  local head = '1' .. op .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11, 74) .. NOW12 .. ttl .. length
+  if string.find(KEEPS_ENVELOPE, op, 1, true) then
+    if op == 'D' then CALL('ZADD', P .. 'dead', NOW, id) end
+    local old = tonumber(string.sub(rec, 95, 102), 16)
+    return head .. names.whole .. out .. string.sub(rec, names.stop + 1 + old)
   end
-  if flen > 0 then forget_function(string.sub(rec, 109 + qlen + clen, 108 + qlen + clen + flen)) end
-  return head .. '00' .. queue .. channel .. out
+  if names.hash ~= '' then let_go_of(names.hash) end
+  return head .. names.kept .. out
 end
 
 local function finish_all()
   for slot, ids in pairs(LEAVING) do CALL('SREM', P .. 'L:' .. slot, unpack(ids)) end
-  for minute, names in pairs(BUCKETS) do
-    CALL('RPUSH', P .. 'x:' .. minute, unpack(names))
+  for ttl, ids in pairs(KEPT) do
+    local minute = minute_after(tonumber(ttl, 16))
+    CALL('RPUSH', P .. 'x:' .. minute, unpack(ids))
     CALL('ZADD', P .. 'xb', minute, minute)
   end
-  for counted, n in pairs(COUNTS) do CALL('HINCRBY', P .. 'stats', counted, n) end
-  for channel, pieces in pairs(NOTICES) do CALL('PUBLISH', P .. 'n:' .. channel, table.concat(pieces)) end
+  for _, shape in pairs(SHAPES) do
+    for _, found in pairs(shape.found) do
+      for op, n in pairs(found.counts) do CALL('HINCRBY', P .. 'stats', found.queue .. ':' .. op, n) end
+    end
+  end
+  for channel, pieces in pairs(NOTICES) do
+    if #pieces > 0 then CALL('PUBLISH', P .. 'n:' .. channel, table.concat(pieces)) end
+  end
 end

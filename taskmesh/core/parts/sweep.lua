@@ -26,27 +26,32 @@ local function sweep_record(id)
     CALL('SET', key, string.sub(rec, 1, 94) .. '00000000' .. string.sub(rec, 103, 104) .. '0000'
       .. string.sub(rec, 109, 108 + qlen))
     local minute = math.floor(forget_at / 60000) + 1
-    CALL('RPUSH', P .. 'x:' .. minute, 'r' .. id)
+    CALL('RPUSH', P .. 'x:' .. minute, id)
     CALL('ZADD', P .. 'xb', minute, minute)
   end
 end
 
+local function sweep_function(hash)
+  if tonumber(CALL('HGET', P .. 'fnref', hash) or '0') <= 0 then
+    CALL('HDEL', P .. 'fnref', hash)
+    CALL('UNLINK', P .. 'fn:' .. hash)
+  end
+end
+
 local function sweep(limit, ahead_s)
-  local minute = CALL('ZRANGEBYSCORE', P .. 'xb', '-inf', math.floor((NOW + ahead_s * 1000) / 60000), 'LIMIT', 0, 1)[1]
+  local until_minute = math.floor((NOW + ahead_s * 1000) / 60000)
+  local minute = CALL('ZRANGEBYSCORE', P .. 'xb', '-inf', until_minute, 'LIMIT', 0, 1)[1]
   if not minute then return 0 end
-  local names = CALL('LPOP', P .. 'x:' .. minute, limit)
-  if not names then
-    CALL('ZREM', P .. 'xb', minute)
-    return 0
+  local ids = CALL('LPOP', P .. 'x:' .. minute, limit)
+  if ids then
+    for i = 1, #ids do sweep_record(ids[i]) end
+    return #ids
   end
-  for i = 1, #names do
-    local name = string.sub(names[i], 2)
-    if string.sub(names[i], 1, 1) == 'r' then
-      sweep_record(name)
-    elseif tonumber(CALL('HGET', P .. 'fnref', name) or '0') <= 0 then
-      CALL('HDEL', P .. 'fnref', name)
-      CALL('UNLINK', P .. 'fn:' .. name)
-    end
+  local hashes = CALL('LPOP', P .. 'xf:' .. minute, limit)
+  if hashes then
+    for i = 1, #hashes do sweep_function(hashes[i]) end
+    return #hashes
   end
-  return #names
+  CALL('ZREM', P .. 'xb', minute)
+  return 0
 end
