@@ -96,6 +96,15 @@ class Claimed:
         self.record = record
 
 
+def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
+    """Return what a wake-up carries: the sequence that it stands for and the message; None if it only wakes."""
+    if wake_up[:1] != b"h":
+        return None
+    lease = wake_up[1:43]
+    hint, _, record = wake_up[43:].partition(b"\n")
+    return int(lease[-8:], 16), Claimed(hint[:-9], b"%08x%b" % (int(hint[-8:], 16) + 1, lease), record)
+
+
 def claimed_messages(reply: list[bytes]) -> list[Claimed]:
     """Return the messages in the answer to a claim."""
     if not reply:

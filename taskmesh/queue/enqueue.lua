@@ -1,5 +1,5 @@
 -- Records messages and puts them in line; an id that is known already is left as it is.
--- parts: epoch, ready
+-- parts: epoch, ready, handoff
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then groups, each of one slot, queue, priority and function:
 --   slot (4 hex), queue, priority, due_ms ('' = now), function hash or '', function blob or '', n, then n times id, record
 -- Returns a string, a letter per message: 'a' accepted, 'k' known before.
@@ -51,8 +51,11 @@ while at <= #ARGV do
     CALL('SADD', P .. 'L:' .. slot, unpack(ids))
     CALL('SADD', P .. 'queues', queue)
     if due == '' then
-      CALL('RPUSH', P .. 'q:' .. queue .. ':' .. priority, unpack(hints))
-      wake(queue, #hints)
+      local line = P .. 'q:' .. queue .. ':' .. priority
+      if n > 1 or not hand_off(ids[1], ARGV[at - 1], queue, line) then
+        CALL('RPUSH', line, unpack(hints))
+        wake(queue, #hints)
+      end
     else
       local scored = {}
       for i = 1, #hints do

@@ -16,9 +16,9 @@ from types import FrameType
 from typing import Any
 
 from taskmesh.core import keys
-from taskmesh.core.steps import Call
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
-from taskmesh.queue.claim import Claimed, held, recall
+from taskmesh.queue.claim import Claimed, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
@@ -57,6 +57,7 @@ class Child:
         self._desk = page.desk(order.place)
         self._link = mesh.link.open()
         self._session = self._link.session
+        self._wake_key = keys.wake(self._link.prefix, self.holder)
         self._queues = [queue.encode() for queue in order.queues]
         self._pace = Pace()
         self._outbox = Outbox(self._commit)
@@ -101,9 +102,11 @@ class Child:
                 elif self.order.burst:
                     return EXIT_BURST_DONE
                 else:
-                    self._sleep()
-                    if self.stopping and not len(self._outbox) and not self._done:
+                    handed = self._sleep()
+                    if self.stopping:
                         return EXIT_OK
+                    if handed is not None:
+                        self._run_claim([handed])
         except NodeFault as error:
             if not str(error.__dict__.get("text", "")).startswith("DEADWORKER"):
                 raise
@@ -221,24 +224,29 @@ class Child:
 
     # -- idle ---------------------------------------------------------------------
 
-    def _sleep(self) -> None:
-        """Wait until woken, a second at most."""
+    def _sleep(self) -> Claimed | None:
+        """Wait until woken, a second at most, and return the message that came with the wake-up, if any."""
         now_s = time.monotonic()
         if now_s >= self._compare_at:
             self._compare_at = now_s + COMPARE_S
             self._compare()
-        try:
-            self._run_steps(
-                _block(self._link.prefix, keys.wake(self._link.prefix, self.holder), LOOK_S)
-            )
-        except NodeUnavailable as error:
-            log.debug("%s", error)
+        reply = self._run_steps(_block(self._link.prefix, self._wake_key, LOOK_S))
+        if isinstance(reply, (Refused, NoAnswer, NodeError)):
+            log.debug("cannot wait for a wake-up: %s", reply)
             time.sleep(0.05)
+            return None
+        handed = handed_off(reply[1]) if reply is not None else None
+        if handed is None or handed[0] != self._sequence + 1:
+            return None  # an older one, whose message came with a claim
+        self._sequence += 1
+        return handed[1]
 
     def _compare(self) -> None:
         """Give back what the node says this child holds: between claims it holds nothing."""
         try:
-            for sequence in {found[0] for found in self._run_steps(held(self._session, self.holder))}:
+            sequences = {found[0] for found in self._run_steps(held(self._session, self.holder))}
+            # what is on its way with a wake-up is not lost
+            for sequence in sequences - {self._sequence + 1}:
                 log.warning("claim %d was never heard of here; its messages are given back", sequence)
                 self._run_steps(recall(self._session, self.holder, sequence, 0))
         except NodeUnavailable as error:

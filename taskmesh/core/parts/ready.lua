@@ -13,10 +13,27 @@ local function queue_of(rec)
   return string.sub(rec, 109, 108 + tonumber(string.sub(rec, 103, 104), 16))
 end
 
--- Wake up to n children that are idle on the queue, the one that became idle last first.
+-- The child that became idle last on the queue, taken off its list. One that is registered on several queues
+-- may have been given something since: a child that holds anything is not idle.
+local function idle_child(queue)
+  local idle = P .. 'idle:' .. queue
+  while true do
+    local holder = CALL('ZPOPMAX', idle)[1]
+    if not holder then return nil end
+    if CALL('EXISTS', P .. 'run:' .. holder) == 0 then
+      local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. string.sub(holder, 17))
+      if known[1] == 'live' then return holder, known[2] or '00000000' end
+    end
+  end
+end
+
+-- Wake up to n children that are idle on the queue.
 local function wake(queue, n)
-  local idle = CALL('ZPOPMAX', P .. 'idle:' .. queue, n)
-  for i = 1, #idle, 2 do CALL('RPUSH', P .. 'wake:' .. idle[i], '1') end
+  for _ = 1, n do
+    local holder = idle_child(queue)
+    if not holder then return end
+    CALL('RPUSH', P .. 'wake:' .. holder, '1')
+  end
 end
 
 -- Put a record back in line. `front`: it was in line before.

@@ -1,0 +1,16 @@
+-- Gives a message to an idle child together with its wake-up, which saves it the claim. The lease is the one that
+-- the child's next claim would record: should the wake-up be lost, that claim returns this very message.
+local HANDOFF_BYTES_MAX = 65536
+
+local function hand_off(id, rec, queue, line)
+  if #rec > HANDOFF_BYTES_MAX or CALL('EXISTS', line) == 1 then return false end
+  local holder, last = idle_child(queue)
+  if not holder then return false end
+  local seq = version_after(last)
+  local lease = EPOCH .. holder .. seq
+  CALL('SETRANGE', P .. 'r:' .. id, 1, 'T' .. version_after(string.sub(rec, 3, 10)) .. lease)
+  CALL('HSET', P .. 'w:' .. string.sub(holder, 1, 16), 's' .. string.sub(holder, 17), seq)
+  CALL('HSET', P .. 'run:' .. holder, seq, id)
+  CALL('RPUSH', P .. 'wake:' .. holder, 'h' .. lease .. id .. ':' .. string.sub(rec, 3, 10) .. '\n' .. rec)
+  return true
+end
