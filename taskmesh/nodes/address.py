@@ -38,7 +38,9 @@ class NodeAddress:
         parts = urlsplit(self.url)
         if parts.scheme == "unix":
             return f"unix://{parts.path}"
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path if parts.path != '/' else ''}"
+        return (
+            f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path if parts.path != '/' else ''}"
+        )
 
 
 def connection_factory(
@@ -69,8 +71,7 @@ def connection_factory(
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         client_name=name,
-        lib_name=None,
-        lib_version=None,
+        **_unintroduced(),
     )
     if "path" in options:
         options.pop("host", None)
@@ -83,3 +84,12 @@ def connection_factory(
         return connection
 
     return make
+
+
+def _unintroduced() -> dict[str, Any]:
+    """Return the options by which a connection does not tell the node its library: two commands less."""
+    try:
+        import redis.driver_info as _  # newer versions warn of the older options
+    except ImportError:
+        return {"lib_name": None, "lib_version": None}
+    return {"driver_info": None}
