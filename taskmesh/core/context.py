@@ -67,7 +67,9 @@ def current_task() -> CurrentTask:
     """
     running = CURRENT.get()
     if running is None:
-        raise UsageError("current_task() was called outside of a task: it answers only while one is being run")
+        raise UsageError(
+            "current_task() was called outside of a task: it answers only while one is being run"
+        )
     return CurrentTask(
         running.task_id,
         running.name,

@@ -1,25 +1,25 @@
 """Every key name on a node comes from here; the scripts build the same names from the prefix.
 
-    <prefix>epoch          the epoch, 12 hex digits: generation (8), view (4)
-    <prefix>meta           hash: mesh id, slots, format, created, ids of accepted keys
-    <prefix>r:<id>         the record of one message (see `record`)
-    <prefix>L:<slot>       set of the ids in this slot that are not final
-    <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
-    <prefix>queues         set of the queues that ever held a message
-    <prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
-    <prefix>parked         hash id -> build that could not take it
-    <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
-    <prefix>workers        set of the incarnations
-    <prefix>w:<incarnation> hash: state, beat, info, s<child> = last claim sequence of a child
-    <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
-    <prefix>wake:<holder>  list on which an idle child blocks
-    <prefix>control:<incarnation>  list of signed control messages for a supervisor
-    <prefix>x:<minute>     list of the ids to be removed in this minute; xf: of the functions; xb: set of minutes
-    <prefix>dead           sorted set of dead letters by the time they died (ms)
-    <prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
-    <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
-    <prefix>n:<client>     notice channel of one client process
-    <prefix>pressure       percentage of the memory limit in use, set by the guardian
+<prefix>epoch          the epoch, 12 hex digits: generation (8), view (4)
+<prefix>meta           hash: mesh id, slots, format, created, ids of accepted keys
+<prefix>r:<id>         the record of one message (see `record`)
+<prefix>L:<slot>       set of the ids in this slot that are not final
+<prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
+<prefix>queues         set of the queues that ever held a message
+<prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
+<prefix>parked         hash id -> build that could not take it
+<prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
+<prefix>workers        set of the incarnations
+<prefix>w:<incarnation> hash: state, beat, info, s<child> = last claim sequence of a child
+<prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
+<prefix>wake:<holder>  list on which an idle child blocks
+<prefix>control:<incarnation>  list of signed control messages for a supervisor
+<prefix>x:<minute>     list of the ids to be removed in this minute; xf: of the functions; xb: set of minutes
+<prefix>dead           sorted set of dead letters by the time they died (ms)
+<prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
+<prefix>stats          hash `<queue>:<letter>` -> how many reached the state
+<prefix>n:<client>     notice channel of one client process
+<prefix>pressure       percentage of the memory limit in use, set by the guardian
 """
 
 from __future__ import annotations

@@ -71,7 +71,14 @@ class Record:
 
 
 def head_parts(
-    *, state: bytes, queue: bytes, channel: bytes, function: bytes, priority: int, flags: int, result_ttl_s: int
+    *,
+    state: bytes,
+    queue: bytes,
+    channel: bytes,
+    function: bytes,
+    priority: int,
+    flags: int,
+    result_ttl_s: int,
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """Return what surrounds slot, created and due in a new record, so that a sender formats it once.
 

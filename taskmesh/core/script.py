@@ -46,11 +46,12 @@ def load_script(package: str, name: str) -> Script:
     """Read `<package>/<name>.lua`, join its parts and return the script."""
     text = resources.files(package).joinpath(f"{name}.lua").read_text("utf-8")
     parts = resources.files("taskmesh.core").joinpath("parts")
-    pieces = []
     flags = _header(text, "flags")
-    pieces.append("#!lua" + (" flags=" + ",".join(flags) if flags else ""))
-    for part in _header(text, "parts"):
-        pieces.append(lua_guard() if part == "moves" else parts.joinpath(f"{part}.lua").read_text("utf-8"))
+    pieces = ["#!lua" + (" flags=" + ",".join(flags) if flags else "")]
+    pieces += [
+        lua_guard() if part == "moves" else parts.joinpath(f"{part}.lua").read_text("utf-8")
+        for part in _header(text, "parts")
+    ]
     pieces.append(text)
     source = "\n".join(pieces).encode()
     return Script(

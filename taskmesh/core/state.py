@@ -6,11 +6,11 @@ else in TaskMesh says which move is allowed.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 
 
-class State(str, Enum):
+class State(StrEnum):
     """Where a message stands. The value is the public name."""
 
     SCHEDULED = "SCHEDULED"
@@ -22,9 +22,6 @@ class State(str, Enum):
     REVOKED = "REVOKED"
     EXPIRED = "EXPIRED"
     DEAD = "DEAD"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 #: The letter that stands for each state in a record. Part of the stored format.

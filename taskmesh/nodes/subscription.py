@@ -31,7 +31,9 @@ class Subscription:
             for _ in channels:
                 self._connection.read_response(disable_decoding=True)
         except self._failures as error:
-            raise NodeUnavailable(f"cannot listen at {self._address}: {error}", node=str(self._address)) from error
+            raise NodeUnavailable(
+                f"cannot listen at {self._address}: {error}", node=str(self._address)
+            ) from error
 
     def read(self, timeout_s: float) -> bytes | None:
         """Return the next notice, or None when none came in time.

@@ -57,7 +57,8 @@ class SyncDriver:
         self._idle: deque[AbstractConnection] = deque()
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._pack = hiredis.pack_command
+        # its stub asks for a tuple of exactly one
+        self._pack: Callable[[tuple[bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
         self._response_error = exceptions.ResponseError
         self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 
@@ -106,7 +107,6 @@ class SyncDriver:
     def _perform(self, calls: list[Call]) -> list[Reply]:
         from taskmesh.errors import TaskMeshError
 
-        reused = bool(self._idle)
         try:
             connection = self._borrow()
         except (*self._failures, TaskMeshError) as error:
@@ -125,12 +125,9 @@ class SyncDriver:
             connection.send_packed_command(packed, check_health=False)
         except self._failures as error:
             connection.disconnect()
-            if reused and len(packed) == 1:
-                # an idle connection that the node had closed; whether a part was read is not known
-                return [NoAnswer(f"{self.address}: {error}")]
             return [NoAnswer(f"{self.address}: {error}")] * len(calls)
         replies: list[Reply] = []
-        for call in calls:
+        for _ in calls:
             try:
                 if patience_s:
                     replies.append(
@@ -141,7 +138,7 @@ class SyncDriver:
                 else:
                     replies.append(connection.read_response(disable_decoding=True))
             except self._response_error as error:
-                replies.append(self._explain(call, error))
+                replies.append(_explain(error))
             except self._failures as error:
                 connection.disconnect()
                 replies += [NoAnswer(f"{self.address}: {error}")] * (len(calls) - len(replies))
@@ -150,7 +147,9 @@ class SyncDriver:
                 # interrupted between request and reply: the connection is out of step
                 connection.disconnect()
                 raise
-        missing = [at for at, reply in enumerate(replies) if type(reply) is NodeError and reply.text == "NOSCRIPT"]
+        missing = [
+            at for at, reply in enumerate(replies) if type(reply) is NodeError and reply.text == "NOSCRIPT"
+        ]
         if missing:
             self._load(connection, [calls[at] for at in missing])
         if len(self._idle) < IDLE_MAX and connection.is_connected:
@@ -165,17 +164,20 @@ class SyncDriver:
     def _load(self, connection: AbstractConnection, calls: list[Call]) -> None:
         try:
             for script in {call.script.sha: call.script for call in calls if call.script}.values():
-                connection.send_packed_command([self._pack((b"SCRIPT", b"LOAD", script.source))], check_health=False)
+                connection.send_packed_command(
+                    [self._pack((b"SCRIPT", b"LOAD", script.source))], check_health=False
+                )
                 connection.read_response(disable_decoding=True)
         except self._failures:
             # the calls themselves are about to meet the same failure, and report it
             connection.disconnect()
 
-    def _explain(self, call: Call, error: Exception) -> NodeError:
-        from redis import exceptions
 
-        if isinstance(error, exceptions.NoScriptError):
-            return NodeError("NOSCRIPT")
-        if isinstance(error, exceptions.OutOfMemoryError):
-            return NodeError(f"OOM {error}")
-        return NodeError(str(error).removeprefix("ERR "))
+def _explain(error: Exception) -> NodeError:
+    from redis import exceptions
+
+    if isinstance(error, exceptions.NoScriptError):
+        return NodeError("NOSCRIPT")
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return NodeError(f"OOM {error}")
+    return NodeError(str(error).removeprefix("ERR "))

@@ -62,20 +62,27 @@ def claim(
     return claimed_messages(reply)
 
 
-def recall(session: Session, holder: bytes, sequence: int, position: int, *, patience_s: float = 10.0) -> Steps[int]:
+def recall(
+    session: Session, holder: bytes, sequence: int, position: int, *, patience_s: float = 10.0
+) -> Steps[int]:
     """Put what waits behind a position of one claim back in line, and return how many those were.
 
     Position counts from 1; 0 puts the whole claim back. Nothing is charged to the messages.
     """
-    reply = yield from ask(session, RECALL, holder, b"%08x" % sequence, b"%d" % position, patience_s=patience_s)
+    reply = yield from ask(
+        session, RECALL, holder, b"%08x" % sequence, b"%d" % position, patience_s=patience_s
+    )
     return int(reply)
 
 
-def held(session: Session, holder: bytes, *, patience_s: float = 10.0) -> Steps[list[tuple[int, int, str, bytes]]]:
+def held(
+    session: Session, holder: bytes, *, patience_s: float = 10.0
+) -> Steps[list[tuple[int, int, str, bytes]]]:
     """List what a child holds: (sequence, position from 1, id, head of the record)."""
     reply = yield from ask(session, HELD, holder, patience_s=patience_s)
     return [
-        (int(reply[i], 16), int(reply[i + 1]), reply[i + 2].decode(), reply[i + 3]) for i in range(0, len(reply), 4)
+        (int(reply[i], 16), int(reply[i + 1]), reply[i + 2].decode(), reply[i + 3])
+        for i in range(0, len(reply), 4)
     ]
 
 

@@ -15,7 +15,9 @@ COMMIT_MAX = 500
 DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
 
 
-def commit_args(holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes]) -> tuple[bytes, ...]:
+def commit_args(
+    holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes]
+) -> tuple[bytes, ...]:
     """Return the script's arguments after epoch and time.
 
     Args:

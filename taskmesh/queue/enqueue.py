@@ -75,7 +75,9 @@ def _key(message: NewMessage) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     return (message.slot, message.queue, message.priority, message.due_ms, message.function)
 
 
-def _group(messages: Sequence[NewMessage], blobs: dict[bytes, bytes]) -> Iterable[tuple[list[NewMessage], list[bytes]]]:
+def _group(
+    messages: Sequence[NewMessage], blobs: dict[bytes, bytes]
+) -> Iterable[tuple[list[NewMessage], list[bytes]]]:
     """Yield calls: the messages of each, and its arguments, neighbours of one kind as one group."""
     at, count = 0, len(messages)
     while at < count:
@@ -98,7 +100,16 @@ def _group(messages: Sequence[NewMessage], blobs: dict[bytes, bytes]) -> Iterabl
             function = kind[4]
             blob = b"" if function in carried else blobs.get(function, b"")
             carried.add(function)
-            args += (kind[0], kind[1], kind[2], kind[3], function, blob, b"%d" % (len(inside) - started), *group)
+            args += (
+                kind[0],
+                kind[1],
+                kind[2],
+                kind[3],
+                function,
+                blob,
+                b"%d" % (len(inside) - started),
+                *group,
+            )
         yield inside, args
 
 
@@ -122,7 +133,8 @@ def enqueue_one(session: Session, message: NewMessage) -> Steps[bytes | NodeErro
             message.record,
         )
     ]
-    return reply
+    outcome: bytes | NodeError | Refused | NoAnswer = reply
+    return outcome
 
 
 def enqueue(

@@ -63,7 +63,9 @@ def _look(session: Session, call: Call) -> Steps[Any]:
     if isinstance(reply, NodeError):
         raise NodeFault(reply.text, text=reply.text)
     if isinstance(reply, (Refused, NoAnswer)):
-        raise NodeUnavailable(f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False)
+        raise NodeUnavailable(
+            f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
+        )
     return reply
 
 
@@ -75,7 +77,9 @@ def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes
 
 def status(session: Session) -> Steps[Status]:
     """Count."""
-    queues, delayed, parked, dead, stats, workers, idle = yield from _look(session, Call(STATUS, session.prefix, ()))
+    queues, delayed, parked, dead, stats, workers, idle = yield from _look(
+        session, Call(STATUS, session.prefix, ())
+    )
     counted = {}
     for i in range(0, len(stats), 2):
         queue, _, letter = stats[i].decode().rpartition(":")

@@ -43,13 +43,17 @@ def register(session: Session, incarnation: bytes, info: bytes, *, patience_s: f
     yield from ask(session, WORKER, b"register", incarnation, info, patience_s=patience_s)
 
 
-def beat(session: Session, incarnation: bytes, *, sweep_ahead_s: int = 0, patience_s: float = 2.0) -> Steps[list[Beat]]:
+def beat(
+    session: Session, incarnation: bytes, *, sweep_ahead_s: int = 0, patience_s: float = 2.0
+) -> Steps[list[Beat]]:
     """Move this worker's counter and read everybody's.
 
     Raises:
         NodeFault: `DEADWORKER`: this worker was declared dead.
     """
-    reply = yield from ask(session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, patience_s=patience_s)
+    reply = yield from ask(
+        session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, patience_s=patience_s
+    )
     return [Beat(reply[i], int(reply[i + 1]), reply[i + 2].decode()) for i in range(0, len(reply), 3)]
 
 
@@ -91,7 +95,7 @@ def reap(
         singly: Have the messages claimed one at a time from now on.
     """
     charge = charge or Charge()
-    total = 0
+    total: int = 0
     while True:
         count, left = yield from ask(
             session,
@@ -104,16 +108,17 @@ def reap(
             b"1" if singly else b"0",
             *queues,
         )
-        total += count
+        total += int(count)
         if not left:
             return total
 
 
 def unpark(session: Session, build: bytes) -> Steps[int]:
     """Return messages that another build of the workers could not take to their lines."""
-    cursor, total = b"0", 0
+    cursor = b"0"
+    total: int = 0
     while True:
         cursor, count = yield from ask(session, UNPARK, build, cursor)
-        total += count
+        total += int(count)
         if cursor == b"0":
             return total

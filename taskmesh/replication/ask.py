@@ -72,5 +72,7 @@ def plain(session: Session, *words: bytes) -> Steps[Any]:
     if isinstance(reply, NodeError):
         raise NodeFault(f"{words[0].decode()}: {reply.text}", text=reply.text)
     if isinstance(reply, (Refused, NoAnswer)):
-        raise NodeUnavailable(f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False)
+        raise NodeUnavailable(
+            f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
+        )
     return reply

@@ -29,9 +29,7 @@ class Meta:
     made_now: bool
 
 
-def join(
-    session: Session, *, mesh_id: str, slots: int, key_id: str, tries: int = JOIN_TRIES
-) -> Steps[Meta]:
+def join(session: Session, *, mesh_id: str, slots: int, key_id: str, tries: int = JOIN_TRIES) -> Steps[Meta]:
     """Make the mesh if it does not exist, check that it is one we can use, and set the session's epoch.
 
     Raises:
@@ -39,15 +37,23 @@ def join(
         UpgradeNeeded: Its format is newer than ours.
         NodeUnavailable: No answer.
     """
-    args = (mesh_id.encode(), b"%d" % slots, b"%d" % FORMAT, b"%d" % session.now_ms(), key_id.encode(), FIRST_EPOCH)
-    delay_s = 0.01
-    for left in range(tries - 1, -1, -1):
+    args = (
+        mesh_id.encode(),
+        b"%d" % slots,
+        b"%d" % FORMAT,
+        b"%d" % session.now_ms(),
+        key_id.encode(),
+        FIRST_EPOCH,
+    )
+    delay_s, left = 0.01, tries
+    while True:
+        left -= 1
         (reply,) = yield [Call(JOIN, session.prefix, args)]
         if isinstance(reply, NodeError):
             raise NodeFault(f"cannot join the mesh: {reply.text}", text=reply.text)
         if not isinstance(reply, (Refused, NoAnswer)):
             break
-        if not left:
+        if left <= 0:
             raise NodeUnavailable(
                 f"the node cannot be reached: {reply.reason}", node=session.prefix.decode(), may_be_done=False
             )

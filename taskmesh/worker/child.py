@@ -16,14 +16,20 @@ from types import FrameType
 from typing import Any
 
 from taskmesh.core import keys
-from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
 from taskmesh.worker.host import App
-from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_DECLARED_DEAD, EXIT_OK, ChildOrder
+from taskmesh.worker.options import (
+    EXIT_BURST_DONE,
+    EXIT_CANNOT_START,
+    EXIT_DECLARED_DEAD,
+    EXIT_OK,
+    ChildOrder,
+)
 from taskmesh.worker.outbox import Outbox
 from taskmesh.worker.pace import Pace
 from taskmesh.worker.page import NOTHING, Page
@@ -91,22 +97,16 @@ class Child:
         try:
             while True:
                 batch = self._turn()
-                if batch is None:
-                    continue
+                if self._is_stopping():
+                    if batch:
+                        self._give_back_claim()
+                    return EXIT_OK
+                if not batch:
+                    if self.order.burst:
+                        return EXIT_BURST_DONE
+                    batch = self._sleep()
                 if batch:
                     self._run_claim(batch)
-                    if self.stopping and not len(self._outbox) and not self._done:
-                        return EXIT_OK
-                elif self.stopping:
-                    return EXIT_OK
-                elif self.order.burst:
-                    return EXIT_BURST_DONE
-                else:
-                    handed = self._sleep()
-                    if self.stopping:
-                        return EXIT_OK
-                    if handed is not None:
-                        self._run_claim([handed])
         except NodeFault as error:
             if not str(error.__dict__.get("text", "")).startswith("DEADWORKER"):
                 raise
@@ -119,19 +119,26 @@ class Child:
 
     # -- a claim ------------------------------------------------------------------
 
-    def _turn(self) -> list[Claimed] | None:
-        """Commit what is finished and claim more; None when the node did not answer."""
+    def _is_stopping(self) -> bool:
+        # a method, since a signal may set the flag between any two looks at it
+        return self.stopping
+
+    def _turn(self) -> list[Claimed]:
+        """Commit what is finished and claim more, unless the child stops."""
         entries = self._outbox.take()
         done, self._done = self._done, []
         while True:
             try:
                 if self.stopping:
                     if entries or done:
-                        self._judge(entries, self._run_steps(commit(
-                            self._session, self.holder, self._build, done, entries, patience_s=PATIENCE_S
-                        )))
+                        verdicts = self._link.driver.run(
+                            commit(
+                                self._session, self.holder, self._build, done, entries, patience_s=PATIENCE_S
+                            )
+                        )
+                        self._judge(entries, verdicts)
                     return []
-                verdicts, claimed = self._run_steps(
+                verdicts, claimed = self._link.driver.run(
                     turn(
                         self._session,
                         self.holder,
@@ -181,17 +188,23 @@ class Child:
             now_s = time.monotonic()
             outbox.add(claimed.task_id, claimed.token, letter, outcome, now_s)
             ran += 1
-            if len(outbox) >= COMMIT_MAX or outbox.is_late(now_s) and position < total:
+            if len(outbox) >= COMMIT_MAX or (outbox.is_late(now_s) and position < total):
                 outbox.flush()
         desk.note(sequence, NOTHING, 0, now_s)
         if ran:
             self._pace.ran(ran, now_s - begun_s)
         self._done.append(sequence)
 
+    def _give_back_claim(self) -> None:
+        """Give back what was claimed in the very moment of stopping."""
+        self._give_back(0)
+
     def _give_back(self, position: int) -> None:
         self._pace.slow()
         try:
-            self._run_steps(recall(self._session, self.holder, self._sequence, position, patience_s=PATIENCE_S))
+            self._link.driver.run(
+                recall(self._session, self.holder, self._sequence, position, patience_s=PATIENCE_S)
+            )
         except NodeUnavailable as error:
             log.warning("what waits behind a slow task cannot be given back yet: %s", error)
 
@@ -203,7 +216,7 @@ class Child:
     def _commit(self, entries: list[bytes]) -> None:
         while True:
             try:
-                verdicts = self._run_steps(
+                verdicts = self._link.driver.run(
                     commit(self._session, self.holder, self._build, (), entries, patience_s=PATIENCE_S)
                 )
             except NodeUnavailable as error:
@@ -224,43 +237,40 @@ class Child:
 
     # -- idle ---------------------------------------------------------------------
 
-    def _sleep(self) -> Claimed | None:
-        """Wait until woken, a second at most, and return the message that came with the wake-up, if any."""
+    def _sleep(self) -> list[Claimed]:
+        """Wait until woken, a second at most, and return what came with the wake-up."""
         now_s = time.monotonic()
         if now_s >= self._compare_at:
             self._compare_at = now_s + COMPARE_S
             self._compare()
-        reply = self._run_steps(_block(self._link.prefix, self._wake_key, LOOK_S))
+        reply = self._link.driver.run(_block(self._link.prefix, self._wake_key, LOOK_S))
         if isinstance(reply, (Refused, NoAnswer, NodeError)):
             log.debug("cannot wait for a wake-up: %s", reply)
             time.sleep(0.05)
-            return None
+            return []
         handed = handed_off(reply[1]) if reply is not None else None
         if handed is None or handed[0] != self._sequence + 1:
-            return None  # an older one, whose message came with a claim
+            return []  # an older one, whose message came with a claim
         self._sequence += 1
-        return handed[1]
+        return [handed[1]]
 
     def _compare(self) -> None:
         """Give back what the node says this child holds: between claims it holds nothing."""
         try:
-            sequences = {found[0] for found in self._run_steps(held(self._session, self.holder))}
+            sequences = {found[0] for found in self._link.driver.run(held(self._session, self.holder))}
             # what is on its way with a wake-up is not lost
             for sequence in sequences - {self._sequence + 1}:
                 log.warning("claim %d was never heard of here; its messages are given back", sequence)
-                self._run_steps(recall(self._session, self.holder, sequence, 0))
+                self._link.driver.run(recall(self._session, self.holder, sequence, 0))
         except NodeUnavailable as error:
             log.debug("%s", error)
 
     # -- small things -------------------------------------------------------------
 
-    def _run_steps(self, steps: Any) -> Any:
-        return self._link.driver.run(steps)
-
     def _fetch_function(self, content_hash: str) -> bytes | None:
         while True:
             try:
-                found: bytes | None = self._run_steps(
+                found: bytes | None = self._link.driver.run(
                     plain(self._session, b"GET", keys.function(self._link.prefix, content_hash))
                 )
             except NodeUnavailable as error:
@@ -277,7 +287,7 @@ class Child:
         return self._loop.run(coroutine)
 
 
-def _block(prefix: bytes, key: bytes, seconds: float) -> Any:
+def _block(prefix: bytes, key: bytes, seconds: float) -> Steps[Any]:
     (reply,) = yield [Call(None, prefix, (b"BLPOP", key, b"%g" % seconds), patience_s=seconds)]
     return reply
 
@@ -286,14 +296,16 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     """Live a child's life in this process, and return its exit code."""
     child: list[Child] = []
 
-    def stop(signum: int, frame: FrameType | None) -> None:
+    def stop(_signum: int, _frame: FrameType | None) -> None:
         for alive in child:
             alive.stopping = True
         if not child:
             os._exit(EXIT_OK)
 
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the supervisor decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole terminal group; the supervisor decides
     try:
         child.append(Child(mesh, order, build, Page(page_fd)))
     except TaskMeshError as error:

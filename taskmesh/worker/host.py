@@ -38,6 +38,9 @@ class Host(Protocol):
 class App(Host, Protocol):
     """The app object, as a template and its children see it."""
 
+    def __init__(self, name: str) -> None:
+        """Make the app of a mesh that has no tasks of its own."""
+
     @property
     def tasks(self) -> Mapping[str, Any]:
         """Tasks by name."""

@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Self
+
 import msgspec
 
 from taskmesh.errors import WorkerError
@@ -18,13 +21,15 @@ from taskmesh.worker.options import WorkerOptions
 START_TIMEOUT_S = 30.0
 
 
-def options_for(mesh: Host, concurrency: int, queues: tuple[str, ...], name: str, *, burst: bool = False) -> WorkerOptions:
+def options_for(
+    mesh: Host, concurrency: int, queues: tuple[str, ...], name: str, *, burst: bool = False
+) -> WorkerOptions:
     """Return the options of a worker that serves a mesh of this process."""
     app = path_of(mesh)
     return WorkerOptions(
         app=app,
         mesh="" if app else mesh.name,
-        path=tuple(folder or os.getcwd() for folder in sys.path),
+        path=tuple(folder or str(Path.cwd()) for folder in sys.path),
         concurrency=concurrency,
         queues=queues,
         name=name,
@@ -64,7 +69,7 @@ class Workers:
         """Process id of the supervisor; 0 if it does not run."""
         return self._process.pid if self._process is not None else 0
 
-    def start(self) -> Workers:
+    def start(self) -> Self:
         """Start the processes, and return when they are known to the mesh.
 
         Raises:
@@ -79,10 +84,14 @@ class Workers:
             code = self._process.poll()
             if code is not None:
                 self._process = None
-                raise WorkerError(f"the workers of mesh {self._mesh.name!r} ended with exit code {code} while starting")
+                raise WorkerError(
+                    f"the workers of mesh {self._mesh.name!r} ended with exit code {code} while starting"
+                )
             if time.monotonic() > deadline:
                 self.stop()
-                raise WorkerError(f"the workers of mesh {self._mesh.name!r} did not start within {START_TIMEOUT_S:g} s")
+                raise WorkerError(
+                    f"the workers of mesh {self._mesh.name!r} did not start within {START_TIMEOUT_S:g} s"
+                )
             time.sleep(0.01)
         return self
 
@@ -110,7 +119,7 @@ class Workers:
             if isinstance(error, KeyboardInterrupt):
                 raise
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *exc_info: object) -> None:
@@ -127,7 +136,7 @@ def run_worker(
         env=environment_for(mesh),
     )
 
-    def pass_on(signum: int, frame: object) -> None:
+    def pass_on(signum: int, _frame: object) -> None:
         process.send_signal(signum)
 
     before = {signum: signal.signal(signum, pass_on) for signum in (signal.SIGTERM, signal.SIGINT)}
@@ -136,4 +145,3 @@ def run_worker(
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-

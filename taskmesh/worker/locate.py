@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from taskmesh.core.naming import main_name
 from taskmesh.errors import AppNotFound
+
+T = TypeVar("T")
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -22,7 +25,7 @@ def split_path(path: str) -> tuple[str, str]:
     return module, attribute
 
 
-def load_app(path: str, kind: type[Any]) -> Any:
+def load_app(path: str, kind: type[T]) -> T:
     """Import a module and return the app in it.
 
     Args:
@@ -40,7 +43,7 @@ def load_app(path: str, kind: type[Any]) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise AppNotFound(
-                f"app {path!r}: there is no module {error.name!r} in {os.getcwd()} or on sys.path; start the command "
+                f"app {path!r}: there is no module {error.name!r} in {Path.cwd()} or on sys.path; start the command "
                 "in the folder that holds it, or give --path"
             ) from error
         raise
@@ -49,12 +52,18 @@ def load_app(path: str, kind: type[Any]) -> Any:
         if len({id(value) for value in found.values()}) == 1:
             return next(iter(found.values()))
         names = ", ".join(f"{module_name}:{name}" for name in sorted(found)) or "none"
-        raise AppNotFound(f"app {path!r}: say which one, as module:attribute; module {module_name} has: {names}")
+        raise AppNotFound(
+            f"app {path!r}: say which one, as module:attribute; module {module_name} has: {names}"
+        )
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
             found_names = sorted(name for name, item in vars(module).items() if isinstance(item, kind))
-            hint = f"; it has {', '.join(f'{module_name}:{name}' for name in found_names)}" if found_names else ""
+            hint = (
+                f"; it has {', '.join(f'{module_name}:{name}' for name in found_names)}"
+                if found_names
+                else ""
+            )
             raise AppNotFound(f"app {path!r}: module {module_name} has no attribute {attribute!r}{hint}")
         value = getattr(value, part)
     if not isinstance(value, kind):

@@ -15,6 +15,7 @@ import os
 import struct
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 PLACE_BYTES = 64
 _NOTE = struct.Struct("<qIId")
@@ -53,7 +54,7 @@ def make_page(places: int) -> int:
         fd = os.memfd_create("taskmesh-page")
     else:
         fd, path = tempfile.mkstemp(prefix="taskmesh-page-")
-        os.unlink(path)
+        Path(path).unlink()
     os.ftruncate(fd, places * PLACE_BYTES)
     return fd
 

@@ -21,7 +21,15 @@ from taskmesh.codec.pickling import decode_call, encode_error, encode_value
 from taskmesh.codec.signing import Signer
 from taskmesh.core.context import CURRENT, Running
 from taskmesh.core.record import HEAD_LENGTH
-from taskmesh.errors import Malformed, NewerFormat, NotAllowed, NotPicklable, PayloadTooLarge, TaskMeshError, TrustError
+from taskmesh.errors import (
+    Malformed,
+    NewerFormat,
+    NotAllowed,
+    NotPicklable,
+    PayloadTooLarge,
+    TaskMeshError,
+    TrustError,
+)
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -114,11 +122,18 @@ class Runner:
         attempt = int(record[56:58], 16)
         wire = record[self._envelope_at(record[94:HEAD_LENGTH]) :]
         try:
-            envelope = decode_envelope(wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536)
+            envelope = decode_envelope(
+                wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
+            )
             function = self._function(envelope)
             if function is None:
                 return self._park(
-                    task_id, record, token, started_ms, wire, f"no worker of this build knows the task {envelope.task!r}"
+                    task_id,
+                    record,
+                    token,
+                    started_ms,
+                    wire,
+                    f"no worker of this build knows the task {envelope.task!r}",
                 )
             args, kwargs = decode_call(
                 envelope.encoding, envelope.body, envelope.clear_size, self._max_message_size
@@ -130,7 +145,13 @@ class Runner:
         self._before_start(envelope.task)
         context = CURRENT.set(
             Running(
-                task_id, envelope.task, envelope.queue, envelope.headers, attempt, int(record[58:60], 16), self._worker
+                task_id,
+                envelope.task,
+                envelope.queue,
+                envelope.headers,
+                attempt,
+                int(record[58:60], 16),
+                self._worker,
             )
         )
         encoding, value, error_info, letter, state = 0, None, None, SUCCESS, "SUCCESS"
@@ -153,7 +174,16 @@ class Runner:
             self._after_end(envelope.task, monotonic() - begun_s)
         return letter, encode_outcome(
             Outcome(
-                task_id, state, token, value, encoding, error_info, self._now_ms(), started_ms, self._worker, attempt
+                task_id,
+                state,
+                token,
+                value,
+                encoding,
+                error_info,
+                self._now_ms(),
+                started_ms,
+                self._worker,
+                attempt,
             ),
             self._results,
         )
@@ -174,8 +204,12 @@ class Runner:
         Raises:
             TrustError: It must not be run here.
         """
-        if self._allow_tasks and not any(fnmatch.fnmatchcase(envelope.task, name) for name in self._allow_tasks):
-            raise NotAllowed(f"allow_tasks of this worker ({', '.join(self._allow_tasks)}) forbids {envelope.task!r}")
+        if self._allow_tasks and not any(
+            fnmatch.fnmatchcase(envelope.task, name) for name in self._allow_tasks
+        ):
+            raise NotAllowed(
+                f"allow_tasks of this worker ({', '.join(self._allow_tasks)}) forbids {envelope.task!r}"
+            )
         if not envelope.function:
             task = self._tasks.get(envelope.task)
             return task.function if task is not None else None

@@ -36,8 +36,8 @@ from taskmesh.worker.options import (
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.process import set_up_logging
 from taskmesh.worker.undertaker import Undertaker, worker_info
-from taskmesh.worker.watch import Watch
 from taskmesh.worker.wake import wake
+from taskmesh.worker.watch import Watch
 from taskmesh.worker.wire import Wire
 
 log = logging.getLogger("taskmesh.worker")
@@ -108,7 +108,7 @@ class Supervisor:
             self._wire.socket.close()
             self._end(template)
 
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+    def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self._signals += 1
 
     def _start_template(self) -> subprocess.Popen[bytes]:
@@ -131,11 +131,11 @@ class Supervisor:
     def _hear_facts(self) -> MeshFacts | None:
         """Wait for the template to have imported the app."""
         while not self._signals:
-            ready, _, _ = select.select([self._wire, self._wakeup], [], [])
-            if self._wire not in ready:
+            ready, _, _ = select.select([self._wire.fileno(), self._wakeup], [], [])
+            if self._wire.fileno() not in ready:
                 continue
             messages, _ = self._wire.receive()
-            if self._wire.closed:
+            if self._wire.is_closed():
                 log.error("the process that imports %s died before it was done", self._options.app)
                 self._exit_code = 1
                 return None
@@ -246,19 +246,22 @@ class Supervisor:
             log.error("no child of worker %s can start; the reason stands above", self._name)
             self._exit_code = 1
             return True
-        return self._wire.closed or (self._options.burst and self._burst_done >= self._concurrency)
+        return self._wire.is_closed() or (self._options.burst and self._burst_done >= self._concurrency)
 
     def _wait(self, now_s: float) -> None:
         busy = any(self._page.read(child.place).waiting for child in self._children.values())
         timeout_s = LOOK_S if busy else min(RECALL_S, max(0.0, self._next_beat - now_s))
         ready, _, _ = select.select(
-            [self._wakeup] if self._wire.closed else [self._wire, self._wakeup], [], [], timeout_s
+            [self._wakeup] if self._wire.is_closed() else [self._wire.fileno(), self._wakeup],
+            [],
+            [],
+            timeout_s,
         )
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)
-        if self._wire in ready:
+        if not self._wire.is_closed() and self._wire.fileno() in ready:
             messages, _ = self._wire.receive()
-            if self._wire.closed:
+            if self._wire.is_closed():
                 self._template_died()
             for message in messages:
                 if "forked" in message:
@@ -273,7 +276,7 @@ class Supervisor:
             if now_s >= due_s:
                 self._restart_at.remove((due_s, place))
                 self._free.append(place)
-        if self._wire.closed or (self._options.burst and self._burst_done):
+        if self._wire.is_closed() or (self._options.burst and self._burst_done):
             self._free.clear()
         while self._free:
             place = self._free.pop(0)
@@ -351,7 +354,9 @@ class Supervisor:
             if child.pid:
                 self._signal(child, signal.SIGTERM)
         try:
-            self._link.run(wake(self._link.session, [child.order.holder for child in self._children.values()]))
+            self._link.run(
+                wake(self._link.session, [child.order.holder for child in self._children.values()])
+            )
         except NodeUnavailable as error:
             log.debug("idle children look by themselves within a second: %s", error)
 
@@ -371,7 +376,9 @@ class Supervisor:
         """Without it nobody can fork or reap: end the children, and leave."""
         if self._signals:
             return
-        log.error("the template of worker %s died; the worker ends and its messages go back in line", self._name)
+        log.error(
+            "the template of worker %s died; the worker ends and its messages go back in line", self._name
+        )
         self._exit_code = 1
         for child in list(self._children.values()):
             if child.pid:
@@ -395,7 +402,9 @@ class Supervisor:
                 continue
             try:
                 count = self._link.run(
-                    recall(self._link.session, child.order.holder, note.sequence, note.position, patience_s=1.0)
+                    recall(
+                        self._link.session, child.order.holder, note.sequence, note.position, patience_s=1.0
+                    )
                 )
             except NodeUnavailable as error:
                 log.warning("messages behind a slow task are given back by its child when it ends: %s", error)
@@ -420,7 +429,11 @@ class Supervisor:
         others = [found for found in beats if found.incarnation != self._incarnation]
         over = self._watch.read(others, time.monotonic())
         for found in others:
-            if found.state == "live" and found not in over and self._undertaker.is_gone_from_this_host(found.incarnation):
+            if (
+                found.state == "live"
+                and found not in over
+                and self._undertaker.is_gone_from_this_host(found.incarnation)
+            ):
                 over.append(found)
         # when most vanish at once, the cause is not what they were running
         blame = len(over) * 2 <= self._watch.known + 1

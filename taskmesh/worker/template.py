@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,7 +28,7 @@ from taskmesh.worker.wire import Wire
 log = logging.getLogger("taskmesh.worker")
 
 
-def find_mesh(options: WorkerOptions, kind: Callable[[str], App]) -> App:
+def find_mesh(options: WorkerOptions, kind: type[App]) -> App:
     """Import the app that the options name.
 
     Args:
@@ -39,14 +38,12 @@ def find_mesh(options: WorkerOptions, kind: Callable[[str], App]) -> App:
     Raises:
         AppNotFound, ConfigError: As `load_app`. Whatever the app's own import raises, too.
     """
-
     for folder in reversed(options.path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     if not options.app:
         return kind(options.mesh)
-    mesh: App = load_app(options.app, kind)
-    return mesh
+    return load_app(options.app, kind)
 
 
 def build_of(mesh: App) -> bytes:
@@ -96,15 +93,15 @@ def serve(wire: Wire, mesh: App, build: bytes) -> None:
     ended_r, ended_w = os.pipe()
     os.set_blocking(ended_w, False)
     signal.set_wakeup_fd(ended_w, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+    signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
     while True:
-        ready, _, _ = select.select([wire, ended_r], [], [])
+        ready, _, _ = select.select([wire.fileno(), ended_r], [], [])
         if ended_r in ready:
             os.read(ended_r, 4096)
         _tell_ended(wire)
-        if wire in ready:
+        if wire.fileno() in ready:
             messages, fds = wire.receive()
-            if wire.closed:
+            if wire.is_closed():
                 return
             for message in messages:
                 order = msgspec.convert(message["fork"], ChildOrder)
@@ -149,7 +146,7 @@ def _fork(
     raise AssertionError("a forked child came back")
 
 
-def main(argv: list[str], kind: Callable[[str], App]) -> int:
+def main(argv: list[str], kind: type[App]) -> int:
     """Run the template: `python -m taskmesh.cli.template FD OPTIONS PARENT`.
 
     Args:

@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from taskmesh.codec.outcome import Outcome, encode_outcome
@@ -131,15 +132,15 @@ class Undertaker:
 
 def _pid_space() -> str:
     """Return what tells apart process numbers of containers on one host."""
-    import os
-
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return "host"
 
 
-def worker_info(name: str, app: str, place: str, queues: Sequence[str], concurrency: int, build: str) -> bytes:
+def worker_info(
+    name: str, app: str, place: str, queues: Sequence[str], concurrency: int, build: str
+) -> bytes:
     """Return what a worker tells of itself when it registers, as JSON."""
     import os
     import time

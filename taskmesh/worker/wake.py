@@ -12,5 +12,6 @@ def wake(session: Session, holders: Sequence[bytes]) -> Steps[None]:
     """Wake idle children, whatever they wait for."""
     if holders:
         yield [
-            Call(None, session.prefix, (b"RPUSH", keys.wake(session.prefix, holder), b"1")) for holder in holders
+            Call(None, session.prefix, (b"RPUSH", keys.wake(session.prefix, holder), b"1"))
+            for holder in holders
         ]

@@ -14,7 +14,11 @@ class Wire:
         """Take over one end."""
         self.socket = end
         self._buffer = b""
-        self.closed = False
+        self._closed = False
+
+    def is_closed(self) -> bool:
+        """Tell whether the other end is gone."""
+        return self._closed
 
     def fileno(self) -> int:
         """Return the descriptor, for `select`."""
@@ -42,7 +46,7 @@ class Wire:
         except ConnectionResetError:
             data, fds = b"", []
         if not data:
-            self.closed = True
+            self._closed = True
             return [], list(fds)
         self._buffer += data
         *lines, self._buffer = self._buffer.split(b"\n")
