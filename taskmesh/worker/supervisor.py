@@ -24,7 +24,9 @@ from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
+from taskmesh.queue.control import take_orders
 from taskmesh.queue.workers import beat, bury, register, unpark
+from taskmesh.replication.ask import plain
 from taskmesh.worker.options import (
     EXIT_BURST_DONE,
     EXIT_CANNOT_START,
@@ -33,6 +35,7 @@ from taskmesh.worker.options import (
     MeshFacts,
     WorkerOptions,
 )
+from taskmesh.worker.orders import Orders
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.process import set_up_logging
 from taskmesh.worker.undertaker import Undertaker, worker_info
@@ -50,13 +53,15 @@ LOOK_S = 0.02
 SHORT_LIFE_S = 1.0
 RESTART_S_MAX = 5.0
 #: Above so much of the node's memory, results are kept shorter.
-PRESSURE_PERCENT = 80
+PRESSURE_FROM = 0.8
+#: How much sooner they are removed when the memory is full.
+PRESSURE_SWEEP_S = 7200
 
 
 class _Child:
     """A child as its supervisor knows it."""
 
-    __slots__ = ("ends", "number", "order", "pid", "place", "recalled", "since_s")
+    __slots__ = ("number", "order", "pid", "place", "recalled", "since_s")
 
     def __init__(self, order: ChildOrder) -> None:
         self.order = order
@@ -211,6 +216,7 @@ class Supervisor:
         self._undertaker = Undertaker(
             self._link, self._incarnation, self._name, max_crashes=facts.max_crashes
         )
+        self._orders = Orders(self._link.controls, self._name)
         info = worker_info(
             self._name, self._options.app, facts.place, self._queues, self._concurrency, facts.build
         )
@@ -416,6 +422,7 @@ class Supervisor:
         try:
             self._link.measure_clock()
             self._look_at_others()
+            self._obey()
         except NodeUnavailable as error:
             self._watch.missed()
             log.warning("%s", error)
@@ -425,7 +432,9 @@ class Supervisor:
             self._declared_dead()
 
     def _look_at_others(self) -> None:
-        beats = self._link.run(beat(self._link.session, self._incarnation, sweep_ahead_s=0))
+        session = self._link.session
+        ahead_s = sweep_ahead_s(self._link.run(plain(session, b"INFO", b"memory")))
+        beats = self._link.run(beat(session, self._incarnation, sweep_ahead_s=ahead_s))
         others = [found for found in beats if found.incarnation != self._incarnation]
         over = self._watch.read(others, time.monotonic())
         for found in others:
@@ -446,6 +455,13 @@ class Supervisor:
             count = self._undertaker.worker_died(found.incarnation, blame=blame)
             log.info("%d messages of the dead worker %s are back in line", count, found.incarnation.decode())
 
+    def _obey(self) -> None:
+        """Obey the orders of operators."""
+        wires = self._link.run(take_orders(self._link.session, self._incarnation))
+        for order in self._orders.accept(wires, self._link.clock.now_ms()):
+            log.info("worker %s is told to stop by %s", self._name, order.sender)
+            self._signals += 1
+
     def _declared_dead(self) -> None:
         """Others have taken over what this worker held: end the children and begin a new life."""
         log.warning("worker %s was declared dead by another; it begins anew", self._name)
@@ -464,6 +480,14 @@ class Supervisor:
         except NodeUnavailable as error:
             log.warning("this worker stays listed until its lease ends: %s", error)
         log.info("worker %s has stopped", self._name)
+
+
+def sweep_ahead_s(info: bytes) -> int:
+    """Return how much sooner than due results are removed, from the node's own account of its memory."""
+    facts = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
+    limit = int(facts.get(b"maxmemory", b"0"))
+    share = int(facts.get(b"used_memory", b"0")) / limit if limit else 0.0
+    return int(max(0.0, min(1.0, (share - PRESSURE_FROM) / (1 - PRESSURE_FROM))) * PRESSURE_SWEEP_S)
 
 
 def main(argv: list[str]) -> int:

@@ -20,6 +20,9 @@ from taskmesh.worker.process import boot_id, started_at
 
 log = logging.getLogger("taskmesh.worker")
 
+#: Workers whose facts are remembered.
+KNOWN_MAX = 10_000
+
 
 class Undertaker:
     """Returns the messages of the dead to their lines, and charges the one that was running."""
@@ -37,6 +40,7 @@ class Undertaker:
         self._incarnation = incarnation
         self._worker = worker
         self._max_crashes = max_crashes
+        self._known: dict[bytes, dict[str, Any]] = {}
 
     def child_died(
         self, holder: bytes, queues: Sequence[bytes], note: Note | None, how: str, *, singly: bool = False
