@@ -88,8 +88,8 @@ def connection_factory(
 
 def _unintroduced() -> dict[str, Any]:
     """Return the options by which a connection does not tell the node its library: two commands less."""
-    try:
-        import redis.driver_info as _  # newer versions warn of the older options
-    except ImportError:
-        return {"lib_name": None, "lib_version": None}
-    return {"driver_info": None}
+    from importlib.util import find_spec
+
+    if find_spec("redis.driver_info"):
+        return {"driver_info": None}  # it warns of the older options
+    return {"lib_name": None, "lib_version": None}
