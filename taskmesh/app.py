@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.sender import Batch, SendOptions, check_queue
-from taskmesh.client.task import Task, TaskOptions, check_expires
+from taskmesh.client.task import AsyncTask, Task, TaskDecorator, TaskOptions, check_expires
 from taskmesh.config import Settings, load_settings
 from taskmesh.core.naming import task_name
 from taskmesh.errors import UsageError
@@ -19,8 +19,10 @@ from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 
 if TYPE_CHECKING:
-    from taskmesh.client.executor import MeshExecutor
+    from concurrent.futures import Executor
+
     from taskmesh.codec.keyring import Keyring
+    from taskmesh.config.arguments import SettingArguments
     from taskmesh.nodes.embedded_private import PrivateNode
     from taskmesh.worker.launch import Workers
 
@@ -44,7 +46,7 @@ class TaskMesh:
 
     private_node_variable = PRIVATE_NODE_VARIABLE
 
-    def __init__(self, name: str, **settings: Any) -> None:
+    def __init__(self, name: str, **settings: Unpack[SettingArguments]) -> None:
         """Make a mesh. Nothing is started or connected until it is used.
 
         Args:
@@ -55,14 +57,17 @@ class TaskMesh:
         Raises:
             ConfigError: A setting is unknown or impossible; the message names the nearest valid one.
         """
-        self.settings: Settings = load_settings(name, settings, environ=os.environ, cwd=os.getcwd())
+        self.settings: Settings = load_settings(name, settings, environ=os.environ, cwd=".")
         self.name = name
         self.tasks: dict[str, Task[..., Any]] = {}
         self._private: PrivateNode | None = None
 
     def __repr__(self) -> str:
         """Show name and node."""
-        where = ", ".join(str(NodeAddress(url)) for url in self.settings.nodes) or f"{self.settings.embedded} node"
+        where = (
+            ", ".join(str(NodeAddress(url)) for url in self.settings.nodes)
+            or f"{self.settings.embedded} node"
+        )
         return f"<TaskMesh {self.name!r} on {where}>"
 
     @property
@@ -71,6 +76,9 @@ class TaskMesh:
         return self.settings.eager
 
     # -- tasks --------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
 
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
@@ -83,19 +91,18 @@ class TaskMesh:
         queue: str | None = None,
         ignore_result: bool = False,
         result_expires: float | None = None,
-    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    ) -> TaskDecorator: ...
 
     def task(
         self,
-        function: Callable[P, R] | None = None,
-        /,
+        function: Callable[..., Any] | None = None,
         *,
         name: str | None = None,
         queue: str | None = None,
         ignore_result: bool = False,
         result_expires: float | None = None,
         **unknown: Any,
-    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+    ) -> Any:
         """Make a function a task: `@mesh.task` or `@mesh.task(queue="mail")`. Sync or `async def`.
 
         Args:
@@ -104,13 +111,14 @@ class TaskMesh:
             queue: Where its messages go; the mesh's `default_queue` if not given.
             ignore_result: Keep the state of outcomes only.
             result_expires: Seconds to keep outcomes, instead of the mesh's.
+            unknown: Refused by name.
 
         Raises:
             UsageError: An option is unknown or impossible, or another function has this name.
         """
         if unknown:
             raise UsageError(
-                f"@mesh.task does not know the option {sorted(unknown)[0]!r}; it knows name, queue, ignore_result "
+                f"@mesh.task does not know the option {min(unknown)!r}; it knows name, queue, ignore_result "
                 "and result_expires"
             )
         options = TaskOptions(
@@ -119,7 +127,7 @@ class TaskMesh:
             result_expires_s=check_expires(result_expires) if result_expires is not None else None,
         )
 
-        def decorate(fn: Callable[P, R]) -> Task[P, R]:
+        def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
             if not callable(fn):
                 raise UsageError(f"@mesh.task decorates a function, not {fn!r}")
             return self._register(Task(self, fn, name or task_name(fn), options))
@@ -136,7 +144,15 @@ class TaskMesh:
         self.tasks[task.name] = task
         return task
 
-    def submit(self, function: Callable[..., R] | Task[..., R], /, *args: Any, **kwargs: Any) -> AsyncResult[R]:
+    @overload
+    def submit(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncResult[R]: ...
+
+    @overload
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]: ...
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Send any callable to be run by a worker: a task, a function, a lambda, a closure.
 
         The function travels by value, with the globals that it uses as they are now.
@@ -155,7 +171,7 @@ class TaskMesh:
         portal.link.open()
         name, content_hash, blob = portal.sender.pack_function(function)
         message = portal.sender.build(name, args, kwargs, self._plain_options, function=content_hash)
-        handle: AsyncResult[R] = AsyncResult(
+        handle: AsyncResult[Any] = AsyncResult(
             portal, message.task_id.decode(), name, round_=portal.inbox.round, sent_here=True
         )
         if handle.round:
@@ -188,7 +204,9 @@ class TaskMesh:
         """
         sender = self.portal.sender
         if sender.open_batch is not None:
-            raise UsageError("mesh.batch() inside mesh.batch(): the outer one already collects this thread's sends")
+            raise UsageError(
+                "mesh.batch() inside mesh.batch(): the outer one already collects this thread's sends"
+            )
         self.portal.link.open()
         batch = Batch(sender)
         sender.set_open_batch(batch)
@@ -198,7 +216,7 @@ class TaskMesh:
             sender.set_open_batch(None)
         batch.send()
 
-    def executor(self, *, queue: str | None = None) -> MeshExecutor:
+    def executor(self, *, queue: str | None = None) -> Executor:
         """Return a `concurrent.futures.Executor` whose calls are run by the mesh's workers."""
         from taskmesh.client.executor import MeshExecutor
 
@@ -206,7 +224,9 @@ class TaskMesh:
 
     # -- workers ------------------------------------------------------------------
 
-    def workers(self, concurrency: int | None = None, *, queues: tuple[str, ...] = (), name: str = "") -> Workers:
+    def workers(
+        self, concurrency: int | None = None, *, queues: tuple[str, ...] = (), name: str = ""
+    ) -> Workers:
         """Start worker processes for the length of a `with` block: `with mesh.workers(4): ...`.
 
         Args:
@@ -317,7 +337,7 @@ class TaskMesh:
             for name in ("portal", "link"):
                 self.__dict__.pop(name, None)
 
-    def __enter__(self) -> TaskMesh:
+    def __enter__(self) -> Self:
         """Use the mesh in a `with` block; it is closed at the end."""
         return self
 
@@ -333,4 +353,3 @@ def _place(function: Callable[..., Any]) -> str:
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     """Tell whether two functions are one, defined again: a reload, a notebook cell, a closure."""
     return one is other or getattr(one, "__qualname__", 1) == getattr(other, "__qualname__", 2)
-

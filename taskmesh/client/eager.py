@@ -34,7 +34,9 @@ def run_eagerly(
     encoding, body, clear_size = encode_call(args, kwargs)
     args, kwargs = decode_call(encoding, body, clear_size)
     token = CURRENT.set(
-        Running(task_id, name, options.queue, options.headers, attempt=1, crashes=0, worker=portal.client_name)
+        Running(
+            task_id, name, options.queue, options.headers, attempt=1, crashes=0, worker=portal.client_name
+        )
     )
     error = value = None
     state, value_encoding = "SUCCESS", 0
@@ -50,7 +52,13 @@ def run_eagerly(
         CURRENT.reset(token)
     handle.set_outcome(
         Outcome(
-            task_id, state, value=value, encoding=value_encoding, error=error, worker=portal.client_name, attempt=1
+            task_id,
+            state,
+            value=value,
+            encoding=value_encoding,
+            error=error,
+            worker=portal.client_name,
+            attempt=1,
         )
     )
     return handle

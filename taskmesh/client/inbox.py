@@ -122,7 +122,9 @@ class Inbox:
         try:
             link = self._link.open()
             channels = self._channels | new | {link.channel}
-            subscription = Subscription(link.driver, [keys.channel(link.prefix, name) for name in sorted(channels)])
+            subscription = Subscription(
+                link.driver, [keys.channel(link.prefix, name) for name in sorted(channels)]
+            )
             if self._subscription is not None:
                 self._subscription.close()
             self._subscription = subscription
@@ -183,12 +185,18 @@ class Inbox:
     # -- reading ------------------------------------------------------------------
 
     def read(self, handles: list[AsyncResult[Any]]) -> None:
+        """Read the records of handles, and listen to the channels of those sent by others."""
         link = self._link
         records = link.run(read(link.session, [handle.id for handle in handles]))
         foreign = set()
         for handle, found in zip(handles, records, strict=True):
             self.settle(handle, found)
-            if found is not None and handle.outcome is None and found.channel and found.channel not in self._channels:
+            if (
+                found is not None
+                and handle.outcome is None
+                and found.channel
+                and found.channel not in self._channels
+            ):
                 foreign.add(found.channel)
         if foreign and self.round:
             # sent by other processes: their channels are listened to as well, from a new round on

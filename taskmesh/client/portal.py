@@ -99,7 +99,8 @@ class Portal:
         except TaskMeshError as error:
             log.debug("cannot look who serves the queue: %s", error)
             return
-        serving, others = [], []
+        serving: list[str] = []
+        others: list[str] = []
         for incarnation, state, _, info, _ in counted.workers:
             if state != "live":
                 continue

@@ -49,7 +49,9 @@ class AsyncResult(Generic[R_co]):
         "watchers",
     )
 
-    def __init__(self, portal: Portal, task_id: str, task: str = "", *, round_: int = 0, sent_here: bool = False) -> None:
+    def __init__(
+        self, portal: Portal, task_id: str, task: str = "", *, round_: int = 0, sent_here: bool = False
+    ) -> None:
         """Make a handle; `mesh.result(id)` and the sending calls do."""
         self._portal = portal
         self.id = task_id

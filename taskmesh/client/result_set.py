@@ -149,7 +149,9 @@ class ResultSet(Generic[R_co]):
 
     def successful(self) -> bool:
         """Tell whether all have ended with a value."""
-        return self.ready() and all(r.outcome is not None and r.outcome.state == "SUCCESS" for r in self.results)
+        return self.ready() and all(
+            r.outcome is not None and r.outcome.state == "SUCCESS" for r in self.results
+        )
 
     def failed(self) -> bool:
         """Tell whether any has ended without a value."""

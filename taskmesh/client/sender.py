@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.codec.envelope import Envelope, encode_envelope
 from taskmesh.codec.functions import encode_function, function_name, seal_function
 from taskmesh.codec.pickling import encode_call
+from taskmesh.config.values import queue_name
 from taskmesh.core import record
 from taskmesh.core.ids import check_task_id, created_ms_of, make_id, routing_of, slot_of
 from taskmesh.core.state import LETTER, State
@@ -49,17 +50,10 @@ class SendOptions:
 
 def check_queue(queue: object) -> str:
     """Return the name of a queue, or raise `UsageError`."""
-    if (
-        isinstance(queue, str)
-        and 1 <= len(queue) <= record.QUEUE_LENGTH_MAX
-        and queue.isascii()
-        and queue.isprintable()
-        and not set(queue) & set(" ,:")
-    ):
-        return queue
-    raise UsageError(
-        f"queue {queue!r} must be 1 to {record.QUEUE_LENGTH_MAX} printable ASCII characters without space, comma or colon"
-    )
+    try:
+        return queue_name(queue)
+    except ValueError as error:
+        raise UsageError(f"queue {queue!r}: {error}") from None
 
 
 class _Randomness:
@@ -219,7 +213,8 @@ class Sender:
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(
-                f"headers {options.headers!r} cannot be sent ({error}); use dicts, lists, texts, numbers, bytes, None"
+                f"headers {options.headers!r} cannot be sent ({error}); use dicts, lists, texts, numbers, "
+                "bytes, None"
             ) from error
         if len(envelope) > self._max_message_size + 65536:
             raise PayloadTooLarge(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
@@ -184,11 +184,14 @@ class Task(Generic[P, R]):
         failures: BatchError | None = None
         for part in slices(calls, SLICE):
             messages = []
+            routing = 0
             for at, call in enumerate(part):
                 if at % ROUTING_RUN == 0:
                     routing = sender.new_routing()
                 message = sender.build(name, tuple(call), {}, options, routing=routing, function=function)
-                handle: AsyncResult[R] = AsyncResult(portal, message.task_id.decode(), name, round_=round_, sent_here=True)
+                handle: AsyncResult[R] = AsyncResult(
+                    portal, message.task_id.decode(), name, round_=round_, sent_here=True
+                )
                 if round_:
                     portal.inbox.expect(handle)
                 handles.append(handle)
@@ -230,7 +233,7 @@ class Task(Generic[P, R]):
         self,
         queue: str | None,
         headers: dict[str, Any] | None,
-        ignore_result: bool | None,
+        ignore_result: bool | None,  # noqa: FBT001 - the callers pass what they were given by keyword
         result_expires: float | None,
     ) -> SendOptions:
         """Return the task's options with those of one call in front."""
@@ -244,6 +247,24 @@ class Task(Generic[P, R]):
         if result_expires is not None:
             options = replace(options, result_ttl_s=check_expires(result_expires))
         return options
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose function is `async def`: calling it gives the coroutine, sending it a handle on the value."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+            """Return the coroutine, as if it were not a task."""
+
+
+class TaskDecorator(Protocol):
+    """What `@mesh.task(...)` returns."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 def check_headers(headers: dict[str, Any]) -> dict[str, Any]:
