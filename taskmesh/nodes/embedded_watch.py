@@ -125,6 +125,8 @@ def shut_down(socket_path: str) -> None:
         return  # nobody listens
     try:
         connection.call("SHUTDOWN", "NOSAVE")
+    except ConnectionError:
+        return  # it has ended
     except (OSError, ErrorReply) as error:
         log(f"asked the server at {socket_path} to end: {error}")
     finally:

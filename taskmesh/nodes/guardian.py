@@ -51,7 +51,8 @@ from taskmesh.nodes.embedded_watch import ANSWER_S, Watch, shut_down
 
 TICK_S = 2.0
 LOCK_S = 0.5
-SHUTDOWN_S = 20.0  # for a clean end, which flushes the data to disk
+FIRST_ANSWER_S = 10.0  # the same while it starts, when giving up would mean to start it once more
+SHUTDOWN_S = 10.0  # for a clean end, which flushes the data to disk
 ORPHAN_S = 10.0
 QUICK_DEATH_S = 2.0  # a server that lived shorter than this may be unable to live
 RETRY_S_MAX = 5.0
@@ -249,13 +250,16 @@ class Guardian:
             keep_fd=self._data_lock,
             log_path=paths.server_log,
         )
-        self._watch = Watch(self._order, self._first_answer(self._server))
+        connection = self._first_answer(self._server)
+        connection.wait_at_most(FIRST_ANSWER_S)
+        self._watch = Watch(self._order, connection)
         higher = self._watch.write_epoch(generation)
         if higher != generation:
             # Nobody can have seen it yet: the socket has not got its name.
             generation = higher
             write_whole(paths.generation, b"%d\n" % generation, durable=True)
         self._watch.look()
+        connection.wait_at_most(ANSWER_S)
         write_card(
             paths.card,
             {
@@ -334,10 +338,10 @@ class Guardian:
             except (OSError, ErrorReply) as error:
                 log(f"the server does not take SHUTDOWN: {error}")
         self._disconnect()
-        for number, patience_s in ((0, SHUTDOWN_S * told), (signal.SIGTERM, SHUTDOWN_S), (signal.SIGKILL, SHUTDOWN_S)):
+        for number in (0, signal.SIGTERM, signal.SIGKILL) if told else (signal.SIGTERM, signal.SIGKILL):
             if number:
                 server.send(number)
-            deadline_s = time.monotonic() + patience_s
+            deadline_s = time.monotonic() + SHUTDOWN_S
             while (left_s := deadline_s - time.monotonic()) > 0:
                 if server.has_ended():
                     return

@@ -95,3 +95,10 @@ def test_whoever_connects_first_finds_the_epoch(state_root):
         stop.set()
         thread.join()
     assert found == [b"000000010001"]
+
+
+@linux_only
+def test_the_servers_allocator_is_tuned_and_the_guardians_is_not(state_root):
+    node = embedded.ensure_running("shop")
+    assert b"GLIBC_TUNABLES=" in Path("/proc", str(node.server_pid), "environ").read_bytes()
+    assert b"GLIBC_TUNABLES=" not in Path("/proc", str(node.guardian_pid), "environ").read_bytes()

@@ -95,24 +95,27 @@ def test_a_forked_child_and_a_started_program_do_not_keep_it():
     forked = os.fork()
     if not forked:
         node.close()                    # it is not the child's to close
-        print("closed", flush=True)
+        os.write(1, b"closed\\n")          # in one piece: two processes write here
         signal.pause()
-    print(started.pid, forked, flush=True)
+    os.write(1, f"{started.pid} {forked}\\n".encode())
     signal.pause()
     """
     )
+    children: list[int] = []
     with python(code, stdin=-1) as owner:
-        node = said(owner)
-        print("go on", file=owner.stdin, flush=True)
-        lines = [owner.stdout.readline(), owner.stdout.readline()]
-        children = [int(pid) for line in lines if line != "closed\n" for pid in line.split()]
         try:
+            node = said(owner)
+            print("go on", file=owner.stdin, flush=True)
+            lines = [owner.stdout.readline(), owner.stdout.readline()]
+            children = [int(pid) for line in lines if line != "closed\n" for pid in line.split()]
+            assert len(children) == 2
             assert "closed\n" in lines
             assert answers(str(node[2]))
-            os.kill(owner.pid, signal.SIGKILL)
+            owner.kill()
             wait_until(lambda: is_gone(*node))
             assert all(is_alive(pid) for pid in children)
         finally:
+            owner.kill()
             for pid in children:
                 os.kill(pid, signal.SIGKILL)
 

@@ -180,7 +180,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused(state_root, mesh):
 def test_a_guardian_that_fails_before_it_can_speak_leaves_its_log(state_root, monkeypatch):
     empty = state_root / "elsewhere"
     (empty / "taskmesh").mkdir(parents=True)
-    monkeypatch.setattr("taskmesh.__file__", str(empty / "taskmesh" / "__init__.py"))
+    monkeypatch.setattr("taskmesh.core.version.__file__", str(empty / "taskmesh" / "core" / "version.py"))
     with pytest.raises(NodeUnavailable, match=r"(?s)without a word.*taskmesh.nodes"):
         embedded.ensure_running("shop")
     monkeypatch.undo()
