@@ -6,10 +6,12 @@ The public names; nothing deeper is a promise. They are resolved on first use, s
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from taskmesh.core.version import VERSION as __version__
+from taskmesh.core import version
 
+TYPE_CHECKING = (
+    False  # what type checkers take for true; importing `typing` would cost more than all the rest
+)
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh as TaskMesh
     from taskmesh.client.result import AsyncResult as AsyncResult
@@ -29,11 +31,22 @@ _WHERE = {
     "current_task": "taskmesh.core.context",
 }
 
-__all__ = ["AsyncResult", "CurrentTask", "ResultSet", "State", "Task", "TaskMesh", "__version__", "current_task", "errors"]
+__all__ = [
+    "AsyncResult",
+    "CurrentTask",
+    "ResultSet",
+    "State",
+    "Task",
+    "TaskMesh",
+    "__version__",
+    "current_task",
+    "errors",
+]
+
+__version__ = version.VERSION
 
 
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "errors":
         return import_module("taskmesh.errors")
     module = _WHERE.get(name)

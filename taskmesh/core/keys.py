@@ -19,7 +19,6 @@
 <prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
 <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
 <prefix>n:<client>     notice channel of one client process
-<prefix>pressure       percentage of the memory limit in use, set by the guardian
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a guardian observes of its server: how full it is, and whether anybody needs it."""
+"""What a guardian observes of its server: whether anybody needs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ANSWER_S = 1.0  # how long a busy server may keep the guardian waiting
 SCAN_CALLS_PER_LOOK = 50
 SCAN_COUNT = 1000
 
-# Also while the memory is full: the epoch and the pressure are how clients learn what the matter is.
+# Also while the memory is full: without the epoch nobody could even clear up.
 _SET = "#!lua flags=allow-oom\nreturn redis.call('set', KEYS[1], ARGV[1])"
 
 
@@ -32,14 +32,12 @@ class Watch:
         "_facts",
         "_idle_since_s",
         "_order",
-        "_pressure",
     )
 
     def __init__(self, order: Order, connection: Connection) -> None:
         self._order = order
         self._connection = connection
         self._facts: dict[str, int] = {}
-        self._pressure = -1
         self._connections_seen = -1
         self._idle_since_s = time.monotonic()
         self._cursor = b"0"
@@ -70,13 +68,8 @@ class Watch:
         return generation
 
     def look(self) -> None:
-        """Ask the server how it is, and tell its clients how full it is if that has changed."""
-        reply = self._connection.call("INFO", "memory", "clients", "stats")
-        self._facts = _numbers(reply)
-        pressure = self._facts["used_memory"] * 100 // self._order.maxmemory
-        if pressure != self._pressure:
-            self._connection.call("EVAL", _SET, "1", f"{self._order.prefix}pressure", str(pressure))
-            self._pressure = pressure
+        """Ask the server how it is."""
+        self._facts = _numbers(self._connection.call("INFO", "clients", "stats"))
 
     def is_idle(self) -> bool:
         """Say whether, by the last look, nobody came for as long as the node should stay."""
@@ -99,12 +92,12 @@ class Watch:
         self._cursor = b"0"
 
     def has_live_messages(self) -> bool | None:
-        """Look for queues and indexes of live messages; None if there is more to search than one look should.
+        """Look for indexes of live messages; None if there is more to search than one look should.
 
         An empty list or set does not exist in the server, so that any key of the kind is an answer. Nothing
         changes between two looks, because nobody is connected: the search goes on where the last one stopped.
         """
-        pattern = f"{self._order.prefix}[Lq]:*"
+        pattern = f"{self._order.prefix}L:*"
         for _ in range(SCAN_CALLS_PER_LOOK):
             reply = self._connection.call("SCAN", self._cursor, "MATCH", pattern, "COUNT", str(SCAN_COUNT))
             if not isinstance(reply, list) or not isinstance(reply[0], bytes):

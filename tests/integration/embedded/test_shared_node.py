@@ -51,7 +51,6 @@ def test_it_starts_with_the_settings_that_keep_its_promises(state_root):
     for name, value in settings.items():
         assert ask(node.socket_path, "CONFIG", "GET", name) == [name.encode(), value]
     assert ask(node.socket_path, "GET", "tm:shop:epoch") == b"000000010001"
-    assert ask(node.socket_path, "GET", "tm:shop:pressure") == b"0"
 
 
 def test_its_folders_and_files_are_ours_alone(state_root):
@@ -119,7 +118,7 @@ def test_a_killed_server_is_replaced_and_what_it_acknowledged_is_there(state_roo
     assert after.guardian_pid == before.guardian_pid
     assert ask(after.socket_path, "GET", "tm:shop:epoch") == b"000000020001"
     assert ask(after.socket_path, "GET", "key99") == b"99"
-    assert ask(after.socket_path, "DBSIZE") == 102
+    assert ask(after.socket_path, "DBSIZE") == 101
 
 
 def test_a_server_killed_again_and_again_comes_back(state_root):
