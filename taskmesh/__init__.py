@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from taskmesh.core import version
+from taskmesh.core.version import VERSION as _VERSION
 
-TYPE_CHECKING = (
-    False  # what type checkers take for true; importing `typing` would cost more than all the rest
-)
+# What type checkers take for true. Importing `typing` for it would cost more than all the rest.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh as TaskMesh
     from taskmesh.client.result import AsyncResult as AsyncResult
@@ -43,7 +42,7 @@ __all__ = [
     "errors",
 ]
 
-__version__ = version.VERSION
+__version__ = _VERSION
 
 
 def __getattr__(name: str) -> object:

@@ -23,15 +23,15 @@ from taskmesh.nodes.embedded_paths import (
 def environment(monkeypatch):
     for name in ("TASKMESH_STATE_DIR", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("HOME", "/users/ada")
     monkeypatch.setattr(socket, "gethostname", lambda: "host")
     return monkeypatch
 
 
 def test_the_state_folder_follows_its_variables(environment):
-    assert paths_of("shop").state == "/home/ada/.local/state/taskmesh/host/shop"
+    assert paths_of("shop").state == "/users/ada/.local/state/taskmesh/host/shop"
     environment.setenv("XDG_STATE_HOME", "relative, and to be ignored by its own rule")
-    assert paths_of("shop").state == "/home/ada/.local/state/taskmesh/host/shop"
+    assert paths_of("shop").state == "/users/ada/.local/state/taskmesh/host/shop"
     environment.setenv("XDG_STATE_HOME", "/xdg")
     assert paths_of("shop").state == "/xdg/taskmesh/host/shop"
     environment.setenv("TASKMESH_STATE_DIR", "/mine")
