@@ -1,4 +1,4 @@
-"""The demo is of the same kind everywhere: its settings are its own, and it touches nothing of the account's."""
+"""The demo's own settings: it runs alike everywhere, and touches nothing of the account's."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from taskmesh.config.settings import SETTINGS
 from taskmesh.config.sources import VARIABLE_PREFIX
 
 _KEY = secrets.token_hex(32)
-"""One per process, for the app of `tasks` is made once per process. With it, no key file is made for the account."""
+"""One per process, as the app of `tasks` is. With it, no key file is made for the account."""
 
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Set aside the settings that the environment gives to other meshes, for this process and those it starts.
+    """Set aside what the environment says of other meshes, here and for the processes that are started.
 
     A `TASKMESH_NODES` in a shell's profile leads to real work; a demo must not turn up there.
     """

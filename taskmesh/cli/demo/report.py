@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from taskmesh.cli.demo.alone import Alone
 from taskmesh.cli.demo.tally import Failure, Tally
+from taskmesh.cli.output import table
 
 FAILURES_SHOWN = 20
 """Rows of the table of failures; `--json` lists all of them."""
@@ -69,14 +67,8 @@ def as_json(run: Run) -> dict[str, object]:
     }
 
 
-def print_tables(run: Run, console: Console) -> None:
-    """Print the tables, the most important last, where the eye is."""
-    for table in _tables(run):
-        console.print()
-        console.print(table)
-
-
-def _tables(run: Run) -> Iterator[Table]:
+def tables(run: Run) -> Iterator[Table]:
+    """Yield the tables, the most important last, where the eye is."""
     if run.tally.failures:
         yield _failures(run.tally.failures)
     if run.tally.most_complex():
@@ -88,73 +80,48 @@ def _tables(run: Run) -> Iterator[Table]:
 
 
 def _failures(failures: list[Failure]) -> Table:
-    table = _table(f"Failed tasks: {len(failures):,}")
-    table.add_column("file", overflow="fold")
-    table.add_column("line", justify="right")
-    table.add_column("error", overflow="fold")
-    for failed in failures[:FAILURES_SHOWN]:
-        line = "" if failed.line is None else str(failed.line)
-        table.add_row(shown(failed.file), line, shown(f"{failed.error}: {failed.message}"))
+    rows = [
+        (failed.file, "" if failed.line is None else str(failed.line), f"{failed.error}: {failed.message}")
+        for failed in failures[:FAILURES_SHOWN]
+    ]
+    made = table(f"Failed tasks: {len(failures):,}", ["file", "line", "error"], rows, numbers=["line"])
     if len(failures) > FAILURES_SHOWN:
-        table.caption = f"and {len(failures) - FAILURES_SHOWN:,} more; --json lists all"
-    return table
+        made.caption = f"and {len(failures) - FAILURES_SHOWN:,} more; --json lists all"
+        made.caption_justify = "left"
+    return made
 
 
 def _most_complex(tally: Tally) -> Table:
-    table = _table("Most complex functions")
-    table.add_column("function", overflow="fold")
-    table.add_column("file", overflow="fold")
-    table.add_column("line", justify="right")
-    table.add_column("complexity", justify="right")
-    for file, function in tally.most_complex():
-        table.add_row(shown(function.name), shown(file), str(function.line), f"{function.complexity:,}")
-    return table
+    rows = [
+        (function.name, file, str(function.line), function.complexity)
+        for file, function in tally.most_complex()
+    ]
+    columns = ["function", "file", "line", "complexity"]
+    return table("Most complex functions", columns, rows, numbers=["line", "complexity"])
 
 
 def _most_imported(tally: Tally) -> Table:
-    table = _table("Most imported modules")
-    table.add_column("module", overflow="fold")
-    table.add_column("files", justify="right")
-    for module, files in tally.most_imported():
-        table.add_row(shown(module), f"{files:,}")
-    return table
+    return table("Most imported modules", ["module", "files"], tally.most_imported(), numbers=["files"])
 
 
 def _totals(tally: Tally) -> Table:
-    table = _table("Totals")
     totals = tally.totals.as_dict()
-    for name in totals:
-        table.add_column(name.replace("_", " "), justify="right")
-    table.add_row(*(f"{value:,}" for value in totals.values()))
-    return table
+    columns = [name.replace("_", " ") for name in totals]
+    return table("Totals", columns, [list(totals.values())], numbers=columns)
 
 
 def _times(run: Run) -> Table:
-    table = _table("The same work, twice")
-    table.add_column("by")
-    table.add_column("seconds", justify="right")
-    table.add_column("files/s", justify="right")
-    table.add_column("speed-up", justify="right")
-    workers = f"{run.workers} worker{'s' if run.workers > 1 else ''}, a task a file"
+    rows: list[tuple[object, ...]] = []
     if run.alone is None:
-        table.add_row("one process", "failed", "", "")
+        rows.append(("one process", "failed", None, None))
     else:
         files_per_s = run.tasks_per_s * run.mesh_s / run.alone.seconds
-        table.add_row("one process", f"{run.alone.seconds:.2f}", f"{files_per_s:,.0f}", "1.00 x")
-    speed_up = "" if run.speed_up is None else f"{run.speed_up:.2f} x"
-    table.add_row(workers, f"{run.mesh_s:.2f}", f"{run.tasks_per_s:,.0f}", speed_up)
-    table.caption = f"node and workers were ready after {run.start_s:.2f} s"
-    return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
-
-
-def shown(text: str) -> Text:
-    """Make text from files safe for a terminal: no markup, control character or half a surrogate pair."""
-    return Text("".join(map(_visible, text)))
-
-
-def _visible(char: str) -> str:
-    return char if char.isprintable() else char.encode("unicode_escape").decode()
+        rows.append(("one process", f"{run.alone.seconds:.2f}", f"{files_per_s:,.0f}", "1.00 x"))
+    workers = f"{run.workers} worker{'s' if run.workers > 1 else ''}, a task a file"
+    speed_up = None if run.speed_up is None else f"{run.speed_up:.2f} x"
+    rows.append((workers, f"{run.mesh_s:.2f}", f"{run.tasks_per_s:,.0f}", speed_up))
+    columns = ["by", "seconds", "tasks/s", "speed-up"]
+    made = table("The same work, twice", columns, rows, numbers=columns[1:])
+    made.caption = f"node and workers were ready after {run.start_s:.2f} s"
+    made.caption_justify = "left"
+    return made

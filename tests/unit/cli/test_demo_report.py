@@ -12,7 +12,7 @@ from rich.console import Console
 from taskmesh.cli.demo.alone import Alone
 from taskmesh.cli.demo.analysis import FileFigures, FunctionFigures
 from taskmesh.cli.demo.progress import showing
-from taskmesh.cli.demo.report import FAILURES_SHOWN, Run, as_json, print_tables, shown
+from taskmesh.cli.demo.report import FAILURES_SHOWN, Run, as_json, tables
 from taskmesh.cli.demo.tally import Tally
 
 FIGURES = FileFigures(
@@ -43,7 +43,7 @@ def run() -> Run:
 
 def printed(run: Run, width: int = 100) -> str:
     out = io.StringIO()
-    print_tables(run, Console(file=out, width=width))
+    Console(file=out, width=width).print(*tables(run))
     return out.getvalue()
 
 
@@ -99,8 +99,11 @@ def test_without_the_comparison_the_rest_is_told(run: Run) -> None:
     assert (document["one_process"], document["speed_up"]) == (None, None)
 
 
-def test_text_of_files_can_do_nothing_to_the_terminal() -> None:
-    assert str(shown("a\x1b[31m\n[red]b\udcff\u202e")) == "a\\x1b[31m\\n[red]b\\udcff\\u202e"
+def test_text_of_files_can_do_nothing_to_the_terminal(run: Run) -> None:
+    run.tally.fail("a\x1b[31m[red]\udcff.py", ValueError("\u202e\x07"))
+    text = printed(run)
+    assert "a\\x1b[31m[red]\\udcff.py" in text
+    assert "\\u202e\\x07" in text
 
 
 def test_progress_without_a_terminal_is_ten_lines() -> None:
