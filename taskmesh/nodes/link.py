@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.codec.keyring import Keyring
 from taskmesh.codec.signing import Signer
@@ -21,6 +21,9 @@ from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.sync_driver import SyncDriver
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import Meta, join
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.async_driver import AsyncDriver
 
 T = TypeVar("T")
 
@@ -86,6 +89,7 @@ class Link:
         self.channel = os.urandom(8).hex().encode()
         self.meta: Meta | None = None
         self._driver: SyncDriver | None = None
+        self._async_driver: AsyncDriver | None = None
         self._open_lock = threading.RLock()
         _links.add(self)
 
@@ -149,6 +153,35 @@ class Link:
             self.open()
         return self.driver.run(steps)
 
+    # -- in event loops -----------------------------------------------------------
+
+    @property
+    def async_driver(self) -> AsyncDriver:
+        """The driver for event loops. The mesh must have been joined, since that may block."""
+        if self._async_driver is None:
+            from taskmesh.nodes.async_driver import AsyncDriver
+
+            with self._open_lock:
+                if self._async_driver is None:
+                    self._async_driver = AsyncDriver(self.driver, answer_timeout_s=self._timeouts[1])
+        return self._async_driver
+
+    async def open_async(self) -> Link:
+        """As `open`, in a thread: it may have to start the embedded node."""
+        if self.meta is None:
+            from taskmesh.nodes.async_thread import in_thread_once
+
+            await in_thread_once(self.open)
+        return self
+
+    async def run_async(self, steps: Steps[T]) -> T:
+        """As `run`, in an event loop."""
+        if self.meta is None:
+            await self.open_async()
+        return await self.async_driver.run(steps)
+
+    # -- the rest -----------------------------------------------------------------
+
     def measure_clock(self) -> None:
         """Measure the node's clock.
 
@@ -163,10 +196,13 @@ class Link:
         """Close idle connections. The link can be used again."""
         if self._driver is not None:
             self._driver.close()
+        if self._async_driver is not None:
+            self._async_driver.close()
 
     def _forked(self) -> None:
         # a lock may have been held by a thread that does not exist here; sockets are the parent's
         self._open_lock = threading.RLock()
+        self._async_driver = None
         self.channel = os.urandom(8).hex().encode()
 
 

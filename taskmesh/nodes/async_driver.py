@@ -1,0 +1,243 @@
+"""The async driver: runs protocols in event loops, any number of conversations at a time.
+
+All conversations of one loop share one connection, see `async_line`. Only calls on which the node itself takes
+its time (`Call.patience_s`) borrow a connection of their own.
+
+Loops are held weakly. What belongs to one is closed when it is gone, when the driver is next used in a new
+loop, at `close` or at exit, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import hiredis
+from redis import exceptions
+
+from taskmesh.core.steps import Call, NodeError, Pause, Refused, Reply, Steps
+from taskmesh.errors import TaskMeshError
+from taskmesh.nodes.async_connection import AsyncConnection
+from taskmesh.nodes.async_line import Line
+from taskmesh.nodes.async_thread import in_thread_once
+from taskmesh.nodes.replies import packed
+
+if TYPE_CHECKING:
+    from redis.connection import AbstractConnection
+
+    from taskmesh.nodes.sync_driver import SyncDriver
+
+T = TypeVar("T")
+
+#: Connections kept for the next call with patience.
+IDLE_MAX = 16
+PACK = hiredis.pack_command
+#: What making a connection fails with.
+CONNECT_FAILURES = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError, TaskMeshError)
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
+
+
+class AsyncDriver:
+    """Runs protocols against one node, in any number of event loops."""
+
+    def __init__(self, driver: SyncDriver, *, answer_timeout_s: float) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            driver: Makes the connections, as for itself.
+            answer_timeout_s: For one reply; a call without one in that time is `NoAnswer`.
+        """
+        self.address = driver.address
+        self.answer_timeout_s = answer_timeout_s
+        self._driver = driver
+        self._homes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Home] = weakref.WeakKeyDictionary()
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Run a protocol to its end and return its result."""
+        home = self._home()
+        try:
+            request = next(steps)
+            while True:
+                if isinstance(request, Pause):
+                    await asyncio.sleep(request.seconds)
+                    request = steps.send([])
+                else:
+                    request = steps.send(await home.perform(request))
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    async def connect(
+        self, on_reply: Callable[[Reply], None], on_lost: Callable[[str], None]
+    ) -> AsyncConnection:
+        """Return a new connection, for those who keep one (subscriptions).
+
+        Raises:
+            Exception: One of `CONNECT_FAILURES`.
+        """
+        return await self._home().connect(on_reply, on_lost)
+
+    def close(self) -> None:
+        """Close all connections, from any thread. The driver can still be used, and connects anew."""
+        for ref in self._homes.keyrefs():
+            loop = ref()
+            home = self._homes.get(loop) if loop is not None else None
+            if loop is None or home is None:
+                continue
+            if loop.is_closed():
+                home.drop()
+            elif loop.is_running() and not _runs_here(loop):
+                loop.call_soon_threadsafe(home.close)
+            else:
+                home.close()
+
+    def _home(self) -> _Home:
+        loop = asyncio.get_running_loop()
+        home = self._homes.get(loop)
+        if home is None:
+            for ref in self._homes.keyrefs():
+                other = ref()
+                left = self._homes.pop(other, None) if other is not None and other.is_closed() else None
+                if left is not None:
+                    left.drop()
+            home = self._homes[loop] = _Home(self._driver, self.answer_timeout_s)
+        return home
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+class _Home:
+    """What one event loop has of the driver. Holds no reference to the loop."""
+
+    def __init__(self, driver: SyncDriver, answer_timeout_s: float) -> None:
+        self._driver = driver
+        self._node = str(driver.address)
+        self._answer_timeout_s = answer_timeout_s
+        self._shared: Line | None = None
+        self._idle: list[Line] = []
+        self._connections: weakref.WeakSet[AsyncConnection] = weakref.WeakSet()
+
+    async def perform(self, calls: list[Call]) -> list[Reply]:
+        """Make the calls, and return a reply for each."""
+        patience_s = calls[0].patience_s if len(calls) == 1 else max(call.patience_s for call in calls)
+        line = self._shared
+        try:
+            if patience_s:
+                line = await self._borrow()
+            elif line is None or not line.is_open:
+                line = await self._share()
+        except CONNECT_FAILURES as error:
+            return [Refused(f"{self._node}: {error}")] * len(calls)
+        if not patience_s:
+            return await _converse(line, calls, self._answer_timeout_s)
+        try:
+            replies = await _converse(line, calls, self._answer_timeout_s + patience_s)
+        except BaseException:
+            # cancelled, and the node goes on taking its time: nobody may have to wait behind that
+            line.close()
+            raise
+        if line.is_open and len(self._idle) < IDLE_MAX:
+            self._idle.append(line)
+        else:
+            line.close()
+        return replies
+
+    async def connect(
+        self, on_reply: Callable[[Reply], None], on_lost: Callable[[str], None]
+    ) -> AsyncConnection:
+        """Return a new connection."""
+        return await self._open(
+            lambda connection: self._noted(AsyncConnection(connection, on_reply, on_lost))
+        )
+
+    def close(self) -> None:
+        """Close all connections; whoever waits for an answer has none. In the loop's thread."""
+        for connection in list(self._connections):
+            connection.lose("closed")
+
+    def drop(self) -> None:
+        """Close all connections of a loop that is closed: there is nobody to tell."""
+        for connection in list(self._connections):
+            connection.close()
+
+    async def _share(self) -> Line:
+        line = self._shared
+        while line is None or not line.is_open:
+            await in_thread_once(self._connect_shared, keep=self._keep_shared, orphaned=_disconnect)
+            line = self._shared
+        return line
+
+    def _connect_shared(self) -> AbstractConnection:
+        return self._driver.connect()
+
+    def _keep_shared(self, connection: AbstractConnection) -> None:
+        self._shared = self._line(connection)
+
+    async def _borrow(self) -> Line:
+        while self._idle:
+            line = self._idle.pop()
+            if line.is_open:
+                return line
+        return await self._open(self._line)
+
+    async def _open(self, make: Callable[[AbstractConnection], C]) -> C:
+        """Connect, and return what `make` makes of the connection."""
+        made: list[C] = []
+        wanted = True
+
+        def keep(connection: AbstractConnection) -> None:
+            if wanted:
+                made.append(make(connection))
+            else:
+                connection.disconnect()
+
+        try:
+            # a lambda is equal to no other: this connection is shared with nobody
+            await in_thread_once(lambda: self._driver.connect(), keep=keep, orphaned=_disconnect)  # noqa: PLW0108
+        except asyncio.CancelledError:
+            wanted = False
+            for one in made:
+                one.close()
+            raise
+        return made[0]
+
+    def _line(self, connection: AbstractConnection) -> Line:
+        line = Line(connection, self._node)
+        self._noted(line.connection)
+        return line
+
+    def _noted(self, connection: AsyncConnection) -> AsyncConnection:
+        self._connections.add(connection)
+        return connection
+
+
+async def _converse(line: Line, calls: list[Call], timeout_s: float) -> list[Reply]:
+    """Ask, after loading the scripts which the node lacks."""
+    commands = [packed(call, PACK) for call in calls]
+    replies = await line.ask(commands, timeout_s)
+    missing = [
+        at for at, reply in enumerate(replies) if type(reply) is NodeError and reply.text == "NOSCRIPT"
+    ]
+    if missing:
+        scripts = {script.sha: script.source for at in missing if (script := calls[at].script) is not None}
+        loads = [packed(Call(None, b"", (b"SCRIPT", b"LOAD", source)), PACK) for source in scripts.values()]
+        again = await line.ask([*loads, *(commands[at] for at in missing)], timeout_s)
+        for at, reply in zip(missing, again[len(loads) :], strict=True):
+            replies[at] = reply
+    return replies
+
+
+def _disconnect(connection: AbstractConnection) -> None:
+    connection.disconnect()
