@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from taskmesh.core import keys
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
-from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
+from taskmesh.errors import Malformed, NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
@@ -33,8 +32,10 @@ from taskmesh.worker.options import (
 from taskmesh.worker.outbox import Outbox
 from taskmesh.worker.pace import Pace
 from taskmesh.worker.page import NOTHING, Page
+from taskmesh.worker.patience import run_patiently, text_of
 from taskmesh.worker.runner import Runner
 
+T = TypeVar("T")
 log = logging.getLogger("taskmesh.worker")
 
 #: An idle child looks by itself so often, in case a wake-up was lost.
@@ -108,7 +109,7 @@ class Child:
                 if batch:
                     self._run_claim(batch)
         except NodeFault as error:
-            if not str(error.__dict__.get("text", "")).startswith("DEADWORKER"):
+            if not text_of(error).startswith("DEADWORKER"):
                 raise
             log.warning("this worker was declared dead (%s); its messages run elsewhere", error)
             return EXIT_DECLARED_DEAD
@@ -131,14 +132,14 @@ class Child:
             try:
                 if self.stopping:
                     if entries or done:
-                        verdicts = self._link.driver.run(
+                        verdicts = self._ask(
                             commit(
                                 self._session, self.holder, self._build, done, entries, patience_s=PATIENCE_S
                             )
                         )
                         self._judge(entries, verdicts)
                     return []
-                verdicts, claimed = self._link.driver.run(
+                verdicts, claimed = self._ask(
                     turn(
                         self._session,
                         self.holder,
@@ -201,12 +202,14 @@ class Child:
 
     def _give_back(self, position: int) -> None:
         self._pace.slow()
-        try:
-            self._link.driver.run(
-                recall(self._session, self.holder, self._sequence, position, patience_s=PATIENCE_S)
-            )
-        except NodeUnavailable as error:
-            log.warning("what waits behind a slow task cannot be given back yet: %s", error)
+        while True:
+            try:
+                self._ask(recall(self._session, self.holder, self._sequence, position, patience_s=PATIENCE_S))
+            except NodeUnavailable as error:
+                # the claim may not be called done before, or nobody would hold what it still has
+                log.warning("what waits behind a slow task cannot be given back yet: %s", error)
+                continue
+            return
 
     def _before_start(self, task: str) -> None:
         """Let finished outcomes leave before a task starts that may take long."""
@@ -216,7 +219,7 @@ class Child:
     def _commit(self, entries: list[bytes]) -> None:
         while True:
             try:
-                verdicts = self._link.driver.run(
+                verdicts = self._ask(
                     commit(self._session, self.holder, self._build, (), entries, patience_s=PATIENCE_S)
                 )
             except NodeUnavailable as error:
@@ -257,11 +260,11 @@ class Child:
     def _compare(self) -> None:
         """Give back what the node says this child holds: between claims it holds nothing."""
         try:
-            sequences = {found[0] for found in self._link.driver.run(held(self._session, self.holder))}
+            sequences = {found[0] for found in self._ask(held(self._session, self.holder))}
             # what is on its way with a wake-up is not lost
             for sequence in sequences - {self._sequence + 1}:
                 log.warning("claim %d was never heard of here; its messages are given back", sequence)
-                self._link.driver.run(recall(self._session, self.holder, sequence, 0))
+                self._ask(recall(self._session, self.holder, sequence, 0))
         except NodeUnavailable as error:
             log.debug("%s", error)
 
@@ -270,14 +273,19 @@ class Child:
     def _fetch_function(self, content_hash: str) -> bytes | None:
         while True:
             try:
-                found: bytes | None = self._link.driver.run(
+                found: bytes | None = self._ask(
                     plain(self._session, b"GET", keys.function(self._link.prefix, content_hash))
                 )
             except NodeUnavailable as error:
                 log.warning("%s; trying again", error)
                 time.sleep(0.1)
                 continue
+            except NodeFault as error:
+                raise Malformed(f"the function {content_hash} cannot be read: {error}") from error
             return found
+
+    def _ask(self, steps: Steps[T]) -> T:
+        return run_patiently(self._link, steps)
 
     def _run_coroutine(self, coroutine: Any) -> Any:
         if self._loop is None:
@@ -303,32 +311,17 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
             os._exit(EXIT_OK)
 
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole terminal group; the supervisor decides
-    try:
-        child.append(Child(mesh, order, build, Page(page_fd)))
-    except TaskMeshError as error:
-        log.error("a child of worker %s cannot start: %s", order.worker, error)  # noqa: TRY400 - said plainly
-        return EXIT_CANNOT_START
+    # Ctrl-C reaches the whole terminal group; the supervisor decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # the template had it wait until it can be heeded
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    page = Page(page_fd)
+    while not child:
+        try:
+            child.append(Child(mesh, order, build, page))
+        except NodeUnavailable as error:
+            log.warning("a child of worker %s waits for the node: %s", order.worker, error)
+        except TaskMeshError as error:
+            log.error("a child of worker %s cannot start: %s", order.worker, error)  # noqa: TRY400 - said plainly
+            return EXIT_CANNOT_START
     return child[0].run()
-
-
-def exit_after(body: Callable[[], int]) -> None:
-    """Run the whole life of a forked process, and end it without returning to its parent's code."""
-    code = 1
-    try:
-        code = body()
-    except SystemExit as exit_:
-        code = exit_.code if isinstance(exit_.code, int) else 1
-    except BaseException:
-        # the edge of the process
-        log.exception("a child ends by an error")
-    finally:
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                code = code or 1
-        os._exit(code)

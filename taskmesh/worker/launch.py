@@ -35,7 +35,7 @@ def options_for(
         name=name,
         burst=burst,
         log_level="WARNING",
-        start_method=os.environ.get("TASKMESH_START_METHOD", ""),
+        parent=os.getpid(),
     )
 
 

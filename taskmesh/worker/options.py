@@ -19,6 +19,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         burst: Stop when the queues are empty.
         grace_s: How long running tasks may go on after the first signal; negative for the setting.
         start_method: `fork`, `spawn`, or empty to fork where that is safe.
+        parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
 
     app: str = ""
@@ -31,6 +32,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     burst: bool = False
     grace_s: float = -1.0
     start_method: str = ""
+    parent: int = 0
 
 
 class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):

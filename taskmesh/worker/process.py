@@ -6,7 +6,11 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
+
+log = logging.getLogger("taskmesh.worker")
 
 _PR_SET_PDEATHSIG = 1
 
@@ -51,3 +55,27 @@ def started_at(pid: int) -> str:
         return repr(psutil.Process(pid).create_time())
     except psutil.Error:
         return ""
+
+
+def exit_after(body: Callable[[], int]) -> NoReturn:
+    """Run the whole life of this process, and end it without returning to the code around.
+
+    A forked process must not go on in its parent's code; and threads that an app started must not keep a
+    process that is done.
+    """
+    code = 1
+    try:
+        code = body()
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 1
+    except BaseException:
+        # the edge of the process
+        log.exception("process %d ends by an error", os.getpid())
+    finally:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                code = code or 1
+        os._exit(code)

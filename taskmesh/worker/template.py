@@ -125,12 +125,15 @@ def _tell_ended(wire: Wire) -> None:
 def _fork(
     wire: Wire, mesh: App, build: bytes, order: ChildOrder, page_fd: int, pipes: tuple[int, int]
 ) -> int:
-    from taskmesh.worker.child import child_main, exit_after
-    from taskmesh.worker.process import die_with_parent
+    from taskmesh.worker.child import child_main
+    from taskmesh.worker.process import die_with_parent, exit_after
 
     parent = os.getpid()
+    # a signal to stop that comes before the child can heed it must wait, not get lost
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return pid
 
     def live() -> int:
@@ -159,7 +162,8 @@ def main(argv: list[str], kind: type[App]) -> int:
     options = msgspec.json.decode(argv[1], type=WorkerOptions)
     die_with_parent(int(argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # nor may it be ignored: what is ignored when it is sent, a blocked process never hears of (POSIX allows it)
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
     set_up_logging(options.log_level or "INFO")
     try:
         mesh = find_mesh(options, kind)
@@ -173,6 +177,8 @@ def main(argv: list[str], kind: type[App]) -> int:
         text: Any = "".join(traceback.format_exception(error))
         wire.send({"failed": f"importing {options.app!r} failed:\n{text}", "usage": False})
         return 1
+    if not options.log_level:
+        set_up_logging(facts.log_level)
     preload()
     wire.send({"ready": msgspec.to_builtins(facts)})
     serve(wire, mesh, facts.build.encode())

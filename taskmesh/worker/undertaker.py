@@ -16,12 +16,15 @@ from taskmesh.queue.claim import held
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
 from taskmesh.worker.page import Note
+from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.process import boot_id, started_at
 
 log = logging.getLogger("taskmesh.worker")
 
 #: Workers whose facts are remembered.
 KNOWN_MAX = 10_000
+#: A worker with more tasks than these does not list them.
+TASKS_TOLD_MAX = 500
 
 
 class Undertaker:
@@ -66,7 +69,7 @@ class Undertaker:
 
     def _charge(self, task_id: str, head: bytes, how: str) -> Charge:
         token = head[2:52]
-        crashes = int(head[58:60], 16) + 1
+        crashes = _hex(head[58:60]) + 1
         if crashes < self._max_crashes:
             log.warning("task %s was running when its process died (%s), crash %d", task_id, how, crashes)
             return Charge(task_id.encode(), token)
@@ -78,7 +81,7 @@ class Undertaker:
             token.decode(),
             finished_ms=self._link.clock.now_ms(),
             worker=self._worker,
-            attempt=int(head[56:58], 16),
+            attempt=_hex(head[56:58]),
             reason=reason,
         )
         return Charge(task_id.encode(), token, encode_outcome(outcome, self._link.results))
@@ -94,8 +97,7 @@ class Undertaker:
             blame: False when so many died at once that no message is to blame.
         """
         total = 0
-        about = self._info(incarnation)
-        queues = [queue.encode() for queue in about.get("queues", [])]
+        queues = [str(queue).encode() for queue in self._about(incarnation).get("queues") or ()]
         for child in self._run(children(self._link.session, incarnation)):
             holder = incarnation + child
             holds = self._run(held(self._link.session, holder))
@@ -116,22 +118,49 @@ class Undertaker:
 
     def is_gone_from_this_host(self, incarnation: bytes) -> bool:
         """Tell whether a worker ran on this very boot of this host, and its process does not exist any more."""
-        about = self._info(incarnation)
+        about = self._about(incarnation)
         if about.get("host") != socket.gethostname() or not about.get("boot"):
             return False
         if about["boot"] != boot_id():
             return True  # the machine was started anew: nothing of before runs
-        return about.get("pids") == _pid_space() and started_at(int(about["pid"])) != about.get("started")
-
-    def _info(self, incarnation: bytes) -> dict[str, Any]:
-        raw = self._run(
-            plain(self._link.session, b"HGET", keys.worker(self._link.prefix, incarnation), b"info")
+        pid = about.get("pid")
+        return (
+            isinstance(pid, int)
+            and about.get("pids") == _pid_space()
+            and started_at(pid) != about.get("started")
         )
-        about: dict[str, Any] = json.loads(raw) if raw else {}
+
+    def _about(self, incarnation: bytes) -> dict[str, Any]:
+        """Return what a worker told of itself; it does so once, so it is asked for once."""
+        about = self._known.get(incarnation)
+        if about is None:
+            raw = self._run(
+                plain(self._link.session, b"HGET", keys.worker(self._link.prefix, incarnation), b"info")
+            )
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            about = self._known[incarnation] = _parsed(raw)
         return about
 
     def _run(self, steps: Any) -> Any:
-        return self._link.run(steps)
+        return run_patiently(self._link, steps)
+
+
+def _parsed(raw: bytes | None) -> dict[str, Any]:
+    """Return what stands in the JSON; nothing if it is none, for anybody may have written there."""
+    try:
+        about = json.loads(raw or b"{}")
+    except ValueError:
+        about = None
+    return about if isinstance(about, dict) else {}
+
+
+def _hex(digits: bytes) -> int:
+    """Return a number in the head of a record; 0 if it is none, for anybody may have written there."""
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return 0
 
 
 def _pid_space() -> str:
@@ -143,9 +172,19 @@ def _pid_space() -> str:
 
 
 def worker_info(
-    name: str, app: str, place: str, queues: Sequence[str], concurrency: int, build: str
+    name: str,
+    app: str,
+    place: str,
+    queues: Sequence[str],
+    concurrency: int,
+    build: str,
+    *,
+    tasks: Sequence[str] = (),
 ) -> bytes:
-    """Return what a worker tells of itself when it registers, as JSON."""
+    """Return what a worker tells of itself when it registers, as JSON.
+
+    The names of its tasks are left out where they are very many: every status would carry them.
+    """
     import os
     import time
 
@@ -164,4 +203,5 @@ def worker_info(
             "started": started_at(os.getpid()),
             "since_ms": int(time.time() * 1000),
         }
+        | ({"tasks": list(tasks)} if len(tasks) <= TASKS_TOLD_MAX else {})
     ).encode()

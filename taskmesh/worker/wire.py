@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 from typing import Any
 
@@ -23,6 +24,10 @@ class Wire:
     def fileno(self) -> int:
         """Return the descriptor, for `select`."""
         return self.socket.fileno()
+
+    def is_readable(self) -> bool:
+        """Tell whether `receive` would return at once."""
+        return bool(select.select([self.socket.fileno()], [], [], 0)[0])
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send a message.

@@ -1,0 +1,320 @@
+"""The children of one life of a worker: when they start, what they leave, what is taken back from them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.nodes.link import Link
+from taskmesh.queue.claim import recall
+from taskmesh.worker.nursery import Began, Ended, News, Nursery
+from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_DECLARED_DEAD, ChildOrder
+from taskmesh.worker.page import NOTHING, Note, Page, make_page
+from taskmesh.worker.patience import run_patiently
+from taskmesh.worker.undertaker import Undertaker
+from taskmesh.worker.wake import wake
+
+log = logging.getLogger("taskmesh.worker")
+
+#: A slow task gives up what waits behind it after so long.
+RECALL_S = 0.05
+#: A child that ends sooner than this after its start, and not in a task, is replaced only after a pause.
+SHORT_LIFE_S = 1.0
+RESTART_S_MAX = 5.0
+#: After so many children in a row that could not start, none can.
+FAILED_STARTS_MAX = 3
+#: How long to leave a node alone that could not put back what a dead child held.
+REAP_AGAIN_S = 0.2
+
+
+class _Child:
+    """A child as its supervisor knows it."""
+
+    __slots__ = ("order", "pid", "recalled", "since_s")
+
+    def __init__(self, order: ChildOrder) -> None:
+        self.order = order
+        self.pid = 0
+        self.since_s = time.monotonic()
+        self.recalled = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Dead:
+    """A child whose messages are to be put back."""
+
+    order: ChildOrder
+    note: Note | None
+    how: str
+
+
+class Brood:
+    """The children of one life. A new life has a new brood, so that nothing of the old one is mistaken for it."""
+
+    def __init__(
+        self,
+        link: Link,
+        nursery: Nursery,
+        undertaker: Undertaker,
+        *,
+        incarnation: bytes,
+        worker: str,
+        queues: Sequence[str],
+        concurrency: int,
+        burst: bool,
+        log_level: str,
+    ) -> None:
+        """Prepare; `tend` starts children.
+
+        Args:
+            link: To the mesh.
+            nursery: Starts processes.
+            undertaker: Puts back what dead children held.
+            incarnation: Of this life.
+            worker: Name of the worker.
+            queues: Which queues they serve.
+            concurrency: How many they are.
+            burst: They end when the queues are empty.
+            log_level: Of the `taskmesh` logger.
+        """
+        self._link = link
+        self._nursery = nursery
+        self._undertaker = undertaker
+        self._incarnation = incarnation.decode()
+        self._worker = worker
+        self._queues = tuple(queues)
+        self._burst = burst
+        self._log_level = log_level
+        self._page_fd = make_page(concurrency)
+        self._page = Page(self._page_fd)
+        self._children: dict[int, _Child] = {}
+        self._dead: list[_Dead] = []
+        self._reap_at = 0.0
+        self._free = list(range(concurrency))
+        self._resting: list[int] = []
+        self._restart_at: list[tuple[float, int]] = []
+        self._restart_s = 0.0
+        self._next_number = 0
+        self._failed_starts = 0
+        self._stopping = False
+        self._killed = False
+        self.disowned = False
+
+    # -- what the supervisor asks -------------------------------------------------
+
+    def is_empty(self) -> bool:
+        """Tell whether no child lives and all that the dead ones held is back in line."""
+        return not self._children and not self._dead
+
+    def has_children(self) -> bool:
+        """Tell whether a child lives."""
+        return bool(self._children)
+
+    def is_done(self) -> bool:
+        """Tell whether a burst is over: all children found the queues empty, and nothing came back since."""
+        return self._burst and self.is_empty() and not self._free and not self._restart_at
+
+    def cannot_start(self) -> bool:
+        """Tell whether it is certain that no child can start."""
+        return self._failed_starts >= FAILED_STARTS_MAX and not self._children
+
+    def has_waiting(self) -> bool:
+        """Tell whether messages wait behind one that runs."""
+        return any(self._page.read(child.order.place).waiting for child in self._children.values())
+
+    # -- starting -----------------------------------------------------------------
+
+    def tend(self, now_s: float) -> None:
+        """Start the children that are due."""
+        if self._dead:
+            return  # what those held goes first: in a burst, a new child would find the line empty
+        for due_s, place in list(self._restart_at):
+            if now_s >= due_s:
+                self._restart_at.remove((due_s, place))
+                self._free.append(place)
+        while self._free:
+            place = self._free.pop(0)
+            self._next_number += 1
+            self._page.clear(place)
+            order = ChildOrder(
+                incarnation=self._incarnation,
+                number=self._next_number,
+                place=place,
+                worker=self._worker,
+                queues=self._queues,
+                burst=self._burst,
+                log_level=self._log_level,
+            )
+            self._children[order.number] = _Child(order)
+            self._nursery.start(order, self._page_fd)
+
+    def hear(self, news: News) -> None:
+        """Take in that a child began or ended."""
+        if isinstance(news, Began):
+            child = self._children.get(news.number)
+            if child is None:
+                self._send(news.pid, signal.SIGKILL)  # ordered in a life that is over
+            else:
+                child.pid = news.pid
+                if self._stopping:
+                    self._send(child.pid, signal.SIGKILL if self._killed else signal.SIGTERM)
+        elif isinstance(news, Ended):
+            for child in self._children.values():
+                if child.pid == news.pid:
+                    self._ended(child, news.code)
+                    return
+        else:
+            self._lost()
+
+    def _ended(self, child: _Child, code: int) -> None:
+        del self._children[child.order.number]
+        place = child.order.place
+        note = self._page.read(place)
+        # a task may end the process with any code: the codes mean something only between tasks
+        in_task = note.position != NOTHING
+        code_means = None if in_task else code
+        if code_means == EXIT_DECLARED_DEAD:
+            self.disowned = True
+            return
+        how = _how(code)
+        if self._stopping:
+            self._dead.append(_Dead(child.order, None, how))
+            return
+        if in_task or code_means not in (0, EXIT_BURST_DONE, EXIT_CANNOT_START):
+            log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
+        self._dead.append(_Dead(child.order, note if in_task else None, how))
+        if code_means == EXIT_BURST_DONE:
+            self._resting.append(place)
+            return
+        self._failed_starts = self._failed_starts + 1 if code_means == EXIT_CANNOT_START else 0
+        if not in_task and time.monotonic() - child.since_s < SHORT_LIFE_S:
+            self._restart_s = min(RESTART_S_MAX, max(0.05, self._restart_s * 2))
+        else:
+            self._restart_s = 0.0
+        self._restart_at.append((time.monotonic() + self._restart_s, place))
+
+    def _lost(self) -> None:
+        """Without the template nobody can fork or reap: what the children held goes back, uncharged."""
+        self._signal_all(signal.SIGKILL)
+        self._dead += [
+            _Dead(child.order, None, "the death of the template") for child in self._children.values()
+        ]
+        self._children.clear()
+
+    # -- taking back --------------------------------------------------------------
+
+    def reap(self, now_s: float) -> None:
+        """Put back what dead children held; what the node does not take now is tried again."""
+        if not self._dead or now_s < self._reap_at:
+            return
+        queues = [queue.encode() for queue in self._queues]
+        while self._dead:
+            dead = self._dead[0]
+            try:
+                count = self._undertaker.child_died(dead.order.holder, queues, dead.note, dead.how)
+            except NodeUnavailable as error:
+                log.warning("what child %d held is not back in line yet: %s", dead.order.number, error)
+                self._reap_at = time.monotonic() + REAP_AGAIN_S
+                return
+            except NodeFault:
+                # nothing that repeating mends: it is taken over when this life ends
+                log.exception("what child %d held cannot be put back", dead.order.number)
+                count = 0
+            self._dead.pop(0)
+            if count:
+                log.info("%d messages of child %d are back in line", count, dead.order.number)
+                self._wake_resting()
+
+    def recall_waiting(self, now_s: float) -> None:
+        """Take back what waits behind a task that turns out slow."""
+        for child in self._children.values():
+            place = child.order.place
+            note = self._page.read(place)
+            if not note.waiting or note.sequence == child.recalled or now_s - note.started_s < RECALL_S:
+                continue
+            child.recalled = note.sequence
+            self._page.set_recalled(place, note.sequence)
+            # read again: the child looks at the flag after it has noted where it is
+            note = self._page.read(place)
+            if note.sequence != child.recalled or note.position == NOTHING:
+                continue
+            steps = recall(
+                self._link.session, child.order.holder, note.sequence, note.position, patience_s=1.0
+            )
+            try:
+                count = run_patiently(self._link, steps)
+            except NodeUnavailable as error:
+                log.warning("messages behind a slow task are given back by its child when it ends: %s", error)
+                continue
+            log.debug("%d messages behind a slow task are back in line", count)
+            if count:
+                self._wake_resting()
+
+    def _wake_resting(self) -> None:
+        """Have the children of a burst who found nothing look again."""
+        self._free += self._resting
+        self._resting.clear()
+
+    # -- ending -------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Have the children finish what they run, and end."""
+        self._stopping = True
+        self._signal_all(signal.SIGTERM)
+        holders = [child.order.holder for child in self._children.values()]
+        try:
+            run_patiently(self._link, wake(self._link.session, holders))
+        except NodeUnavailable as error:
+            log.debug("idle children look by themselves within a second: %s", error)
+
+    def kill(self) -> None:
+        """End the children now; what they run goes back in line, not charged."""
+        self._stopping = self._killed = True
+        if self._children:
+            log.warning(
+                "worker %s ends %d running %s now; what they ran goes back in line, not charged",
+                self._worker,
+                len(self._children),
+                "child" if len(self._children) == 1 else "children",
+            )
+        self._signal_all(signal.SIGKILL)
+
+    def disperse(self) -> None:
+        """End the children of a life that is over: what they held is not theirs any more."""
+        self._stopping = self._killed = True
+        self._signal_all(signal.SIGKILL)
+        self._children.clear()
+        self._dead.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the page."""
+        if self._page_fd >= 0:
+            os.close(self._page_fd)
+            self._page_fd = -1
+
+    def _signal_all(self, number: int) -> None:
+        for child in self._children.values():
+            if child.pid:
+                self._send(child.pid, number)
+
+    def _send(self, pid: int, number: int) -> None:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return  # it has ended; the nursery is about to say so
+
+
+def _how(code: int) -> str:
+    """Return exit code or signal, in words for people."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"

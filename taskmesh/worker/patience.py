@@ -1,0 +1,50 @@
+"""Asking a node that is in trouble: what passes by itself is waited for, like a node that does not answer."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar
+
+from taskmesh.core.steps import Steps
+from taskmesh.errors import NodeFault, NodeUnavailable, StaleView
+from taskmesh.nodes.link import Link
+
+T = TypeVar("T")
+
+#: Errors of a server that executed nothing and will recover, or be helped: a script that takes long, a full
+#: disk, full memory, too few replicas.
+PASSING = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+#: How long to leave a node alone that answered with one of them.
+PAUSE_S = 0.2
+
+
+def run_patiently(link: Link, steps: Steps[T]) -> T:
+    """Run a protocol, and count errors that pass as no answer.
+
+    Raises:
+        NodeUnavailable: No answer, or none but an error that passes: ask again.
+        NodeFault: An error that repeating does not mend.
+    """
+    try:
+        return link.run(steps)
+    except NodeFault as error:
+        if not is_passing(error):
+            raise
+        time.sleep(PAUSE_S)
+        raise NodeUnavailable(
+            f"the node refuses for now: {error}", node=link.mesh, may_be_done=False
+        ) from error
+    except StaleView as error:
+        raise NodeUnavailable(
+            f"the node is not steady: {error}", node=link.mesh, may_be_done=False
+        ) from error
+
+
+def is_passing(error: NodeFault) -> bool:
+    """Tell whether an error of the node will go away."""
+    return text_of(error).startswith(PASSING)
+
+
+def text_of(error: NodeFault) -> str:
+    """Return what the node itself said."""
+    return str(error.__dict__.get("text", ""))

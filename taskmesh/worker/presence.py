@@ -1,0 +1,144 @@
+"""A worker among the others: it shows that it lives, sees who does not, and hears orders."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+
+from taskmesh.codec.control import Control
+from taskmesh.errors import NodeFault, WorkerError
+from taskmesh.nodes.link import Link
+from taskmesh.queue.control import take_orders
+from taskmesh.queue.workers import Beat, beat, bury, register, unpark
+from taskmesh.replication.ask import plain
+from taskmesh.worker.orders import Orders
+from taskmesh.worker.patience import run_patiently, text_of
+from taskmesh.worker.undertaker import Undertaker
+from taskmesh.worker.watch import Watch
+
+log = logging.getLogger("taskmesh.worker")
+
+BEAT_S_MAX = 2.0
+#: A counter moves so often in the time that it may stand still.
+BEATS_PER_LEASE = 5
+#: Above so much of the node's memory, results are kept shorter.
+PRESSURE_FROM = 0.8
+#: How much sooner they are removed when the memory is full.
+PRESSURE_SWEEP_S = 7200
+
+
+class DeclaredDead(WorkerError):
+    """Others have declared this incarnation dead and taken over what it held."""
+
+
+class Presence:
+    """One life of a worker, as the mesh sees it."""
+
+    def __init__(self, link: Link, worker: str, build: str, *, lease_ttl_s: float, max_crashes: int) -> None:
+        """Prepare; `register` begins.
+
+        Args:
+            link: To the mesh.
+            worker: Name of the worker.
+            build: What it can run, as a hash.
+            lease_ttl_s: How long a counter may stand still.
+            max_crashes: A message with so many crashes becomes a dead letter.
+        """
+        self.incarnation = os.urandom(8).hex().encode()
+        self.undertaker = Undertaker(link, self.incarnation, worker, max_crashes=max_crashes)
+        self.is_registered = False
+        self.beat_s = min(BEAT_S_MAX, lease_ttl_s / BEATS_PER_LEASE)
+        self._link = link
+        self._build = build.encode()
+        self._watch = Watch(lease_ttl_s, self.beat_s)
+        self._orders = Orders(link.controls, worker)
+        self._lease_ttl_s = lease_ttl_s
+        self._unpark_at = 0.0
+
+    def register(self, info: bytes) -> None:
+        """Make this incarnation known: it is alive from now on.
+
+        Raises:
+            NodeUnavailable: It may be known or not; registering again is harmless.
+        """
+        run_patiently(self._link, register(self._link.session, self.incarnation, info))
+        self.is_registered = True
+        self._look_at_others()
+
+    def beat(self) -> list[Control]:
+        """Move the counter, take over from the dead, and return the orders that are to be obeyed.
+
+        Raises:
+            DeclaredDead: This incarnation holds nothing any more.
+            NodeUnavailable: The counter may not have moved.
+        """
+        self._link.measure_clock()
+        self._look_at_others()
+        wires = run_patiently(self._link, take_orders(self._link.session, self.incarnation))
+        return self._orders.accept(wires, self._link.clock.now_ms())
+
+    def missed(self) -> None:
+        """Note that a beat failed: nobody is judged by the time until the next."""
+        self._watch.missed()
+
+    def leave(self) -> bool:
+        """Sign off, and tell whether nothing is left of this incarnation."""
+        gone: bool = run_patiently(self._link, bury(self._link.session, self.incarnation))
+        return gone
+
+    def _look_at_others(self) -> None:
+        session = self._link.session
+        ahead_s = sweep_ahead_s(run_patiently(self._link, plain(session, b"INFO", b"memory")))
+        try:
+            beats = run_patiently(self._link, beat(session, self.incarnation, sweep_ahead_s=ahead_s))
+        except NodeFault as error:
+            if text_of(error).startswith("DEADWORKER"):
+                raise DeclaredDead(str(error)) from error
+            raise
+        others = [found for found in beats if found.incarnation != self.incarnation]
+        over = self._over(others)
+        # when most vanish at once, the cause is not what they were running
+        blame = len(over) * 2 <= self._watch.known + 1
+        dead = [found.incarnation for found in others if found.state == "dead"]
+        for found in over:
+            if self.undertaker.declare(found.incarnation, found.count):
+                log.warning("worker %s is declared dead", found.incarnation.decode())
+                dead.append(found.incarnation)
+        for incarnation in dead:
+            count = self.undertaker.worker_died(incarnation, blame=blame)
+            log.info("%d messages of the dead worker %s are back in line", count, incarnation.decode())
+        self._unpark()
+
+    def _over(self, others: Sequence[Beat]) -> list[Beat]:
+        """Return the others whose lease is over, or who are known to be gone."""
+        over = self._watch.read(others, time.monotonic())
+        return over + [
+            found
+            for found in others
+            if found.state == "live"
+            and found not in over
+            and self.undertaker.is_gone_from_this_host(found.incarnation)
+        ]
+
+    def _unpark(self) -> None:
+        """Return to their lines, now and then, messages that workers of other builds could not take.
+
+        Not only at the start: while both builds run, such a message may fall to the wrong one again.
+        """
+        now_s = time.monotonic()
+        if now_s < self._unpark_at:
+            return
+        self._unpark_at = now_s + self._lease_ttl_s
+        count = run_patiently(self._link, unpark(self._link.session, self._build))
+        if count:
+            log.info("%d messages that another build left are back in line", count)
+
+
+def sweep_ahead_s(info: bytes) -> int:
+    """Return how much sooner than due results are removed, from the node's own account of its memory."""
+    facts = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
+    limit = int(facts.get(b"maxmemory", b"0"))
+    share = int(facts.get(b"used_memory", b"0")) / limit if limit else 0.0
+    return int(max(0.0, min(1.0, (share - PRESSURE_FROM) / (1 - PRESSURE_FROM))) * PRESSURE_SWEEP_S)
