@@ -119,8 +119,12 @@ class Runner:
             The letter of its new state and the signed outcome; for a parked message, until when.
         """
         started_ms = self._now_ms()
-        attempt = int(record[56:58], 16)
-        wire = record[self._envelope_at(record[94:HEAD_LENGTH]) :]
+        try:
+            attempt, crashes = int(record[56:58], 16), int(record[58:60], 16)
+            wire = record[self._envelope_at(record[94:HEAD_LENGTH]) :]
+        except ValueError as error:
+            reason = f"Malformed: the head of its record cannot be read: {error}"
+            return self._dead(task_id, token, started_ms, reason, record)
         try:
             envelope = decode_envelope(
                 wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
@@ -150,7 +154,7 @@ class Runner:
                 envelope.queue,
                 envelope.headers,
                 attempt,
-                int(record[58:60], 16),
+                crashes,
                 self._worker,
             )
         )
@@ -162,7 +166,7 @@ class Runner:
                 result = self._run_coroutine(result)
             if not envelope.ignore_result:
                 encoding, value = encode_value(result, max_size=self._max_result_size)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a task may raise anything
+        except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
             letter, state = FAILURE, "FAILURE"
             error_info = encode_error(error)
             if isinstance(error, (NotPicklable, PayloadTooLarge)):
@@ -237,7 +241,10 @@ class Runner:
         self, task_id: str, record: bytes, token: str, now_ms: int, wire: bytes, reason: str
     ) -> tuple[bytes, bytes]:
         """Leave the message for a build that knows it, or give it up after the grace."""
-        until_ms = int(record[74:86], 16)
+        try:
+            until_ms = int(record[74:86], 16)
+        except ValueError:
+            until_ms = 1  # nobody knows since when it waits
         if until_ms and now_ms >= until_ms:
             return self._dead(task_id, token, now_ms, f"UnknownTask: {reason}", wire)
         log.warning("task %s is left for another build of the workers: %s", task_id, reason)
