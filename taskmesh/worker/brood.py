@@ -13,7 +13,13 @@ from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
 from taskmesh.worker.nursery import Began, Ended, News, Nursery
-from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_DECLARED_DEAD, ChildOrder
+from taskmesh.worker.options import (
+    EXIT_BURST_DONE,
+    EXIT_CANNOT_START,
+    EXIT_DECLARED_DEAD,
+    SUPERVISOR_PATIENCE_S,
+    ChildOrder,
+)
 from taskmesh.worker.page import NOTHING, Note, Page, make_page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.undertaker import Undertaker
@@ -243,11 +249,9 @@ class Brood:
             note = self._page.read(place)
             if note.sequence != child.recalled or note.position == NOTHING:
                 continue
-            steps = recall(
-                self._link.session, child.order.holder, note.sequence, note.position, patience_s=1.0
-            )
+            steps = recall(self._link.session, child.order.holder, note.sequence, note.position)
             try:
-                count = run_patiently(self._link, steps)
+                count = run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
             except NodeUnavailable as error:
                 log.warning("messages behind a slow task are given back by its child when it ends: %s", error)
                 continue
@@ -268,7 +272,7 @@ class Brood:
         self._signal_all(signal.SIGTERM)
         holders = [child.order.holder for child in self._children.values()]
         try:
-            run_patiently(self._link, wake(self._link.session, holders))
+            run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
         except NodeUnavailable as error:
             log.debug("idle children look by themselves within a second: %s", error)
 

@@ -157,6 +157,10 @@ class Child:
                 # both halves may be repeated as they are
                 log.warning("%s; trying again", error)
                 continue
+            except NodeFault:
+                if entries:
+                    self._commit(entries)  # again, to tell which were refused: the claim's error hid that
+                raise
             self._sequence += 1
             self._idle = not claimed
             self._judge(entries, verdicts)

@@ -100,6 +100,9 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.incarnation}{self.number:06x}".encode()
 
 
+#: The supervisor has other things to do: it asks a node that does not answer again with its next round.
+SUPERVISOR_PATIENCE_S = 1.0
+
 #: Exit codes of a child, read by the supervisor.
 EXIT_OK = 0
 EXIT_BURST_DONE = 70

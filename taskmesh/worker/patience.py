@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TypeVar
 
-from taskmesh.core.steps import Steps
+from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, StaleView
 from taskmesh.nodes.link import Link
 
@@ -18,15 +18,20 @@ PASSING = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 PAUSE_S = 0.2
 
 
-def run_patiently(link: Link, steps: Steps[T]) -> T:
+def run_patiently(link: Link, steps: Steps[T], patience_s: float | None = None) -> T:
     """Run a protocol, and count errors that pass as no answer.
+
+    Args:
+        link: To the mesh.
+        steps: The protocol.
+        patience_s: After so long it does not ask again, whatever patience it has itself.
 
     Raises:
         NodeUnavailable: No answer, or none but an error that passes: ask again.
         NodeFault: An error that repeating does not mend.
     """
     try:
-        return link.run(steps)
+        return link.run(steps if patience_s is None else _bounded(steps, link, patience_s))
     except NodeFault as error:
         if not is_passing(error):
             raise
@@ -38,6 +43,21 @@ def run_patiently(link: Link, steps: Steps[T]) -> T:
         raise NodeUnavailable(
             f"the node is not steady: {error}", node=link.mesh, may_be_done=False
         ) from error
+
+
+def _bounded(steps: Steps[T], link: Link, patience_s: float) -> Steps[T]:
+    until_s = time.monotonic() + patience_s
+    try:
+        request = next(steps)
+        while True:
+            if isinstance(request, Pause) and time.monotonic() >= until_s:
+                raise NodeUnavailable(
+                    f"the node did not answer within {patience_s:g} s", node=link.mesh, may_be_done=True
+                )
+            request = steps.send((yield request))
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
 
 
 def is_passing(error: NodeFault) -> bool:

@@ -6,18 +6,22 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from typing import TypeVar
 
 from taskmesh.codec.control import Control
+from taskmesh.core.steps import Steps
 from taskmesh.errors import NodeFault, WorkerError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.workers import Beat, beat, bury, register, unpark
 from taskmesh.replication.ask import plain
+from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.orders import Orders
 from taskmesh.worker.patience import run_patiently, text_of
 from taskmesh.worker.undertaker import Undertaker
 from taskmesh.worker.watch import Watch
 
+T = TypeVar("T")
 log = logging.getLogger("taskmesh.worker")
 
 BEAT_S_MAX = 2.0
@@ -63,7 +67,7 @@ class Presence:
         Raises:
             NodeUnavailable: It may be known or not; registering again is harmless.
         """
-        run_patiently(self._link, register(self._link.session, self.incarnation, info))
+        self._run(register(self._link.session, self.incarnation, info))
         self.is_registered = True
         self._look_at_others()
 
@@ -76,7 +80,7 @@ class Presence:
         """
         self._link.measure_clock()
         self._look_at_others()
-        wires = run_patiently(self._link, take_orders(self._link.session, self.incarnation))
+        wires = self._run(take_orders(self._link.session, self.incarnation))
         return self._orders.accept(wires, self._link.clock.now_ms())
 
     def missed(self) -> None:
@@ -85,14 +89,17 @@ class Presence:
 
     def leave(self) -> bool:
         """Sign off, and tell whether nothing is left of this incarnation."""
-        gone: bool = run_patiently(self._link, bury(self._link.session, self.incarnation))
+        gone: bool = self._run(bury(self._link.session, self.incarnation))
         return gone
+
+    def _run(self, steps: Steps[T]) -> T:
+        return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
 
     def _look_at_others(self) -> None:
         session = self._link.session
-        ahead_s = sweep_ahead_s(run_patiently(self._link, plain(session, b"INFO", b"memory")))
+        ahead_s = sweep_ahead_s(self._run(plain(session, b"INFO", b"memory")))
         try:
-            beats = run_patiently(self._link, beat(session, self.incarnation, sweep_ahead_s=ahead_s))
+            beats = self._run(beat(session, self.incarnation, sweep_ahead_s=ahead_s))
         except NodeFault as error:
             if text_of(error).startswith("DEADWORKER"):
                 raise DeclaredDead(str(error)) from error
@@ -131,7 +138,7 @@ class Presence:
         if now_s < self._unpark_at:
             return
         self._unpark_at = now_s + self._lease_ttl_s
-        count = run_patiently(self._link, unpark(self._link.session, self._build))
+        count = self._run(unpark(self._link.session, self._build))
         if count:
             log.info("%d messages that another build left are back in line", count)
 

@@ -48,11 +48,15 @@ def boot_id() -> str:
 
 
 def started_at(pid: int) -> str:
-    """Return when a process of this machine was started, as an opaque text; empty if it does not run."""
+    """Return when a process of this machine was started, as an opaque text; empty if it does not run.
+
+    A zombie does not run: it only waits for its parent to ask how it ended.
+    """
     import psutil
 
     try:
-        return repr(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
     except psutil.Error:
         return ""
 

@@ -15,6 +15,7 @@ from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import held
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
+from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.page import Note
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.process import boot_id, started_at
@@ -143,7 +144,7 @@ class Undertaker:
         return about
 
     def _run(self, steps: Any) -> Any:
-        return run_patiently(self._link, steps)
+        return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
 
 
 def _parsed(raw: bytes | None) -> dict[str, Any]:
