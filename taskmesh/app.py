@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
+from taskmesh.client.batch import Batch
+from taskmesh.client.meshes import mesh_named, note_mesh
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
-from taskmesh.client.sender import Batch, SendOptions, check_queue
-from taskmesh.client.task import AsyncTask, Task, TaskDecorator, TaskOptions, check_expires
+from taskmesh.client.sender import check_queue
+from taskmesh.client.task import AsyncTask, Task, TaskDecorator, TaskOptions, callable_task, check_expires
 from taskmesh.config import Settings, load_settings
-from taskmesh.core.naming import task_name
+from taskmesh.core.naming import share_main, task_name
 from taskmesh.errors import UsageError
+from taskmesh.nodes import private_nodes
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 
@@ -22,15 +25,22 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from taskmesh.codec.keyring import Keyring
-    from taskmesh.config.arguments import SettingArguments
+    from taskmesh.config.arguments import Duration, SettingArguments
     from taskmesh.nodes.embedded_private import PrivateNode
     from taskmesh.worker.launch import Workers
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Tells the processes that a mesh starts where its private node is: `<mesh>=<socket>`.
-PRIVATE_NODE_VARIABLE = "TASKMESH_PRIVATE_NODE"
+_wiring = threading.RLock()
+
+
+def _forked() -> None:
+    global _wiring  # noqa: PLW0603 - a thread that does not exist here may hold it
+    _wiring = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class TaskMesh:
@@ -44,7 +54,7 @@ class TaskMesh:
         tasks: The tasks of this process by name.
     """
 
-    private_node_variable = PRIVATE_NODE_VARIABLE
+    private_node_variable = private_nodes.VARIABLE
 
     def __init__(self, name: str, **settings: Unpack[SettingArguments]) -> None:
         """Make a mesh. Nothing is started or connected until it is used.
@@ -61,6 +71,13 @@ class TaskMesh:
         self.name = name
         self.tasks: dict[str, Task[..., Any]] = {}
         self._private: PrivateNode | None = None
+        self._portal: Portal | None = None
+        self._link: Link | None = None
+        note_mesh(self)
+
+    def __reduce__(self) -> Any:
+        """Pickle by name: the other process uses its own mesh of that name."""
+        return mesh_named, (self.name,)
 
     def __repr__(self) -> str:
         """Show name and node."""
@@ -90,7 +107,7 @@ class TaskMesh:
         name: str | None = None,
         queue: str | None = None,
         ignore_result: bool = False,
-        result_expires: float | None = None,
+        result_expires: Duration | None = None,
     ) -> TaskDecorator: ...
 
     def task(
@@ -100,7 +117,7 @@ class TaskMesh:
         name: str | None = None,
         queue: str | None = None,
         ignore_result: bool = False,
-        result_expires: float | None = None,
+        result_expires: Duration | None = None,
         **unknown: Any,
     ) -> Any:
         """Make a function a task: `@mesh.task` or `@mesh.task(queue="mail")`. Sync or `async def`.
@@ -110,7 +127,7 @@ class TaskMesh:
             name: Its name in messages; `module.qualname` if not given.
             queue: Where its messages go; the mesh's `default_queue` if not given.
             ignore_result: Keep the state of outcomes only.
-            result_expires: Seconds to keep outcomes, instead of the mesh's.
+            result_expires: How long to keep outcomes, instead of the mesh's: seconds, a timedelta or `1h`.
             unknown: Refused by name.
 
         Raises:
@@ -142,6 +159,7 @@ class TaskMesh:
                 f"{_place(task.function)}; give one of them name="
             )
         self.tasks[task.name] = task
+        share_main(task.function)
         return task
 
     @overload
@@ -161,66 +179,41 @@ class TaskMesh:
             NotPicklable: The function or an argument cannot be sent.
             SendRejected, SendUnknown: As `Task.delay`.
         """
-        if isinstance(function, Task):
-            return function.delay(*args, **kwargs)
-        if not callable(function):
-            raise UsageError(f"submit() takes a callable first, not {function!r}")
-        if self.eager:
-            return Task(self, function, task_name(function), TaskOptions()).apply(args, kwargs)
-        portal = self.portal
-        portal.link.open()
-        name, content_hash, blob = portal.sender.pack_function(function)
-        message = portal.sender.build(name, args, kwargs, self._plain_options, function=content_hash)
-        handle: AsyncResult[Any] = AsyncResult(
-            portal, message.task_id.decode(), name, round_=portal.inbox.round, sent_here=True
-        )
-        if handle.round:
-            portal.inbox.expect(handle)
-        portal.sender.send_one(message, {content_hash.encode(): blob})
-        return handle
-
-    @cached_property
-    def _plain_options(self) -> SendOptions:
-        return SendOptions(
-            queue=self.settings.default_queue,
-            ignore_result=False,
-            result_ttl_s=int(self.settings.result_expires),
-        )
+        return callable_task(self, function).delay(*args, **kwargs)
 
     def result(self, task_id: str) -> AsyncResult[Any]:
         """Return a handle on any message of the mesh, whichever process sent it."""
-        from taskmesh.core.ids import check_task_id
-
-        return AsyncResult(self.portal, check_task_id(task_id))
+        return self.portal.find(task_id, inline=self.eager)
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:
-        """Collect this thread's sends and make them in few round trips when the block ends.
+        """Collect what this thread or coroutine sends, and send it in few round trips when the block ends.
 
-        Leaving the block by an exception sends nothing. Handles have their ids at once.
+        Handles have their ids at once, and results when the block has ended. Leaving the block by an exception
+        sends nothing. All that is collected stays in memory: for a million calls, prefer `starmap`.
 
         Raises:
             BatchError: At the end: some were not accepted; its `batch.send()` sends those again.
         """
-        sender = self.portal.sender
-        if sender.open_batch is not None:
-            raise UsageError(
-                "mesh.batch() inside mesh.batch(): the outer one already collects this thread's sends"
-            )
-        self.portal.link.open()
-        batch = Batch(sender)
-        sender.set_open_batch(batch)
+        batch = Batch(self.portal.sender)
+        if not self.eager:
+            self.portal.link.open()
+        batch.open()
         try:
             yield batch
         finally:
-            sender.set_open_batch(None)
+            batch.close()
         batch.send()
 
     def executor(self, *, queue: str | None = None) -> Executor:
-        """Return a `concurrent.futures.Executor` whose calls are run by the mesh's workers."""
+        """Return a `concurrent.futures.Executor` whose calls are run by the mesh's workers.
+
+        Args:
+            queue: Where its calls go; if not given, tasks go to theirs and the others to the default queue.
+        """
         from taskmesh.client.executor import MeshExecutor
 
-        return MeshExecutor(self, queue=queue)
+        return MeshExecutor(self, queue=check_queue(queue) if queue is not None else None)
 
     # -- workers ------------------------------------------------------------------
 
@@ -255,9 +248,16 @@ class TaskMesh:
 
     # -- wiring -------------------------------------------------------------------
 
-    @cached_property
+    @property
     def portal(self) -> Portal:
         """What the handles of this mesh share in this process."""
+        portal = self._portal
+        if portal is None:
+            with _wiring:
+                portal = self._portal = self._portal or self._make_portal()
+        return portal
+
+    def _make_portal(self) -> Portal:
         settings = self.settings
         return Portal(
             self.link,
@@ -266,12 +266,19 @@ class TaskMesh:
             max_result_size=settings.max_result_size,
             compress_over=settings.compress_over,
             send_timeout_s=settings.send_timeout,
-            worker_command=f"taskmesh worker {self.app_path or '--mesh ' + self.name}",
+            worker_command=lambda: f"taskmesh worker {self.app_path or '--mesh ' + self.name}",
         )
 
-    @cached_property
+    @property
     def link(self) -> Link:
         """This process's link to the mesh."""
+        link = self._link
+        if link is None:
+            with _wiring:
+                link = self._link = self._link or self._make_link()
+        return link
+
+    def _make_link(self) -> Link:
         settings = self.settings
         return Link(
             self.name,
@@ -311,14 +318,16 @@ class TaskMesh:
             ensure_running(self.name)
 
     def _private_socket(self) -> str:
-        mesh, _, inherited = os.environ.get(PRIVATE_NODE_VARIABLE, "").partition("=")
-        if mesh == self.name and inherited:
-            return inherited
-        if self._private is None:
-            from taskmesh.nodes.embedded_private import start_private
+        with _wiring:
+            if self._private is None:
+                inherited = private_nodes.inherited(self.name)
+                if inherited:
+                    return inherited
+                from taskmesh.nodes.embedded_private import start_private
 
-            self._private = start_private(self.name)
-        return self._private.socket_path
+                self._private = start_private(self.name)
+                private_nodes.offer(self.name, self._private.socket_path)
+            return self._private.socket_path
 
     @property
     def app_path(self) -> str:
@@ -329,13 +338,21 @@ class TaskMesh:
 
     def close(self) -> None:
         """Close connections, and end the private node if there is one. The mesh can be used again."""
-        if "link" in self.__dict__:
-            self.link.close()
-        if self._private is not None:
-            self._private.close()
-            self._private = None
-            for name in ("portal", "link"):
-                self.__dict__.pop(name, None)
+        with _wiring:
+            private, self._private = self._private, None
+            portal, link = self._portal, self._link
+            if private is not None:
+                # handles of before refer to a node that is gone: what comes is wired anew
+                self._portal = self._link = None
+                private_nodes.withdraw(self.name, private.socket_path)
+        if portal is not None:
+            if private is not None:
+                portal.end(f"the private node of mesh {self.name!r} was closed")
+            portal.inbox.close()
+        if link is not None:
+            link.close()
+        if private is not None:
+            private.close()
 
     def __enter__(self) -> Self:
         """Use the mesh in a `with` block; it is closed at the end."""
@@ -352,4 +369,6 @@ def _place(function: Callable[..., Any]) -> str:
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     """Tell whether two functions are one, defined again: a reload, a notebook cell, a closure."""
-    return one is other or getattr(one, "__qualname__", 1) == getattr(other, "__qualname__", 2)
+    return one is other or (
+        task_name(one) == task_name(other) and hasattr(one, "__qualname__") and hasattr(other, "__qualname__")
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from taskmesh.client.portal import Portal
 from taskmesh.config import Settings
@@ -18,6 +19,10 @@ class Host(Protocol):
     @property
     def settings(self) -> Settings:
         """Its settings."""
+
+    @property
+    def tasks(self) -> Mapping[str, Any]:
+        """Its tasks by name."""
 
     @property
     def eager(self) -> bool:

@@ -1,10 +1,13 @@
 """The inbox of one process: hears of outcomes over one connection, for any number of waiting results.
 
-No thread of its own. Whoever waits reads the connection for everybody; the others wait for that one
-(leader and followers). An outcome goes to the handle if somebody still holds it, and nowhere otherwise.
+No thread of its own. Whoever waits reads the connection for everybody, the others are parked: a leader and
+followers. The leader puts outcomes into handles and wakes those whose wait is over, and nobody else; when it
+has what it came for, in whatever way it leaves, it hands the lead to the next in line.
 
-A notice can be missed only while nothing listens. So each time listening begins, a new *round* begins,
-and a handle from an earlier round is read from its record once before it is waited for.
+A notice can be missed only while nothing listens. So each time listening begins, a new *round* begins, and a
+handle from an earlier round is read from its record once before it is waited for. Whatever goes wrong on the
+connection ends the round: the server closes it when notices pile up unread, a killed connection, a leader
+interrupted between reading and delivering.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from taskmesh.codec.outcome import Outcome, decode_outcome
+from taskmesh.client.expected import Expected
+from taskmesh.client.waiter import FIRST_LOOK_S, LOOK_AGAIN_S, Waiter
+from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
 from taskmesh.core.state import FINAL
@@ -25,254 +30,363 @@ from taskmesh.results.read import read
 
 if TYPE_CHECKING:
     from taskmesh.client.result import AsyncResult
+    from taskmesh.codec.outcome import Outcome
     from taskmesh.core.record import Record
     from taskmesh.nodes.link import Link
     from taskmesh.nodes.subscription import Subscription
 
 log = logging.getLogger("taskmesh")
 
-#: Longest single wait on the connection, so that Ctrl-C and deadlines are met.
-LISTEN_S = 1.0
-#: Everything waited for is read again so often, whatever was heard: no lost notice can last.
-READ_AGAIN_S = 10.0
 #: When to tell a caller that nobody serves its queue.
-NOBODY_SERVES_S = 2.0
+NOBODY_SERVES_S = FIRST_LOOK_S
+#: Some of what is waited for is read again so often, whatever was heard: no lost notice can last.
+READ_AGAIN_S = LOOK_AGAIN_S
+
+#: How long a channel of another process is listened to after it was last needed.
+CHANNEL_LINGER_S = 30.0
+_FINAL_NAMES = frozenset(state.value for state in FINAL)
 
 
 class Inbox:
-    """Hears of outcomes."""
+    """Hears of outcomes.
 
-    def __init__(self, link: Link, nobody_serves: Callable[[str], None]) -> None:
+    Attributes:
+        round: Number of the present round of listening; 0 while nothing listens.
+    """
+
+    def __init__(self, link: Link, nobody_serves: Callable[[Sequence[AsyncResult[Any]]], None]) -> None:
         """Prepare; nothing is connected until somebody waits.
 
         Args:
             link: The process's link.
-            nobody_serves: Called once with a task id after two seconds of waiting for it.
+            nobody_serves: Called with handles that are waited for and have not ended, after 2 s and then now
+                and again.
         """
         self._link = link
         self.nobody_serves = nobody_serves
         self.round = 0
         self._rounds = 0
+        self._expected = Expected()
+        self._ended = ""
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._subscription: Subscription | None = None
-        self._channels: set[bytes] = set()
-        self._waiting: dict[str, weakref.ref[AsyncResult[Any]]] = {}
-        self._purge_at = 2000
-        self._state = threading.Condition()
-        self._leading = False
+        self._beginning = threading.RLock()
+        # Guards who leads and who is parked. Reentrant, so that a signal handler may wait for a result, too.
+        self._lock = threading.RLock()
+        # Weak: one that was interrupted on its way out, and did not hand over, leads no longer.
+        self._leader: weakref.ref[Waiter] | None = None
+        self._parked: dict[Waiter, Callable[[], bool]] = {}
+        self._foreign: dict[bytes, float] = {}
+        self._has_listened = False
 
     def forked(self) -> None:
-        """Forget the parent's connection and locks."""
-        self._state = threading.Condition()
-        self._leading = False
-        self._subscription = None
-        self._channels = set()
+        """Forget the parent's connection, threads and locks; its handles are read anew when asked for."""
         self.round = 0
         self._rounds += 1
+        self._expected = Expected()
+        self._start_over()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the node is gone for good."""
+        return bool(self._ended)
+
+    def end(self, why: str) -> None:
+        """End every wait, now and later, with `NodeUnavailable`: the node is gone for good."""
+        self._ended = why
+        self.close()
+        with self._lock:
+            self._wake_all()
+
+    def close(self) -> None:
+        """Stop listening, unless somebody waits."""
+        with self._lock:
+            if self._leading() is None or self._ended:
+                self._stop_listening(self._subscription)
 
     # -- handles ------------------------------------------------------------------
 
     def expect(self, handle: AsyncResult[Any]) -> None:
         """Have the outcome put into the handle when it is heard of."""
-        self._waiting[handle.id] = weakref.ref(handle)
-        if len(self._waiting) > self._purge_at:
-            self._purge()
+        if self._expected.add(handle):
+            self._tidy()
 
-    def _purge(self) -> None:
-        """Drop handles that nobody holds any more."""
-        alive = {task_id: ref for task_id, ref in list(self._waiting.items()) if ref() is not None}
-        self._waiting = alive
-        self._purge_at = 2 * len(alive) + 2000
+    def _tidy(self) -> None:
+        """Drop abandoned handles; stop listening if nobody waited meanwhile: unread notices would pile up."""
+        self._expected.purge()
+        with self._lock:
+            if self._leading() is None and not self._has_listened:
+                self._stop_listening(self._subscription)
+            self._has_listened = False
 
-    # -- waiting ------------------------------------------------------------------
+    # -- listening ----------------------------------------------------------------
 
     def waiter(self, handles: Sequence[AsyncResult[Any]]) -> Waiter:
         """Begin to wait for some handles; `Waiter.wait` does it."""
-        return Waiter(self, handles)
+        return Waiter(self, lambda: handles)
 
-    def catch_up(self, handles: Sequence[AsyncResult[Any]]) -> int:
-        """Begin to listen if nobody does, read what may have ended before, and return the round.
+    def follow(self, pending: Callable[[], Sequence[AsyncResult[Any]]]) -> Waiter:
+        """Begin to wait for handles that come and go; `pending` returns those of the moment.
+
+        Whoever adds one calls `expect` before its message is sent.
+        """
+        return Waiter(self, pending)
+
+    def catch_up(self, waiter: Waiter, handles: Iterable[AsyncResult[Any]], patience_s: float) -> int:
+        """Begin to listen if nobody does, and read what may have ended before.
 
         Returns:
-            0 when the node cannot be reached: try again.
+            The round for which this holds; 0 when it must be done again.
+
+        Raises:
+            NodeUnavailable: The node cannot be reached: try again.
         """
-        current = self.round
-        try:
-            if not current:
-                current = self._begin()
-            missed = [handle for handle in handles if handle.round != current and handle.outcome is None]
-            if missed:
-                self.read(missed)
-                for handle in missed:
-                    handle.round = current
-        except NodeUnavailable as error:
-            log.debug("cannot listen for results: %s", error)
-            return 0
+        if self._ended:
+            raise NodeUnavailable(self._ended, node=self._link.mesh)
+        current = self.round or self._begin()
+        missed = [handle for handle in handles if handle.round != current and not handle.is_settled()]
+        if not missed:
+            return current
+        for handle in missed:
+            self.expect(handle)
+        asked = missed
+        if len(missed) == 1 and missed[0].sent_here:
+            asked = missed + self._expected.read_ahead(missed[0], current)
+        waiter.channels, unheard = self._read(asked, len(missed), current, patience_s)
+        if unheard:
+            if not self._hear_also(waiter, unheard, current, patience_s):
+                return 0
+            late = [handle for handle in missed if not handle.is_settled()]
+            self._read(late, len(late), current, patience_s)
         return current
 
-    def _begin(self, more: Iterable[bytes] = ()) -> int:
+    def _begin(self) -> int:
         from taskmesh.nodes.subscription import Subscription
 
-        with self._state:
-            while self._leading:
-                self._state.wait(LISTEN_S)
-            new = set(more) - self._channels
-            if self._subscription is not None and not new:
+        with self._beginning:
+            if self.round:
                 return self.round
-            self._leading = True
-        try:
             link = self._link.open()
-            channels = self._channels | new | {link.channel}
-            subscription = Subscription(
-                link.driver, [keys.channel(link.prefix, name) for name in sorted(channels)]
-            )
-            if self._subscription is not None:
-                self._subscription.close()
-            self._subscription = subscription
-            self._channels = channels
-            self._rounds += 1
-            self.round = self._rounds
+            subscription = Subscription(link.driver, [keys.channel(link.prefix, link.channel)])
+            self._expected.all_unread()
+            with self._lock:
+                self._subscription = subscription
+                self._foreign = {}
+                self._has_listened = True
+                self._rounds += 1
+                self.round = self._rounds
             return self.round
-        finally:
-            self._stop_leading()
 
-    def _stop_leading(self) -> None:
-        with self._state:
-            self._leading = False
-            self._state.notify_all()
+    def _stop_listening(self, subscription: Subscription | None) -> None:
+        """End the round of a subscription, unless that has happened; everybody catches up."""
+        if subscription is not None:
+            subscription.close()
+            with self._lock:
+                if self._subscription is subscription:
+                    self._subscription = None
+                    self.round = 0
+                    self._wake_all()
 
-    def listen(self, timeout_s: float, enough: Callable[[], bool]) -> None:
-        """Read notices until it is enough or the time is over, or wait for the one who does."""
-        with self._state:
-            if self._leading:
-                self._state.wait(timeout_s)
-                return
-            self._leading = True
+    def _wake_all(self) -> None:
+        for waiter in self._parked:
+            waiter.bell.release()
+        self._parked.clear()
+
+    def listen(self, waiter: Waiter, until_s: float, enough: Callable[[], bool]) -> None:
+        """Read notices until it is enough or the time is over, or be parked while somebody else does.
+
+        Args:
+            waiter: Who waits.
+            until_s: When to return at the latest, by the monotonic clock.
+            enough: Whether the wait is over; called by whoever leads.
+        """
+        before = None
         try:
-            subscription = self._subscription
-            if subscription is None:
-                return
-            until = time.monotonic() + timeout_s
+            with self._lock:
+                before = self._leading()
+                # the same thread leads already: this is a signal handler, and that wait cannot go on until it returns
+                if before is None or before.thread == waiter.thread:
+                    self._leader = weakref.ref(waiter)
+                else:
+                    before = None
+                    self._parked[waiter] = enough
+            if self._leading() is not waiter:
+                waiter.bell.acquire(timeout=max(0.0, until_s - time.monotonic()))
+            if self._leading() is waiter and not enough():
+                self._lead(until_s, enough)
+        finally:
+            with self._lock:
+                self._parked.pop(waiter, None)
+                waiter.bell.acquire(blocking=False)
+                if self._leading() is waiter:
+                    self._leader = weakref.ref(before) if before is not None else self._next_in_line()
+
+    def _leading(self) -> Waiter | None:
+        leader = self._leader
+        return leader() if leader is not None else None
+
+    def _next_in_line(self) -> weakref.ref[Waiter] | None:
+        for waiter in self._parked:
+            del self._parked[waiter]
+            waiter.bell.release()
+            return weakref.ref(waiter)
+        return None
+
+    def _lead(self, until_s: float, enough: Callable[[], bool]) -> None:
+        subscription = self._subscription
+        if subscription is None:
+            return
+        self._has_listened = True
+        try:
             while True:
-                payload = subscription.read(max(0.0, until - time.monotonic()))
+                payload = subscription.read(until_s - time.monotonic())
                 if payload is None:
                     return
                 self._deliver(payload)
-                if enough():
+                if self._parked:
+                    self._wake_satisfied()
+                if enough() or time.monotonic() >= until_s:
                     return
-                with self._state:
-                    self._state.notify_all()
         except NodeUnavailable as error:
             log.debug("%s; listening again", error)
-            self._subscription = None
-            self.round = 0
-        finally:
-            self._stop_leading()
+            self._stop_listening(subscription)
+        except BaseException:
+            # between reading and delivering: what was read is lost, and has to be read again by everybody
+            self._stop_listening(subscription)
+            raise
+
+    def _wake_satisfied(self) -> None:
+        with self._lock:
+            for waiter, enough in list(self._parked.items()):
+                if enough():
+                    del self._parked[waiter]
+                    waiter.bell.release()
 
     def _deliver(self, payload: bytes) -> None:
         signer = self._link.results
-        for wire in split_notice(payload):
+        try:
+            wires = list(split_notice(payload))
+        except TrustError as error:
+            log.warning("a notice was refused: %s", error)
+            return
+        for wire in wires:
             try:
                 outcome = decode_outcome(wire, signer)
             except TrustError as error:
-                # not a result of this mesh: never decoded; the record is read in time
-                log.warning("a notice was refused: %s", error)
+                # not of this mesh: never decoded
+                log.warning("an outcome in a notice was refused: %s", error)
                 continue
-            ref = self._waiting.pop(outcome.id, None)
-            handle = ref() if ref is not None else None
-            if handle is not None:
+            self._put_in(outcome)
+
+    def _put_in(self, outcome: Outcome) -> None:
+        if outcome.state in _FINAL_NAMES:
+            for handle in self._expected.take(outcome.id):
                 handle.set_outcome(outcome)
+
+    # -- channels of other processes ----------------------------------------------
+
+    def _hear_also(self, waiter: Waiter, channels: set[bytes], current: int, patience_s: float) -> bool:
+        """Listen to the channels of other processes, too, and tell whether that has been confirmed."""
+        now_s = time.monotonic()
+        until_s = now_s + patience_s
+        with self._lock:
+            subscription = self._subscription
+            if subscription is None or self.round != current:
+                return False
+            new = channels - self._foreign.keys()
+            old = {name for name, used_s in self._foreign.items() if now_s - used_s > CHANNEL_LINGER_S}
+            old -= channels
+            self._foreign = {name: used_s for name, used_s in self._foreign.items() if name not in old}
+            self._foreign.update(dict.fromkeys(channels, now_s))
+        try:
+            if old:
+                subscription.remove(old)
+            if new:
+                subscription.add(new)
+        except NodeUnavailable:
+            self._stop_listening(subscription)
+            raise
+
+        def confirmed() -> bool:
+            return channels <= subscription.channels
+
+        while not confirmed():
+            if self.round != current or time.monotonic() >= until_s:
+                return False
+            self.listen(waiter, until_s, confirmed)
+        return True
+
+    def still_needed(self, channels: Iterable[bytes]) -> None:
+        """Go on listening to channels of other processes."""
+        now_s = time.monotonic()
+        with self._lock:
+            for name in channels:
+                if name in self._foreign:
+                    self._foreign[name] = now_s
 
     # -- reading ------------------------------------------------------------------
 
-    def read(self, handles: list[AsyncResult[Any]]) -> None:
-        """Read the records of handles, and listen to the channels of those sent by others."""
+    def look(self, handles: Sequence[AsyncResult[Any]], patience_s: float = 10.0) -> None:
+        """Read the records of handles now, in few round trips, and put into them what these say."""
+        if self._ended:
+            raise NodeUnavailable(self._ended, node=self._link.mesh)
         link = self._link
-        records = link.run(read(link.session, [handle.id for handle in handles]))
+        found = link.run(read(link.session, [handle.id for handle in handles], patience_s=patience_s))
+        for handle, record in zip(handles, found, strict=True):
+            self.settle(handle, record)
+        self._wake_satisfied()
+
+    def _read(
+        self, handles: Sequence[AsyncResult[Any]], asked_for: int, current: int, patience_s: float
+    ) -> tuple[set[bytes], set[bytes]]:
+        """Read records: those of the first handles that are asked for, and of others ahead of time.
+
+        Returns:
+            The channels of other processes on which outcomes will be told, and which of these were not listened
+            to before the reading began.
+        """
+        link = self._link
+        subscription = self._subscription
+        heard = set(subscription.channels) if subscription is not None else set()
+        records = link.run(read(link.session, [handle.id for handle in handles], patience_s=patience_s))
         foreign = set()
-        for handle, found in zip(handles, records, strict=True):
+        for at, (handle, found) in enumerate(zip(handles, records, strict=True)):
+            if at >= asked_for and found is None:
+                continue
             self.settle(handle, found)
-            if (
-                found is not None
-                and handle.outcome is None
-                and found.channel
-                and found.channel not in self._channels
-            ):
-                foreign.add(found.channel)
-        if foreign and self.round:
-            # sent by other processes: their channels are listened to as well, from a new round on
-            self._begin(foreign)
+            if handle.is_settled() or found is None:
+                continue
+            if found.channel == link.channel:
+                handle.round = current
+            elif at < asked_for and found.channel:
+                # its round stays 0: the channel is listened to no longer than somebody waits for it
+                foreign.add(keys.channel(link.prefix, found.channel))
+        self._wake_satisfied()
+        return foreign, foreign - heard
 
     def settle(self, handle: AsyncResult[Any], found: Record | None) -> None:
         """Put what a record says into the handle."""
         if found is None:
             handle.set_missing(expired=False)
             return
+        handle.missing = False
         handle.last_state = found.state
         if found.state not in FINAL:
             return
         if not found.outcome:
             handle.set_missing(expired=True)
             return
-        outcome = decode_outcome(found.outcome, self._link.results, expect_id=handle.id)
-        check_state(outcome, found)
-        handle.set_outcome(outcome)
-        self._waiting.pop(handle.id, None)
-
-
-class Waiter:
-    """One wait for some handles, which may be continued: what was caught up with stays so."""
-
-    __slots__ = ("_handles", "_inbox", "_read_again", "_round", "_warn_at")
-
-    def __init__(self, inbox: Inbox, handles: Sequence[AsyncResult[Any]]) -> None:
-        """Begin; `Inbox.waiter` does it."""
-        now = time.monotonic()
-        self._inbox = inbox
-        self._handles = handles
-        self._round = 0
-        self._read_again = now + READ_AGAIN_S
-        self._warn_at = now + NOBODY_SERVES_S
-        for handle in handles:
-            inbox.expect(handle)
-
-    def wait(self, timeout_s: float | None, enough: Callable[[], bool]) -> bool:
-        """Wait until `enough()`, and tell whether it is.
-
-        Args:
-            timeout_s: How long at most; None for ever.
-            enough: Checked after each thing heard.
-        """
-        inbox = self._inbox
-        if enough():
-            return True
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            if self._round != inbox.round or not self._round:
-                self._round = inbox.catch_up(self._handles)
-                if enough():
-                    return True
-            now = time.monotonic()
-            if deadline is not None and now >= deadline:
-                return False
-            if now >= self._warn_at:
-                self._warn_at = float("inf")
-                waiting = next((handle for handle in self._handles if handle.outcome is None), None)
-                if waiting is not None:
-                    inbox.nobody_serves(waiting.id)
-            until = min(now + LISTEN_S, self._warn_at)
-            if deadline is not None and deadline < until:
-                until = deadline
-            if not self._round:
-                time.sleep(min(0.1, max(0.0, until - now)))
-                continue
-            inbox.listen(max(0.0, until - now), enough)
-            if enough():
-                return True
-            if time.monotonic() >= self._read_again:
-                self._read_again = time.monotonic() + READ_AGAIN_S
-                self._round = 0
-                for handle in self._handles:
-                    handle.round = 0
+        try:
+            outcome = decode_outcome(found.outcome, self._link.results, expect_id=handle.id)
+            check_state(outcome, found)
+        except (TrustError, InvariantBroken) as error:
+            handle.set_fault(error)
+            return
+        self._put_in(outcome)
+        if handle.outcome is None:
+            handle.set_outcome(outcome)
 
 
 def check_state(outcome: Outcome, found: Record) -> None:

@@ -7,24 +7,35 @@ import logging
 import os
 import socket
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.inbox import Inbox
-from taskmesh.client.sender import Sender
-from taskmesh.core.state import FINAL
-from taskmesh.errors import TaskMeshError
-from taskmesh.queue.manage import status
+from taskmesh.client.inline import Inline
+from taskmesh.client.result import LOCAL, AsyncResult
+from taskmesh.client.sender import Sender, slices
+from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.core.ids import check_task_id
+from taskmesh.core.state import State
+from taskmesh.errors import NodeFault, TaskMeshError
+from taskmesh.queue.manage import revoke, status
 from taskmesh.results.read import forget, read
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Coroutine
 
-    from taskmesh.client.result import AsyncResult
+    from taskmesh.client.async_send import Outbox
+    from taskmesh.client.async_wait import Ear
+    from taskmesh.core.steps import Steps
     from taskmesh.nodes.link import Link
 
 R = TypeVar("R")
 log = logging.getLogger("taskmesh")
+#: Messages revoked in one call of the script.
+REVOKE_MAX = 500
+#: How many of the messages that wait long are looked at for the queues that they wait in.
+WARN_MAX = 50
 _portals: weakref.WeakSet[Portal] = weakref.WeakSet()
 
 
@@ -40,7 +51,7 @@ class Portal:
         max_result_size: int,
         compress_over: int,
         send_timeout_s: float,
-        worker_command: str,
+        worker_command: Callable[[], str],
     ) -> None:
         """Prepare; connects when first used.
 
@@ -51,12 +62,13 @@ class Portal:
             max_result_size: Bytes of a value.
             compress_over: Bytes over which arguments are compressed.
             send_timeout_s: How long a send goes on trying.
-            worker_command: Command that starts a worker, shown to a caller whose queue nobody serves.
+            worker_command: Returns the command that starts a worker, shown to a caller whose queue nobody serves.
         """
         self.link = link
         self.result_expires_s = result_expires_s
+        self.max_message_size = max_message_size
         self.max_result_size = max_result_size
-        self.client_name = f"client {socket.gethostname()}:{os.getpid()}"
+        self.client_name = _client_name()
         self._worker_command = worker_command
         self._warned: set[str] = set()
         self.sender = Sender(
@@ -67,20 +79,73 @@ class Portal:
             sender_name=self.client_name,
         )
         self.inbox = Inbox(link, self._nobody_serves)
+        self.inline = Inline()
+        self._prepare_loops()
         _portals.add(self)
+
+    def find(self, task_id: str, *, inline: bool) -> AsyncResult[Any]:
+        """Return a handle on any message.
+
+        Args:
+            task_id: Its id.
+            inline: Whether the mesh runs tasks inline, so that no node knows of it.
+        """
+        handle: AsyncResult[Any] = AsyncResult(self, check_task_id(task_id))
+        if inline:
+            handle.round = LOCAL
+            outcome = self.inline.find(task_id)
+            if outcome is None:
+                handle.set_missing(expired=False)
+            else:
+                handle.set_outcome(outcome)
+        return handle
 
     def refresh(self, handles: Sequence[AsyncResult[Any]]) -> None:
         """Read the records of many handles in few round trips."""
-        found = self.link.run(read(self.link.session, [handle.id for handle in handles]))
-        for handle, record in zip(handles, found, strict=True):
-            self.inbox.settle(handle, record)
+        self.inbox.look(handles)
 
     def forget(self, handles: Sequence[AsyncResult[Any]]) -> None:
-        """Have the outcomes of many handles dropped."""
-        self.link.run(forget(self.link.session, [handle.id for handle in handles]))
+        """Have the outcomes of many handles dropped, as far as they have ended."""
         for handle in handles:
-            handle.outcome = None
-            handle.missing = handle.expired = True
+            if handle.round == LOCAL:
+                self.inline.forget(handle)
+        there = [handle for handle in handles if handle.round != LOCAL]
+        if there:
+            self.link.run(forget(self.link.session, [handle.id for handle in there]))
+            for handle in there:
+                handle.outcome = None
+                handle.missing = False
+            self.inbox.look(there)
+
+    def revoke(self, handles: Sequence[AsyncResult[Any]], *, patience_s: float = 10.0) -> list[bool | None]:
+        """Revoke many messages; for each, tell whether it is revoked, None if nothing is known of it."""
+        verdicts: dict[str, bool | None] = {}
+        waiting: dict[str, None] = {}
+        for handle in handles:
+            if handle.outcome is not None or handle.round == LOCAL:
+                verdicts[handle.id] = handle.outcome is not None and handle.outcome.state == "REVOKED"
+            else:
+                waiting[handle.id] = None
+        link = self.link
+        for some in slices(waiting, REVOKE_MAX):
+            link.open()
+            now_ms = link.clock.now_ms()
+            entries = [
+                (
+                    task_id.encode(),
+                    b"",
+                    encode_outcome(
+                        Outcome(task_id, "REVOKED", finished_ms=now_ms, worker=self.client_name), link.results
+                    ),
+                )
+                for task_id in some
+            ]
+            letters = link.run(revoke(link.session, entries, patience_s=patience_s))
+            for task_id, letter in zip(some, letters.decode(), strict=True):
+                if letter == "!":
+                    raise NodeFault("a revoke without a version was refused for its version", text="!")
+                verdicts[task_id] = None if letter == "-" else letter in "oV"
+        return [verdicts[handle.id] for handle in handles]
 
     def wait_async(self, handle: AsyncResult[R]) -> Coroutine[Any, Any, R]:
         """Wait for a handle in the running event loop."""
@@ -88,41 +153,69 @@ class Portal:
 
         return wait_async(self, handle)
 
-    def _nobody_serves(self, task_id: str) -> None:
-        """Tell a waiting caller, once per queue, that nobody serves the queue it waits on."""
-        link = self.link
+    def _nobody_serves(self, handles: Sequence[AsyncResult[Any]]) -> None:
+        waiting = [handle.id for handle in handles if handle.last_state is State.PENDING]
+        if waiting:
+            self.link.run(self.look_who_serves(waiting))
+
+    def look_who_serves(self, task_ids: Sequence[str]) -> Steps[None]:
+        """Tell a waiting caller, once per queue, that nobody serves the queue it waits on.
+
+        Args:
+            task_ids: Messages that are waited for.
+        """
+        session = self.link.session
         try:
-            (record,) = link.run(read(link.session, [task_id], patience_s=0.5))
-            if record is None or record.state in FINAL or record.queue in self._warned:
+            found = yield from read(session, task_ids[:WARN_MAX], patience_s=0.5)
+            waiting = [
+                (task_id, record.queue)
+                for task_id, record in zip(task_ids, found, strict=False)
+                if record is not None and record.state is State.PENDING and record.queue not in self._warned
+            ]
+            if not waiting:
                 return
-            counted = link.run(status(link.session))
+            counted = yield from status(session)
         except TaskMeshError as error:
             log.debug("cannot look who serves the queue: %s", error)
             return
-        serving: list[str] = []
-        others: list[str] = []
+        workers: dict[str, list[str]] = {}
         for incarnation, state, _, info, _ in counted.workers:
-            if state != "live":
+            if state == "live":
+                about = json.loads(info or b"{}")
+                workers[str(about.get("name", incarnation))] = about.get("queues", [])
+        served = {queue for queues in workers.values() for queue in queues}
+        for task_id, queue in waiting:
+            if queue in served or queue in self._warned:
                 continue
-            about = json.loads(info or b"{}")
-            name, queues = about.get("name", incarnation), about.get("queues", [])
-            (serving if record.queue in queues else others).append(f"{name} ({', '.join(queues)})")
-        if serving:
-            return
-        self._warned.add(record.queue)
-        log.warning(
-            "task %s waits in queue %r of mesh %r, and nobody serves that queue. Workers: %s. Start one with: %s -Q %s",
-            task_id,
-            record.queue,
-            link.mesh,
-            ", ".join(others) or "none",
-            self._worker_command,
-            record.queue,
-        )
+            self._warned.add(queue)
+            log.warning(
+                "task %s waits in queue %r of mesh %r, and nobody serves that queue. Workers: %s. "
+                "Start one with: %s -Q %s",
+                task_id,
+                queue,
+                self.link.mesh,
+                ", ".join(f"{name} ({', '.join(queues)})" for name, queues in workers.items()) or "none",
+                self._worker_command(),
+                queue,
+            )
+
+    def end(self, why: str) -> None:
+        """End every wait: the node is gone for good."""
+        self.inbox.end(why)
+
+    def _prepare_loops(self) -> None:
+        # what hears and what sends in each event loop: theirs, and gone with them
+        self.ears: weakref.WeakKeyDictionary[AbstractEventLoop, Ear] = weakref.WeakKeyDictionary()
+        self.outboxes: weakref.WeakKeyDictionary[AbstractEventLoop, Outbox] = weakref.WeakKeyDictionary()
 
     def _forked(self) -> None:
-        self.client_name = f"client {socket.gethostname()}:{os.getpid()}"
+        self._prepare_loops()
+        self.client_name = self.sender.sender_name = _client_name()
         self.inbox.forked()
+
+
+def _client_name() -> str:
+    return f"client {socket.gethostname()}:{os.getpid()}"
 
 
 def _after_fork() -> None:

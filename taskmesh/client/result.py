@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_error, decode_value
 from taskmesh.core.ids import created_ms_of
-from taskmesh.core.state import State
+from taskmesh.core.state import FINAL, State
 from taskmesh.errors import (
-    NodeFault,
+    InvariantBroken,
     ResultExpired,
     TaskDead,
     TaskExpired,
     TaskNotFound,
     TaskRevoked,
     TaskTimeout,
+    TrustError,
 )
-from taskmesh.queue.manage import revoke
-from taskmesh.results.read import forget, read
 
 if TYPE_CHECKING:
+    from taskmesh.client.batch import Batch
     from taskmesh.client.portal import Portal
 
 R_co = TypeVar("R_co", covariant=True)
+
+
+#: Round of a handle whose outcome was made in this process: no node knows of it.
+LOCAL = sys.maxsize
+_FINAL_NAMES = frozenset(state.value for state in FINAL)
+#: Watchers are added and removed under one lock for all: it is held for moments only.
+_watching = threading.RLock()
 
 
 class AsyncResult(Generic[R_co]):
@@ -38,7 +47,9 @@ class AsyncResult(Generic[R_co]):
     __slots__ = (
         "__weakref__",
         "_portal",
+        "batch",
         "expired",
+        "fault",
         "id",
         "last_state",
         "missing",
@@ -62,26 +73,67 @@ class AsyncResult(Generic[R_co]):
         self.last_state: State | None = None
         self.missing = False
         self.expired = False
+        self.fault: TrustError | InvariantBroken | None = None
+        self.batch: Batch | None = None
         self.watchers: tuple[Callable[[AsyncResult[Any]], None], ...] = ()
+
+    # -- how it learns of its end -------------------------------------------------
 
     def set_outcome(self, outcome: Outcome) -> None:
         """Put the outcome in, and tell those who watch."""
         self.outcome = outcome
         self.missing = False
-        for watcher in self.watchers:
-            watcher(self)
+        self._tell()
 
     def set_missing(self, *, expired: bool) -> None:
         """Note that there is no outcome to be had, and tell those who watch."""
         self.missing = True
         self.expired = self.expired or expired
+        self._tell()
+
+    def set_fault(self, fault: TrustError | InvariantBroken) -> None:
+        """Note that its record cannot be trusted, and tell those who watch."""
+        self.fault = fault
+        self._tell()
+
+    def is_settled(self) -> bool:
+        """Tell, without asking the node, whether it is known how this ended."""
+        return self.outcome is not None or self.missing or self.fault is not None
+
+    def watch(self, watcher: Callable[[AsyncResult[Any]], None]) -> None:
+        """Have something called when this is settled; at once if it is. It may be called more than once."""
+        with _watching:
+            self.watchers = (*self.watchers, watcher)
+        if self.is_settled():
+            watcher(self)
+
+    def unwatch(self, watcher: Callable[[AsyncResult[Any]], None]) -> None:
+        """Take back a `watch`."""
+        with _watching:
+            self.watchers = tuple(other for other in self.watchers if other != watcher)
+
+    def _tell(self) -> None:
         for watcher in self.watchers:
             watcher(self)
+
+    def _unsettle(self) -> None:
+        """Forget what was not found: it may have been sent, or sent again, since."""
+        self.missing = False
+        self.fault = None
+        self.round = 0
+
+    # -- for people ---------------------------------------------------------------
 
     def __repr__(self) -> str:
         """Show id, task and what is known of the state without asking."""
         state = self.outcome.state if self.outcome is not None else (self.last_state or "not read yet")
         return f"<AsyncResult {self.id} {self.task or '(task not known)'} {state}>"
+
+    def __reduce__(self) -> Any:
+        """Refuse: a handle belongs to its process."""
+        raise TypeError(
+            "an AsyncResult cannot be pickled: send its id, and call mesh.result(id) in the other process"
+        )
 
     @property
     def task_id(self) -> str:
@@ -102,30 +154,42 @@ class AsyncResult(Generic[R_co]):
             TaskRevoked, TaskExpired, TaskDead: It ended without a value.
             ResultExpired, TaskNotFound: There is no outcome to be had.
             RemoteError: The task's own exception cannot be rebuilt here.
+            NodeUnavailable: With a timeout of 0, the node does not answer; else it is gone for good.
             Exception: What the task raised, with the worker's traceback as a note.
         """
+        if self.outcome is None:
+            self._wait(timeout)
+        return self.conclude(propagate=propagate)
+
+    def _wait(self, timeout: float | None) -> None:
+        if self.is_settled() and not self.expired and self.round != LOCAL:
+            self._unsettle()
+        waiter = self._portal.inbox.waiter((self,))
+        if not waiter.wait(timeout, self.is_settled):
+            why = f" ({waiter.unreachable})" if waiter.unreachable is not None else ""
+            raise TaskTimeout(
+                f"task {self.id} ({self.task or 'name not known'}) was {self.last_state or 'not finished'} when "
+                f"the {timeout:g} s to wait for it were over{why}; it goes on, and get() can be called again",
+                task_id=self.id,
+            )
+
+    def conclude(self, *, propagate: bool = True) -> R_co:
+        """Return or raise what `get` does once `is_settled()`; asks nobody."""
         outcome = self.outcome
-        if outcome is None:
-            outcome = self._wait(timeout)
-        return self._value(outcome, propagate=propagate)
-
-    def _wait(self, timeout: float | None) -> Outcome:
-        self._portal.inbox.waiter((self,)).wait(timeout, self.is_settled)
-        if self.outcome is not None:
-            return self.outcome
-        if self.missing:
-            raise self._absence()
-        raise TaskTimeout(
-            f"task {self.id} ({self.task or 'name not known'}) was {self.last_state or 'not finished'} when the "
-            f"{timeout:g} s to wait for it were over; it goes on, and get() can be called again",
-            task_id=self.id,
-        )
-
-    def is_settled(self) -> bool:
-        """Tell, without asking the node, whether it is known how this ended."""
-        return self.outcome is not None or self.missing
+        if outcome is not None:
+            return self._value(outcome, propagate=propagate)
+        error = self.fault if self.fault is not None else self._absence()
+        if propagate:
+            raise error
+        return error  # type: ignore[return-value]
 
     def _absence(self) -> ResultExpired | TaskNotFound:
+        if self.batch is not None and self.batch.holds(self.id):
+            return TaskNotFound(
+                f"message {self.id} stands in a batch that was not sent, or that the node did not accept whole; "
+                "results can be had after the `with mesh.batch()` block, or after `batch.send()`",
+                task_id=self.id,
+            )
         created_ms = created_ms_of(self.id)
         age_s = (time.time() * 1000 - created_ms) / 1000 if created_ms is not None else 0.0
         if self.expired or self.sent_here or age_s > self._portal.result_expires_s:
@@ -168,11 +232,12 @@ class AsyncResult(Generic[R_co]):
     # -- looking ------------------------------------------------------------------
 
     def _look(self) -> None:
-        if self.outcome is None:
-            link = self._portal.link
-            (found,) = link.run(read(link.session, [self.id]))
-            self.missing = False
-            self._portal.inbox.settle(self, found)
+        if self.outcome is None and self.round != LOCAL:
+            if self.is_settled():
+                self._unsettle()
+            self._portal.inbox.look((self,))
+            if self.fault is not None:
+                raise self.fault
 
     @property
     def state(self) -> str:
@@ -199,7 +264,7 @@ class AsyncResult(Generic[R_co]):
         Raises:
             TaskNotFound, ResultExpired: Nothing is known of the id (any more).
         """
-        return State(self.state).value in _FINAL_NAMES
+        return self.state in _FINAL_NAMES
 
     def successful(self) -> bool:
         """Tell whether it ended with a value."""
@@ -220,11 +285,12 @@ class AsyncResult(Generic[R_co]):
     # -- acting -------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Have the outcome dropped now. Nobody can read it any more; the id stays known for ten minutes."""
-        link = self._portal.link
-        link.run(forget(link.session, [self.id]))
-        self.outcome = None
-        self.missing = self.expired = True
+        """Have the outcome dropped now, if there is one: nobody can read it any more.
+
+        The state stays known for ten minutes, so that sending the id again is harmless. A message that has not
+        ended yet is left as it is.
+        """
+        self._portal.forget((self,))
 
     def revoke(self) -> bool:
         """Revoke the message if it still waits, and tell whether it is revoked.
@@ -234,21 +300,11 @@ class AsyncResult(Generic[R_co]):
         Raises:
             TaskNotFound: Nothing is known of the id.
         """
-        link = self._portal.link.open()
-        outcome = encode_outcome(
-            Outcome(self.id, "REVOKED", finished_ms=link.clock.now_ms(), worker=self._portal.client_name),
-            link.results,
-        )
-        verdict = link.run(revoke(link.session, [(self.id.encode(), b"", outcome)]))
-        if verdict == b"-":
+        (verdict,) = self._portal.revoke((self,))
+        if verdict is None:
             raise self._absence()
-        if verdict == b"!":
-            raise NodeFault("a revoke without a version was refused for its version", text="!")
-        return verdict in (b"o", b"V")
+        return verdict
 
     def __await__(self) -> Generator[Any, None, R_co]:
         """Wait for the outcome in an event loop; same values and errors as `get`."""
         return self._portal.wait_async(self).__await__()
-
-
-_FINAL_NAMES = frozenset({"SUCCESS", "FAILURE", "REVOKED", "EXPIRED", "DEAD"})

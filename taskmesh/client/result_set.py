@@ -11,8 +11,8 @@ from taskmesh.client.result import AsyncResult
 from taskmesh.errors import InvariantBroken, TaskTimeout
 
 if TYPE_CHECKING:
-    from taskmesh.client.inbox import Waiter
     from taskmesh.client.portal import Portal
+    from taskmesh.client.waiter import Waiter
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -49,31 +49,25 @@ class ResultSet(Generic[R_co]):
             TaskTimeout: Some had not ended in time; `get` on a handle that was yielded does not wait.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        yielded = [result for result in self.results if result.is_settled()]
-        waiting = {id(result): result for result in self.results if not result.is_settled()}
-        yield from yielded
-        if not waiting:
-            return
+        waiting = {id(result): result for result in self.results}
         ready: deque[AsyncResult[Any]] = deque()
         heard = ready.append
         for result in waiting.values():
-            result.watchers = (*result.watchers, heard)
+            result.watch(heard)
         try:
             waiter = self._waiter(list(waiting.values()))
-            while True:
+            while waiting:
                 while ready:
                     result = ready.popleft()
                     # told of twice when a notice and a reading cross
                     if waiting.pop(id(result), None) is not None:
                         yield result
-                if not waiting:
-                    return
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not waiter.wait(left, lambda: bool(ready)):
+                if waiting and not waiter.wait(left, lambda: bool(ready)):
                     raise self._late(list(waiting.values()), timeout)
         finally:
             for result in self.results:
-                result.watchers = tuple(watcher for watcher in result.watchers if watcher != heard)
+                result.unwatch(heard)
 
     def _waiter(self, handles: list[AsyncResult[R_co]]) -> Waiter:
         if self._portal is None:
@@ -113,7 +107,7 @@ class ResultSet(Generic[R_co]):
         """
         if not self.wait(timeout):
             raise self._late([result for result in self.results if not result.is_settled()], timeout)
-        return [result.get(0, propagate=propagate) for result in self.results]
+        return [result.conclude(propagate=propagate) for result in self.results]
 
     def join(
         self,
@@ -141,11 +135,11 @@ class ResultSet(Generic[R_co]):
         return self.completed_count() == len(self.results)
 
     def completed_count(self) -> int:
-        """Return how many have ended, reading in batches those not heard of."""
-        unheard = [result for result in self.results if result.outcome is None]
+        """Return how many have ended, in whatever way, reading in batches those not heard of."""
+        unheard = [result for result in self.results if not result.is_settled()]
         if unheard and self._portal is not None:
             self._portal.refresh(unheard)
-        return sum(result.outcome is not None or result.expired for result in self.results)
+        return sum(result.is_settled() for result in self.results)
 
     def successful(self) -> bool:
         """Tell whether all have ended with a value."""
@@ -164,5 +158,7 @@ class ResultSet(Generic[R_co]):
             self._portal.forget(self.results)
 
     def revoke(self) -> int:
-        """Revoke those that still wait, and return how many."""
-        return sum(result.revoke() for result in self.results)
+        """Revoke those that still wait, in few round trips, and return how many are revoked."""
+        if self._portal is None:
+            return 0
+        return sum(verdict is True for verdict in self._portal.revoke(self.results))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.client.batch import Batch, batch_of
 from taskmesh.codec.envelope import Envelope, encode_envelope
 from taskmesh.codec.functions import encode_function, function_name, seal_function
 from taskmesh.codec.pickling import encode_call
@@ -15,13 +16,17 @@ from taskmesh.config.values import queue_name
 from taskmesh.core import record
 from taskmesh.core.ids import check_task_id, created_ms_of, make_id, routing_of, slot_of
 from taskmesh.core.state import LETTER, State
-from taskmesh.errors import BatchError, PayloadTooLarge, QueueFull, SendRejected, SendUnknown, UsageError
+from taskmesh.core.steps import NoAnswer
+from taskmesh.errors import PayloadTooLarge, QueueFull, SendRejected, SendUnknown, UsageError
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, enqueue_one
 
 if TYPE_CHECKING:
+    from taskmesh.client.result import AsyncResult
     from taskmesh.nodes.link import Link
 
 PENDING = LETTER[State.PENDING]
+#: The node's answer to a message whose id it knows.
+KNOWN = b"k"
 #: Messages built and sent in one go of a long `map`, so that memory stays flat.
 SLICE = 2000
 #: Neighbours of one bulk send that share a routing: fewer commands on the node, and still spread evenly.
@@ -56,6 +61,13 @@ def check_queue(queue: object) -> str:
         raise UsageError(f"queue {queue!r}: {error}") from None
 
 
+def unsendable_headers(headers: dict[str, Any] | None, error: Exception) -> UsageError:
+    """Return the error for headers that cannot be encoded."""
+    return UsageError(
+        f"headers {headers!r} cannot be sent ({error}); use dicts, lists, texts, numbers, bytes, None"
+    )
+
+
 class _Randomness:
     """Random bytes in large draws: one system call serves some hundreds of ids."""
 
@@ -75,51 +87,13 @@ class _Randomness:
         return self._pool[at : at + 10]
 
 
-class Batch:
-    """Messages that are sent together: what `with mesh.batch():` gives, and what `BatchError` carries.
-
-    After a `BatchError` it holds what was not accepted, and `send()` sends that again as it stands.
-    """
-
-    def __init__(self, sender: Sender) -> None:
-        """Make an empty batch."""
-        self._sender = sender
-        self._messages: list[NewMessage] = []
-        self._functions: dict[bytes, bytes] = {}
-        self._sent_before = False
-
-    def __len__(self) -> int:
-        """How many messages wait to be sent."""
-        return len(self._messages)
-
-    def add(self, message: NewMessage, functions: dict[bytes, bytes]) -> None:
-        """Add a message."""
-        self._messages.append(message)
-        self._functions.update(functions)
-
-    def send(self) -> None:
-        """Send what has not been accepted yet.
-
-        Raises:
-            BatchError: Some were not accepted; the batch then holds those.
-        """
-        messages, self._messages = self._messages, []
-        if messages:
-            self._sender.send_many(messages, self._functions, batch=self, sent_before=self._sent_before)
-
-    def absorb(self, other: Batch) -> None:
-        """Take over what another batch holds."""
-        self.keep(other._messages, other._functions)
-
-    def keep(self, messages: list[NewMessage], functions: dict[bytes, bytes]) -> None:
-        """Take back messages that were not accepted."""
-        self._messages = messages + self._messages
-        self._functions.update(functions)
-        self._sent_before = True
-
-
 class Sender:
-    """Builds and sends messages over one link."""
+    """Builds and sends messages over one link.
+
+    Attributes:
+        send_timeout_s: How long a send goes on trying.
+        sender_name: Who sends, for people to read.
+    """
 
     def __init__(
         self,
@@ -142,11 +116,10 @@ class Sender:
         self._link = link
         self._max_message_size = max_message_size
         self._compress_over = compress_over
-        self._send_timeout_s = send_timeout_s
-        self._sender_name = sender_name
+        self.send_timeout_s = send_timeout_s
+        self.sender_name = sender_name
         self._random = threading.local()
         self._heads: dict[tuple[str, bool, int, bytes, bytes], tuple[bytes, bytes, bytes, bytes]] = {}
-        self._current = threading.local()
 
     # -- building -----------------------------------------------------------------
 
@@ -205,17 +178,14 @@ class Sender:
                     options.result_ttl_s,
                     options.ignore_result,
                     channel.decode(),
-                    self._sender_name,
+                    self.sender_name,
                     options.extras,
                     clear_size,
                 ),
                 link.messages,
             )
         except (TypeError, ValueError, OverflowError) as error:
-            raise UsageError(
-                f"headers {options.headers!r} cannot be sent ({error}); use dicts, lists, texts, numbers, "
-                "bytes, None"
-            ) from error
+            raise unsendable_headers(options.headers, error) from error
         if len(envelope) > self._max_message_size + 65536:
             raise PayloadTooLarge(
                 f"the message of task {name} has {len(envelope)} bytes with its headers; max_message_size is "
@@ -257,68 +227,71 @@ class Sender:
 
     @property
     def open_batch(self) -> Batch | None:
-        """The batch that this thread is filling, if any."""
-        return getattr(self._current, "batch", None)
+        """The batch that the calling thread or coroutine is filling, if any."""
+        return batch_of(self)
 
-    def set_open_batch(self, batch: Batch | None) -> None:
-        """Have this thread's sends go into a batch, or out again."""
-        self._current.batch = batch
+    def send_one(
+        self,
+        message: NewMessage,
+        functions: dict[bytes, bytes] | None = None,
+        handle: AsyncResult[Any] | None = None,
+    ) -> None:
+        """Send one message now, or put it into the open batch.
 
-    def send_one(self, message: NewMessage, functions: dict[bytes, bytes] | None = None) -> None:
-        """Send one message now, or put it into the thread's open batch.
+        Args:
+            message: The message.
+            functions: What it needs, by content hash.
+            handle: The handle on it, which is told if the id was known before: another process may have sent it,
+                and will hear of its outcome in our place.
 
         Raises:
             QueueFull, SendRejected: It is certainly not recorded.
             SendUnknown: It may be.
         """
-        batch = self.open_batch
+        batch = batch_of(self)
         if batch is not None:
-            batch.add(message, functions or {})
-            if len(batch) >= SLICE:
-                batch.send()
+            batch.add(message, functions or {}, handle)
             return
         link = self._link
         reply = link.driver.run(enqueue_one(link.session, message))
         if type(reply) is bytes:
+            if reply == KNOWN and handle is not None:
+                handle.round = 0
             return
-        from taskmesh.core.steps import NoAnswer
-
         sent = link.run(
             enqueue(
                 link.session,
                 [message],
                 functions,
-                patience_s=self._send_timeout_s,
+                patience_s=self.send_timeout_s,
                 sent_before=type(reply) is NoAnswer,
             )
         )
         if not sent.accepted:
-            raise self._refusal(sent, message.task_id.decode())
+            raise self.refusal(sent, message.task_id.decode())
+        if sent.known and handle is not None:
+            handle.round = 0
 
-    def send_many(
+    def deliver(
         self,
-        messages: list[NewMessage],
+        messages: Sequence[NewMessage],
         functions: dict[bytes, bytes] | None = None,
         *,
-        batch: Batch | None = None,
         sent_before: bool = False,
-    ) -> None:
-        """Send messages in few round trips.
+    ) -> Sent:
+        """Send messages in few round trips, and return what became of each.
 
-        Raises:
-            BatchError: Some were not accepted; its `batch` can be sent again.
+        Args:
+            messages: Any number.
+            functions: What they need, by content hash.
+            sent_before: An earlier try may have recorded them.
         """
-        if not messages:
-            return
         link = self._link
-        sent = link.run(
+        return link.run(
             enqueue(
-                link.session, messages, functions, patience_s=self._send_timeout_s, sent_before=sent_before
+                link.session, messages, functions, patience_s=self.send_timeout_s, sent_before=sent_before
             )
         )
-        if not sent.rejected and not sent.unknown:
-            return
-        raise self._batch_error(messages, functions or {}, sent, batch or Batch(self))
 
     def new_id(self) -> str:
         """Make an id."""
@@ -330,41 +303,9 @@ class Sender:
         random = self._take_random()
         return (random[8] << 8) | random[9]
 
-    def send_slice(
-        self, messages: list[NewMessage], functions: dict[bytes, bytes] | None, before: BatchError | None
-    ) -> BatchError | None:
-        """Send one slice of a long bulk send, and return the failures of this and earlier slices as one."""
-        open_batch = self.open_batch
-        if open_batch is not None:
-            for message in messages:
-                open_batch.add(message, functions or {})
-            return before
-        try:
-            self.send_many(messages, functions)
-        except BatchError as error:
-            return error if before is None else _merged(before, error)
-        if before is not None:
-            before.accepted += [message.task_id.decode() for message in messages]
-        return before
-
-    def _batch_error(
-        self, messages: list[NewMessage], functions: dict[bytes, bytes], sent: Sent, batch: Batch
-    ) -> BatchError:
-        accepted = set(sent.accepted)
-        batch.keep([message for message in messages if message.task_id.decode() not in accepted], functions)
-        reason = next(iter([*sent.rejected.values(), *sent.unknown.values()]))
-        return BatchError(
-            f"of {len(messages)} messages {len(sent.accepted)} were accepted, {len(sent.rejected)} rejected, "
-            f"{len(sent.unknown)} may or may not be recorded (first reason: {reason}); call `.batch.send()` of this "
-            "error to send the others again",
-            accepted=sent.accepted,
-            rejected=sent.rejected,
-            unknown=list(sent.unknown),
-            batch=batch,
-        )
-
-    def _refusal(self, sent: Sent, task_id: str) -> SendRejected | SendUnknown:
-        if sent.unknown:
+    def refusal(self, sent: Sent, task_id: str) -> SendRejected | SendUnknown:
+        """Return the error that says why a message was not accepted."""
+        if task_id in sent.unknown:
             return SendUnknown(
                 f"message {task_id} may or may not be recorded: {sent.unknown[task_id]}; send it again with "
                 f"task_id={task_id!r} to be sure",
@@ -378,14 +319,6 @@ class Sender:
                 task_id=task_id,
             )
         return SendRejected(f"message {task_id} was not recorded: {reason}", task_id=task_id)
-
-
-def _merged(before: BatchError, error: BatchError) -> BatchError:
-    before.accepted += error.accepted
-    before.rejected.update(error.rejected)
-    before.unknown += error.unknown
-    before.batch.absorb(error.batch)
-    return before
 
 
 def slices(items: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -6,16 +6,24 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
+from taskmesh.client.meshes import task_named
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
-from taskmesh.client.sender import ROUTING_RUN, SLICE, SendOptions, check_queue, slices
-from taskmesh.core.naming import is_importable
-from taskmesh.errors import BatchError, UsageError
+from taskmesh.client.sender import SendOptions, check_queue
+from taskmesh.codec.functions import function_name
+from taskmesh.config.values import duration
+from taskmesh.core.naming import is_importable, module_name
+from taskmesh.errors import UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.config.arguments import Duration
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_expires = duration(1, 0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,25 @@ class Task(Generic[P, R]):
         function: The function itself.
     """
 
-    def __init__(self, mesh: Host, function: Callable[P, R], name: str, options: TaskOptions) -> None:
-        """Make a task; `@mesh.task` does."""
+    def __init__(
+        self,
+        mesh: Host,
+        function: Callable[P, R],
+        name: str,
+        options: TaskOptions,
+        *,
+        by_value: bool | None = None,
+    ) -> None:
+        """Make a task; `@mesh.task` does.
+
+        Args:
+            mesh: Whose.
+            function: The function.
+            name: How workers find it, or for people if it travels by value.
+            options: For all its messages.
+            by_value: Whether the function travels with its messages; if not said, whether workers could not
+                import it.
+        """
         self.mesh = mesh
         self.function = function
         self.name = name
@@ -50,10 +75,10 @@ class Task(Generic[P, R]):
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__doc__ = function.__doc__
-        self.__module__ = function.__module__
+        self.__module__ = getattr(function, "__module__", None) or ""
         self.__wrapped__ = function
         self._defaults: SendOptions | None = None
-        self._by_value = not is_importable(function)
+        self._by_value = by_value if by_value is not None else not is_importable(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were not a task."""
@@ -64,8 +89,10 @@ class Task(Generic[P, R]):
         return f"<Task {self.name} of mesh {self.mesh.name!r}>"
 
     def __reduce__(self) -> Any:
-        """Pickle by name, so that a task may be an argument of another."""
-        return _find_task, (self.function.__module__, self.__qualname__)
+        """Pickle by name, so that a task may be an argument of another, or be used by a function sent by value."""
+        if self._by_value:
+            return _by_value_task, (self.mesh, self.function, self.name, self.options)
+        return task_named, (self.mesh.name, self.name, module_name(self.function))
 
     # -- sending ------------------------------------------------------------------
 
@@ -79,7 +106,7 @@ class Task(Generic[P, R]):
             SendUnknown: It may be recorded.
             NotPicklable, PayloadTooLarge: The arguments cannot be sent.
         """
-        return self._send(args, kwargs, self._defaults or self._default_options(), None)
+        return self.send(args, kwargs, self._defaults or self._default_options(), None)
 
     def apply_async(
         self,
@@ -90,7 +117,7 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         headers: dict[str, Any] | None = None,
         ignore_result: bool | None = None,
-        result_expires: float | None = None,
+        result_expires: Duration | None = None,
     ) -> AsyncResult[R]:
         """Send a message with options.
 
@@ -102,20 +129,34 @@ class Task(Generic[P, R]):
             queue: Where it goes, instead of the task's queue.
             headers: Facts of your own, for `current_task().headers`: plain values.
             ignore_result: Keep the state of the outcome only.
-            result_expires: Seconds to keep the outcome.
+            result_expires: How long to keep the outcome: seconds, a timedelta or a text such as `1h`.
 
         Raises:
             As `delay`, and `InvalidTaskId`, `UsageError` for options that cannot be.
         """
         options = self.send_options(queue, headers, ignore_result, result_expires)
-        return self._send(tuple(args), dict(kwargs or {}), options, task_id)
+        return self.send(tuple(args), dict(kwargs or {}), options, task_id)
 
-    def _send(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], options: SendOptions, task_id: str | None
+    def send(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: SendOptions,
+        task_id: str | None,
+        before_sent: Callable[[AsyncResult[R]], None] | None = None,
     ) -> AsyncResult[R]:
+        """Send a message; `delay` and `apply_async` do.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            options: How it is sent.
+            task_id: Its id; made if None.
+            before_sent: Called with the handle before the message is sent.
+        """
         mesh = self.mesh
         if mesh.eager:
-            return self._run_here(args, kwargs, options, task_id)
+            return self._run_here(args, kwargs, options, task_id, keep=True)
         portal = mesh.portal
         if portal.link.meta is None:
             portal.link.open()
@@ -124,12 +165,17 @@ class Task(Generic[P, R]):
             _, function, blob = portal.sender.pack_function(self.function)
             functions = {function.encode(): blob}
         message = portal.sender.build(self.name, args, kwargs, options, task_id=task_id, function=function)
+        inbox = portal.inbox
         handle: AsyncResult[R] = AsyncResult(
-            portal, message.task_id.decode(), self.name, round_=portal.inbox.round, sent_here=True
+            portal, message.task_id.decode(), self.name, round_=inbox.round, sent_here=True
         )
-        if handle.round:
-            portal.inbox.expect(handle)
-        portal.sender.send_one(message, functions)
+        inbox.expect(handle)
+        if before_sent is not None:
+            before_sent(handle)
+        portal.sender.send_one(message, functions, handle)
+        if task_id is not None and handle.batch is not None:
+            # whether the id is known, and who hears of its outcome, is not heard from a batch
+            handle.round = 0
         return handle
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
@@ -145,7 +191,7 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         headers: dict[str, Any] | None = None,
         ignore_result: bool | None = None,
-        result_expires: float | None = None,
+        result_expires: Duration | None = None,
     ) -> AsyncResult[R]:
         """As `apply_async`, in an event loop."""
         from taskmesh.client.async_send import send_async
@@ -170,47 +216,38 @@ class Task(Generic[P, R]):
         mesh = self.mesh
         options = self._defaults or self._default_options()
         if mesh.eager:
-            return ResultSet([self._run_here(tuple(call), {}, options, None) for call in calls], mesh.portal)
+            return ResultSet(
+                [self._run_here(tuple(call), {}, options, None, keep=True) for call in calls], mesh.portal
+            )
         portal = mesh.portal
-        sender = portal.sender
-        portal.link.open()
-        function, functions = "", None
-        if self._by_value:
-            _, function, blob = sender.pack_function(self.function)
-            functions = {function.encode(): blob}
-        handles: list[AsyncResult[R]] = []
-        name = self.name
-        round_ = portal.inbox.round
-        failures: BatchError | None = None
-        for part in slices(calls, SLICE):
-            messages = []
-            routing = 0
-            for at, call in enumerate(part):
-                if at % ROUTING_RUN == 0:
-                    routing = sender.new_routing()
-                message = sender.build(name, tuple(call), {}, options, routing=routing, function=function)
-                handle: AsyncResult[R] = AsyncResult(
-                    portal, message.task_id.decode(), name, round_=round_, sent_here=True
-                )
-                if round_:
-                    portal.inbox.expect(handle)
-                handles.append(handle)
-                messages.append(message)
-            failures = sender.send_slice(messages, functions, failures)
-        if failures is not None:
-            failures.results = ResultSet(handles, portal)
-            raise failures
-        return ResultSet(handles, portal)
+        function = self.function if self._by_value else None
+        return ResultSet(send_all(portal, self.name, calls, options, function), portal)
 
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
         """Run the function here and now, and return a handle that has the outcome already."""
         options = self._defaults or self._default_options()
-        return self._run_here(tuple(args), dict(kwargs or {}), options, None)
+        return self._run_here(tuple(args), dict(kwargs or {}), options, None, keep=self.mesh.eager)
 
     def _run_here(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], options: SendOptions, task_id: str | None
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: SendOptions,
+        task_id: str | None,
+        *,
+        keep: bool,
     ) -> AsyncResult[R]:
-        return run_eagerly(self.mesh.portal, self.name, self.function, args, kwargs, options, task_id)
+        return run_eagerly(
+            self.mesh.portal,
+            self.name,
+            self.function,
+            args,
+            kwargs,
+            options,
+            task_id,
+            by_value=self._by_value,
+            keep=keep,
+        )
 
     # -- options ------------------------------------------------------------------
 
@@ -234,7 +271,7 @@ class Task(Generic[P, R]):
         queue: str | None,
         headers: dict[str, Any] | None,
         ignore_result: bool | None,  # noqa: FBT001 - the callers pass what they were given by keyword
-        result_expires: float | None,
+        result_expires: Duration | None,
     ) -> SendOptions:
         """Return the task's options with those of one call in front."""
         options = self._defaults or self._default_options()
@@ -274,18 +311,23 @@ def check_headers(headers: dict[str, Any]) -> dict[str, Any]:
     return headers
 
 
-def check_expires(seconds: float) -> int:
+def check_expires(seconds: Duration) -> int:
     """Return `result_expires` in whole seconds, or raise `UsageError`."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 1 <= seconds <= 0xFFFFFFFF:
-        raise UsageError(f"result_expires={seconds!r}: give seconds, 1 or more")
-    return int(seconds)
+    try:
+        return max(1, int(_expires(seconds)))
+    except ValueError as error:
+        raise UsageError(f"result_expires={seconds!r}: {error}") from None
 
 
-def _find_task(module: str, qualname: str) -> Any:
-    """Return the task that an unpickled argument names."""
-    import importlib
+def callable_task(mesh: Host, function: Callable[..., Any]) -> Task[..., Any]:
+    """Return a task of any callable: itself if it is one, else one that travels by value."""
+    if isinstance(function, Task):
+        return function
+    if not callable(function):
+        raise UsageError(f"only a callable can be sent, not {function!r}")
+    return Task(mesh, function, function_name(function), TaskOptions(), by_value=True)
 
-    found: Any = importlib.import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found
+
+def _by_value_task(mesh: Host, function: Callable[..., Any], name: str, options: TaskOptions) -> Any:
+    """Return the task that unpickling makes anew: no module of this process has it."""
+    return Task(mesh, function, name, options, by_value=True)

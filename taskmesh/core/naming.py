@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+#: What the main script is called in the process that runs it, and in one that multiprocessing spawned.
+MAIN = ("__main__", "__mp_main__")
 
 
 def is_importable(function: Callable[..., Any]) -> bool:
     """Tell whether a worker can find the function by module and name."""
     qualname = getattr(function, "__qualname__", "<unnamed>")
-    if "<" in qualname:
-        return False
-    return function.__module__ != "__main__" or main_name() is not None
+    return "<" not in qualname and module_name(function) not in MAIN
 
 
-def main_name() -> str | None:
-    """Return the name under which others can import what runs as `__main__`; None if they cannot."""
-    main = sys.modules.get("__main__")
-    if main is None:
-        return None
-    spec = getattr(main, "__spec__", None)
+def module_name(function: Callable[..., Any]) -> str:
+    """Return the name under which others import the function's module; `__main__` if they cannot."""
+    module: str = getattr(function, "__module__", None) or ""
+    if module in MAIN:
+        # A spawned process runs the script before it stands in sys.modules: so ask the function itself.
+        return main_name(getattr(function, "__globals__", None)) or "__main__"
+    return module
+
+
+def main_name(namespace: Mapping[str, Any] | None = None) -> str | None:
+    """Return the name under which others can import the main script; None if they cannot.
+
+    Args:
+        namespace: Global names of the script; those of `__main__` if not given.
+    """
+    if namespace is None:
+        namespace = vars(sys.modules["__main__"]) if "__main__" in sys.modules else {}
+    spec = namespace.get("__spec__")
     if spec is not None:
         name: str = spec.name
         return name
-    file = getattr(main, "__file__", None)
+    file = namespace.get("__file__")
     if not file or not file.endswith(".py"):
         return None
     stem: str = file.replace("\\", "/").rpartition("/")[2][:-3]
     return stem if stem.isidentifier() else None
 
 
+def share_main(function: Callable[..., Any]) -> None:
+    """Have imports of the main script by its name find the one that runs, not run it a second time.
+
+    What workers send home of it, an exception say, then is of the class that this process knows.
+    """
+    module = getattr(function, "__module__", None)
+    name = module_name(function)
+    if module in MAIN and name not in MAIN and module in sys.modules:
+        sys.modules.setdefault(name, sys.modules[module])
+
+
 def task_name(function: Callable[..., Any]) -> str:
     """Return the name of the task that a function makes: `module.qualname`."""
-    module = function.__module__
-    if module == "__main__":
-        module = main_name() or module
-    return f"{module}.{getattr(function, '__qualname__', type(function).__name__)}"
+    return f"{module_name(function)}.{getattr(function, '__qualname__', type(function).__name__)}"

@@ -2,55 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from taskmesh.errors import NodeUnavailable
 
 if TYPE_CHECKING:
     from taskmesh.nodes.sync_driver import SyncDriver
 
+READ_BYTES = 256 * 1024
+#: Shortest wait on the socket: with none at all it would not block, and a thread that adds channels must.
+READ_S_MIN = 0.001
+
 
 class Subscription:
-    """One connection that only listens. Not for use by two threads at once."""
+    """One connection that only listens.
 
-    def __init__(self, driver: SyncDriver, channels: Sequence[bytes]) -> None:
-        """Connect and subscribe; when this returns, no later notice is missed.
+    One thread may read at a time; channels may be added and removed by any thread meanwhile.
+
+    It reads the socket itself: redis-py connects anew on its own when a connection is lost, and would then
+    listen to nothing, for ever.
+
+    Attributes:
+        channels: Those that the node has confirmed: no later notice on them is missed.
+    """
+
+    def __init__(self, driver: SyncDriver, channels: Iterable[bytes]) -> None:
+        """Connect and subscribe; when this returns, the channels are confirmed.
 
         Raises:
             NodeUnavailable: The node cannot be reached.
         """
+        import hiredis
         from redis import exceptions
 
-        self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
-        self._timeout_error = exceptions.TimeoutError
-        self._address = driver.address
+        self.channels: set[bytes] = set()
+        self._failures = (
+            exceptions.ConnectionError,
+            exceptions.TimeoutError,
+            hiredis.ProtocolError,
+            OSError,
+        )
+        self._where = str(driver.address)
+        # the stubs ask for a tuple of exactly one, and for bytes
+        self._pack: Callable[[tuple[bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
+        self._reader: Any = hiredis.Reader()
+        self._buffer = bytearray(READ_BYTES)
+        self._writing = threading.Lock()
+        asked = set(channels)
         try:
             self._connection = driver.connect()
-            self._connection.send_command(b"SUBSCRIBE", *channels)
-            for _ in channels:
-                self._connection.read_response(disable_decoding=True)
+            self._socket: Any = self._connection._sock  # noqa: SLF001 - see above
         except self._failures as error:
-            raise NodeUnavailable(
-                f"cannot listen at {self._address}: {error}", node=str(self._address)
-            ) from error
+            raise NodeUnavailable(f"cannot listen at {self._where}: {error}", node=self._where) from error
+        self._send(b"SUBSCRIBE", asked)
+        timeout_s = float(self._connection.socket_timeout or 10.0)
+        while not asked <= self.channels:
+            if self.read(timeout_s) is None:
+                self.close()
+                raise NodeUnavailable(
+                    f"cannot listen at {self._where}: no answer within {timeout_s:g} s", node=self._where
+                )
+
+    def add(self, channels: Iterable[bytes]) -> None:
+        """Ask for more channels; they are in `channels` once `read` has met the node's confirmation.
+
+        Raises:
+            NodeUnavailable: The connection is lost.
+        """
+        self._send(b"SUBSCRIBE", channels)
+
+    def remove(self, channels: Iterable[bytes]) -> None:
+        """Ask for fewer channels.
+
+        Raises:
+            NodeUnavailable: The connection is lost.
+        """
+        self._send(b"UNSUBSCRIBE", channels)
+
+    def _send(self, word: bytes, channels: Iterable[bytes]) -> None:
+        try:
+            with self._writing:
+                self._socket.sendall(self._pack((word, *channels)))
+        except self._failures as error:
+            raise self._lost(error) from error
 
     def read(self, timeout_s: float) -> bytes | None:
-        """Return the next notice, or None when none came in time.
+        """Return the next notice, None when nothing came in time, `b""` when channels were confirmed.
 
         Raises:
             NodeUnavailable: The connection is lost; notices may have been missed.
         """
+        reader = self._reader
         try:
-            if not self._connection.can_read(timeout=max(0.0, timeout_s)):
-                return None
-            message = self._connection.read_response(disable_decoding=True)
-        except self._timeout_error:
-            return None
+            message = reader.gets()
+            while message is False:
+                self._socket.settimeout(max(READ_S_MIN, timeout_s))
+                try:
+                    count = self._socket.recv_into(self._buffer)
+                except TimeoutError:
+                    return None
+                if not count:
+                    raise ConnectionResetError("the node closed the connection")
+                reader.feed(self._buffer, 0, count)
+                message = reader.gets()
+            if isinstance(message, Exception):
+                raise ConnectionError(f"it answered {message}")
         except self._failures as error:
-            self.close()
-            raise NodeUnavailable(f"lost {self._address}: {error}", node=str(self._address)) from error
-        return message[2] if message[0] == b"message" else None
+            raise self._lost(error) from error
+        kind, channel, content = message
+        if kind == b"message":
+            notice: bytes = content
+            return notice
+        if kind == b"subscribe":
+            self.channels.add(channel)
+        else:
+            self.channels.discard(channel)
+        return b""
+
+    def _lost(self, error: Exception) -> NodeUnavailable:
+        self.close()
+        return NodeUnavailable(f"lost {self._where}: {error}", node=self._where)
 
     def close(self) -> None:
         """Close the connection."""

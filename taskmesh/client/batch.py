@@ -1,0 +1,128 @@
+"""Batches: messages that are collected and sent together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.errors import BatchError, UsageError
+from taskmesh.queue.enqueue import NewMessage, Sent
+
+if TYPE_CHECKING:
+    from taskmesh.client.result import AsyncResult
+    from taskmesh.client.sender import Sender
+
+# A context variable, and not one of the thread: coroutines of one thread take turns.
+_OPEN: ContextVar[tuple[Batch, ...]] = ContextVar("taskmesh_open_batches", default=())
+
+
+class Batch:
+    """Messages that are sent together: what `with mesh.batch():` gives, and what `BatchError` carries.
+
+    After a `BatchError` it holds what was not accepted, and `send()` sends that again as it stands.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        """Make an empty batch."""
+        self.sender = sender
+        self.is_open = False
+        self._messages: dict[bytes, NewMessage] = {}
+        self._functions: dict[bytes, bytes] = {}
+        # of these, the ones that an earlier try may have recorded
+        self._maybe: set[bytes] = set()
+
+    def __len__(self) -> int:
+        """How many messages wait to be sent, or to be sent again."""
+        return len(self._messages)
+
+    def add(
+        self, message: NewMessage, functions: dict[bytes, bytes], handle: AsyncResult[Any] | None = None
+    ) -> None:
+        """Add a message. One with an id that is in here already changes nothing, as with a node."""
+        self._messages.setdefault(message.task_id, message)
+        self._functions.update(functions)
+        if handle is not None:
+            handle.batch = self
+
+    def holds(self, task_id: str) -> bool:
+        """Tell whether a message stands in here, not accepted yet."""
+        return task_id.encode() in self._messages
+
+    def send(self) -> None:
+        """Send what has not been accepted yet.
+
+        Raises:
+            BatchError: Some were not accepted; the batch then holds those.
+        """
+        count = len(self._messages)
+        total = Sent()
+        fresh = [message for message in self._messages.values() if message.task_id not in self._maybe]
+        again = [message for message in self._messages.values() if message.task_id in self._maybe]
+        for messages, sent_before in ((fresh, False), (again, True)):
+            if messages:
+                # what is under way stays in here until it is known to be accepted, whatever interrupts it
+                self._maybe.update(message.task_id for message in messages)
+                sent = self.sender.deliver(messages, self._functions, sent_before=sent_before)
+                self.hold(messages, {}, sent)
+                total.accepted += sent.accepted
+                total.rejected.update(sent.rejected)
+                total.unknown.update(sent.unknown)
+        if self._messages:
+            raise self.error(count, total.accepted, total)
+        self._functions = {}
+
+    def hold(self, messages: Sequence[NewMessage], functions: dict[bytes, bytes], sent: Sent) -> None:
+        """Hold what was not accepted, and let go of what was."""
+        failed = sent.rejected.keys() | sent.unknown.keys()
+        for message in messages:
+            task_id = message.task_id.decode()
+            if task_id in failed:
+                self._messages[message.task_id] = message
+            else:
+                self._messages.pop(message.task_id, None)
+            if task_id in sent.unknown:
+                self._maybe.add(message.task_id)
+            else:
+                self._maybe.discard(message.task_id)
+        if failed:
+            self._functions.update(functions)
+
+    def error(self, count: int, accepted: list[str], failed: Sent) -> BatchError:
+        """Return the error that says which of `count` messages were not accepted."""
+        reason = next(iter([*failed.rejected.values(), *failed.unknown.values()]))
+        return BatchError(
+            f"of {count} messages {len(accepted)} were accepted, {len(failed.rejected)} rejected, "
+            f"{len(failed.unknown)} may or may not be recorded (first reason: {reason}); call `.batch.send()` of "
+            "this error to send the others again",
+            accepted=accepted,
+            rejected=failed.rejected,
+            unknown=list(failed.unknown),
+            batch=self,
+        )
+
+    # -- collecting ---------------------------------------------------------------
+
+    def open(self) -> None:
+        """Collect what the calling thread or coroutine sends from now on."""
+        if batch_of(self.sender) is not None:
+            raise UsageError(
+                "mesh.batch() inside mesh.batch(): the outer one already collects what is sent here"
+            )
+        self.is_open = True
+        _OPEN.set((*_OPEN.get(), self))
+
+    def close(self) -> None:
+        """Collect no more."""
+        # Said on the batch itself, too: a task that an event loop started inside the block has its own copy of
+        # the context, and what it sends later must not go where nobody sends it.
+        self.is_open = False
+        _OPEN.set(tuple(batch for batch in _OPEN.get() if batch is not self))
+
+
+def batch_of(sender: Sender) -> Batch | None:
+    """Return the open batch of a mesh in this context, if any."""
+    for batch in _OPEN.get():
+        if batch.sender is sender and batch.is_open:
+            return batch
+    return None

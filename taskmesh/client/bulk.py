@@ -1,0 +1,85 @@
+"""Sending many calls of one function, in few round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.client.batch import Batch
+from taskmesh.client.result import AsyncResult
+from taskmesh.client.result_set import ResultSet
+from taskmesh.client.sender import ROUTING_RUN, SLICE, SendOptions, slices
+from taskmesh.queue.enqueue import NewMessage, Sent
+
+if TYPE_CHECKING:
+    from taskmesh.client.portal import Portal
+
+
+def send_all(
+    portal: Portal,
+    name: str,
+    calls: Iterable[Iterable[Any]],
+    options: SendOptions,
+    function: Callable[..., Any] | None = None,
+    *,
+    before_sent: Callable[[Sequence[AsyncResult[Any]]], None] | None = None,
+) -> list[AsyncResult[Any]]:
+    """Send one message per tuple of positional arguments, and return the handles in their order.
+
+    Args:
+        portal: Where.
+        name: Name of the task.
+        calls: Any number; built and sent in slices, so that memory stays flat.
+        options: For all of them.
+        function: What is sent by value; None for a task that workers know.
+        before_sent: Called with the handles of each slice before it is sent.
+
+    Raises:
+        BatchError: Some were not accepted; its `results` holds all handles.
+    """
+    portal.link.open()
+    sender, inbox = portal.sender, portal.inbox
+    content_hash, functions = "", {}
+    if function is not None:
+        _, content_hash, blob = sender.pack_function(function)
+        functions = {content_hash.encode(): blob}
+    handles: list[AsyncResult[Any]] = []
+    failed = Sent()
+    batch = Batch(sender)
+    for part in slices(calls, SLICE):
+        round_ = inbox.round
+        messages: list[NewMessage] = []
+        routing = 0
+        for at, call in enumerate(part):
+            if at % ROUTING_RUN == 0:
+                routing = sender.new_routing()
+            message = sender.build(name, tuple(call), {}, options, routing=routing, function=content_hash)
+            handle: AsyncResult[Any] = AsyncResult(
+                portal, message.task_id.decode(), name, round_=round_, sent_here=True
+            )
+            inbox.expect(handle)
+            handles.append(handle)
+            messages.append(message)
+        if before_sent is not None:
+            before_sent(handles[-len(part) :])
+        open_batch = sender.open_batch
+        if open_batch is not None:
+            for handle, message in zip(handles[-len(part) :], messages, strict=True):
+                open_batch.add(message, functions, handle)
+            continue
+        sent = sender.deliver(messages, functions)
+        if sent.rejected or sent.unknown:
+            batch.hold(messages, functions, sent)
+            failed.rejected.update(sent.rejected)
+            failed.unknown.update(sent.unknown)
+    if failed.rejected or failed.unknown:
+        accepted = []
+        for handle in handles:
+            if batch.holds(handle.id):
+                handle.batch = batch
+            else:
+                accepted.append(handle.id)
+        error = batch.error(len(handles), accepted, failed)
+        error.results = ResultSet(handles, portal)
+        raise error
+    return handles
