@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import wait_until
+
 pytestmark = pytest.mark.needs_server
 
 DEMO = "from taskmesh.cli.main import main; main()"
@@ -196,6 +198,15 @@ def test_a_signal_ends_it_and_leaves_nothing(place: Place, moment: str, signum: 
     assert "Traceback" not in err
     assert err.endswith(f"stopped by {signum.name}; nothing is left behind\n")
     place.assert_empty()
+
+
+@pytest.mark.slow
+def test_killed_it_takes_its_processes_along(place: Place) -> None:
+    with place.start("--workers", "2") as process:
+        read_until(process, "2 workers:")
+        process.kill()
+        process.communicate(timeout=60)
+    wait_until(lambda: not place.processes(), what="all processes of the demo have ended")
 
 
 def test_ctrl_c_at_a_terminal_with_a_live_bar(place: Place) -> None:
