@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from taskmesh.client.batch import Batch
 from taskmesh.client.meshes import mesh_named, note_mesh
@@ -297,7 +297,10 @@ class TaskMesh:
             return NodeAddress(f"unix://{self._private_socket()}")
         from taskmesh.nodes.embedded import ensure_running
 
-        return NodeAddress(f"unix://{ensure_running(self.name).socket_path}", embedded=self.name)
+        return NodeAddress(
+            f"unix://{ensure_running(self.name, durability=self._asked_durability).socket_path}",
+            embedded=self.name,
+        )
 
     def keyring(self) -> Keyring:
         """Return the keys of the mesh.
@@ -311,11 +314,17 @@ class TaskMesh:
             self.settings.key, self.settings.key_file, os.environ, allow_create=self.address().is_local
         )
 
+    @property
+    def _asked_durability(self) -> Literal["process", "disk", "memory"] | None:
+        """What somebody asked for; None leaves it to the kind of embedded node."""
+        settings = self.settings
+        return None if settings.source_of("durability") == "default" else settings.durability
+
     def _ensure_embedded(self) -> None:
         if not self.settings.nodes and self.settings.embedded == "shared":
             from taskmesh.nodes.embedded import ensure_running
 
-            ensure_running(self.name)
+            ensure_running(self.name, durability=self._asked_durability)
 
     def _private_socket(self) -> str:
         with _wiring:
@@ -325,7 +334,7 @@ class TaskMesh:
                     return inherited
                 from taskmesh.nodes.embedded_private import start_private
 
-                self._private = start_private(self.name)
+                self._private = start_private(self.name, durability=self._asked_durability or "memory")
                 private_nodes.offer(self.name, self._private.socket_path)
             return self._private.socket_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from taskmesh.config import values
 from taskmesh.config.sources import VARIABLE_PREFIX, Given, from_arguments, from_file, from_variables
@@ -56,7 +56,7 @@ class Settings:
     name: str
     nodes: tuple[str, ...]
     embedded: str
-    durability: str
+    durability: Literal["process", "disk", "memory"]
     key: str | bytes | None
     key_file: str | None
     default_queue: str

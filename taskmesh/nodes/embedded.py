@@ -61,6 +61,7 @@ class Running:
         guardian_pid: Its parent.
         data_dir: Where it keeps its data.
         idle_s: How long it stays when nobody uses it.
+        durability: What its data survives: `process` death, power loss (`disk`), nothing (`memory`).
     """
 
     mesh: str
@@ -70,6 +71,7 @@ class Running:
     guardian_pid: int
     data_dir: Path
     idle_s: float
+    durability: str = "process"
 
 
 def socket_path_of(mesh: str) -> str:
@@ -81,24 +83,26 @@ def socket_path_of(mesh: str) -> str:
     return paths_of(mesh).socket
 
 
-def ensure_running(mesh: str, *, timeout_s: float = 10.0) -> Running:
+def ensure_running(mesh: str, *, durability: str | None = None, timeout_s: float = 10.0) -> Running:
     """Return the shared node of this mesh; start it if it does not run.
 
     However many processes call this at the same time, one node is started and all get it.
 
     Args:
         mesh: The name of the mesh.
+        durability: What its data should survive: `process` death, power loss (`disk`), nothing (`memory`);
+            None for what it has, or `process` if it is started now.
         timeout_s: How long to wait for a node that starts or loads its data.
 
     Raises:
         ServerBinaryMissing: There is no server to start.
-        ConfigError: The name, a folder or the server is not usable.
+        ConfigError: The name, a folder or the server is not usable, or the node runs with another durability.
         NodeUnavailable: It did not start, or not in time.
     """
     paths = paths_of(mesh)
     found = _connected(paths)
     if found is not None:
-        return found
+        return _agreed(found, durability)
     deadline_s = time.monotonic() + timeout_s
     make_folders(paths)
     idle_s = _idle_s()
@@ -111,11 +115,11 @@ def ensure_running(mesh: str, *, timeout_s: float = 10.0) -> Running:
         while True:
             found = _connected(paths)
             if found is not None:
-                return found
+                return _agreed(found, durability)
             holding = holding or try_lock(lock)
             # A guardian that is there starts its server by itself.
             if holding and not is_locked(paths.guardian_lock):
-                order = order_for(mesh, paths, durability="process", idle_s=idle_s)
+                order = order_for(mesh, paths, durability=durability or "process", idle_s=idle_s)
                 report, report_fd = start_guardian(order, deadline_s)
                 os.close(report_fd)
                 if report.kind == "ready":
@@ -211,7 +215,18 @@ def _connected(paths: NodePaths) -> Running | None:
         guardian_pid=int(card["guardian_pid"]),
         data_dir=Path(paths.data),
         idle_s=float(card["idle_s"]),
+        durability=card["durability"],
     )
+
+
+def _agreed(node: Running, durability: str | None) -> Running:
+    if durability is not None and node.durability != durability:
+        raise ConfigError(
+            f"the embedded node of mesh {node.mesh!r} runs with durability={node.durability!r}, and this process asks "
+            f"for {durability!r}: give all its processes the same setting and start it anew (taskmesh down "
+            f"--mesh {node.mesh})"
+        )
+    return node
 
 
 def _idle_s() -> float:

@@ -15,7 +15,7 @@ class Order:
         prefix: What every key of the mesh begins with.
         server: The binary to execute.
         paths: Where the node keeps what.
-        durability: "process" or "memory".
+        durability: "process", "disk" or "memory".
         maxmemory: The server's limit in bytes.
         idle_s: How long it stays when nobody uses it; 0: for ever.
         owner_fd: The reading end of its owner's pipe, for a private node; -1: nobody owns it.
@@ -124,10 +124,10 @@ def server_settings(order: Order) -> list[str]:
         "supervised": "no",
         "save": "",
         # With an append-only file the write precedes every reply, so that the death of any process loses
-        # nothing.
-        "appendonly": "yes" if order.durability == "process" else "no",
-        "appendfsync": "no",
-        "aof-load-truncated": "yes",
+        # nothing; what survives power loss is flushed as well, and a file cut short is never loaded silently.
+        "appendonly": "no" if order.durability == "memory" else "yes",
+        "appendfsync": "always" if order.durability == "disk" else "no",
+        "aof-load-truncated": "no" if order.durability == "disk" else "yes",
         "maxmemory": str(order.maxmemory),
         "maxmemory-policy": "noeviction",
     }

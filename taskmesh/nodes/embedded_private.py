@@ -21,7 +21,7 @@ from taskmesh.nodes.embedded_order import Order
 from taskmesh.nodes.embedded_paths import check_mesh_name, placed, private_folder
 from taskmesh.nodes.embedded_start import failure, order_for, start_guardian
 
-Durability = Literal["memory", "process"]
+Durability = Literal["memory", "process", "disk"]
 
 _START_S = 10.0
 _CLOSE_S = 30.0

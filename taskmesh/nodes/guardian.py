@@ -268,6 +268,7 @@ class Guardian:
                 "server_pid": str(self._server.pid),
                 "server_started": start_time(self._server.pid),
                 "generation": str(generation),
+                "durability": self._order.durability,
                 "idle_s": repr(self._order.idle_s),
             },
         )

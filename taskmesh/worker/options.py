@@ -42,6 +42,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         mesh: Name of the mesh.
         url: Its node.
         embedded: Whether that is the shared embedded node.
+        durability: What was asked of that node; empty for nothing.
         keyring: The keys, as the text of a key file. Travels only between a worker's own processes.
         tasks: Names of the app's tasks.
         build: What this build can run, as a hash.
@@ -59,6 +60,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     mesh: str
     url: str
     embedded: bool
+    durability: str
     keyring: str
     tasks: tuple[str, ...]
     build: str

@@ -144,7 +144,8 @@ class Supervisor:
     def _ensure_embedded(self) -> None:
         from taskmesh.nodes.embedded import ensure_running
 
-        ensure_running(self._facts.mesh, timeout_s=EMBEDDED_WAIT_S)
+        facts = self._facts
+        ensure_running(facts.mesh, durability=facts.durability or None, timeout_s=EMBEDDED_WAIT_S)
 
     def _begin_life(self) -> None:
         """Make a new incarnation, and register it.

@@ -61,6 +61,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         mesh=mesh.name,
         url=address.url,
         embedded=bool(address.embedded),
+        durability="" if settings.source_of("durability") == "default" else settings.durability,
         keyring=mesh.keyring().dump(),
         tasks=tuple(sorted(mesh.tasks)),
         build=build_of(mesh).decode(),
