@@ -145,7 +145,7 @@ class Inbox:
         """
         if self._ended:
             raise NodeUnavailable(self._ended, node=self._link.mesh)
-        current = self.round or self._begin()
+        current = self.round or self.begin()
         missed = [handle for handle in handles if handle.round != current and not handle.is_settled()]
         if not missed:
             return current
@@ -162,7 +162,12 @@ class Inbox:
             self._read(late, len(late), current, patience_s)
         return current
 
-    def _begin(self) -> int:
+    def begin(self) -> int:
+        """Begin to listen if nobody does, and return the round.
+
+        Raises:
+            NodeUnavailable: The node cannot be reached.
+        """
         from taskmesh.nodes.subscription import Subscription
 
         with self._beginning:
@@ -246,7 +251,7 @@ class Inbox:
                     return
                 self._deliver(payload)
                 if self._parked:
-                    self._wake_satisfied()
+                    self.wake_satisfied()
                 if enough() or time.monotonic() >= until_s:
                     return
         except NodeUnavailable as error:
@@ -257,7 +262,8 @@ class Inbox:
             self._stop_listening(subscription)
             raise
 
-    def _wake_satisfied(self) -> None:
+    def wake_satisfied(self) -> None:
+        """Wake those parked whose wait is over."""
         with self._lock:
             for waiter, enough in list(self._parked.items()):
                 if enough():
@@ -336,7 +342,7 @@ class Inbox:
         found = link.run(read(link.session, [handle.id for handle in handles], patience_s=patience_s))
         for handle, record in zip(handles, found, strict=True):
             self.settle(handle, record)
-        self._wake_satisfied()
+        self.wake_satisfied()
 
     def _read(
         self, handles: Sequence[AsyncResult[Any]], asked_for: int, current: int, patience_s: float
@@ -363,7 +369,7 @@ class Inbox:
             elif at < asked_for and found.channel:
                 # its round stays 0: the channel is listened to no longer than somebody waits for it
                 foreign.add(keys.channel(link.prefix, found.channel))
-        self._wake_satisfied()
+        self.wake_satisfied()
         return foreign, foreign - heard
 
     def settle(self, handle: AsyncResult[Any], found: Record | None) -> None:
