@@ -15,7 +15,7 @@ import msgspec
 from taskmesh.errors import WorkerError
 from taskmesh.queue.manage import status
 from taskmesh.worker.host import Host
-from taskmesh.worker.locate import path_of
+from taskmesh.worker.locate import is_importing_app, path_of
 from taskmesh.worker.options import WorkerOptions
 
 START_TIMEOUT_S = 30.0
@@ -54,6 +54,22 @@ def environment_for(mesh: Host) -> dict[str, str]:
     return environ
 
 
+def command_for(options: WorkerOptions) -> list[str]:
+    """Return the command that starts a supervisor.
+
+    Raises:
+        WorkerError: It is asked for while a worker imports the app, and would start workers for ever.
+    """
+    if is_importing_app():
+        raise WorkerError(
+            "workers are started by the import of the app, which every worker imports: put the call under "
+            'if __name__ == "__main__":'
+        )
+    # -P: a logging.py in the current folder must not stand in for the standard one
+    words = msgspec.json.encode(options).decode()
+    return [sys.executable, "-P", "-m", "taskmesh.worker.supervisor", words]
+
+
 class Workers:
     """Worker processes for the length of a `with` block."""
 
@@ -76,24 +92,29 @@ class Workers:
             WorkerError: They did not start; their own words stand on standard error.
         """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(self._options).decode()],
+            command_for(self._options),
             env=environment_for(self._mesh),
         )
+        try:
+            self._wait_until_known(self._process)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _wait_until_known(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._is_known():
-            code = self._process.poll()
+            code = process.poll()
             if code is not None:
-                self._process = None
                 raise WorkerError(
                     f"the workers of mesh {self._mesh.name!r} ended with exit code {code} while starting"
                 )
             if time.monotonic() > deadline:
-                self.stop()
                 raise WorkerError(
                     f"the workers of mesh {self._mesh.name!r} did not start within {START_TIMEOUT_S:g} s"
                 )
             time.sleep(0.01)
-        return self
 
     def _is_known(self) -> bool:
         link = self._mesh.link
@@ -132,7 +153,7 @@ def run_worker(
     """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
     options = options_for(mesh, concurrency, queues, name, burst=burst)
     process = subprocess.Popen(
-        [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(options).decode()],
+        command_for(options),
         env=environment_for(mesh),
     )
 

@@ -14,6 +14,14 @@ from taskmesh.errors import AppNotFound
 T = TypeVar("T")
 
 
+_importing: list[str] = []
+
+
+def is_importing_app() -> bool:
+    """Tell whether a worker's process is importing its app right now."""
+    return bool(_importing)
+
+
 def split_path(path: str) -> tuple[str, str]:
     """Return module and attribute of `module:attribute`; the attribute is empty if not given.
 
@@ -38,6 +46,7 @@ def load_app(path: str, kind: type[T]) -> T:
     module_name, attribute = split_path(path)
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise AppNotFound(f"app {path!r} is not of the form module:attribute, for example app:mesh")
+    _importing.append(path)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -47,6 +56,8 @@ def load_app(path: str, kind: type[T]) -> T:
                 "in the folder that holds it, or give --path"
             ) from error
         raise
+    finally:
+        _importing.pop()
     if not attribute:
         found = {name: value for name, value in vars(module).items() if isinstance(value, kind)}
         if len({id(value) for value in found.values()}) == 1:

@@ -80,6 +80,7 @@ class Template:
         self._process = subprocess.Popen(
             [
                 sys.executable,
+                "-P",  # a logging.py in the current folder must not stand in for the standard one
                 "-m",
                 "taskmesh.cli.template",
                 str(theirs.fileno()),
@@ -163,6 +164,7 @@ class Spawned:
         process = subprocess.Popen(
             [
                 sys.executable,
+                "-P",
                 "-m",
                 "taskmesh.cli.child",
                 self._options,

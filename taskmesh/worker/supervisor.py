@@ -220,10 +220,10 @@ class Supervisor:
         self._leave()
 
     def _heed_signals(self, now_s: float) -> None:
-        """Stop when told to, or when the one who started us is gone; a second time, end at once."""
+        """Stop when told to, or at once when told twice or when the one who started us is gone."""
         if self._options.parent and os.getppid() != self._options.parent and not self._signals:
-            log.warning("the process that started worker %s is gone", self._name)
-            self._signals = 1
+            log.warning("the process that started worker %s is gone; it ends at once", self._name)
+            self._signals = 2
         if self._signals and self._stop_by is None:
             grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
             self._stop_by = now_s + grace_s
