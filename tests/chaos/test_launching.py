@@ -6,7 +6,19 @@ import sys
 
 import pytest
 
-UNCALLED = UNGUARDED.replace("with mesh", "def main():\n  with mesh").replace("    print", "      print")
+APP = """
+from taskmesh import TaskMesh
+
+mesh = TaskMesh("launched", embedded="private")
+
+@mesh.task
+def add(x, y):
+    return x + y
+
+def main():
+    with mesh.workers(1):
+        print(add.delay(1, 2).get(timeout=20))
+"""
 
 
 def run(tmp_path, text, *command):
@@ -26,7 +38,7 @@ def run(tmp_path, text, *command):
 @pytest.mark.slow
 def test_workers_started_by_the_import_of_the_app_are_refused(tmp_path):
     """Every worker imports the app: one that starts workers would never stop doing so."""
-    ended = run(tmp_path, UNGUARDED, "own_app.py")
+    ended = run(tmp_path, APP + "\nmain()\n", "own_app.py")
     assert ended.returncode != 0
     assert 'if __name__ == "__main__":' in ended.stderr
 
@@ -34,7 +46,6 @@ def test_workers_started_by_the_import_of_the_app_are_refused(tmp_path):
 @pytest.mark.slow
 def test_a_file_named_like_a_standard_module_stands_in_for_nothing(tmp_path):
     (tmp_path / "ast.py").write_text("raise RuntimeError('not the standard one')")
-    ended = run(
-        tmp_path, CALLED, "-P", "-c", "import sys; sys.path.append('.'); import own_app; own_app.main()"
-    )
+    code = "import sys; sys.path.append('.'); import own_app; own_app.main()"
+    ended = run(tmp_path, APP, "-P", "-c", code)
     assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
