@@ -1,0 +1,143 @@
+"""`taskmesh doctor`: the checks in order, and their report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from taskmesh.app import TaskMesh
+from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
+from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
+from taskmesh.cli.doctor.node import (
+    check_clock,
+    check_embedded,
+    check_memory,
+    check_persistence,
+    check_reachable,
+    check_server,
+)
+from taskmesh.cli.doctor.state import check_meta, check_state
+from taskmesh.cli.failure import EXIT_FAILURE, Failure
+from taskmesh.cli.group import ending
+from taskmesh.cli.key_place import KeyPlace, place_of
+from taskmesh.cli.output import json_option, print_json, show, visible
+from taskmesh.cli.target import Target, chosen, is_shared, refuse_private
+from taskmesh.config.settings import load_settings
+from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
+from taskmesh.nodes.address import NodeAddress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+
+@click.command(
+    epilog=ending(
+        examples=["taskmesh doctor", "taskmesh doctor -A app:mesh", "taskmesh doctor --mesh shop --json"],
+        codes=["0 nothing fails (there may be warnings)", "1 something fails"],
+    )
+)
+@click.option("-A", "--app", metavar="APP", help="The app: module:attribute, or a file such as app.py.")
+@click.option("--mesh", metavar="NAME", help="Name of the mesh, where there is no app to import.")
+@json_option
+def doctor(*, app: str | None, mesh: str | None, json_wanted: bool) -> None:
+    """Check this machine and a mesh, and say what to do.
+
+    Without app and mesh, this machine alone: Python, the server binary, folders, the key. With one: also its node, how
+    that keeps its data, its memory and clock, whether the key is accepted, workers, queues, parked messages and dead
+    letters. Nothing is started and nothing changed.
+    """
+    findings = list(_findings(app, mesh))
+    failed = any(finding.level is Level.FAIL for finding in findings)
+    if json_wanted:
+        print_json({"ok": not failed, "checks": [finding.as_json() for finding in findings]})
+    else:
+        show(_report(findings))
+    click.get_current_context().exit(EXIT_FAILURE if failed else 0)
+
+
+def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
+    yield from check_python()
+    mesh: TaskMesh | None = None
+    try:
+        target = chosen(app, name)
+        place = place_of(load_settings("any", {}, environ=os.environ, cwd=Path.cwd()))
+        yield ok("settings", "can be read")
+        if target.is_given:
+            mesh = _loaded(target)
+            place = place_of(mesh.settings)
+            if target.app:
+                yield ok("app", f"{target.app}: mesh {mesh.name}, {len(mesh.tasks)} tasks")
+    except click.UsageError:
+        raise
+    except (TaskMeshError, Failure) as error:
+        text = error.message if isinstance(error, Failure) else str(error)
+        yield fail("app" if app or name else "settings", text, "correct it, as said")
+        place = None
+    yield from check_server_binary(needed=mesh is None or not mesh.settings.nodes)
+    yield from check_state_folder()
+    if place is not None:
+        yield from check_key(place, is_local=mesh is None or _is_local(mesh))
+    if mesh is not None and place is not None:
+        try:
+            yield from _mesh_findings(mesh, place)
+        except (NodeUnavailable, NodeFault) as error:
+            yield fail("node", f"it answered and then no more: {error}", "look at the node's log")
+        finally:
+            mesh.close()
+
+
+def _loaded(target: Target) -> TaskMesh:
+    mesh = target.load()
+    refuse_private(mesh)
+    return mesh
+
+
+def _is_local(mesh: TaskMesh) -> bool:
+    return all(NodeAddress(url).is_local for url in mesh.settings.nodes)
+
+
+def _mesh_findings(mesh: TaskMesh, place: KeyPlace) -> Iterator[Finding]:
+    if is_shared(mesh):
+        found, runs = check_embedded(mesh)
+        yield from found
+        if not runs:
+            return
+    found, facts = check_reachable(mesh)
+    yield from found
+    if facts is None:
+        return
+    yield from check_server(facts)
+    yield from check_persistence(mesh, facts)
+    yield from check_memory(facts)
+    yield from check_clock(mesh)
+    try:
+        keyring = place.read()
+    except (TaskMeshError, Failure):
+        return  # told above
+    found, usable = check_meta(mesh, keyring)
+    yield from found
+    if usable:
+        yield from check_state(mesh)
+
+
+def _report(findings: list[Finding]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for finding in findings:
+        text = visible(finding.text)
+        if finding.remedy:
+            text.append("\n→ ")
+            text.append_text(visible(finding.remedy))
+        made.add_row(Text(finding.level.value, style=_STYLE[finding.level]), finding.check, text)
+    return made

@@ -1,0 +1,148 @@
+"""Checks of the mesh: its keys, its workers, what waits and what was given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from taskmesh.app import TaskMesh
+from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
+from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
+from taskmesh.codec.keyring import Keyring
+from taskmesh.core import keys
+from taskmesh.queue.manage import Status
+from taskmesh.queue.manage import status as count
+from taskmesh.replication.ask import plain
+from taskmesh.replication.join import FORMAT
+from taskmesh.worker.undertaker import Undertaker
+
+
+def check_meta(mesh: TaskMesh, keyring: Keyring) -> tuple[list[Finding], bool]:
+    """Look at what the mesh was made with, without making it; return also whether it can be used."""
+    link = mesh.link
+    raw = link.driver.run(plain(link.session, b"HMGET", keys.meta(link.prefix), b"format", b"keys", b"slots"))
+    if raw[0] is None:
+        return [ok("mesh", f"{mesh.name} does not exist yet: made at first use")], False
+    if int(raw[0]) > FORMAT:
+        return [
+            fail(
+                "mesh",
+                f"{mesh.name} is of format {int(raw[0])}; this TaskMesh knows up to {FORMAT}",
+                "upgrade TaskMesh",
+            )
+        ], False
+    accepted = raw[1].decode().split(",")
+    own = keyring.active.name
+    if own not in accepted:
+        return [
+            fail(
+                "key accepted",
+                f"mesh {mesh.name} accepts {', '.join(accepted)}; this process signs with {own}",
+                "give it the mesh's key (TASKMESH_KEY_FILE), or rotate: `taskmesh key rotate --help`",
+            )
+        ], False
+    lacking = [name for name in accepted if name not in keyring.ids()]
+    if lacking:
+        return [
+            warn(
+                "key accepted",
+                f"{own} is; the mesh also accepts {', '.join(lacking)}, which this process does not hold",
+                "copy the key file of the machine that rotated",
+            )
+        ], True
+    return [ok("key accepted", f"{own}, of {', '.join(accepted)}")], True
+
+
+def check_state(mesh: TaskMesh) -> Iterator[Finding]:
+    """Look at workers, queues, parked messages and dead letters."""
+    counted = mesh.link.driver.run(count(mesh.link.session))
+    workers = workers_of(counted)
+    command = f"taskmesh worker {mesh.app_path or '--mesh ' + mesh.name}"
+    undertaker = Undertaker(
+        mesh.link, b"", "doctor", max_crashes=mesh.settings.max_crashes
+    )  # only asked, never acts
+    gone = [
+        worker
+        for worker in workers
+        if worker.state == "live" and undertaker.is_gone_from_this_host(worker.incarnation.encode())
+    ]
+    yield from check_workers(workers, gone, command)
+    yield from check_builds(workers)
+    yield from check_queues(counted, workers, command)
+    yield from check_left_behind(counted)
+
+
+def check_workers(
+    workers: Sequence[WorkerFacts], gone: Sequence[WorkerFacts], command: str
+) -> Iterator[Finding]:
+    """Look who is there.
+
+    Args:
+        workers: As they are listed.
+        gone: Those of this machine whose process does not exist any more.
+        command: What starts one.
+    """
+    for worker in gone:
+        yield warn(
+            "workers",
+            f"{worker.name} (process {worker.pid} of this machine) is gone, and is listed as live",
+            "start a worker: it gives back at once what this one held",
+        )
+    for worker in workers:
+        if worker.state != "live":
+            yield warn(
+                "workers", f"{worker.name} is dead, and still holds messages", "a live worker gives them back"
+            )
+    alive = [worker for worker in workers if worker.state == "live" and worker not in gone]
+    if alive:
+        yield ok("workers", f"{len(alive)} live, {sum(worker.children for worker in alive)} children")
+    else:
+        yield warn("workers", "none", command)
+
+
+def check_builds(workers: Sequence[WorkerFacts]) -> Iterator[Finding]:
+    """Look whether all workers run the same code, and whether some run quite other code."""
+    live = [worker for worker in workers if worker.state == "live"]
+    clashes = [(one, other) for at, one in enumerate(live) for other in strangers(one, live[at + 1 :])]
+    for one, other in clashes:
+        yield fail(
+            "builds",
+            clash(one, other),
+            "give one of the two programs another mesh name, or queues of its own",
+        )
+    by_app: dict[str, set[str]] = {}
+    for worker in live:
+        by_app.setdefault(worker.app, set()).add(worker.build)
+    mixed = [app for app, builds in by_app.items() if len(builds) > 1]
+    for app in mixed:
+        yield warn(
+            "builds",
+            f"workers of {app or 'by-value tasks'} run {len(by_app[app])} builds: {', '.join(sorted(by_app[app]))}",
+            "as it should be during a deploy; afterwards restart those of the old build",
+        )
+    if live and not clashes and not mixed:
+        yield ok("builds", "equal" if len(live) > 1 else live[0].build)
+
+
+def check_queues(counted: Status, workers: Sequence[WorkerFacts], command: str) -> Iterator[Finding]:
+    """Look whether something waits where nobody serves."""
+    unserved = {name: ready for name, ready in counted.queues.items() if ready and not serving(workers, name)}
+    for name, ready in sorted(unserved.items()):
+        yield warn("queues", f"{ready:,} wait in {name}, and nobody serves it", f"{command} -Q {name}")
+    if not unserved:
+        yield ok("queues", f"{len(counted.queues)}, {sum(counted.queues.values()):,} messages ready")
+
+
+def check_left_behind(counted: Status) -> Iterator[Finding]:
+    """Look at what no worker could take, and what was given up."""
+    if counted.parked:
+        yield warn(
+            "parked",
+            f"{counted.parked:,} messages wait for a worker that knows their task",
+            "start workers of the build that sends them; after unknown_task_grace they become dead letters",
+        )
+    else:
+        yield ok("parked", "none")
+    if counted.dead:
+        yield warn("dead letters", f"{counted.dead:,}", "taskmesh dead list, then dead retry or dead drop")
+    else:
+        yield ok("dead letters", "none")

@@ -1,0 +1,90 @@
+"""`taskmesh down`: stop embedded nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from taskmesh.cli.failure import Failure
+from taskmesh.cli.group import ending
+from taskmesh.cli.output import json_option, print_json
+from taskmesh.cli.target import Target, is_shared, target_options
+from taskmesh.errors import NodeUnavailable
+from taskmesh.nodes import embedded
+from taskmesh.nodes.embedded import Running
+
+
+@click.command(
+    epilog=ending(
+        examples=["taskmesh down -A app:mesh", "taskmesh down --mesh shop", "taskmesh down"],
+        codes=["0 stopped, or there was nothing to stop", "1 a node did not end in time"],
+    )
+)
+@click.option(
+    "--all", "all_wanted", is_flag=True, help="Every embedded node of this account, also those in use."
+)
+@target_options()
+@json_option
+def down(*, all_wanted: bool, target: Target, json_wanted: bool) -> None:
+    """Stop embedded nodes; their data stays.
+
+    With an app or a mesh: its node, whoever uses it. Without: those of this account that nobody else uses. Workers and
+    callers that still run start their node again when they need it: stop workers first.
+    """
+    of = ""
+    if all_wanted:
+        if target.mesh:
+            raise click.UsageError("give either --all or the name of one mesh")
+        stopped, left = _stop_those(embedded.running(), used_too=True)
+    elif target.is_given:
+        mesh = target.load()
+        if not is_shared(mesh):
+            raise Failure(
+                f"mesh {mesh.name!r} does not use an embedded node of this account: nothing to stop"
+            )
+        of = f" for mesh {mesh.name}"
+        stopped, left = _stop_those(
+            [node for node in embedded.running() if node.mesh == mesh.name], used_too=True
+        )
+        if not stopped and embedded.stop(mesh.name):
+            stopped = [{"mesh": mesh.name, "clients": 0}]  # its guardian lived, and its server did not answer
+    else:
+        stopped, left = _stop_those(embedded.running(), used_too=False)
+    if json_wanted:
+        print_json({"stopped": stopped, "left": left})
+        return
+    for node in stopped:
+        users = f" while {_connections(node['clients'])} used it" if node["clients"] else ""
+        click.echo(f"stopped the embedded node of mesh {node['mesh']}{users}; its data stays")
+    for node in left:
+        click.echo(
+            f"left the embedded node of mesh {node['mesh']} alone: {_connections(node['clients'])} use it "
+            f"(`taskmesh down --mesh {node['mesh']}` stops it all the same)"
+        )
+    if not stopped and not left:
+        click.echo(f"no embedded node runs{of}")
+
+
+def _stop_those(nodes: list[Running], *, used_too: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    stopped, left = [], []
+    for node in nodes:
+        clients = clients_of(node)
+        fact = {"mesh": node.mesh, "clients": clients}
+        if clients and not used_too:
+            left.append(fact)
+        elif embedded.stop(node.mesh):
+            stopped.append(fact)
+    return stopped, left
+
+
+def clients_of(node: Running) -> int:
+    """Return how many connections others have to a node; one that is busy counts as used."""
+    try:
+        return max(0, embedded.count_clients(node))
+    except NodeUnavailable:
+        return 1
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection" + ("" if count == 1 else "s")

@@ -1,0 +1,108 @@
+"""`taskmesh`: all commands, each imported when it is run. Loads neither a connection nor a table.
+
+What a command may meet is handled here once: errors of TaskMesh become one line on stderr and an exit code,
+Ctrl-C becomes 130, and a reader that has gone (`taskmesh dead list | head -1`) is no error at all.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+import click
+
+from taskmesh.cli.failure import EXIT_INTERRUPTED, Failure
+from taskmesh.cli.group import LazyGroup
+from taskmesh.core.version import VERSION
+from taskmesh.errors import TaskMeshError
+
+SECTIONS = {
+    "Start": {
+        "demo": (
+            "taskmesh.cli.demo.command:demo",
+            "Show TaskMesh at work on real files, with nothing configured.",
+        ),
+        "worker": (
+            "taskmesh.cli.worker:worker",
+            "Run a worker: processes that take messages and run their tasks.",
+        ),
+        "up": ("taskmesh.cli.up:up", "Run all that an app needs in this terminal: its node and workers."),
+    },
+    "Look": {
+        "status": ("taskmesh.cli.status:status", "Show a mesh at a glance: its node, queues and totals."),
+        "queues": ("taskmesh.cli.queues:queues", "Show the queues: what waits in each, and who serves it."),
+        "workers": ("taskmesh.cli.workers:workers", "Show the workers: where they run and what they serve."),
+        "result": ("taskmesh.cli.result:result", "Show the state of a task and what came of it."),
+        "doctor": (
+            "taskmesh.cli.doctor.command:doctor",
+            "Check this machine and a mesh, and say what to do.",
+        ),
+        "config": ("taskmesh.cli.config:config", "Show every setting, its value and where that came from."),
+    },
+    "Act": {
+        "call": ("taskmesh.cli.call:call", "Send a message to a task from the shell."),
+        "purge": ("taskmesh.cli.purge:purge", "Revoke every message that waits in a queue."),
+        "dead": ("taskmesh.cli.dead:dead", "Look at dead letters, send them again, or drop them."),
+        "key": ("taskmesh.cli.key:key", "Make the key that signs everything, and change it."),
+        "down": ("taskmesh.cli.down:down", "Stop embedded nodes; their data stays."),
+    },
+}
+
+
+class Main(LazyGroup):
+    """The group of all commands, and what becomes of their errors."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal may not be able to say everything
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a reader that has gone is harmless, and not at exit
+        except TaskMeshError as error:
+            failure = Failure.of(error)
+            failure.who = f"{ctx.command_path} {ctx.invoked_subcommand}"
+            raise failure from error
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            _drop_output()
+            ctx.exit(0)
+        return value
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed vanish: nobody reads it."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+
+
+@click.group(
+    cls=Main,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nNew here?\n  taskmesh demo\n  taskmesh COMMAND --help",
+)
+@click.option("-A", "--app", metavar="APP", help="The app, module:attribute, for any command after it.")
+@click.version_option(VERSION, message="taskmesh %(version)s")
+def cli(*, app: str | None) -> None:
+    """A distributed task queue that needs no server to start with.
+
+    A command finds its mesh by -A/--app (module:attribute, or a file such as app.py), by TASKMESH_APP, or by `app`
+    in taskmesh.toml or in [tool.taskmesh] of pyproject.toml. Where no app is needed, --mesh NAME serves as well.
+    """
+    del app  # read by the commands, see `target`
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    cli.main(prog_name="taskmesh")
+
+
+if __name__ == "__main__":
+    main()

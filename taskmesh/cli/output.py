@@ -1,0 +1,157 @@
+"""What commands print: tables or one JSON document on stdout, notes on stderr.
+
+`rich` is loaded by the first table: a command that prints JSON starts a tenth of a second sooner.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Width where there is no terminal: a table takes what it needs, and a pipe is no reason to cut words.
+_UNBOUND = 10_000
+
+
+def json_option(function: F) -> F:
+    """Give a command `--json`."""
+    return click.option(
+        "--json", "json_wanted", is_flag=True, help="Print one JSON document instead of text and tables."
+    )(function)
+
+
+def print_json(document: object) -> None:
+    """Print a document as JSON."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def say(text: str) -> None:
+    """Print a note on stderr."""
+    click.echo(text, err=True)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print tables and texts on stdout."""
+    from rich.console import Console
+
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `main`: rich would exit with 1."""
+            raise BrokenPipeError
+
+    console = Output(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _UNBOUND
+    for part in parts:
+        console.print(part)
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
+) -> Table:
+    """Return a table.
+
+    Args:
+        title: Above it.
+        columns: Their names.
+        rows: Their cells; numbers are written with separators, None as a dash.
+        numbers: Names of the columns that are aligned to the right.
+    """
+    from rich import box
+    from rich.table import Table
+
+    # a title is broken to the table's width
+    made = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, min_width=len(title)
+    )
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*[_cell(value) for value in row])
+    return made
+
+
+def facts(title: str, pairs: Iterable[tuple[str, object]]) -> RenderableType:
+    """Return names and values below a title."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, show_header=False)
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(name, _cell(value))
+    # not the table's own title, which is broken to its width: short values would cut an id
+    return Group(Text(title, style="bold"), made)
+
+
+def _cell(value: object) -> Text:
+    from rich.text import Text
+
+    if value is None or value == "":
+        return Text("-", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, int):
+        return Text(f"{value:,}")
+    return visible(str(value))
+
+
+def visible(text: str) -> Text:
+    """Return text from elsewhere so that it cannot steer a terminal; line breaks stay."""
+    from rich.text import Text
+
+    return Text("".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text))
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def as_size(count: int) -> str:
+    """Return a number of bytes for people: `1.5 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= 1024
+        if amount < 1024:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1024:.1f} TiB"
+
+
+def as_duration(seconds: float) -> str:
+    """Return a duration for people: `3 d 4 h`, `12 min 5 s`, `0.3 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    left = int(seconds)
+    for size, unit, next_size, next_unit in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if left >= size:
+            rest = left % size // next_size
+            return f"{left // size} {unit}" + (f" {rest} {next_unit}" if rest else "")
+    return f"{left} s"
+
+
+def as_time(ms: int) -> str:
+    """Return a moment for people, in this machine's time zone; empty for none."""
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if ms else ""
+
+
+def as_iso(ms: int) -> str | None:
+    """Return a moment for programs: ISO 8601, UTC; None for none."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else None

@@ -1,0 +1,111 @@
+"""`taskmesh queues`: what waits in each queue, and who serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taskmesh.cli.group import ending
+from taskmesh.cli.output import json_option, print_json, show, table
+from taskmesh.cli.target import Target, target_options
+from taskmesh.cli.worker_list import WorkerFacts, serving, workers_of
+from taskmesh.core.state import FINAL, LETTER
+from taskmesh.queue.manage import Status
+from taskmesh.queue.manage import status as count
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One queue.
+
+    Attributes:
+        name: Its name.
+        ready: Messages that wait for a worker.
+        idle: Children that wait for a message.
+        workers: Names of the live workers that serve it.
+        ended: State -> how many of its messages reached it.
+    """
+
+    name: str
+    ready: int
+    idle: int
+    workers: tuple[str, ...]
+    ended: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row for programs."""
+        return {
+            "queue": self.name,
+            "ready": self.ready,
+            "idle_children": self.idle,
+            "workers": list(self.workers),
+            "totals": self.ended,
+        }
+
+
+def queue_rows(counted: Status, workers: Sequence[WorkerFacts]) -> list[QueueRow]:
+    """Return every queue that ever held a message, and those that are served."""
+    names = {*counted.queues, *(queue for worker in workers for queue in worker.queues)}
+    return [
+        QueueRow(
+            name=name,
+            ready=counted.queues.get(name, 0),
+            idle=counted.idle.get(name, 0),
+            workers=tuple(worker.name for worker in serving(workers, name)),
+            ended={
+                state.value: counted.stats.get((name, LETTER[state].decode()), 0) for state in sorted(FINAL)
+            },
+        )
+        for name in sorted(names)
+    ]
+
+
+def queue_table(rows: Sequence[QueueRow]) -> Table:
+    """Return the queues as a table."""
+    return table(
+        "queues",
+        ["queue", "ready", "idle children", "succeeded", "failed", "dead", "workers"],
+        [
+            (
+                row.name,
+                row.ready,
+                row.idle,
+                row.ended["SUCCESS"],
+                row.ended["FAILURE"],
+                row.ended["DEAD"],
+                ", ".join(row.workers) or "nobody",
+            )
+            for row in rows
+        ],
+        numbers=["ready", "idle children", "succeeded", "failed", "dead"],
+    )
+
+
+@click.command(
+    epilog=ending(
+        examples=["taskmesh queues -A app:mesh", "taskmesh queues --mesh shop --json"],
+        codes=["0 shown", "1 the node cannot be reached, or there is no such mesh"],
+    )
+)
+@target_options()
+@json_option
+def queues(*, target: Target, json_wanted: bool) -> None:
+    """Show the queues: what waits in each, and who serves it.
+
+    A queue exists as soon as a message was sent to it or a worker serves it.
+    """
+    mesh = target.open()
+    counted = mesh.link.run(count(mesh.link.session))
+    rows = queue_rows(counted, workers_of(counted))
+    if json_wanted:
+        print_json([row.as_json() for row in rows])
+    elif rows:
+        show(queue_table(rows))
+    else:
+        show(f"mesh {mesh.name} has no queues yet: nothing was sent to it")

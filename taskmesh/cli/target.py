@@ -1,0 +1,218 @@
+"""Which mesh a command is about: `-A`, `--mesh`, TASKMESH_APP or the settings file."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import click
+
+from taskmesh.app import TaskMesh
+from taskmesh.cli.app_path import located
+from taskmesh.cli.failure import EXIT_FAILURE, EXIT_USAGE, Failure
+from taskmesh.cli.node_remedy import remedy
+from taskmesh.config.settings import app_setting, check_mesh_name
+from taskmesh.core import keys
+from taskmesh.errors import NodeUnavailable, TaskMeshError
+from taskmesh.nodes import embedded, private_nodes
+from taskmesh.nodes.embedded_paths import paths_of
+from taskmesh.replication.ask import plain
+from taskmesh.worker.locate import load_app
+
+HOW = "give -A module:attribute, or set TASKMESH_APP, or `app` in taskmesh.toml or [tool.taskmesh]"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was said about the mesh.
+
+    Attributes:
+        app: `module:attribute` or a file; empty if not given.
+        mesh: A name; empty if not given.
+        path: Folders to import the app from, in front of the others.
+    """
+
+    app: str = ""
+    mesh: str = ""
+    path: tuple[str, ...] = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything was said."""
+        return bool(self.app or self.mesh)
+
+    def load(self) -> TaskMesh:
+        """Return the mesh; nothing is started or connected yet.
+
+        Raises:
+            Failure: Nothing was said, or importing the app failed: its own traceback is shown.
+            TaskMeshError: There is no such app, or a setting is wrong.
+        """
+        if self.app:
+            return load(self.app, self.path)
+        if self.mesh:
+            return TaskMesh(check_mesh_name(self.mesh))
+        raise Failure(f"which mesh? {HOW}, or give --mesh NAME{_running()}", EXIT_USAGE)
+
+    def open(self) -> TaskMesh:
+        """Return the mesh with its link open; it is closed at the end of the command.
+
+        A mesh that was named is only looked at: a name misspelled must not make a new one.
+
+        Raises:
+            Failure, TaskMeshError: As `load`; or there is no such mesh, or its node cannot be reached.
+        """
+        mesh = self.load()
+        click.get_current_context().call_on_close(mesh.close)
+        refuse_private(mesh)
+        try:
+            if not self.app:
+                _check_exists(mesh)
+            mesh.link.open()
+        except NodeUnavailable as error:
+            raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh)}") from error
+        return mesh
+
+    def open_app(self) -> TaskMesh:
+        """As `open`, for a command that needs the tasks: a name alone does not do."""
+        if not self.app:
+            raise Failure(f"which app? {HOW}", EXIT_USAGE)
+        return self.open()
+
+
+def target_options(*, mesh: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command `-A`, `--path` and `--mesh`, and pass what they say as `target`.
+
+    Args:
+        mesh: Whether a name serves as well as an app.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapper(*, app: str | None, path: tuple[str, ...], mesh: str | None = None, **given: Any) -> None:
+            function(target=chosen(app, mesh, path), **given)
+
+        decorated = path_option(wrapper)
+        if mesh:
+            decorated = click.option(
+                "--mesh", metavar="NAME", help="Name of the mesh, where there is no app to import."
+            )(decorated)
+        return app_option(decorated)
+
+    return decorate
+
+
+def app_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `-A`."""
+    return click.option(
+        "-A",
+        "--app",
+        metavar="APP",
+        help="The app: module:attribute, or a file such as app.py.  [default: TASKMESH_APP, settings file]",
+    )(function)
+
+
+def path_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--path`."""
+    return click.option(
+        "--path",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, resolve_path=True),
+        help="Import the app from this folder; may be repeated.  [default: the current one]",
+    )(function)
+
+
+def chosen(app: str | None, mesh: str | None, path: tuple[str, ...] = ()) -> Target:
+    """Return the target of a command: its own options first, then what surrounds it.
+
+    Raises:
+        UsageError: Both an app and a mesh are given.
+        ConfigError: The settings file is wrong.
+    """
+    app = app or click.get_current_context().find_root().params.get("app")
+    if app and mesh:
+        raise click.UsageError("give either an app (-A) or the name of a mesh (--mesh), not both")
+    if mesh or app:
+        return Target(app=app or "", mesh=mesh or "", path=path)
+    found = app_setting(os.environ, Path.cwd())
+    return Target(app=found[0] if found else "", path=path)
+
+
+def load(app: str, path: tuple[str, ...] = ()) -> TaskMesh:
+    """Import an app; what it prints goes to stderr, since stdout is the command's.
+
+    Raises:
+        AppNotFound: There is no such module or attribute, or it is no TaskMesh.
+        Failure: The import raised something; the app's own traceback is shown.
+    """
+    name, folders = located(app, Path.cwd())
+    for folder in reversed([*path, *folders]):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    try:
+        with redirect_stdout(sys.stderr):
+            return load_app(name, TaskMesh)
+    except TaskMeshError:
+        raise
+    except (Exception, SystemExit) as error:
+        shown = "".join(traceback.format_exception(type(error), error, _own_part(error.__traceback__)))
+        raise Failure(f"importing {app!r} failed:\n{shown.rstrip()}", EXIT_FAILURE) from error
+
+
+def _own_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that lies in the app: what led there says nothing to its author."""
+    ours = str(Path(__file__).parent.parent)
+    part = trace
+    while part is not None:
+        file = part.tb_frame.f_code.co_filename
+        if not file.startswith((ours, "<frozen importlib")) and "importlib" not in Path(file).parts:
+            return part
+        part = part.tb_next
+    return trace
+
+
+def refuse_private(mesh: TaskMesh) -> None:
+    """Refuse a mesh on a private node that another process owns: nothing leads there.
+
+    Raises:
+        Failure: It is one.
+    """
+    is_private = not mesh.settings.nodes and mesh.settings.embedded == "private"
+    if is_private and not private_nodes.inherited(mesh.name):
+        raise Failure(
+            f"mesh {mesh.name!r} has a private node (embedded='private'), which only the process that made it can "
+            "use; leave embedded= out to share one",
+            EXIT_USAGE,
+        )
+
+
+def is_shared(mesh: TaskMesh) -> bool:
+    """Tell whether a mesh uses the shared embedded node of this account."""
+    return not mesh.settings.nodes and mesh.settings.embedded == "shared"
+
+
+def _check_exists(mesh: TaskMesh) -> None:
+    if is_shared(mesh):
+        if not Path(paths_of(mesh.name).generation).exists():
+            raise Failure(
+                f"mesh {mesh.name!r} has no embedded node on this machine: nothing was ever sent to it"
+                f"{_running()}; `taskmesh worker --mesh {mesh.name}` starts one"
+            )
+        return
+    link = mesh.link
+    if not link.driver.run(plain(link.session, b"EXISTS", keys.meta(link.prefix))):
+        raise Failure(f"there is no mesh {mesh.name!r} on {link.driver.address}: nothing was ever sent to it")
+
+
+def _running() -> str:
+    names = ", ".join(node.mesh for node in embedded.running())
+    return f" (embedded meshes that run here: {names})" if names else ""

@@ -1,0 +1,102 @@
+"""The file of `taskmesh worker --config FILE`: a `[worker]` table whose keys are the command's options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from taskmesh.errors import ConfigError
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected a text")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if (
+        not isinstance(parts, list)
+        or not parts
+        or not all(isinstance(part, str) and part.strip() for part in parts)
+    ):
+        raise ValueError('expected a list of texts, such as ["mail", "default"]')
+    return tuple(part.strip() for part in parts)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("expected a whole number, 1 or more")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError("expected seconds, 0 or more")
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")  # noqa: TRY004 - told like every other wrong value
+    return value
+
+
+#: Key -> how its value is read. Names are those of the options, with _ for -.
+KEYS: Mapping[str, Callable[[Any], Any]] = {
+    "app": _text,
+    "mesh": _text,
+    "path": _texts,
+    "concurrency": _count,
+    "queues": _texts,
+    "name": _text,
+    "log_level": _text,
+    "burst": _flag,
+    "grace": _seconds,
+    "pool": _text,
+}
+
+
+def read_worker_file(path: Path) -> dict[str, Any]:
+    """Return the options in a file, by name.
+
+    Args:
+        path: A TOML file. Relative folders in it are relative to its own.
+
+    Raises:
+        ConfigError: It cannot be read, or a key or a value is wrong.
+    """
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", source=str(path)) from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not TOML: {error}", source=str(path)) from error
+    other = next((name for name in document if name != "worker"), None)
+    if other is not None:
+        raise ConfigError(
+            f"{path}: [{other}] is unknown; the options of a worker stand in [worker]", source=str(path)
+        )
+    table = document.get("worker")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path} has no [worker] table", source=str(path))
+    found = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in KEYS:
+            near = get_close_matches(name, KEYS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(KEYS)}"
+            raise ConfigError(f"{path}: option {key!r} in [worker] is unknown; {hint}", source=str(path))
+        try:
+            found[name] = KEYS[name](value)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {key} = {value!r} in [worker]: {error}", source=str(path)) from error
+    if "app" in found and "mesh" in found:
+        raise ConfigError(f"{path}: app and mesh in [worker] contradict; give one", source=str(path))
+    if "path" in found:
+        found["path"] = tuple(str((path.parent / folder).resolve()) for folder in found["path"])
+    return found

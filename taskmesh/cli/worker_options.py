@@ -1,0 +1,147 @@
+"""What `taskmesh worker` and `taskmesh up` have in common: their options, and the worker that they mean."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from taskmesh.cli.app_path import located
+from taskmesh.cli.failure import EXIT_USAGE, Failure
+from taskmesh.cli.target import HOW, app_option, path_option
+from taskmesh.cli.worker_file import read_worker_file
+from taskmesh.client.sender import check_queue
+from taskmesh.config.settings import app_setting, check_mesh_name
+from taskmesh.worker.options import WorkerOptions
+
+CHILDREN_MAX = 1024
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_PROCESSES = ("process", "prefork")
+
+
+def worker_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a worker, and pass them as `given`: those that were given, by name."""
+
+    @functools.wraps(function)
+    def wrapper(*, json_wanted: bool, **options: Any) -> None:
+        given = {name: value for name, value in options.items() if value is not None and value is not False}
+        if given["path"] == ():
+            del given["path"]
+        argument = given.pop("app_argument", None)
+        if argument and given.get("app", argument) != argument:
+            raise click.UsageError("the app is given twice: as an argument and with -A")
+        outer = click.get_current_context().find_root().params.get("app")
+        app = argument or given.get("app") or (None if given.get("mesh") else outer)
+        if app:
+            given["app"] = app
+        function(given=given, json_wanted=json_wanted)
+
+    decorated: Callable[..., None] = wrapper
+    for decorate in (
+        click.option(
+            "--pool",
+            metavar="process",
+            help="How tasks run side by side: processes (prefork is the same). This version has no other pool.",
+        ),
+        click.option(
+            "--grace",
+            type=click.FloatRange(min=0),
+            metavar="S",
+            help="Seconds that running tasks have to finish after the first signal.  [default: 30]",
+        ),
+        click.option("--burst", is_flag=True, help="Stop when the queues are empty."),
+        click.option(
+            "-l",
+            "--log-level",
+            type=click.Choice(_LEVELS, case_sensitive=False),
+            metavar="LEVEL",
+            help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.  [default: INFO]",
+        ),
+        click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]"),
+        click.option(
+            "-Q", "--queues", metavar="a,b", help="Queues to serve, best first.  [default: the default queue]"
+        ),
+        click.option(
+            "-c",
+            "--concurrency",
+            type=click.IntRange(1, CHILDREN_MAX),
+            metavar="N",
+            help="Child processes: tasks that run at once.  [default: one per CPU]",
+        ),
+        path_option,
+        app_option,
+        click.argument("app_argument", metavar="[APP]", required=False),
+    ):
+        decorated = decorate(decorated)
+    return decorated
+
+
+def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> WorkerOptions:
+    """Return the worker that is meant.
+
+    The command line counts first, then TASKMESH_APP, then the file of `--config`, then the app in the settings file.
+
+    Args:
+        given: What the command line gave, by name.
+        environ: The variables of the process.
+        cwd: The current folder.
+
+    Raises:
+        Failure: Neither app nor mesh is known, or there is no such pool.
+        UsageError: A queue, a name or a file is wrong.
+    """
+    options = dict(given)
+    around = app_setting(environ, cwd)
+    in_file = read_worker_file(Path(options.pop("config"))) if "config" in options else {}
+    if "app" in options or "mesh" in options:
+        in_file.pop("app", None)
+        in_file.pop("mesh", None)
+    elif around is not None and (around[1] == "TASKMESH_APP" or not {"app", "mesh"} & in_file.keys()):
+        in_file.pop("mesh", None)
+        options["app"] = around[0]
+    options = {**in_file, **options}
+    app, mesh = options.get("app", ""), options.get("mesh", "")
+    if app and mesh:
+        raise click.UsageError("give either an app or the name of a mesh (--mesh), not both")
+    if not app and not mesh:
+        raise Failure(f"which app? {HOW}, or --mesh NAME for tasks that are sent by value", EXIT_USAGE)
+    _check_pool(options.get("pool", "process"))
+    name, folders = located(app, cwd) if app else ("", (str(cwd),))
+    return WorkerOptions(
+        app=name,
+        mesh=check_mesh_name(mesh) if mesh else "",
+        path=tuple(dict.fromkeys([*options.get("path", ()), *folders])),
+        concurrency=options.get("concurrency", 0),
+        queues=_queues(options.get("queues", ())),
+        name=options.get("name", ""),
+        log_level=_level(options.get("log_level", "")),
+        burst=options.get("burst", False),
+        grace_s=options.get("grace", -1.0),
+        start_method=environ.get("TASKMESH_START_METHOD", ""),
+    )
+
+
+def _queues(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else given
+    return tuple(dict.fromkeys(check_queue(name.strip()) for name in names if name.strip()))
+
+
+def _level(given: str) -> str:
+    if given and given.upper() not in _LEVELS:
+        raise click.UsageError(f"log level {given!r} is unknown; it is one of {', '.join(_LEVELS)}")
+    return given.upper()
+
+
+def _check_pool(pool: str) -> None:
+    if pool in _PROCESSES:
+        return
+    works = "this version runs tasks in child processes: --pool process, with -c N for how many at once"
+    if pool in ("thread", "threads", "async", "asyncio"):
+        raise Failure(
+            f"there is no pool of kind {pool!r} yet; {works} (`async def` tasks run there as well)",
+            EXIT_USAGE,
+        )
+    raise Failure(f"pool {pool!r} is unknown; {works}", EXIT_USAGE)

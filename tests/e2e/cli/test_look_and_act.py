@@ -1,0 +1,211 @@
+"""The commands that look at a mesh and act on it, beside a worker that serves it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from taskmesh.core import keys, record
+from taskmesh.core.ids import routing_of, slot_of
+from taskmesh.core.steps import Session
+from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.sync_driver import SyncDriver
+from taskmesh.queue.enqueue import NewMessage, enqueue
+from taskmesh.replication.ask import plain
+from tests.e2e.cli.shell import TASKMESH, Shell
+
+
+def test_a_call_and_its_result(served):
+    sent = served.run("call", "add", "1", "-3", "--json").json
+    assert sent["task"] == "app.add"
+    result = served.run("result", sent["id"], "--wait", "30", "--json").json
+    assert (result["state"], result["value"], result["worker"]) == ("SUCCESS", -2, "one")
+    shown = served.run("result", sent["id"], "--mesh", "shop")
+    assert "SUCCESS" in shown.out
+    assert "-2" in shown.out
+
+
+def test_a_call_that_is_waited_for(served):
+    done = served.run("call", "app.add", "--kwargs", '{"x": [1], "y": [2]}', "--wait", "30", "--json").json
+    assert done["value"] == [1, 2]
+    done = served.run("call", "unsayable", "--wait", "30", "--json").json
+    assert (done["value"], done["value_is_repr"]) == ("{1, 2}", True)
+
+
+def test_a_task_that_fails(served):
+    done = served.run("call", "fail", "no such luck", "--wait", "30", "--json", code=1).json
+    assert done["error"]["type"] == "ValueError"
+    assert done["error"]["text"] == "no such luck"
+    assert "raise ValueError(text)" in done["error"]["traceback"]
+    assert "no such luck" in served.run("result", done["id"], code=1).out
+
+
+def test_a_result_that_is_not_known_or_not_there_in_time(served):
+    assert "nothing is known" in served.run("result", "never-sent", code=1).err
+    sent = served.run("call", "add", "1", "2", "--queue", "nobody").out.strip()
+    late = served.run("result", sent, "--wait", "0.05", "--json", code=1)
+    assert late.json["state"] == "PENDING"
+    assert "goes on" in late.err
+    assert served.run("result", sent, "--json").json["state"] == "PENDING"
+
+
+def test_status_queues_and_workers(served):
+    status = served.run("status", "--json").json
+    assert status["mesh"] == "shop"
+    assert status["node"]["address"].startswith("unix://")
+    assert status["node"]["persistence"] == "append-only file, fsync no"
+    assert set(status["totals"]) == {"SUCCESS", "FAILURE", "REVOKED", "EXPIRED", "DEAD"}
+    (worker,) = served.run("workers", "--json").json
+    assert (worker["name"], worker["state"], worker["queues"], worker["children"]) == (
+        "one",
+        "live",
+        ["default"],
+        1,
+    )
+    queues = {row["queue"]: row for row in served.run("queues", "--json").json}
+    assert queues["default"]["workers"] == ["one"]
+    shown = served.run("status", "--mesh", "shop").out
+    assert "one" in shown
+    assert "default" in shown
+
+
+def test_purge_revokes_what_waits(served):
+    sent = served.run("call", "add", "1", "2", "--queue", "purged").out.strip()
+    assert "--yes" in served.run("purge", "purged", code=2).err
+    assert served.run("purge", "purged", "--yes", "--json").json == {"queue": "purged", "revoked": 1}
+    assert served.run("result", sent, "--json", code=1).json["state"] == "REVOKED"
+    queues = {row["queue"]: row for row in served.run("queues", "--json").json}
+    assert queues["purged"]["ready"] == 0
+    nothing = served.run("purge", "purgd", "--yes")
+    assert "revoked 0" in nothing.out
+    assert "purged" in nothing.err
+
+
+def test_a_message_that_kills_its_worker_becomes_a_dead_letter_and_can_be_sent_again(served):
+    died = served.run("call", "die", "--wait", "30", "--json", code=1).json
+    assert died["state"] == "DEAD"
+    listed = {row["id"]: row for row in served.run("dead", "list", "--json").json["letters"]}
+    assert listed[died["id"]]["task"] == "app.die"
+    assert listed[died["id"]]["crashes"] == 3
+    story = served.run("dead", "show", died["id"], "--args", "--json").json
+    assert (story["reason"], story["arguments"]) == (died["reason"], "")
+    again = served.run("dead", "retry", died["id"], "--json").json["sent_again"][died["id"]]
+    assert served.run("result", again, "--wait", "30", "--json", code=1).json["state"] == "DEAD"
+    assert served.run("dead", "show", again, "--json").json["extras"] == {"retry_of": died["id"]}
+    assert "dropped" in served.run("dead", "show", died["id"], code=1).err
+    assert served.run("dead", "drop", again, "--json").json["dropped"] == [again]
+    assert again not in served.run("dead", "list").out
+
+
+@contextmanager
+def raw_node(shell: Shell) -> Iterator[tuple[SyncDriver, Session]]:
+    """Speak with the node as anybody who reaches it can."""
+    address = shell.run("status", "--json").json["node"]["address"]
+    prefix = keys.prefix("shop")
+    driver = SyncDriver(NodeAddress(address))
+    session = Session(prefix, b"", 1024, lambda: int(driver.run(plain(session, b"TIME"))[0]) * 1000)
+    session.epoch = driver.run(plain(session, b"GET", keys.epoch(prefix)))
+    try:
+        yield driver, session
+    finally:
+        driver.close()
+
+
+def test_what_cannot_be_verified_is_shown_as_bytes_and_never_sent_again(served):
+    forged = b"\x80\x04never to be unpickled"
+    with raw_node(served) as (driver, session):
+        start, middle, end, names = record.head_parts(
+            state=b"P", queue=b"default", channel=b"", function=b"", priority=4, flags=0, result_ttl_s=60
+        )
+        slot = b"%04x" % slot_of(routing_of("forged"), 1024)
+        now_ms = session.now_ms()
+        raw = start + slot + middle + b"%012x%012x" % (now_ms, 0) + end + names + forged
+        driver.run(enqueue(session, [NewMessage(b"forged", raw, slot, b"default", now_ms)]))
+    assert served.run("result", "forged", "--wait", "30", "--json", code=1).json["state"] == "DEAD"
+    story = served.run("dead", "show", "forged", "--json").json
+    assert story["verified"] == {"message": False, "outcome": True}
+    assert (story["task"], bytes.fromhex(story["raw_hex"])) == (None, forged)
+    assert forged.hex(" ")[:20] in served.run("dead", "show", "forged").out
+    assert "not unpickled" in served.run("dead", "show", "forged", "--args", code=1).err
+    assert "cannot be verified" in served.run("dead", "retry", "forged", code=1).err
+    assert served.run("dead", "drop", "forged").out == "dropped 1 dead letter\n"
+
+
+def test_a_function_sent_by_value_is_sent_again_with_it(served):
+    """It is stored apart, and must not go with the dead letter."""
+    program = """
+        from taskmesh import TaskMesh
+        mesh = TaskMesh("shop")
+        print(mesh.submit(lambda text: int(text), "no number").id)
+        mesh.close()
+    """
+    path = served.write("program.py", program)
+    run = subprocess.run(
+        [TASKMESH[0], str(path)],
+        cwd=served.folder,
+        env=served.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    failed = run.stdout.strip()
+    assert served.run("result", failed, "--wait", "30", "--json", code=1).json["state"] == "FAILURE"
+    again = served.run("dead", "retry", failed, "--json").json["sent_again"][failed]
+    error = served.run("result", again, "--wait", "30", "--json", code=1).json["error"]
+    assert (error["type"], "no number" in error["text"]) == ("ValueError", True)
+
+
+def test_dead_commands_want_names_or_all(served):
+    assert "--all" in served.run("dead", "retry", code=2).err
+    assert "nothing is known of it" in served.run("dead", "drop", "never-sent", code=1).err
+
+
+def test_doctor_finds_all_well(served):
+    report = served.run("doctor", "--json").json
+    assert report["ok"]
+    levels = {check["check"]: check["level"] for check in report["checks"]}
+    for check in (
+        "python",
+        "server binary",
+        "key",
+        "node",
+        "server",
+        "persistence",
+        "clock",
+        "key accepted",
+        "workers",
+    ):
+        assert levels[check] == "ok", report
+    shown = served.run("doctor", "--mesh", "shop")
+    assert "key accepted" in shown.out
+
+
+def test_a_reader_that_has_gone_is_no_error(served):
+    run = subprocess.Popen(
+        [*TASKMESH, "config"],
+        cwd=served.folder,
+        env=served.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run.stdout.close()
+    assert run.stderr.read() == ""
+    run.stderr.close()
+    assert run.wait(60) == 0
+
+
+def test_a_mesh_that_is_misspelled_is_not_made(served):
+    refused = served.run("queues", "--mesh", "shpo", code=1)
+    assert "nothing was ever sent to it" in refused.err
+    assert "shop" in refused.err
+    assert not list((served.root / "state").glob("*/shpo"))
+
+
+def test_what_an_app_prints_does_not_spoil_json(served):
+    served.write("loud.py", 'print("loud")\nfrom taskmesh import TaskMesh\nmesh = TaskMesh("shop")\n')
+    done = served.run("queues", "-A", "loud:mesh", "--json")
+    assert isinstance(json.loads(done.out), list)
+    assert "loud" in done.err

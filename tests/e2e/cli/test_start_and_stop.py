@@ -1,0 +1,138 @@
+"""The commands that start and stop things: worker, up, down; and a rotation of the key."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.integration.embedded.processes import is_alive
+from tests.support import wait_until
+
+OTHER_APP = """
+    from taskmesh import TaskMesh
+    mesh = TaskMesh("shop")
+
+    @mesh.task
+    def mul(x, y):
+        return x * y
+"""
+
+
+def test_a_burst_works_the_queue_off_and_says_how_it_went(shell):
+    shell.write("src/app.py")
+    sent = shell.run("call", "-A", "src/app.py:mesh", "add", "1", "2").out.strip()
+    ended = shell.run(
+        "worker", "src/app.py:mesh", "--burst", "-c", "1", "-n", "b", "-l", "warning", "--json"
+    ).json
+    assert (ended["mesh"], ended["app"], ended["name"], ended["exit_code"]) == ("shop", "app:mesh", "b", 0)
+    assert shell.run("result", sent, "--mesh", "shop", "--json").json["value"] == 3
+
+
+def test_a_worker_by_a_file_of_options(shell):
+    shell.write("app.py")
+    shell.write(
+        "workers/mail.toml", '[worker]\napp = "app:mesh"\npath = [".."]\nqueues = ["mail"]\nconcurrency = 1\n'
+    )
+    shell.worker("--config", "workers/mail.toml", "-n", "postman")
+    (worker,) = shell.run("workers", "--mesh", "shop", "--json").json
+    assert (worker["name"], worker["queues"], worker["children"]) == ("postman", ["mail"], 1)
+
+
+def test_a_worker_of_by_value_tasks_stops_by_a_signal(shell):
+    worker = shell.worker("--mesh", "plain", "-c", "1")
+    (listed,) = shell.run("workers", "--mesh", "plain", "--json").json
+    assert listed["pid"] == worker.pid
+    ended = worker.ends(signal.SIGTERM)
+    assert ended.code == 0
+    assert shell.run("workers", "--mesh", "plain", "--json").json == []
+
+
+def test_up_ends_all_that_it_started(shell):
+    shell.write("app.py")
+    up = shell.start("up", "app.py", "-c", "1", "--json").until("1 child")
+    assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "30", "--json").json["value"] == 5
+    ended = up.ends(signal.SIGINT)
+    assert (ended.code, ended.json["node_stopped"]) == (0, True)
+    assert shell.run("down").out == "no embedded node runs\n"
+
+
+def test_up_leaves_a_node_alone_that_ran_before(shell):
+    shell.write("app.py")
+    shell.run("call", "-A", "app.py", "add", "2", "3")
+    up = shell.start("up", "app.py", "-c", "1").until("1 child")
+    assert up.ends(signal.SIGTERM).code == 0
+    assert shell.run("down", "--json").json == {"stopped": [{"mesh": "shop", "clients": 0}], "left": []}
+
+
+def test_down_leaves_alone_what_others_use(shell):
+    worker = shell.worker("--mesh", "used", "-c", "1")
+    shell.write("app.py")
+    shell.run("call", "-A", "app.py", "add", "2", "3")
+    done = shell.run("down", "--json").json
+    assert [node["mesh"] for node in done["stopped"]] == ["shop"]
+    assert [node["mesh"] for node in done["left"]] == ["used"]
+    worker.ends(signal.SIGTERM)
+    assert "mesh used" in shell.run("down", "--mesh", "used").out
+    assert "no embedded node runs for mesh used" in shell.run("down", "--mesh", "used").out
+
+
+def test_other_code_under_the_same_name_is_told_of(shell):
+    shell.write("one/app.py")
+    shell.write("two/app.py", OTHER_APP)
+    shell.worker("one/app.py", "-c", "1", "-n", "first")
+    second = shell.worker("two/app.py", "-c", "1", "-n", "second")
+    second.until("other code serves the same queue (default) of this mesh: worker first")
+    report = shell.run("doctor", "--mesh", "shop", "--json", code=1).json
+    (failed,) = [check for check in report["checks"] if check["level"] == "fail"]
+    assert failed["check"] == "builds"
+    assert "no task in common" in failed["text"]
+
+
+def test_ctrl_c_is_130(shell):
+    shell.write("app.py")
+    shell.write("slow.py", "import signal, sys\nprint('importing', flush=True)\nsignal.pause()\n")
+    status = shell.start("status", "-A", "slow:mesh").until("importing")
+    ended = status.ends(signal.SIGINT)
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+
+
+def test_a_key_is_rotated_in_three_steps(shell):
+    shell.write("app.py")
+    app = ("-A", "app.py")
+    shell.run("call", *app, "add", "1", "2")
+    old = shell.run("key", "id", "--json").json["active"]
+    new = shell.run("key", "rotate", *app, "--json").json["accepted_by_mesh"][1]
+    assert shell.run("call", *app, "add", "1", "2").code == 0
+    shell.run("key", "rotate", "--activate", new, *app)
+    assert shell.run("key", "id", "--json").json["active"] == new
+    # what was signed with the old key is still run
+    shell.run("worker", "app.py", "--burst", "-c", "1")
+    assert shell.run("status", *app, "--json").json["totals"]["SUCCESS"] == 2
+    retired = shell.run("key", "retire", old, *app, "--json").json
+    assert retired["accepted_by_mesh"] == [new]
+    assert {row["id"]: row["state"] for row in retired["keys"]} == {new: "active", old: "retired"}
+
+
+@pytest.mark.parametrize("with_data", [True, False])
+def test_a_stale_socket_of_the_embedded_node_does_no_harm(shell, with_data):
+    """Guardian and server are killed at once, as by a crash of the machine: their socket stays."""
+    shell.write("app.py")
+    shell.run("call", "-A", "app.py", "add", "1", "2")
+    (card,) = (shell.root / "state").glob("*/shop/card")
+    facts = dict(line.split("=", 1) for line in card.read_text().splitlines())
+    pids = [int(facts["guardian_pid"]), int(facts["server_pid"])]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+    report = shell.run("doctor", "-A", "app.py", "--json").json
+    (found,) = [check for check in report["checks"] if check["check"] == "embedded node"]
+    assert (found["level"], "stale" in found["text"]) == ("warn", True)
+    if with_data:
+        assert shell.run("status", "-A", "app.py", "--json").json["ready"] == 1
+    else:
+        assert shell.run("down", "-A", "app.py").out == "no embedded node runs for mesh shop\n"

@@ -1,0 +1,131 @@
+"""What all commands have in common: help, examples, exit codes, --json, suggestions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from taskmesh.cli.failure import Failure
+from taskmesh.cli.main import SECTIONS, cli
+from taskmesh.core.version import VERSION
+from taskmesh.errors import ConfigError, KeyMismatch, NodeUnavailable, UnknownTask
+
+SUMMARIES = {name: summary for part in SECTIONS.values() for name, (_, summary) in part.items()}
+
+
+def leaves(group: click.Group, path: tuple[str, ...] = ()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+LEAVES = list(leaves(cli))
+
+
+def command_at(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    return command
+
+
+def test_there_are_commands():
+    assert {("worker",), ("status",), ("dead", "retry"), ("key", "rotate"), ("down",)} <= set(LEAVES)
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_a_command_shows_an_example_and_its_exit_codes_and_speaks_json(path):
+    shown = CliRunner().invoke(cli, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.output
+    assert "Exit codes:" in shown.output
+    assert "  2 " in shown.output
+    assert "--json" in shown.output
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_list_says_what_the_command_says(name):
+    """The list is written apart, so that showing it imports no command."""
+    first, _, _ = (command_at((name,)).help or "").replace("\n", " ").partition(".")
+    assert SUMMARIES[name] == f"{first}."
+
+
+def test_the_list_imports_no_command():
+    code = (
+        "import sys; from taskmesh.cli.main import cli; cli.main(['--help'], standalone_mode=False);"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stderr.split())
+    assert loaded & {"asyncio", "kombu", "redis", "rich", "taskmesh.app", "taskmesh.cli.status"} == set()
+    assert "status" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["stats"], "status"), (["wroker"], "worker"), (["dead", "lsit"], "list"), (["key", "rotat"], "rotate")],
+)
+def test_an_unknown_command_is_told_what_was_meant(words, meant):
+    run = CliRunner().invoke(cli, words)
+    assert run.exit_code == 2
+    assert f"did you mean {meant}" in run.stderr
+
+
+def test_a_wild_guess_is_answered_without_one():
+    run = CliRunner().invoke(cli, ["xyzzy"])
+    assert run.exit_code == 2
+    assert "there is no command 'xyzzy'" in run.stderr
+    assert "did you mean" not in run.stderr
+
+
+def test_the_version():
+    run = CliRunner().invoke(cli, ["--version"])
+    assert (run.exit_code, run.output) == (0, f"taskmesh {VERSION}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 2),
+        (UnknownTask("x"), 2),
+        (KeyMismatch("x"), 1),
+        (NodeUnavailable("x", node="n"), 1),
+    ],
+)
+def test_what_the_caller_can_correct_is_wrong_usage(error, code):
+    assert Failure.of(error).exit_code == code
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "-A", "app", "--mesh", "shop"],
+        ["-A", "app", "status", "--mesh", "shop"],
+        ["worker", "app", "-A", "two"],
+        ["worker", "app", "--mesh", "shop"],
+        ["worker", "app", "--pool", "thread"],
+        ["worker", "app", "-c", "0"],
+        ["worker", "app", "-Q", "no queue"],
+        ["worker", "app", "--grace", "-1"],
+        ["worker", "app", "-l", "LOUD"],
+        ["down", "--all", "--mesh", "shop"],
+        ["call", "add", "--kwargs", "x=1"],
+        ["status", "--mesh", "no/name"],
+        ["dead", "list", "--mesh", "shop", "--limit", "0"],
+    ],
+)
+def test_what_contradicts_itself_is_wrong_usage(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke(cli, words)
+    assert run.exit_code == 2
+    assert run.stderr
+    assert run.stdout == ""

@@ -1,0 +1,163 @@
+"""The checks of `taskmesh doctor` that look at facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from taskmesh.app import TaskMesh
+from taskmesh.cli.doctor import machine, node, state
+from taskmesh.cli.doctor.finding import Level
+from taskmesh.cli.key_place import KeyPlace
+from taskmesh.cli.node_facts import facts_of
+from taskmesh.codec.keyring import Keyring
+from taskmesh.nodes.keyfile import write_key_file
+from taskmesh.queue.manage import Status
+from tests.unit.cli.test_strangers import ONE, OTHER
+
+GOOD = facts_of(
+    {
+        "redis_version": "7.2.4",
+        "valkey_version": "9.1.2",
+        "redis_mode": "standalone",
+        "role": "master",
+        "used_memory": "1000",
+        "maxmemory": "1000000",
+        "maxmemory_policy": "noeviction",
+        "aof_enabled": "1",
+        "uptime_in_seconds": "5",
+    },
+    {"appendfsync": "no", "aof-load-truncated": "yes", "save": ""},
+)
+EMPTY = Status({}, 0, 0, 0, {}, [], {})
+
+
+def levels(findings) -> set[Level]:
+    return {finding.level for finding in findings}
+
+
+def worst(findings) -> Level:
+    found = levels(findings)
+    return next(level for level in (Level.FAIL, Level.WARN, Level.OK) if level in found)
+
+
+def test_a_good_server_is_fine():
+    assert (GOOD.product, GOOD.release) == ("valkey", (9, 1))
+    assert GOOD.persistence == "append-only file, fsync no"
+    for findings in (
+        node.check_server(GOOD),
+        node.check_persistence(TaskMesh("d"), GOOD),
+        node.check_memory(GOOD),
+    ):
+        assert levels(findings) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(GOOD, mode="cluster"),
+        replace(GOOD, mode="sentinel"),
+        replace(GOOD, version="7.1.9"),
+        replace(GOOD, product="redis", version="6.2.14"),
+        replace(GOOD, role="slave"),
+    ],
+)
+def test_a_server_that_cannot_serve_fails(facts):
+    assert worst(node.check_server(facts)) is Level.FAIL
+
+
+def test_redis_seven_serves():
+    assert worst(node.check_server(replace(GOOD, product="redis", version="7.0.15"))) is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("durability", "facts", "level"),
+    [
+        ("process", replace(GOOD, append_only=False), Level.FAIL),
+        ("process", replace(GOOD, append_failed=True), Level.FAIL),
+        ("process", replace(GOOD, fsync="everysec"), Level.WARN),
+        ("process", replace(GOOD, fsync="always"), Level.OK),
+        ("process", replace(GOOD, fsync=None), Level.OK),
+        ("disk", GOOD, Level.FAIL),
+        ("disk", replace(GOOD, fsync="always"), Level.FAIL),
+        ("disk", replace(GOOD, fsync="always", load_truncated=False), Level.OK),
+        ("disk", replace(GOOD, fsync=None), Level.WARN),
+        ("memory", replace(GOOD, append_only=False), Level.WARN),
+    ],
+)
+def test_persistence_is_held_against_the_promise(durability, facts, level):
+    mesh = TaskMesh("d", durability=durability)
+    assert worst(node.check_persistence(mesh, facts)) is level
+
+
+@pytest.mark.parametrize(
+    ("facts", "level"),
+    [
+        (replace(GOOD, memory_limit=0), Level.WARN),
+        (replace(GOOD, memory_used=850_000), Level.WARN),
+        (replace(GOOD, memory_used=990_000), Level.FAIL),
+        (replace(GOOD, policy="allkeys-lru"), Level.FAIL),
+        (replace(GOOD, policy="allkeys-lru", memory_limit=0), Level.WARN),
+    ],
+)
+def test_memory(facts, level):
+    assert worst(node.check_memory(facts)) is level
+
+
+def test_queues_that_nobody_serves():
+    counted = replace(EMPTY, queues={"default": 2, "slow": 3, "empty": 0})
+    findings = list(state.check_queues(counted, [ONE], "taskmesh worker app:mesh"))
+    assert [(finding.level, "slow" in finding.text) for finding in findings] == [(Level.WARN, True)]
+    assert findings[0].remedy == "taskmesh worker app:mesh -Q slow"
+
+
+def test_what_is_left_behind():
+    assert levels(state.check_left_behind(EMPTY)) == {Level.OK}
+    findings = list(state.check_left_behind(replace(EMPTY, parked=2, dead=3)))
+    assert {finding.check: finding.level for finding in findings} == {
+        "parked": Level.WARN,
+        "dead letters": Level.WARN,
+    }
+
+
+def test_workers_that_are_gone_do_not_count():
+    assert worst(state.check_workers([ONE], [], "start")) is Level.OK
+    findings = list(state.check_workers([ONE], [ONE], "start"))
+    assert levels(findings) == {Level.WARN}
+    assert findings[-1].remedy == "start"
+
+
+def test_builds():
+    assert worst(state.check_builds([ONE, replace(ONE, incarnation="c")])) is Level.OK
+    assert worst(state.check_builds([ONE, replace(ONE, incarnation="c", build="2")])) is Level.WARN
+    assert worst(state.check_builds([ONE, OTHER])) is Level.FAIL
+    assert list(state.check_builds([])) == []
+
+
+def test_the_key_is_looked_at_and_not_made(tmp_path):
+    path = tmp_path / "key"
+    own = KeyPlace(path, None, "this account's own key")
+    assert worst(machine.check_key(own, is_local=True)) is Level.OK
+    assert worst(machine.check_key(own, is_local=False)) is Level.FAIL
+    assert worst(machine.check_key(replace(own, source="TASKMESH_KEY_FILE"), is_local=True)) is Level.FAIL
+    assert not path.exists()
+    write_key_file(path, Keyring.new())
+    assert worst(machine.check_key(own, is_local=True)) is Level.OK
+    path.chmod(0o644)
+    assert worst(machine.check_key(own, is_local=True)) is Level.FAIL
+
+
+def test_the_state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TASKMESH_STATE_DIR", str(tmp_path / "state"))
+    assert worst(machine.check_state_folder()) is Level.OK
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    host = machine.Path(machine.host_folder())
+    host.mkdir(mode=0o700)
+    (host / "shop").mkdir(mode=0o700)
+    assert worst(machine.check_state_folder()) is Level.OK
+    (host / "shop").chmod(0o777)
+    assert worst(machine.check_state_folder()) is Level.WARN
+    host.chmod(0o777)
+    assert worst(machine.check_state_folder()) is Level.WARN

@@ -1,0 +1,33 @@
+"""How figures and texts are shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskmesh.cli.output import as_duration, as_iso, as_size, as_time, visible
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (3 << 40, "3.0 TiB")],
+)
+def test_sizes(count, text):
+    assert as_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.2 s"), (59, "59 s"), (60, "1 min"), (725, "12 min 5 s"), (3600, "1 h"), (273_600, "3 d 4 h")],
+)
+def test_durations(seconds, text):
+    assert as_duration(seconds) == text
+
+
+def test_times():
+    assert as_iso(1_700_000_000_123) == "2023-11-14T22:13:20.123+00:00"
+    assert as_iso(0) is None
+    assert as_time(0) == ""
+
+
+def test_text_from_elsewhere_cannot_steer_the_terminal():
+    assert visible("a\x1b[31mb\nc\x07\udc80").plain == "a\\x1b[31mb\nc\\x07\\udc80"

@@ -1,0 +1,150 @@
+"""The worker that a command line, a file and the surroundings mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from taskmesh.cli.failure import Failure
+from taskmesh.cli.worker_file import KEYS, read_worker_file
+from taskmesh.cli.worker_options import resolved
+from taskmesh.errors import ConfigError, UsageError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "worker.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_the_command_line_alone(tmp_path):
+    options = resolved(
+        {
+            "app": "app:mesh",
+            "concurrency": 3,
+            "queues": "mail, default,mail",
+            "log_level": "debug",
+            "grace": 0.0,
+        },
+        {"TASKMESH_START_METHOD": "spawn"},
+        tmp_path,
+    )
+    assert (options.app, options.path, options.queues) == ("app:mesh", (str(tmp_path),), ("mail", "default"))
+    assert (options.concurrency, options.log_level, options.grace_s) == (3, "DEBUG", 0.0)
+    assert options.start_method == "spawn"
+    assert not options.burst
+
+
+def test_nothing_given_means_the_settings_of_the_app(tmp_path):
+    options = resolved({"app": "app"}, {}, tmp_path)
+    assert (options.concurrency, options.queues, options.name, options.grace_s) == (0, (), "", -1.0)
+
+
+def test_the_app_of_the_surroundings(tmp_path):
+    assert resolved({}, {"TASKMESH_APP": "env:mesh"}, tmp_path).app == "env:mesh"
+    (tmp_path / "taskmesh.toml").write_text('app = "toml:mesh"\n')
+    assert resolved({}, {}, tmp_path).app == "toml:mesh"
+    assert resolved({"app": "given"}, {"TASKMESH_APP": "env:mesh"}, tmp_path).app == "given"
+    assert resolved({"mesh": "shop"}, {"TASKMESH_APP": "env:mesh"}, tmp_path).app == ""
+
+
+def test_a_file_of_options(tmp_path, file):
+    path = file(
+        '[worker]\napp = "filed:mesh"\nqueues = ["a", "b"]\nlog-level = "WARNING"\nburst = true\npath = ["src"]\n'
+    )
+    options = resolved({"config": str(path), "queues": "c"}, {}, tmp_path)
+    assert (options.app, options.queues, options.log_level, options.burst) == (
+        "filed:mesh",
+        ("c",),
+        "WARNING",
+        True,
+    )
+    assert options.path == (str(tmp_path / "src"), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "app", "mesh"),
+    [
+        ({}, {}, "", "filed"),
+        ({"app": "given"}, {}, "given", ""),
+        ({"mesh": "given"}, {}, "", "given"),
+        ({}, {"TASKMESH_APP": "env"}, "env", ""),
+    ],
+)
+def test_what_counts_over_the_file(tmp_path, file, given, environ, app, mesh):
+    path = file('[worker]\nmesh = "filed"\n')
+    options = resolved({"config": str(path), **given}, environ, tmp_path)
+    assert (options.app, options.mesh) == (app, mesh)
+
+
+def test_a_file_that_was_named_counts_over_one_that_lies_around(tmp_path, file):
+    (tmp_path / "taskmesh.toml").write_text('app = "around"\n')
+    path = file('[worker]\nmesh = "filed"\n')
+    assert resolved({"config": str(path)}, {}, tmp_path).mesh == "filed"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[worker]\nconcurency = 2\n", "did you mean concurrency"),
+        ("[worker]\nzzz = 2\n", "it knows app"),
+        ("[worker]\nconcurrency = true\n", "whole number"),
+        ("[worker]\nqueues = 3\n", "list of texts"),
+        ("[worker]\ngrace = -1\n", "seconds"),
+        ('[worker]\nburst = "yes"\n', "true or false"),
+        ("[workers]\n", "unknown"),
+        ("", "no \\[worker\\]"),
+        ("[worker", "not TOML"),
+        ('[worker]\napp = "a"\nmesh = "b"\n', "contradict"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(file, text, said):
+    with pytest.raises(ConfigError, match=said):
+        read_worker_file(file(text))
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_worker_file(tmp_path)
+
+
+@pytest.mark.parametrize("pool", ["thread", "async", "gevent"])
+def test_other_pools_are_refused_with_what_works(tmp_path, pool):
+    with pytest.raises(Failure, match="--pool process") as caught:
+        resolved({"app": "app", "pool": pool}, {}, tmp_path)
+    assert caught.value.exit_code == 2
+
+
+def test_prefork_is_process(tmp_path):
+    for pool in ("process", "prefork"):
+        assert resolved({"app": "app", "pool": pool}, {}, tmp_path).app == "app"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({}, Failure),
+        ({"app": "a", "mesh": "b"}, click.UsageError),
+        ({"app": "a", "queues": "x y"}, UsageError),
+        ({"mesh": "no/name"}, ConfigError),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, given, kind):
+    with pytest.raises(kind):
+        resolved(given, {}, tmp_path)
+
+
+def test_the_files_in_the_repository_are_right():
+    files = sorted((ROOT / "workers").glob("*.toml"))
+    assert files
+    for path in files:
+        assert set(read_worker_file(path)) <= set(KEYS)
+        assert resolved({"config": str(path)}, {}, path.parent / "nowhere")
