@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,3 +20,14 @@ def wait_until(predicate: Callable[[], T], timeout_s: float = 30.0, what: str = 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
         time.sleep(0.01)
+
+
+async def await_until(predicate: Callable[[], T], timeout_s: float = 30.0, what: str = "") -> T:
+    """As `wait_until`, in an event loop."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            value = predicate()
+            if value:
+                return value
+            await asyncio.sleep(0.005)
+    raise AssertionError(f"not within {timeout_s} s: {what or predicate}")

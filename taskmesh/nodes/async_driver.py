@@ -132,18 +132,23 @@ class _Home:
     async def perform(self, calls: list[Call]) -> list[Reply]:
         """Make the calls, and return a reply for each."""
         patience_s = calls[0].patience_s if len(calls) == 1 else max(call.patience_s for call in calls)
-        line = self._shared
         try:
             if patience_s:
-                line = await self._borrow()
-            elif line is None or not line.is_open:
-                line = await self._share()
+                return await self._perform_alone(calls, self._answer_timeout_s + patience_s)
+            line = self._shared
+            if line is not None and line.is_open:
+                replies = await _converse(line, calls, self._answer_timeout_s)
+                if type(replies[0]) is not Refused:
+                    return replies
+                # the node has closed the connection while nothing was asked: that costs nobody an answer
+            return await _converse(await self._share(), calls, self._answer_timeout_s)
         except CONNECT_FAILURES as error:
             return [Refused(f"{self._node}: {error}")] * len(calls)
-        if not patience_s:
-            return await _converse(line, calls, self._answer_timeout_s)
+
+    async def _perform_alone(self, calls: list[Call], timeout_s: float) -> list[Reply]:
+        line = await self._borrow()
         try:
-            replies = await _converse(line, calls, self._answer_timeout_s + patience_s)
+            replies = await _converse(line, calls, timeout_s)
         except BaseException:
             # cancelled, and the node goes on taking its time: nobody may have to wait behind that
             line.close()

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 class _Asked:
-    """What one conversation waits for."""
+    """What one conversation asks, until it is sent, and what it waits for."""
 
-    __slots__ = ("deadline_s", "future", "missing", "replies")
+    __slots__ = ("deadline_s", "future", "missing", "replies", "unsent")
 
-    def __init__(self, future: asyncio.Future[list[Reply]], missing: int, deadline_s: float) -> None:
+    def __init__(
+        self, future: asyncio.Future[list[Reply]], unsent: bytes, missing: int, deadline_s: float
+    ) -> None:
         self.future: asyncio.Future[list[Reply]] | None = future
+        self.unsent = unsent
         self.replies: list[Reply] = []
         self.missing = missing
         self.deadline_s = deadline_s
@@ -48,7 +51,7 @@ class Line:
         self.connection = AsyncConnection(connection, self._on_reply, self._on_lost)
         self._node = node
         self._asked: deque[_Asked] = deque()
-        self._unsent: list[bytes] = []
+        self._unsent: list[_Asked] = []
         self._watched = False
 
     @property
@@ -71,19 +74,19 @@ class Line:
             return [Refused(f"{self._node}: not connected")] * len(packed)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        asked = _Asked(loop.create_future(), len(packed), deadline_s)
+        data = packed[0] if len(packed) == 1 else b"".join(packed)
+        asked = _Asked(loop.create_future(), data, len(packed), deadline_s)
         busy = bool(self._asked)
         self._asked.append(asked)
+        self._unsent.append(asked)
+        if not busy:
+            self._flush()
+        elif len(self._unsent) == 1:
+            # what is asked in one turn of the loop goes out in one piece: fewer system calls here and there
+            loop.call_soon(self._flush)
         if not self._watched:
             self._watched = True
             loop.call_at(deadline_s, self._give_up_overdue)
-        if not busy:
-            self.connection.write(packed[0] if len(packed) == 1 else b"".join(packed))
-        else:
-            # what is asked in one turn of the loop goes out in one piece: fewer system calls here and there
-            if not self._unsent:
-                loop.call_soon(self._flush)
-            self._unsent += packed
         future = asked.future
         if future is None:
             return asked.replies
@@ -95,7 +98,9 @@ class Line:
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
-        self.connection.write(b"".join(unsent))
+        self.connection.write(b"".join([asked.unsent for asked in unsent]))
+        for asked in unsent:
+            asked.unsent = b""
 
     def _on_reply(self, reply: Reply) -> None:
         if not self._asked:
@@ -109,11 +114,12 @@ class Line:
             asked.answer()
 
     def _on_lost(self, reason: str) -> None:
-        nothing = NoAnswer(f"{self._node}: {reason}")
+        refused, nothing = Refused(f"{self._node}: {reason}"), NoAnswer(f"{self._node}: {reason}")
         self._unsent = []
         while self._asked:
             asked = self._asked.popleft()
-            asked.replies += [nothing] * asked.missing
+            # of what it was still to be told, the node has certainly not got a byte
+            asked.replies += [refused if asked.unsent else nothing] * asked.missing
             asked.answer()
 
     def _give_up_overdue(self) -> None:
