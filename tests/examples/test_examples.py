@@ -1,0 +1,44 @@
+"""Each example runs as its reader would run it, and prints what it says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PRINTED = {
+    "01_first_task.py": [
+        "3",
+        "report sales, attempt 1, asked for by ada",
+        "999000",
+        "failed as it should: division by zero",
+    ],
+    "02_any_callable.py": ["42", "15", "9900"],
+    "03_progress.py": ["100 of 500", "200 of 500", "300 of 500", "400 of 500", "500 of 500"],
+    "04_asyncio.py": ["page 1", "48 more, the last one page 49"],
+}
+
+
+def test_every_example_is_run():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PRINTED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(PRINTED))
+def test_an_example_prints_what_it_should(name, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=tmp_path,
+        env=os.environ | {"HOME": str(tmp_path), "TASKMESH_STATE_DIR": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert len(lines) == len(PRINTED[name]), ended.stdout
+    for line, expected in zip(lines, PRINTED[name], strict=True):
+        assert line.startswith(expected)
