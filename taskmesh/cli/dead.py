@@ -52,7 +52,7 @@ def list_command(*, limit: int, target: Target, json_wanted: bool) -> None:
 
     The task is shown where the message's signature is fine.
     """
-    mesh = target.open()
+    mesh = target.look()
     total, letters = mesh.link.run(dead_letters(mesh.link.session, 0, limit))
     stories = [
         (letter.died_ms, story_of(mesh, letter.task_id, letter.record)) for letter in letters if letter.record
@@ -123,7 +123,7 @@ def show_command(*, task_id: str, args_wanted: bool, target: Target, json_wanted
 
     Nothing is unpickled unless --args is given. What cannot be verified is shown as size and hexadecimal digits.
     """
-    mesh = target.open()
+    mesh = target.look()
     story = _story(mesh, task_id)
     text, problem = arguments_of(mesh, story) if args_wanted else ("", "")
     if json_wanted:

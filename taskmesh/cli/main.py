@@ -94,7 +94,8 @@ def cli(*, app: str | None) -> None:
     """A distributed task queue that needs no server to start with.
 
     A command finds its mesh by -A/--app (module:attribute, or a file such as app.py), by TASKMESH_APP, or by `app`
-    in taskmesh.toml or in [tool.taskmesh] of pyproject.toml. Where no app is needed, --mesh NAME serves as well.
+    in taskmesh.toml or in [tool.taskmesh] of pyproject.toml. Where no app is needed, --mesh NAME serves as well; a
+    command that only looks takes the embedded mesh that runs, where it is the only one.
     """
     del app  # read by the commands, see `target`
 

@@ -100,7 +100,7 @@ def queues(*, target: Target, json_wanted: bool) -> None:
 
     A queue exists as soon as a message was sent to it or a worker serves it.
     """
-    mesh = target.open()
+    mesh = target.look()
     counted = mesh.link.run(count(mesh.link.session))
     rows = queue_rows(counted, workers_of(counted))
     if json_wanted:

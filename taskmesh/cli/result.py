@@ -38,7 +38,7 @@ def result(*, task_id: str, wait_s: float | None, target: Target, json_wanted: b
     The value is shown as Python would write it; with --json as JSON where JSON can say it. Values whose classes are
     the app's need -A, so that they can be imported. An error is shown with the worker's traceback.
     """
-    mesh = target.open()
+    mesh = target.look()
     view = view_of(mesh, mesh.result(task_id), wait_s)
     if json_wanted:
         print_json(as_document(view))

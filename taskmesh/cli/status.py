@@ -35,7 +35,7 @@ def status(*, target: Target, json_wanted: bool) -> None:
     Ready messages wait for a worker, delayed ones for a time, parked ones for a worker that knows their task. The
     totals count what ended since the mesh was made.
     """
-    mesh = target.open()
+    mesh = target.look()
     counted = mesh.link.run(count(mesh.link.session))
     node = mesh.link.run(read_facts(mesh.link.session))
     workers = workers_of(counted)

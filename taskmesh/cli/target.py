@@ -19,6 +19,7 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.app_path import located
 from taskmesh.cli.failure import EXIT_FAILURE, EXIT_USAGE, Failure
 from taskmesh.cli.node_remedy import remedy
+from taskmesh.cli.output import say
 from taskmesh.config.settings import app_setting, check_mesh_name
 from taskmesh.core import keys
 from taskmesh.errors import NodeUnavailable, TaskMeshError
@@ -61,6 +62,15 @@ class Target:
         if self.mesh:
             return TaskMesh(check_mesh_name(self.mesh))
         raise Failure(f"which mesh? {HOW}, or give --mesh NAME{_running()}", EXIT_USAGE)
+
+    def look(self) -> TaskMesh:
+        """As `open`, for a command that only looks: where nothing was said, the one that runs here is meant."""
+        if not self.is_given:
+            nodes = embedded.running()
+            if len(nodes) == 1:
+                say(f"no app is given; this is mesh {nodes[0].mesh}, the only one that runs here")
+                return Target(mesh=nodes[0].mesh).open()
+        return self.open()
 
     def open(self) -> TaskMesh:
         """Return the mesh with its link open; it is closed at the end of the command.

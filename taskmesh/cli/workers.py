@@ -25,7 +25,7 @@ def workers(*, target: Target, json_wanted: bool) -> None:
     The state is `live`, or `dead` while what a dead worker held is being given back. `running` counts the messages
     that a worker holds.
     """
-    mesh = target.open()
+    mesh = target.look()
     found = workers_of(mesh.link.run(count(mesh.link.session)))
     if json_wanted:
         print_json([worker.as_json() for worker in found])

@@ -69,7 +69,7 @@ def test_the_traceback_of_a_worker_s_app_is_shown_as_well(place):
 
 
 def test_nothing_said_is_answered_with_what_can_be(place):
-    for command in (["status"], ["call", "add", "1"], ["up"]):
+    for command in (["purge", "default"], ["call", "add", "1"], ["up"]):
         assert "TASKMESH_APP" in place.run(*command, code=2, TASKMESH_APP="").err
 
 
