@@ -125,6 +125,9 @@ class SyncDriver:
             connection.send_packed_command(packed, check_health=False)
         except self._failures as error:
             connection.disconnect()
+            # Those that are idle have probably lost their server, too. A protocol asks again after each failure,
+            # so one dead connection after the other would cost seconds.
+            self.close()
             return [NoAnswer(f"{self.address}: {error}")] * len(calls)
         replies: list[Reply] = []
         for _ in calls:
@@ -141,6 +144,7 @@ class SyncDriver:
                 replies.append(_explain(error))
             except self._failures as error:
                 connection.disconnect()
+                self.close()
                 replies += [NoAnswer(f"{self.address}: {error}")] * (len(calls) - len(replies))
                 return replies
             except BaseException:
