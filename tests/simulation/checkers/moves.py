@@ -1,0 +1,314 @@
+"""Every change of every record, judged as it happens: is it a move of the table, made by who may make it?
+
+After each call that the node has executed, the records are compared with what they were. This is the one checker
+that knows the rules of each script; it asks nothing of the scripts' own bookkeeping but the record and the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from taskmesh.core.record import CLAIM_SINGLY, NO_CLAIM, REMEMBER_S, REVOKE_REQUESTED, Record, parse
+from taskmesh.core.state import FINAL, LETTER, MOVES, State
+from taskmesh.core.steps import NodeError
+from taskmesh.errors import Malformed
+from taskmesh.testing.simulated_network import Executed
+from tests.simulation.ledger import PREFIX, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: Scripts that may be run at any epoch: they make the mesh, or only show things to people.
+ANY_EPOCH = {"replication.join", "queue.peek", "queue.status"}
+WAITING = (State.SCHEDULED, State.RETRY)
+#: A clock that is believed to be the node's may be off by so much.
+SKEW_MS = 200
+
+
+class Moves:
+    """Judges moves, and knows where every message stands.
+
+    Attributes:
+        records: Each record as it stands.
+        open: Ids that are not final.
+        lives: How often the node came back with an older disk.
+        ended_by: For each claim that is over, the script that ended it; `older disk` where none did.
+        hours_passed: Whether the time has come for outcomes to be removed.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.records: dict[bytes, bytes] = {}
+        self.open: set[bytes] = set()
+        self.lives = 0
+        self.ended_by: dict[tuple[bytes, str], str] = {}
+        self.hours_passed = False
+        self._tokens: set[tuple[bytes, str]] = set()
+        self._rules: dict[str, Callable[[bytes, Record, Record, tuple[bytes, ...]], None]] = {
+            "queue.enqueue": self._enqueued,
+            "queue.claim": self._claimed,
+            "queue.commit": self._committed,
+            "queue.recall": self._recalled,
+            "queue.reap": self._reaped,
+            "queue.revoke": self._revoked,
+            "queue.unpark": self._unparked,
+        }
+
+    # Events
+
+    def executed(self, executed: Executed) -> None:
+        """Look at what one call has changed."""
+        script = executed.call.script
+        if script is not None and script.name not in ANY_EPOCH:
+            stale = executed.call.args[0] != self.world.epoch
+            text = executed.reply.text if isinstance(executed.reply, NodeError) else ""
+            # a full node refuses a script before it begins
+            if stale != text.startswith("STALEVIEW") and not text.startswith("OOM"):
+                raise Violation(
+                    f"{script.name} at epoch {executed.call.args[0]!r}, the node's is {self.world.epoch!r}"
+                )
+        values, records = self.world.node.values, self.records
+        for task_id in self.world.ledger.plans:
+            new = values.get(PREFIX + b"r:" + task_id)
+            if new is not records.get(task_id):
+                if new is not None and not isinstance(new, bytes):
+                    raise Violation(f"the record of {task_id!r} is not a string")
+                if new != records.get(task_id):
+                    self._changed(task_id, records.get(task_id), new, executed)
+                    self._note(task_id, new)
+                elif new is not None:
+                    records[task_id] = new
+
+    def came_back_older(self) -> None:
+        """Take in a disk as it is, whatever was there before."""
+        self.lives += 1
+        ledger = self.world.ledger
+        for task_id in ledger.plans:
+            old, new = self.records.get(task_id), self.world.record(task_id)
+            if new == old:
+                continue
+            if old is not None and old[1:2] == b"T":
+                self.ended_by[task_id, old[2:52].decode()] = "older disk"
+            if new is not None and new[1:2] == b"T":
+                self.ended_by.pop((task_id, new[2:52].decode()), None)
+            if new is None:
+                ledger.accepted.discard(task_id)
+            if new is None or parse(new).state not in FINAL or not old or new[:86] != old[:86]:
+                ledger.seen.pop(task_id, None)
+            self._note(task_id, new)
+
+    def heard_accepted(self, task_id: bytes) -> None:
+        """Note that a client was told that a message is recorded."""
+        if task_id in self.records:
+            self.world.ledger.accepted.add(task_id)
+        elif not self.lives:
+            raise Violation(f"{task_id!r} was accepted, and there is no record of it")
+
+    def heard_rejected(self, task_id: bytes) -> None:
+        """Note that a client was told that a message is certainly not recorded."""
+        if task_id in self.records:
+            raise Violation(f"{task_id!r} was rejected, and is recorded")
+        self.world.ledger.rejected.add(task_id)
+
+    def heard_committed(self, task_id: bytes, token: bytes, outcome: bytes) -> None:
+        """Note that a child was told that its outcome counts."""
+        record = self.records.get(task_id)
+        if record is None:
+            if not self.lives:
+                raise Violation(f"{task_id!r} was committed, and there is no record of it")
+            return
+        said = parse(record)
+        if said.outcome == outcome or (not said.outcome and task_id in self.world.ledger.forgotten):
+            return
+        if not self.lives:
+            raise Violation(f"{task_id!r}: {outcome!r} was taken, and the record says {said.outcome!r}")
+
+    def check_accepted(self) -> None:
+        """Check, at the end, that every accepted message is there and final."""
+        for task_id in self.world.ledger.accepted:
+            record = self.records.get(task_id)
+            if record is None or parse(record).state not in FINAL:
+                raise Violation(f"{task_id!r} was accepted and is not final: {record!r}")
+
+    # Judging
+
+    def _note(self, task_id: bytes, record: bytes | None) -> None:
+        if record is None:
+            self.records.pop(task_id, None)
+            self.open.discard(task_id)
+            return
+        self.records[task_id] = record
+        if parse(record).state in FINAL:
+            self.open.discard(task_id)
+        else:
+            self.open.add(task_id)
+
+    def _changed(self, task_id: bytes, old: bytes | None, new: bytes | None, executed: Executed) -> None:
+        script, args = executed.call.script, executed.call.args
+        name = script.name if script else args[0].decode()
+        where = f"{name} by {executed.process} changed {task_id!r} from {_shown(old)} to {_shown(new)}"
+        try:
+            after = parse(new) if new is not None else None
+            before = parse(old) if old is not None else None
+            if before is not None and before.state in FINAL:
+                self._removed(task_id, before, after, args)
+                return
+            if after is None:
+                raise Violation("a record that is not final is gone")
+            if before is None:
+                if name != "queue.enqueue":
+                    raise Violation("only enqueue makes records")
+                before = parse(self.world.ledger.plans[task_id].record)
+                self._accepted(task_id, before, after)
+                if after == before:
+                    return
+            rule = self._rules.get(name)
+            if rule is None:
+                raise Violation("this may not change records")
+            if isinstance(executed.reply, NodeError):
+                raise Violation(f"it answered {executed.reply.text}, which says that nothing was changed")
+            self._unchanged_parts(before, after)
+            rule(task_id, before, after, args)
+            self._version(before, after, name)
+        except (Violation, Malformed) as problem:
+            raise Violation(f"{where}: {problem}") from problem
+        if before.state is State.STARTED and after.state is not State.STARTED:
+            self.ended_by[task_id, before.token] = name
+        if after.state is State.STARTED and before.state is not State.STARTED:
+            if (task_id, after.token) in self._tokens:
+                raise Violation(f"{where}: its token was given out before")
+            self._tokens.add((task_id, after.token))
+
+    def _version(self, before: Record, after: Record, name: str) -> None:
+        if after.state is before.state:
+            if after.version != before.version:
+                raise Violation("its version changed and its state did not")
+            return
+        # a claim first moves on what is due
+        steps = 2 if before.state in WAITING and after.state is State.STARTED and name == "queue.claim" else 1
+        if after.version != before.version + steps:
+            raise Violation(f"{steps} moves raise the version by {steps}")
+        if steps == 1 and after.state not in MOVES[before.state]:
+            raise Violation("that is no move of the table")
+
+    def _unchanged_parts(self, before: Record, after: Record) -> None:
+        for part in ("slot", "attempt", "priority", "created_ms", "result_ttl_s", "queue", "channel"):
+            if getattr(before, part) != getattr(after, part):
+                raise Violation(f"its {part} changed")
+        if after.state not in FINAL or after.state in (State.FAILURE, State.DEAD):
+            if (before.envelope, before.function) != (after.envelope, after.function):
+                raise Violation("its envelope or its function changed")
+        elif after.envelope or after.function:
+            raise Violation("its envelope or its function was kept")
+        if after.state not in FINAL and after.outcome:
+            raise Violation("it has an outcome and is not final")
+
+    def _accepted(self, task_id: bytes, sent: Record, after: Record) -> None:
+        if task_id in self.world.ledger.rejected:
+            raise Violation("a message was recorded after its sender had been told that it certainly is not")
+        if after.version == 1 and after != sent:
+            raise Violation("it was not recorded as it was sent")
+
+    def _enqueued(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        """A single message may be given to an idle child at once."""
+        if after.state is not State.STARTED:
+            raise Violation("enqueue may only hand over a message that it has just recorded")
+        self._lease(after, args[0], None)
+
+    def _claimed(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        if before.state in WAITING and before.moment_ms > int(args[1]):
+            raise Violation(f"it was due at {before.moment_ms}, which is after {args[1]!r}")
+        if after.state is State.PENDING:
+            if before.state not in WAITING:
+                raise Violation("a claim only moves on what is due")
+            return
+        self._lease(after, args[0], args[2] + args[3])
+        if (before.crashes, before.flags, before.moment_ms) != (after.crashes, after.flags, after.moment_ms):
+            raise Violation("a claim charges and flags nothing")
+
+    def _lease(self, after: Record, epoch: bytes, holder_and_sequence: bytes | None) -> None:
+        lease = after.token[8:].encode()
+        if after.token[:8] != f"{after.version:08x}" or lease[:12] != epoch:
+            raise Violation("the token is not of this version and epoch")
+        if holder_and_sequence is not None and lease[12:] != holder_and_sequence:
+            raise Violation("the token is not the claimer's")
+        worker = self.world.node.call((b"HGET", PREFIX + b"w:" + lease[12:28], b"state"))
+        if worker != b"live":
+            raise Violation(f"the worker that took it is {worker!r}")
+
+    def _committed(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        first = 5 + int(args[4])
+        for at in range(first, len(args), 4):
+            if args[at] != task_id or args[at + 1].decode() != before.token:
+                continue
+            if before.state is not State.STARTED or args[at + 2] != LETTER[after.state]:
+                continue
+            if after.state in FINAL and after.outcome != args[at + 3]:
+                raise Violation(f"its outcome is not the one committed, {args[at + 3]!r}")
+            if before.crashes != after.crashes:
+                raise Violation("a commit charges no crash")
+            return
+        raise Violation("no entry of the commit has its token and this state")
+
+    def _recalled(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        if before.state is not State.STARTED or before.token[20:].encode() != args[2] + args[3]:
+            raise Violation("it is not of the claim that is recalled")
+        if after.state is not State.PENDING or before.crashes != after.crashes or before.flags != after.flags:
+            raise Violation("a recall puts it back in line, and charges nothing")
+        self.world.claims.check_recalled(task_id, args[2], args[3], int(args[4]))
+
+    def _reaped(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        holder, by, charged, token, outcome = args[2:7]
+        if before.state is not State.STARTED or before.token[20:42].encode() != holder:
+            raise Violation("the dead child does not hold it")
+        state = self.world.node.call((b"HGET", PREFIX + b"w:" + holder[:16], b"state"))
+        if by != holder[:16] and state == b"live":
+            raise Violation("another worker reaps a child of one that is alive")
+        guilty = charged == task_id and before.token.encode() == token
+        if after.crashes != before.crashes + guilty:
+            raise Violation(f"its crashes went from {before.crashes} to {after.crashes}")
+        if after.state is State.DEAD:
+            if not guilty or after.outcome != outcome:
+                raise Violation(
+                    "only the message that is charged dies, by the outcome that came with the charge"
+                )
+        elif after.state is not State.PENDING or (guilty and outcome):
+            raise Violation("it goes back in line unless it is given up")
+        # after an older disk, what a dead child noted may mean a claim of the life that never was
+        if not self.lives and after.crashes > self.world.ledger.plans[task_id].blamable:
+            raise Violation("it is charged with more crashes than there were")
+
+    def _revoked(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        if before.state is State.STARTED:
+            if after.state is not State.STARTED or after.flags != before.flags | REVOKE_REQUESTED:
+                raise Violation("what runs is only flagged")
+        elif after.state is not State.REVOKED or after.outcome != args[2 + args[2:].index(task_id) + 2]:
+            raise Violation("what waits is revoked, with the outcome that was given")
+
+    def _unparked(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        if before.state is not State.SCHEDULED or after.state is not State.PENDING:
+            raise Violation("only what was parked comes back")
+
+    def _removed(self, task_id: bytes, before: Record, after: Record | None, args: tuple[bytes, ...]) -> None:
+        """A final record is only ever shortened, when its time has come or somebody asks for it, and then dropped."""
+        if after is None:
+            if int(args[1]) + SKEW_MS < before.moment_ms + REMEMBER_S * 1000:
+                raise Violation("it was forgotten too soon")
+            return
+        if after.state is not before.state or after.version != before.version:
+            raise Violation("a final state changed")
+        if after.outcome or after.envelope or after.function:
+            raise Violation("an outcome changed")
+        asked = task_id in self.world.ledger.forgotten
+        if not asked and int(args[1]) + SKEW_MS < before.moment_ms + before.result_ttl_s * 1000:
+            raise Violation("its outcome was dropped too soon")
+
+
+def _shown(record: bytes | None) -> str:
+    return "nothing" if record is None else record[:108].decode("ascii", "replace")
+
+
+# The parts of a record that only the scripts' own arithmetic could spoil.
+assert len(NO_CLAIM) == 42
+assert CLAIM_SINGLY == 4

@@ -1,0 +1,214 @@
+"""Clients: they send, send again what may not have arrived, listen, read, revoke and forget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.core import keys
+from taskmesh.core.ids import slot_of
+from taskmesh.core.notice import split_notice
+from taskmesh.core.record import head_parts
+from taskmesh.core.state import FINAL
+from taskmesh.core.steps import Pause, Steps
+from taskmesh.errors import NodeUnavailable
+from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
+from taskmesh.queue.manage import revoke
+from taskmesh.replication.join import join
+from taskmesh.results.read import forget, read
+from taskmesh.testing.simulated_driver import SimulatedProcess
+from tests.simulation.ledger import PREFIX, Plan, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+SLOTS = 64
+FUNCTIONS = [b"%064x" % number for number in range(1, 4)]
+RESULT_TTL_S = 3600
+SLOW_S_MIN = 0.06
+
+
+class Client:
+    """One client process."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.process = SimulatedProcess(
+            f"client{number}", world.network, timeout_s=1.0, clock_skew_s=world.random.uniform(-0.05, 0.05)
+        )
+        self.session = self.process.session(PREFIX, slots=SLOTS)
+        self.channel = b"%016x" % number
+        self._made = 0
+        self._sending = 0
+        self._unsure: list[tuple[list[NewMessage], dict[bytes, bytes]]] = []
+        self._insists = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every message that it wanted to send is accepted or given up."""
+        return not self._sending and not self._unsure
+
+    def begin(self) -> None:
+        """Connect, and begin to send and to read."""
+        self._sending += 1
+        self.listen()
+        self.process.start(self._live())
+        self.process.start(self._keep_reading())
+
+    def listen(self) -> None:
+        """Subscribe to the notices for this process."""
+        self.world.node.subscribe(keys.channel(PREFIX, self.channel), self._hear)
+
+    def insist(self) -> None:
+        """Send until it is accepted whatever may not have arrived."""
+        self._insists = True
+        for messages, functions in self._unsure:
+            self._sending += 1
+            self.process.start(self._send(messages, functions, sent_before=True))
+        self._unsure.clear()
+
+    # Sending
+
+    def _live(self) -> Steps[None]:
+        yield from self._until_it_works(lambda: join(self.session, mesh_id="sim", slots=SLOTS, key_id="key"))
+        random, rates = self.world.random, self.world.rates
+        left = rates.messages // 2
+        while left > 0 and not self.world.healed:
+            count = min(left, random.choice([1, 1, 1, 2, 5]))
+            left -= count
+            messages = [self._message() for _ in range(count)]
+            functions = {m.function: b"function " + m.function for m in messages if m.function}
+            self._sending += 1
+            self.process.start(self._send(messages, functions))
+            yield Pause(random.uniform(0, 2 * rates.crowd * rates.fault_s * count / (rates.messages // 2)))
+        self._sending -= 1
+
+    def _message(self) -> NewMessage:
+        random, rates = self.world.random, self.world.rates
+        self._made += 1
+        task_id = b"%d-%d" % (self.number, self._made)
+        (kind,) = random.choices(list(rates.kinds), list(rates.kinds.values()))
+        function = random.choice(FUNCTIONS) if kind.startswith("value") else b""
+        slow = random.random() < rates.slow
+        duration_s = (
+            random.uniform(SLOW_S_MIN, rates.slow_s_max)
+            if slow
+            else random.choice([0.0001, 0.001, 0.01, 0.03])
+        )
+        queue, priority = random.choice(self.world.queues), random.choice([4, 4, 9])
+        due = random.random() < rates.delayed
+        now_ms = self.process.now_ms()
+        due_ms = now_ms + int(random.uniform(0, 3000)) if due else 0
+        start, middle, end, names = head_parts(
+            state=b"S" if due else b"P",
+            queue=queue,
+            channel=random.choice([b"", self.channel]),
+            function=function,
+            priority=priority,
+            flags=0,
+            result_ttl_s=RESULT_TTL_S,
+        )
+        slot = b"%04x" % slot_of(random.getrandbits(16), SLOTS)
+        created = b"%012x%012x" % (now_ms, due_ms)
+        record = start + slot + middle + created + end + names + b"envelope of " + task_id
+        self.world.ledger.plans[task_id] = Plan(task_id, kind, duration_s, function, record)
+        return NewMessage(
+            task_id, record, slot, queue, now_ms, b"%d" % priority, b"%d" % due_ms if due else b"", function
+        )
+
+    def _send(
+        self, messages: list[NewMessage], functions: dict[bytes, bytes], *, sent_before: bool = False
+    ) -> Steps[None]:
+        patience_s = 30.0 if self._insists else self.world.random.choice([0.2, 1.0, 4.0])
+        ledger = self.world.ledger
+        for message in messages:
+            ledger.rejected.discard(message.task_id)
+        try:
+            sent: Sent = yield from enqueue(
+                self.session, messages, functions, patience_s=patience_s, sent_before=sent_before
+            )
+        except NodeUnavailable:
+            sent = Sent(unknown={message.task_id.decode(): "" for message in messages})
+        ids = {message.task_id.decode() for message in messages}
+        told = [*sent.accepted, *sent.rejected, *sent.unknown]
+        if sorted(told) != sorted(ids):
+            raise Violation(f"of {sorted(ids)} the sender tells {sorted(told)}")
+        for accepted in sent.accepted:
+            self.world.moves.heard_accepted(accepted.encode())
+        for rejected in sent.rejected:
+            self.world.moves.heard_rejected(rejected.encode())
+        again = [message for message in messages if message.task_id.decode() in sent.unknown]
+        if again and self._insists:
+            yield from self._send(again, functions, sent_before=True)
+            return
+        if again:
+            self._unsure.append((again, functions))
+        self._sending -= 1
+
+    # Reading
+
+    def _keep_reading(self) -> Steps[None]:
+        yield Pause(0.3)
+        while not self.world.healed:
+            yield Pause(self.world.random.uniform(0, 2) / self.world.rates.reads)
+            ids = list(self.world.ledger.plans)
+            if ids:
+                yield from self._read(self.world.random.sample(ids, min(8, len(ids))))
+
+    def read_all(self) -> None:
+        """Read every outcome once more."""
+        self.process.start(self._read(list(self.world.ledger.plans)))
+
+    def _read(self, ids: list[bytes]) -> Steps[None]:
+        before = {task_id for task_id in ids if task_id in self.world.ledger.accepted}
+        lives = self.world.moves.lives
+        try:
+            found = yield from read(self.session, [task_id.decode() for task_id in ids], patience_s=1.0)
+        except NodeUnavailable:
+            return
+        if lives != self.world.moves.lives:
+            return  # the node came back with an older disk in between: what was read may be of before
+        for task_id, record in zip(ids, found, strict=True):
+            if record is None:
+                if task_id in before:
+                    raise Violation(f"{task_id!r} was accepted and is not known any more")
+            elif record.state in FINAL:
+                self.world.ledger.saw(task_id, record.state.value, record.outcome)
+
+    def _hear(self, _: bytes, payload: bytes) -> None:
+        self.world.notices.heard(payload, split_notice(payload))
+
+    # Meddling
+
+    def revoke_some(self) -> None:
+        """Revoke a few messages, whatever they are doing."""
+        ids = self._some_ids()
+        entries = [(task_id, b"", b"V|%s|" % task_id) for task_id in ids]
+        if entries:
+            self.process.start(self._quietly(revoke(self.session, entries, patience_s=1.0)))
+
+    def forget_some(self) -> None:
+        """Drop a few outcomes."""
+        ids = [task_id for task_id in self._some_ids() if task_id in self.world.ledger.accepted]
+        self.world.ledger.forgotten.update(ids)
+        if ids:
+            self.process.start(self._quietly(forget(self.session, [i.decode() for i in ids], patience_s=1.0)))
+
+    def _some_ids(self) -> list[bytes]:
+        ids = list(self.world.ledger.plans)
+        return self.world.random.sample(ids, min(len(ids), self.world.random.randint(1, 3)))
+
+    def _quietly(self, steps: Steps[Any]) -> Steps[None]:
+        try:
+            yield from steps
+        except NodeUnavailable:
+            return
+
+    def _until_it_works(self, make: Any) -> Steps[None]:
+        while True:
+            try:
+                yield from make()
+            except NodeUnavailable:
+                yield Pause(0.1)
+                continue
+            return

@@ -1,0 +1,198 @@
+"""The defect bank: wrong versions of the scripts, each of which the suite must find.
+
+A checker that never complains proves nothing. Each defect is one rule taken away, by replacing a text in the script
+as it is sent to the node. The text must stand there exactly once: when a script changes, its defects fail loudly
+instead of silently testing nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskmesh.core.script import Script
+from taskmesh.queue.claim import CLAIM, RECALL
+from taskmesh.queue.commit import COMMIT
+from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.queue.manage import REVOKE
+from taskmesh.queue.workers import REAP
+from tests.simulation.patching import patched
+from tests.simulation.repairs import repaired
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One rule taken away.
+
+    Attributes:
+        name: What is wrong.
+        history: In which trouble it must show.
+        script: The right script.
+        changes: Texts, and what stands in their place.
+        seeds: Within so many seeds of the history it must be found.
+    """
+
+    name: str
+    history: str
+    script: Script
+    changes: tuple[tuple[str, str], ...]
+    seeds: int = 110
+
+    def scripts(self) -> dict[str, Script]:
+        """Return the scripts to run, by name: this one wrong."""
+        scripts = repaired()
+        right = scripts.get(self.script.name, self.script)
+        return scripts | {self.script.name: patched(right, *self.changes)}
+
+
+DEFECTS = (
+    Defect(
+        "a commit compares the version only, not the whole token",
+        "older_disks",
+        COMMIT,
+        (
+            (
+                "if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then",
+                "if rec and string.sub(rec, 2, 10) == 'T' .. string.sub(token, 1, 8) then",
+            ),
+        ),
+    ),
+    Defect(
+        "a commit asks only that the record is claimed, by whomever",
+        "lost_leases",
+        COMMIT,
+        (
+            (
+                "if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then",
+                "if rec and string.sub(rec, 2, 2) == 'T' then",
+            ),
+        ),
+    ),
+    Defect(
+        "a commit counts again on a record that is final",
+        "lost_replies",
+        COMMIT,
+        (
+            (
+                "if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then",
+                "if rec and string.sub(rec, 11, 52) == string.sub(token, 9, 50) then",
+            ),
+        ),
+    ),
+    Defect(
+        "a claim does not check the state behind a hint",
+        "revoked",
+        CLAIM,
+        (
+            (
+                "if rec and string.sub(rec, 2, 2) == 'P' and string.sub(rec, 3, 10) == version then",
+                "if rec then",
+            ),
+        ),
+    ),
+    Defect(
+        "a repeated claim claims again",
+        "lost_replies",
+        CLAIM,
+        (("if known[2] == seq then", "if false then"),),
+    ),
+    Defect(
+        "a late claim is not told from a new one",
+        "lost_replies",
+        CLAIM,
+        (("tonumber(seq, 16) < tonumber(known[2], 16)", "false"),),
+    ),
+    Defect(
+        "a worker that was declared dead may still claim",
+        "lost_leases",
+        CLAIM,
+        (("if known[1] ~= 'live' then", "if not known[1] then"),),
+    ),
+    Defect(
+        "a claim at an older epoch is served",
+        "older_disks",
+        CLAIM,
+        (("if epoch ~= EPOCH then", "if not epoch then"),),
+    ),
+    Defect(
+        "a commit at an older epoch is served",
+        "older_disks",
+        COMMIT,
+        (("if epoch ~= EPOCH then", "if not epoch then"),),
+    ),
+    Defect(
+        "a claim notes only the first of its messages as held",
+        "recalls",
+        CLAIM,
+        (("CALL('HSET', run, seq, table.concat(ids, '\\n'))", "CALL('HSET', run, seq, ids[1])"),),
+    ),
+    Defect(
+        "a suspect is claimed together with others",
+        "lost_leases",
+        CLAIM,
+        (("local singly = string.find('4567cdef', string.sub(rec, 62, 62), 1, true)", "local singly = nil"),),
+    ),
+    Defect(
+        "a recall drops what is kept from the holder's index",
+        "recalls",
+        RECALL,
+        (("if #kept == 0 then", "if true then"),),
+    ),
+    Defect(
+        "a recall takes back one message too many",
+        "recalls",
+        RECALL,
+        (("if i <= position then", "if i < position then"),),
+    ),
+    Defect(
+        "a crash is not counted",
+        "crashes",
+        REAP,
+        (("tonumber(string.sub(rec, 59, 60), 16) + 1", "tonumber(string.sub(rec, 59, 60), 16)"),),
+    ),
+    Defect(
+        "a dead letter goes back in line",
+        "crashes",
+        REAP,
+        (("if crashed and outcome ~= '' then", "if false then"),),
+    ),
+    Defect(
+        "a function is let go of twice",
+        "functions",
+        COMMIT,
+        (
+            (
+                "CALL('HINCRBY', P .. 'fnref', hash, -1) <= 0 then\n    local minute",
+                "CALL('HINCRBY', P .. 'fnref', hash, -2) <= 0 then\n    local minute",
+            ),
+        ),
+    ),
+    Defect(
+        "a message sent again is recorded again",
+        "lost_replies",
+        ENQUEUE,
+        (("CALL('MSETNX', unpack(pairs_)) == 1", "CALL('MSET', unpack(pairs_)).ok"),),
+    ),
+    Defect(
+        "a message that is handed over is not noted as held",
+        "lost_replies",
+        ENQUEUE,
+        (("  CALL('HSET', P .. 'run:' .. holder, seq, id)\n", ""),),
+    ),
+    Defect(
+        "a hand-over does not count as the child's claim",
+        "lost_replies",
+        ENQUEUE,
+        (
+            (
+                "  CALL('HSET', P .. 'w:' .. string.sub(holder, 1, 16), 's' .. string.sub(holder, 17), seq)\n",
+                "",
+            ),
+        ),
+    ),
+    Defect(
+        "a revoke ends what runs",
+        "revoked",
+        REVOKE,
+        (("elseif state == 'T' then", "elseif state == '-' then"),),
+    ),
+)

@@ -1,0 +1,36 @@
+"""The checkers are tested too: each wrong script of the bank must be found within its seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskmesh.queue.claim import CLAIM
+from tests.simulation.conftest import SEEDS
+from tests.simulation.defects import DEFECTS, Defect
+from tests.simulation.patching import PatchOutdated, patched
+from tests.simulation.world import World
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name.replace(" ", "-"))
+def test_defect_is_found(defect: Defect) -> None:
+    """The right scripts pass these very seeds: see `test_history`."""
+    # a defect may break anything, also the simulated workers themselves
+    scripts = defect.scripts()
+    for seed in range(defect.seeds):
+        try:
+            World(defect.history, seed, scripts).run()
+        except Exception as found:  # noqa: BLE001
+            print(f"found by seed {seed}: {found}")
+            return
+    pytest.fail(f"not found within {defect.seeds} seeds of {defect.history}: {defect.name}")
+
+
+def test_no_defect_needs_more_seeds_than_are_known_to_pass() -> None:
+    assert max(defect.seeds for defect in DEFECTS) <= SEEDS
+
+
+def test_a_patch_of_a_text_that_is_gone_fails_loudly() -> None:
+    with pytest.raises(PatchOutdated, match="0 times"):
+        patched(CLAIM, ("this text is not there", ""))
+    with pytest.raises(PatchOutdated, match="times, not once"):
+        patched(CLAIM, ("CALL", ""))
