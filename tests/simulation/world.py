@@ -28,7 +28,7 @@ from tests.simulation.ledger import PREFIX, Ledger, Violation
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.rates import HISTORIES, Rates
 from tests.simulation.repairs import repaired
-from tests.simulation.worker import LEASE_TTL_S, Supervisor
+from tests.simulation.supervisor import LEASE_TTL_S, Supervisor
 
 #: Virtual seconds in which all must be over once the trouble has ended: late requests, leases, graces, polls.
 HEALED_S_MAX = 60.0

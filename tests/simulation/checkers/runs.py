@@ -8,7 +8,7 @@ from taskmesh.queue.claim import Claimed
 from tests.simulation.ledger import Violation
 
 if TYPE_CHECKING:
-    from tests.simulation.worker import Child
+    from tests.simulation.child import Child
     from tests.simulation.world import World
 
 #: What may take a message from a child that still runs it.

@@ -1,31 +1,16 @@
-"""Workers: supervisors and their children, living as `taskmesh.worker` lives, over the same protocols.
-
-What is not simulated is what has no part in the protocols: the template, pickles, signals. The page that a child
-shares with its supervisor is two attributes.
-"""
+"""Supervisors: they keep children and leases alive as `taskmesh.worker` does, over the same protocols."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskmesh.core import keys
-from taskmesh.core.steps import Call, Pause, Steps
+from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
-from taskmesh.queue.claim import Claimed, handed_off, held, recall
-from taskmesh.queue.commit import DONE, REPEATED, commit
-from taskmesh.queue.turn import turn
-from taskmesh.queue.workers import (
-    Charge,
-    beat,
-    bury,
-    children,
-    declare_dead,
-    reap,
-    register,
-    unpark,
-)
+from taskmesh.queue.claim import held, recall
+from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.worker.watch import Watch
+from tests.simulation.child import PATIENCE_S, Child
 from tests.simulation.ledger import PREFIX
 
 if TYPE_CHECKING:
@@ -33,204 +18,8 @@ if TYPE_CHECKING:
 
 BEAT_S = 0.5
 LEASE_TTL_S = 2.5
-LOOK_S = 1.0
 RECALL_S = 0.05
-TINY_S = 0.005
-COMPARE_S = 3.0
-PATIENCE_S = 1.5
-GRACE_S = 1.5
 MAX_CRASHES = 3
-NOTHING = 0
-
-
-class Child:
-    """A child: claims, runs, commits."""
-
-    def __init__(self, supervisor: Supervisor, number: int) -> None:
-        world = supervisor.world
-        self.world = world
-        self.supervisor = supervisor
-        self.holder = supervisor.incarnation + b"%06x" % number
-        self.process = SimulatedProcess(
-            f"child {self.holder.decode()}",
-            world.network,
-            timeout_s=1.0,
-            clock_skew_s=world.random.uniform(-0.02, 0.02),
-        )
-        self.session = self.process.session(supervisor.session.prefix, epoch=supervisor.session.epoch)
-        self.build = supervisor.build
-        # the page: sequence, position, how many, since when; and the sequence that is taken back
-        self.note = (0, NOTHING, 0, 0.0)
-        self.recalled = -1
-        self.batch: list[Claimed] = []
-        self.entries: list[bytes] = []
-        self.done: list[int] = []
-        self.sequence = 0
-        self.idle = False
-        self.compare_at_s = world.time.now_s + COMPARE_S
-
-    def begin(self) -> None:
-        """Start to live."""
-        self.process.start(self._live())
-
-    def _live(self) -> Steps[None]:
-        try:
-            while True:
-                batch = yield from self._turn()
-                if not batch:
-                    batch = yield from self._sleep()
-                if batch:
-                    yield from self._run_claim(batch)
-        except NodeFault as error:
-            if not str(error.__dict__.get("text", "")).startswith("DEADWORKER"):
-                raise
-            self.supervisor.child_is_told_dead(self)
-
-    def _turn(self) -> Steps[list[Claimed]]:
-        entries, self.entries = self.entries, []
-        done, self.done = self.done, []
-        while True:
-            try:
-                verdicts, claimed = yield from turn(
-                    self.session,
-                    self.holder,
-                    self.build,
-                    done,
-                    entries,
-                    self.sequence + 1,
-                    self.world.random.randint(1, self.world.rates.most_max),
-                    self.world.queues,
-                    idle=self.idle,
-                    patience_s=PATIENCE_S,
-                )
-            except NodeUnavailable:
-                continue  # both halves may be repeated as they are
-            except NodeFault as error:
-                said = str(error.__dict__.get("text", ""))
-                if not said.startswith("OLDSEQUENCE"):
-                    raise
-                # the answer to an empty claim was lost, and a message was handed over since: ask for that one
-                self.sequence = int(said.split()[1], 16) - 1
-                continue
-            self.sequence += 1
-            self.idle = not claimed
-            self._judge(entries, verdicts)
-            return claimed
-
-    def _run_claim(self, batch: list[Claimed]) -> Steps[None]:
-        sequence, total, world = self.sequence, len(batch), self.world
-        self.batch = batch
-        for position in range(1, total + 1):
-            self._look_busy(sequence, position, total)
-            if self.recalled == sequence:
-                self.note = (sequence, NOTHING, total, 0.0)
-                yield from self._give_back(position - 1)
-                break
-            yield from self._run(batch[position - 1])
-            if self.entries and position < total and world.random.random() < 0.3:
-                yield from self._flush()
-        self.note = (sequence, NOTHING, 0, 0.0)
-        self.batch = []
-        self.done.append(sequence)
-
-    def _look_busy(self, sequence: int, position: int, total: int) -> None:
-        self.note = (sequence, position, total, self.world.time.now_s)
-        if total > position:
-            self.supervisor.look_again_at(self, sequence, position)
-
-    def _run(self, claimed: Claimed) -> Steps[None]:
-        world = self.world
-        plan = world.ledger.plans[claimed.task_id]
-        if plan.kind == "unknown" and self.build == b"old":
-            self._park(claimed)
-            return
-        if plan.duration_s >= TINY_S and self.entries:
-            yield from self._flush()
-        if plan.kind.startswith("value"):
-            yield from self._fetch(claimed, plan.function)
-        plan.runs += 1
-        world.runs.began(self, claimed)
-        if plan.kind == "poison" or (plan.kind == "poison-once" and plan.runs == 1):
-            self.supervisor.child_dies(self)
-        yield Pause(plan.duration_s)
-        world.runs.ended(self, claimed)
-        letter = b"F" if plan.kind.endswith("fail") else b"K"
-        self._add(claimed, letter, b"%s|%s|%s|%d" % (letter, claimed.task_id, self.holder, plan.runs))
-
-    def _park(self, claimed: Claimed) -> None:
-        """Leave a message to another build, or give it up after the grace."""
-        until_ms = int(claimed.record[74:86], 16)
-        if until_ms and self.process.now_ms() >= until_ms:
-            self._add(claimed, b"D", b"D|%s|unknown" % claimed.task_id)
-        else:
-            self._add(claimed, b"S", b"%d" % (self.process.now_ms() + int(GRACE_S * 1000)))
-
-    def _fetch(self, claimed: Claimed, function: bytes) -> Steps[None]:
-        key = keys.function(self.session.prefix, function.decode())
-        for _ in range(50):
-            (reply,) = yield [Call(None, self.session.prefix, (b"GET", key))]
-            if isinstance(reply, bytes):
-                return
-            if reply is None:
-                self.world.runs.function_is_missing(claimed, function)
-                return
-            yield Pause(0.05)
-
-    def _add(self, claimed: Claimed, letter: bytes, outcome: bytes) -> None:
-        self.entries += (claimed.task_id, claimed.token, letter, outcome)
-
-    def _flush(self) -> Steps[None]:
-        entries, self.entries = self.entries, []
-        while True:
-            try:
-                verdicts = yield from commit(
-                    self.session, self.holder, self.build, (), entries, patience_s=PATIENCE_S
-                )
-            except NodeUnavailable:
-                continue
-            self._judge(entries, verdicts)
-            return
-
-    def _judge(self, entries: list[bytes], verdicts: bytes) -> None:
-        for at, verdict in enumerate(verdicts):
-            task_id, token, letter, outcome = entries[4 * at : 4 * at + 4]
-            if verdict in (DONE, REPEATED) and letter in (b"K", b"F", b"D"):
-                self.world.moves.heard_committed(task_id, token, outcome)
-
-    def _give_back(self, position: int) -> Steps[None]:
-        while True:
-            try:
-                yield from recall(self.session, self.holder, self.sequence, position, patience_s=PATIENCE_S)
-            except NodeUnavailable:
-                # the claim may not be called done before, or nobody would hold what it still has
-                continue
-            return
-
-    def _sleep(self) -> Steps[list[Claimed]]:
-        world = self.world
-        if world.time.now_s >= self.compare_at_s:
-            self.compare_at_s = world.time.now_s + COMPARE_S
-            yield from self._compare()
-        wake_key = keys.wake(self.session.prefix, self.holder)
-        (reply,) = yield [Call(None, self.session.prefix, (b"BLPOP", wake_key, b"%g" % LOOK_S), LOOK_S)]
-        if reply is None:
-            return []
-        if not isinstance(reply, list):
-            yield Pause(0.05)
-            return []
-        handed = handed_off(reply[1])
-        if handed is None or handed[0] != self.sequence + 1:
-            return []
-        self.sequence += 1
-        return [handed[1]]
-
-    def _compare(self) -> Steps[None]:
-        try:
-            found = yield from held(self.session, self.holder, patience_s=PATIENCE_S)
-            for sequence in sorted({row[0] for row in found} - {self.sequence + 1}):
-                yield from recall(self.session, self.holder, sequence, 0, patience_s=PATIENCE_S)
-        except NodeUnavailable:
-            return
 
 
 class Supervisor:
