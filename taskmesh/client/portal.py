@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from taskmesh.client.async_send import Outbox
-    from taskmesh.client.async_wait import Ear
+    from taskmesh.client.ear import Ear
     from taskmesh.core.steps import Steps
     from taskmesh.nodes.link import Link
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taskmesh.client.result import AsyncResult
@@ -68,6 +68,20 @@ class ResultSet(Generic[R_co]):
         finally:
             for result in self.results:
                 result.unwatch(heard)
+
+    async def as_completed_async(self, timeout: float | None = None) -> AsyncIterator[AsyncResult[R_co]]:  # noqa: ASYNC109
+        """As `as_completed`, in an event loop: `async for result in results.as_completed_async(): ...`.
+
+        Raises:
+            TaskTimeout: Some had not ended in time; `await` on a handle that was yielded does not wait.
+        """
+        from taskmesh.client.async_wait import as_completed_async
+
+        if self._portal is not None:
+            async for result in as_completed_async(
+                self._portal, self.results, timeout, lambda pending: self._late(pending, timeout)
+            ):
+                yield result
 
     def _waiter(self, handles: list[AsyncResult[R_co]]) -> Waiter:
         if self._portal is None:

@@ -70,6 +70,13 @@ class AsyncSubscription:
             self._confirmed = None
         self._channels.update(new)
 
+    def leave(self, channels: Collection[bytes]) -> None:
+        """Listen to these channels no more."""
+        old = [channel for channel in channels if channel in self._channels]
+        if old and self._connection is not None:
+            self._channels.difference_update(old)
+            self._connection.write(packed(Call(None, b"", (b"UNSUBSCRIBE", *old)), PACK))
+
     def close(self) -> None:
         """Close the connection."""
         connection, self._connection = self._connection, None
@@ -81,7 +88,8 @@ class AsyncSubscription:
         if isinstance(reply, list) and reply[0] == b"message":
             self._on_notice(reply[2])
             return
-        self._unconfirmed -= 1
+        if isinstance(reply, list) and reply[0] == b"subscribe":
+            self._unconfirmed -= 1
         if self._confirmed is None or self._confirmed.done():
             return
         if not isinstance(reply, list):

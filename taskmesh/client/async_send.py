@@ -1,0 +1,210 @@
+"""Sending from an event loop.
+
+A message that is sent while no other is under way goes at once. Those that are sent while others are, go
+together in the next turn of the loop: a hundred coroutines that send cost one call of the script, not a hundred.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from taskmesh.client.async_wait import ear_of
+from taskmesh.client.eager import run_eagerly_async
+from taskmesh.client.result import AsyncResult
+from taskmesh.client.sender import KNOWN, ROUTING_RUN, SendOptions
+from taskmesh.core.steps import NoAnswer
+from taskmesh.errors import SendUnknown, TaskMeshError
+from taskmesh.queue.enqueue import NewMessage, enqueue, enqueue_one
+
+if TYPE_CHECKING:
+    from taskmesh.client.portal import Portal
+    from taskmesh.client.task import Task
+
+R = TypeVar("R")
+
+#: The node's answer to a message that is new to it.
+ACCEPTED = b"a"
+#: Bytes of a record over which a message goes alone, so that small ones need not wait for it.
+TOGETHER_BYTES_MAX = 16 * 1024
+
+
+async def send_async(
+    task: Task[..., R],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: SendOptions,
+    task_id: str | None,
+) -> AsyncResult[R]:
+    """Send one message; returns when it is recorded.
+
+    When this is cancelled the message may be recorded or not.
+
+    Raises:
+        QueueFull, SendRejected: It is certainly not recorded.
+        SendUnknown: It may be.
+        NotPicklable, PayloadTooLarge, InvalidTaskId: It cannot be sent.
+    """
+    mesh = task.mesh
+    portal = mesh.portal
+    if mesh.eager:
+        return await run_eagerly_async(
+            portal, task.name, task.function, args, kwargs, options, task_id, by_value=task.by_value
+        )
+    if portal.link.meta is None:
+        await portal.link.open_async()
+    sender = portal.sender
+    function, functions = "", None
+    if task.by_value:
+        _, function, blob = sender.pack_function(task.function)
+        functions = {function.encode(): blob}
+    outbox = outbox_of(portal)
+    message = sender.build(
+        task.name, args, kwargs, options, task_id=task_id, routing=outbox.routing(), function=function
+    )
+    ear = ear_of(portal)
+    handle: AsyncResult[R] = AsyncResult(
+        portal, message.task_id.decode(), task.name, round_=ear.round, sent_here=True
+    )
+    ear.expect(handle)
+    batch = sender.open_batch
+    if batch is not None:
+        batch.add(message, functions or {}, handle)
+        if task_id is not None:
+            # whether the id is known, and who hears of its outcome, is not heard from a batch
+            handle.round = 0
+    elif task_id is not None:
+        # alone, since its id may be among those that go together
+        if await outbox.send_alone(message, functions) == KNOWN:
+            # another process may have sent it, and will hear of its outcome in our place
+            handle.round = 0
+    else:
+        await outbox.send(message, functions)
+    return handle
+
+
+def outbox_of(portal: Portal) -> Outbox:
+    """Return the outbox of the running loop."""
+    loop = asyncio.get_running_loop()
+    outbox = portal.outboxes.get(loop)
+    if outbox is None:
+        outbox = portal.outboxes[loop] = Outbox(portal)
+    return outbox
+
+
+class Outbox:
+    """Sends for all coroutines of one event loop. Belongs to that loop's thread."""
+
+    def __init__(self, portal: Portal) -> None:
+        """Make an empty one."""
+        self._portal = portal
+        self._under_way = 0
+        self._together: list[tuple[NewMessage, asyncio.Future[None]]] = []
+        self._functions: dict[bytes, bytes] = {}
+        self._routing: int | None = None
+        self._work: set[asyncio.Task[None]] = set()
+
+    def routing(self) -> int | None:
+        """Return what the next message should be routed by: the same for neighbours that go together."""
+        if not self._under_way:
+            return None
+        if self._routing is None or len(self._together) % ROUTING_RUN == 0:
+            self._routing = self._portal.sender.new_routing()
+        return self._routing
+
+    async def send(self, message: NewMessage, functions: dict[bytes, bytes] | None) -> None:
+        """Send one message: alone if no other is under way, else with those that come in this turn of the loop.
+
+        Args:
+            message: The message.
+            functions: What it needs, by content hash.
+        """
+        if not self._under_way or len(message.record) > TOGETHER_BYTES_MAX:
+            await self.send_alone(message, functions)
+            return
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        if not self._together:
+            loop.call_soon(self._flush)
+        self._together.append((message, future))
+        if functions:
+            self._functions.update(functions)
+        await future
+
+    async def send_alone(self, message: NewMessage, functions: dict[bytes, bytes] | None) -> bytes:
+        """Send one message, and return the node's verdict: accepted, or `KNOWN`."""
+        self._under_way += 1
+        try:
+            link, sender = self._portal.link, self._portal.sender
+            reply = await link.async_driver.run(enqueue_one(link.session, message))
+            if type(reply) is bytes:
+                return reply
+            sent = await link.async_driver.run(
+                enqueue(
+                    link.session,
+                    [message],
+                    functions,
+                    patience_s=sender.send_timeout_s,
+                    sent_before=type(reply) is NoAnswer,
+                )
+            )
+        finally:
+            self._under_way -= 1
+        if not sent.accepted:
+            raise sender.refusal(sent, message.task_id.decode())
+        return KNOWN if sent.known else ACCEPTED
+
+    def _flush(self) -> None:
+        together, self._together = self._together, []
+        functions, self._functions = self._functions, {}
+        # what was cancelled before it went is not sent
+        together = [(message, future) for message, future in together if not future.done()]
+        if not together:
+            return
+        self._under_way += 1
+        task = asyncio.get_running_loop().create_task(
+            self._send_together(together, functions), name=f"taskmesh {self._portal.link.mesh}: send"
+        )
+        self._work.add(task)
+        task.add_done_callback(self._flushed)
+
+    def _flushed(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        self._under_way -= 1
+
+    async def _send_together(
+        self, together: list[tuple[NewMessage, asyncio.Future[None]]], functions: dict[bytes, bytes]
+    ) -> None:
+        link, sender = self._portal.link, self._portal.sender
+        try:
+            sent = await link.async_driver.run(
+                enqueue(
+                    link.session,
+                    [message for message, _ in together],
+                    functions,
+                    patience_s=sender.send_timeout_s,
+                )
+            )
+        except TaskMeshError as error:
+            for _, future in together:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        except BaseException as error:
+            # cancelled by somebody who cancels every task
+            for message, future in together:
+                if not future.done():
+                    task_id = message.task_id.decode()
+                    reason = (
+                        f"message {task_id} may or may not be recorded: its sending was ended by {error!r}"
+                    )
+                    future.set_exception(SendUnknown(reason, task_id=task_id))
+            raise
+        failed = sent.rejected.keys() | sent.unknown.keys()
+        for message, future in together:
+            if future.done():
+                continue
+            if failed and (task_id := message.task_id.decode()) in failed:
+                future.set_exception(sender.refusal(sent, task_id))
+            else:
+                future.set_result(None)

@@ -1,0 +1,102 @@
+"""Waiting for outcomes in an event loop: `await result`, and results as they complete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from taskmesh.client.ear import Ear
+from taskmesh.client.result import LOCAL, AsyncResult
+
+if TYPE_CHECKING:
+    from taskmesh.client.portal import Portal
+    from taskmesh.errors import TaskTimeout
+
+R = TypeVar("R")
+
+
+async def wait_async(portal: Portal, handle: AsyncResult[R]) -> R:
+    """Wait for the outcome; return the task's value or raise what it raised, as `AsyncResult.get` does."""
+    if handle.outcome is None and handle.is_settled() and not handle.expired and handle.round != LOCAL:
+        # it may have been sent, or sent again, since it was not found
+        handle._unsettle()  # noqa: SLF001 - kin
+    if not handle.is_settled():
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(_: AsyncResult[Any], error: Exception | None) -> None:
+            if settled.done():
+                return
+            if error is None:
+                settled.set_result(None)
+            else:
+                settled.set_exception(error)
+
+        ear = ear_of(portal)
+        wait = ear.wait(handle, told)
+        try:
+            await settled
+        finally:
+            ear.leave(wait)
+    return handle.conclude()
+
+
+async def as_completed_async(
+    portal: Portal,
+    handles: Sequence[AsyncResult[R]],
+    timeout: float | None,  # noqa: ASYNC109 - for all of them together, and between them the caller works
+    late: Callable[[list[AsyncResult[R]]], TaskTimeout],
+) -> AsyncIterator[AsyncResult[R]]:
+    """Yield handles as their messages end, each once.
+
+    Args:
+        portal: Theirs.
+        handles: Any number.
+        timeout: Seconds for all of them; None for ever.
+        late: Makes the error from those that had not ended in time.
+    """
+    loop = asyncio.get_running_loop()
+    deadline_s = None if timeout is None else loop.time() + timeout
+    waiting = {id(handle): handle for handle in handles}
+    ended: deque[tuple[AsyncResult[Any], Exception | None]] = deque()
+    heard = asyncio.Event()
+
+    def told(handle: AsyncResult[Any], error: Exception | None) -> None:
+        ended.append((handle, error))
+        heard.set()
+
+    ear = ear_of(portal)
+    waits = []
+    for handle in waiting.values():
+        if handle.is_settled():
+            ended.append((handle, None))
+        else:
+            waits.append(ear.wait(handle, told))
+    try:
+        while waiting:
+            while ended:
+                handle, error = ended.popleft()
+                if error is not None:
+                    raise error
+                del waiting[id(handle)]
+                yield handle
+            heard.clear()
+            if waiting:
+                try:
+                    async with asyncio.timeout_at(deadline_s):
+                        await heard.wait()
+                except TimeoutError:
+                    raise late(list(waiting.values())) from None
+    finally:
+        for wait in waits:
+            ear.leave(wait)
+
+
+def ear_of(portal: Portal) -> Ear:
+    """Return the ear of the running loop."""
+    loop = asyncio.get_running_loop()
+    ear = portal.ears.get(loop)
+    if ear is None:
+        ear = portal.ears[loop] = Ear(portal)
+    return ear
