@@ -1,18 +1,19 @@
 -- Ends runs: an outcome, or a release, each only with the token of its claim. Repeating one answers OK.
 -- flags: allow-oom
 -- parts: epoch, moves, ready, finish, sweep
--- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, k, then k claim sequences that are done with,
+-- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k claim sequences that are done with,
 --   then per message: id, token (50), new state (a letter), outcome
 --   The outcome of a release (P) is ''; of a parking (S) the ms until which it may wait, if not parked before.
 -- Returns a string, a letter per message: 'o' done, 'r' done before, 'z' refused (not the holder's any more).
 local run = P .. 'run:' .. ARGV[3]
 local build = ARGV[4]
-local first = 6 + tonumber(ARGV[5])
+DEAD_TTL = string.format('%08x', tonumber(ARGV[5]))
+local first = 7 + tonumber(ARGV[6])
 local n = (#ARGV - first + 1) / 4
 local keys = {}
 for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
-local written, released, verdicts, w = {}, {}, {}, 0
+local written, released, verdicts, ended, w = {}, {}, {}, {}, 0
 
 for i = 1, n do
   local at = first + 4 * (i - 1)
@@ -45,11 +46,23 @@ for i = 1, n do
     verdict = 'r'
   end
   verdicts[i] = verdict
+  if verdict ~= 'z' then ended[id] = true end
 end
 
 if w > 0 then CALL('MSET', unpack(written)) end
 for i = #released, 1, -1 do make_ready(released[i][1], released[i][2], true) end
-for i = 6, first - 1 do CALL('HDEL', run, ARGV[i]) end
+-- With an older disk a sequence may come twice: in the life that never was, and for what was handed over since.
+-- So an entry goes only when nothing of it is held.
+for i = 7, first - 1 do
+  local lease, holds = ARGV[3] .. ARGV[i], false
+  for id in string.gmatch(CALL('HGET', run, ARGV[i]) or '', '[^\n]+') do
+    if not ended[id] then
+      local head = CALL('GETRANGE', P .. 'r:' .. id, 1, 51)
+      holds = holds or (string.sub(head, 1, 1) == 'T' and string.sub(head, 22) == lease)
+    end
+  end
+  if not holds then CALL('HDEL', run, ARGV[i]) end
+end
 if ENDED > 0 then finish_all() end
 sweep(2 * n + 2, 0)
 return table.concat(verdicts)

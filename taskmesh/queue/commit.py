@@ -12,11 +12,14 @@ COMMIT = load_script("taskmesh.queue", "commit")
 #: Messages in one call; Lua's stack takes some 8,000 values.
 COMMIT_MAX = 500
 
+#: How long a dead letter is kept, unless the caller says otherwise.
+DEAD_EXPIRES_S = 7 * 86_400
+
 DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
 
 
 def commit_args(
-    holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes]
+    holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes], dead_expires_s: int
 ) -> tuple[bytes, ...]:
     """Return the script's arguments after epoch and time.
 
@@ -25,15 +28,28 @@ def commit_args(
         build: What the worker can run, noted with messages that it parks.
         done: Claim sequences of which nothing is held any more once this is executed.
         entries: Flat: id, token, letter of the new state, outcome.
+        dead_expires_s: How long dead letters are kept.
     """
-    return (holder, build, b"%d" % len(done), *[b"%08x" % sequence for sequence in done], *entries)
+    return (
+        holder,
+        build,
+        b"%d" % dead_expires_s,
+        b"%d" % len(done),
+        *[b"%08x" % sequence for sequence in done],
+        *entries,
+    )
 
 
 def commit_call(
-    session: Session, holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes]
+    session: Session,
+    holder: bytes,
+    build: bytes,
+    done: Sequence[int],
+    entries: Sequence[bytes],
+    dead_expires_s: int = DEAD_EXPIRES_S,
 ) -> Call:
     """Return the call that commits, to be sent together with others."""
-    return session.call(COMMIT, *commit_args(holder, build, done, entries))
+    return session.call(COMMIT, *commit_args(holder, build, done, entries, dead_expires_s))
 
 
 def commit(
@@ -43,6 +59,7 @@ def commit(
     done: Sequence[int],
     entries: Sequence[bytes],
     *,
+    dead_expires_s: int = DEAD_EXPIRES_S,
     patience_s: float = 10.0,
 ) -> Steps[bytes]:
     """Commit outcomes and releases.
@@ -54,6 +71,6 @@ def commit(
         NodeUnavailable: No answer; commit again, it is idempotent.
     """
     reply: bytes = yield from ask(
-        session, COMMIT, *commit_args(holder, build, done, entries), patience_s=patience_s
+        session, COMMIT, *commit_args(holder, build, done, entries, dead_expires_s), patience_s=patience_s
     )
     return reply

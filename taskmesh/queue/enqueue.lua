@@ -5,11 +5,12 @@
 -- Returns a string, a letter per message: 'a' accepted, 'k' known before.
 -- Errors: NEEDFUNCTION <hash> when the node lacks the function (nothing was changed).
 -- No allow-oom: when the node's memory is full it refuses this script as a whole.
-local verdicts = {}
+local verdicts, blobs = {}, {}
 local at = 3
 while at <= #ARGV do
   local hash = ARGV[at + 4]
-  if hash ~= '' and ARGV[at + 5] == '' and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then
+  if ARGV[at + 5] ~= '' then blobs[hash] = ARGV[at + 5] end
+  if hash ~= '' and not blobs[hash] and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then
     return redis.error_reply('NEEDFUNCTION ' .. hash)
   end
   at = at + 7 + 2 * tonumber(ARGV[at + 6])
@@ -45,7 +46,7 @@ while at <= #ARGV do
   end
   if #ids > 0 then
     if hash ~= '' then
-      if blob ~= '' then CALL('SET', P .. 'fn:' .. hash, blob) end
+      if blobs[hash] then CALL('SET', P .. 'fn:' .. hash, blobs[hash]) end
       CALL('HINCRBY', P .. 'fnref', hash, #ids)
     end
     CALL('SADD', P .. 'L:' .. slot, unpack(ids))

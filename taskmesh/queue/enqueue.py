@@ -187,7 +187,7 @@ def enqueue(
                 if reply.text.startswith("STALEVIEW"):
                     stale = True
                     again.append((inside, args))
-                elif reply.text.startswith("NEEDFUNCTION"):
+                elif reply.text.startswith("NEEDFUNCTION") and _lacking(reply.text) in (functions or {}):
                     blobs.update(functions or {})
                     again.extend(_group(inside, blobs))
                 else:
@@ -213,6 +213,10 @@ def enqueue(
             delay_s = min(delay_s * 2, RETRY_DELAY_S_MAX)
         waiting = again + waiting
     return result
+
+
+def _lacking(text: str) -> bytes:
+    return text.rpartition(" ")[2].encode()
 
 
 def _note(result: Sent, inside: list[NewMessage], verdicts: bytes) -> None:

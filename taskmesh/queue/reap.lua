@@ -3,14 +3,19 @@
 -- parts: epoch, moves, ready, finish
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the crash ('' = none), its token,
 --   outcome if that makes it a dead letter ('' = not yet), '1' to have the others claimed singly,
---   then the queues on which it may be registered as idle
+--   seconds to keep a dead letter, then the queues on which it may be registered as idle
 --   by: the incarnation that reaps. Its own children any time; another's only once that is declared dead.
 -- Returns {messages put back, claims still to do}.
 -- Errors: NOTDEAD the incarnation is not declared dead.
 local holder, by, charged, token, outcome, singly = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1'
+DEAD_TTL = string.format('%08x', tonumber(ARGV[9]))
 local incarnation = string.sub(holder, 1, 16)
 if by ~= incarnation and CALL('HGET', P .. 'w:' .. incarnation, 'state') == 'live' then
   return redis.error_reply('NOTDEAD ' .. incarnation)
+end
+-- A claim that the child sent before it died may come later, while its worker lives: it must take nothing.
+if CALL('HGET', P .. 'w:' .. incarnation, 'state') == 'live' then
+  CALL('HSET', P .. 'w:' .. incarnation, 's' .. string.sub(holder, 17), 'ffffffff')
 end
 local run = P .. 'run:' .. holder
 local fields = CALL('HKEYS', run)
@@ -50,6 +55,6 @@ for f = 1, #fields do
   done = done + 1
 end
 if ENDED > 0 then finish_all() end
-for i = 9, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end
+for i = 10, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end
 CALL('UNLINK', P .. 'wake:' .. holder)
 return {count, #fields - done}

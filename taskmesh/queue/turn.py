@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from taskmesh.core.steps import NoAnswer, NodeError, Refused, Session, Steps
 from taskmesh.queue.claim import Claimed, claim, claim_call, claimed_messages
-from taskmesh.queue.commit import commit, commit_call
+from taskmesh.queue.commit import DEAD_EXPIRES_S, commit, commit_call
 
 
 def turn(
@@ -20,6 +20,7 @@ def turn(
     queues: Sequence[bytes],
     *,
     idle: bool,
+    dead_expires_s: int = DEAD_EXPIRES_S,
     patience_s: float = 10.0,
 ) -> Steps[tuple[bytes, list[Claimed]]]:
     """Commit, then claim. Arguments as `commit` and `claim`.
@@ -34,11 +35,13 @@ def turn(
         claimed = yield from claim(session, holder, sequence, most, queues, idle=idle, patience_s=patience_s)
         return b"", claimed
     first, second = yield [
-        commit_call(session, holder, build, done, entries),
+        commit_call(session, holder, build, done, entries, dead_expires_s),
         claim_call(session, holder, sequence, most, queues, idle=idle),
     ]
     if isinstance(first, (Refused, NoAnswer, NodeError)):
-        first = yield from commit(session, holder, build, done, entries, patience_s=patience_s)
+        first = yield from commit(
+            session, holder, build, done, entries, dead_expires_s=dead_expires_s, patience_s=patience_s
+        )
     if isinstance(second, (Refused, NoAnswer, NodeError)):
         claimed = yield from claim(session, holder, sequence, most, queues, idle=idle, patience_s=patience_s)
         return first, claimed

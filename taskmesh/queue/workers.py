@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from taskmesh.core.script import load_script
 from taskmesh.core.steps import Session, Steps
+from taskmesh.queue.commit import DEAD_EXPIRES_S
 from taskmesh.replication.ask import ask
 
 WORKER = load_script("taskmesh.queue", "worker")
@@ -83,6 +84,7 @@ def reap(
     charge: Charge | None = None,
     *,
     singly: bool = False,
+    dead_expires_s: int = DEAD_EXPIRES_S,
 ) -> Steps[int]:
     """Put everything that a dead child held back in line, and return how many those were.
 
@@ -93,6 +95,7 @@ def reap(
         queues: On which it may be registered as idle.
         charge: The message that it was running, if that is known.
         singly: Have the messages claimed one at a time from now on.
+        dead_expires_s: How long a dead letter is kept.
     """
     charge = charge or Charge()
     total: int = 0
@@ -106,6 +109,7 @@ def reap(
             charge.token,
             charge.outcome,
             b"1" if singly else b"0",
+            b"%d" % dead_expires_s,
             *queues,
         )
         total += int(count)

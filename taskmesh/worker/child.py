@@ -61,6 +61,7 @@ class Child:
         self.order = order
         self.holder = order.holder
         self._build = build
+        self._dead_expires_s = int(mesh.settings.dead_letter_expires)
         self._desk = page.desk(order.place)
         self._link = mesh.link.open()
         self._session = self._link.session
@@ -134,7 +135,13 @@ class Child:
                     if entries or done:
                         verdicts = self._ask(
                             commit(
-                                self._session, self.holder, self._build, done, entries, patience_s=PATIENCE_S
+                                self._session,
+                                self.holder,
+                                self._build,
+                                done,
+                                entries,
+                                dead_expires_s=self._dead_expires_s,
+                                patience_s=PATIENCE_S,
                             )
                         )
                         self._judge(entries, verdicts)
@@ -150,6 +157,7 @@ class Child:
                         self._pace.most(),
                         self._queues_in_turn(),
                         idle=self._idle,
+                        dead_expires_s=self._dead_expires_s,
                         patience_s=PATIENCE_S,
                     )
                 )
@@ -224,7 +232,15 @@ class Child:
         while True:
             try:
                 verdicts = self._ask(
-                    commit(self._session, self.holder, self._build, (), entries, patience_s=PATIENCE_S)
+                    commit(
+                        self._session,
+                        self.holder,
+                        self._build,
+                        (),
+                        entries,
+                        dead_expires_s=self._dead_expires_s,
+                        patience_s=PATIENCE_S,
+                    )
                 )
             except NodeUnavailable as error:
                 log.warning("%s; trying again", error)

@@ -52,6 +52,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         lease_ttl_s: Of the settings.
         grace_s: Of the settings.
         max_crashes: Of the settings.
+        dead_expires_s: Of the settings.
         log_level: Of the settings.
         threads: Names of threads that the app's import started: forking would be unsafe.
         place: File of the app.
@@ -70,6 +71,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     lease_ttl_s: float
     grace_s: float
     max_crashes: int
+    dead_expires_s: int
     log_level: str
     threads: tuple[str, ...]
     place: str

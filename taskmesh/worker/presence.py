@@ -40,7 +40,16 @@ class DeclaredDead(WorkerError):
 class Presence:
     """One life of a worker, as the mesh sees it."""
 
-    def __init__(self, link: Link, worker: str, build: str, *, lease_ttl_s: float, max_crashes: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        build: str,
+        *,
+        lease_ttl_s: float,
+        max_crashes: int,
+        dead_expires_s: int,
+    ) -> None:
         """Prepare; `register` begins.
 
         Args:
@@ -49,9 +58,12 @@ class Presence:
             build: What it can run, as a hash.
             lease_ttl_s: How long a counter may stand still.
             max_crashes: A message with so many crashes becomes a dead letter.
+            dead_expires_s: How long that is kept.
         """
         self.incarnation = os.urandom(8).hex().encode()
-        self.undertaker = Undertaker(link, self.incarnation, worker, max_crashes=max_crashes)
+        self.undertaker = Undertaker(
+            link, self.incarnation, worker, max_crashes=max_crashes, dead_expires_s=dead_expires_s
+        )
         self.is_registered = False
         self.beat_s = min(BEAT_S_MAX, lease_ttl_s / BEATS_PER_LEASE)
         self._link = link

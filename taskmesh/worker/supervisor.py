@@ -155,7 +155,12 @@ class Supervisor:
         """
         facts = self._facts
         self._presence = presence = Presence(
-            self._link, self._name, facts.build, lease_ttl_s=facts.lease_ttl_s, max_crashes=facts.max_crashes
+            self._link,
+            self._name,
+            facts.build,
+            lease_ttl_s=facts.lease_ttl_s,
+            max_crashes=facts.max_crashes,
+            dead_expires_s=facts.dead_expires_s,
         )
         self._brood = Brood(
             self._link,

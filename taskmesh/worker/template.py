@@ -71,6 +71,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         lease_ttl_s=settings.lease_ttl,
         grace_s=settings.grace,
         max_crashes=settings.max_crashes,
+        dead_expires_s=int(settings.dead_letter_expires),
         log_level=settings.log_level,
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()

@@ -31,7 +31,9 @@ TASKS_TOLD_MAX = 500
 class Undertaker:
     """Returns the messages of the dead to their lines, and charges the one that was running."""
 
-    def __init__(self, link: Link, incarnation: bytes, worker: str, *, max_crashes: int) -> None:
+    def __init__(
+        self, link: Link, incarnation: bytes, worker: str, *, max_crashes: int, dead_expires_s: int
+    ) -> None:
         """Prepare.
 
         Args:
@@ -39,11 +41,13 @@ class Undertaker:
             incarnation: Of the worker that acts.
             worker: Its name.
             max_crashes: A message with so many crashes becomes a dead letter.
+            dead_expires_s: How long that is kept.
         """
         self._link = link
         self._incarnation = incarnation
         self._worker = worker
         self._max_crashes = max_crashes
+        self._dead_expires_s = dead_expires_s
         self._known: dict[bytes, dict[str, Any]] = {}
 
     def child_died(
@@ -64,7 +68,15 @@ class Undertaker:
                 if (sequence, position) == (note.sequence, note.position):
                     charge = self._charge(task_id, head, how)
         count: int = self._run(
-            reap(self._link.session, holder, self._incarnation, queues, charge, singly=singly)
+            reap(
+                self._link.session,
+                holder,
+                self._incarnation,
+                queues,
+                charge,
+                singly=singly,
+                dead_expires_s=self._dead_expires_s,
+            )
         )
         return count
 

@@ -16,7 +16,6 @@ from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.manage import REVOKE
 from taskmesh.queue.workers import REAP
 from tests.simulation.patching import patched
-from tests.simulation.repairs import repaired
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,7 @@ class Defect:
 
     def scripts(self) -> dict[str, Script]:
         """Return the scripts to run, by name: this one wrong."""
-        scripts = repaired()
-        right = scripts.get(self.script.name, self.script)
-        return scripts | {self.script.name: patched(right, *self.changes)}
+        return {self.script.name: patched(self.script, *self.changes)}
 
 
 DEFECTS = (

@@ -1,7 +1,7 @@
 """One run of the simulation: a node, workers, clients and a nemesis, all from one seed.
 
 First trouble, while the checkers look at everything the node does; then everything is healed, and every accepted
-message must come to its end; then hours pass, and nothing may be left.
+message must come to its end; then days pass, and nothing may be left.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from tests.simulation.client import Client
 from tests.simulation.ledger import PREFIX, Ledger, Violation
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.rates import HISTORIES, Rates
-from tests.simulation.repairs import repaired
 from tests.simulation.supervisor import LEASE_TTL_S, Supervisor
 
 #: Virtual seconds in which all must be over once the trouble has ended: late requests, leases, graces, polls.
@@ -53,9 +52,7 @@ class World:
         self.time = VirtualTime()
         self.node = SimulatedNode(seed=seed, clock_us=lambda: int(self.time.now_s * 1e6))
         self.epoch = self.node.set_epoch(PREFIX)
-        self.network = SimulatedNetwork(
-            self.time, self.node, self.random, scripts=repaired() if scripts is None else scripts
-        )
+        self.network = SimulatedNetwork(self.time, self.node, self.random, scripts=scripts or {})
         self.network.watchers.append(self._executed)
         self.ledger = Ledger()
         self.moves = Moves(self)
@@ -96,7 +93,7 @@ class World:
             client.read_all()
         self.time.pass_by(1.0)
         self.indexes.check(settled=True)
-        self._let_hours_pass()
+        self._let_days_pass()
 
     def _heal(self) -> None:
         self.healed = True
@@ -119,14 +116,14 @@ class World:
         unsent = [client.process.name for client in self.clients if not client.is_done]
         return f"{len(self.moves.open)} messages are not final: {shown}; clients that still send: {unsent}"
 
-    def _let_hours_pass(self) -> None:
+    def _let_days_pass(self) -> None:
         """Sweep far ahead in time; then nothing may be left of any message or function."""
         # those who survive notice who does not, and then leave as well
         self.time.pass_by(2 * LEASE_TTL_S)
         for supervisor in self.supervisors:
             supervisor.retire()
         self.time.pass_by(5.0)
-        sweeper = SimulatedProcess("sweeper", self.network, clock_skew_s=4 * 3600.0)
+        sweeper = SimulatedProcess("sweeper", self.network, clock_skew_s=8 * 86_400.0)
         session = sweeper.session(PREFIX, epoch=self.epoch)
         incarnation = b"5" * 16
         self.node.values.pop(PREFIX + b"w:" + incarnation, None)

@@ -58,7 +58,11 @@ def check_state(mesh: TaskMesh) -> Iterator[Finding]:
     workers = workers_of(counted)
     command = f"taskmesh worker {mesh.app_path or '--mesh ' + mesh.name}"
     undertaker = Undertaker(
-        mesh.link, b"", "doctor", max_crashes=mesh.settings.max_crashes
+        mesh.link,
+        b"",
+        "doctor",
+        max_crashes=mesh.settings.max_crashes,
+        dead_expires_s=int(mesh.settings.dead_letter_expires),
     )  # only asked, never acts
     gone = [
         worker

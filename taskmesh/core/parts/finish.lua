@@ -2,6 +2,7 @@
 -- writes the indexes of the whole batch at once and sends one notice per channel.
 -- What neighbours of a batch share (widths, names, times to live) is worked out once.
 local NOW12 = string.format('%012x', NOW)
+local DEAD_TTL  -- how long a dead letter is kept, s, 8 hex digits; set by scripts that make them
 local SHAPES, LEAVING, NOTICES, KEPT, LENGTHS, ENDED = {}, {}, {}, {}, {}, 0
 
 local function length_of(out)
@@ -66,7 +67,7 @@ end
 local function final(id, rec, op, out)
   local names = names_of(rec)
   local length = length_of(out)
-  local ttl = string.sub(rec, 87, 94)
+  local ttl = op == 'D' and DEAD_TTL or string.sub(rec, 87, 94)
   ENDED = ENDED + 1
   add_to(LEAVING, string.sub(rec, 53, 56), id)
   add_to(KEPT, ttl, id)

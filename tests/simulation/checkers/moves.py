@@ -194,6 +194,8 @@ class Moves:
 
     def _unchanged_parts(self, before: Record, after: Record) -> None:
         for part in ("slot", "attempt", "priority", "created_ms", "result_ttl_s", "queue", "channel"):
+            if part == "result_ttl_s" and after.state is State.DEAD:
+                continue  # a dead letter is kept for a time of its own
             if getattr(before, part) != getattr(after, part):
                 raise Violation(f"its {part} changed")
         if after.state not in FINAL or after.state in (State.FAILURE, State.DEAD):
@@ -238,7 +240,7 @@ class Moves:
             raise Violation(f"the worker that took it is {worker!r}")
 
     def _committed(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
-        first = 5 + int(args[4])
+        first = 6 + int(args[5])
         for at in range(first, len(args), 4):
             if args[at] != task_id or args[at + 1].decode() != before.token:
                 continue
