@@ -19,14 +19,18 @@ DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
 
 
 def commit_args(
-    holder: bytes, build: bytes, done: Sequence[int], entries: Sequence[bytes], dead_expires_s: int
+    holder: bytes,
+    build: bytes,
+    done: Sequence[tuple[int, bytes]],
+    entries: Sequence[bytes],
+    dead_expires_s: int,
 ) -> tuple[bytes, ...]:
     """Return the script's arguments after epoch and time.
 
     Args:
         holder: Incarnation and child.
         build: What the worker can run, noted with messages that it parks.
-        done: Claim sequences of which nothing is held any more once this is executed.
+        done: Claims of which nothing is held any more once this is executed: sequence, id of the first message.
         entries: Flat: id, token, letter of the new state, outcome.
         dead_expires_s: How long dead letters are kept.
     """
@@ -35,7 +39,7 @@ def commit_args(
         build,
         b"%d" % dead_expires_s,
         b"%d" % len(done),
-        *[b"%08x" % sequence for sequence in done],
+        *[word for sequence, first in done for word in (b"%08x" % sequence, first)],
         *entries,
     )
 
@@ -44,7 +48,7 @@ def commit_call(
     session: Session,
     holder: bytes,
     build: bytes,
-    done: Sequence[int],
+    done: Sequence[tuple[int, bytes]],
     entries: Sequence[bytes],
     dead_expires_s: int = DEAD_EXPIRES_S,
 ) -> Call:
@@ -56,7 +60,7 @@ def commit(
     session: Session,
     holder: bytes,
     build: bytes,
-    done: Sequence[int],
+    done: Sequence[tuple[int, bytes]],
     entries: Sequence[bytes],
     *,
     dead_expires_s: int = DEAD_EXPIRES_S,

@@ -13,7 +13,7 @@ def turn(
     session: Session,
     holder: bytes,
     build: bytes,
-    done: Sequence[int],
+    done: Sequence[tuple[int, bytes]],
     entries: Sequence[bytes],
     sequence: int,
     most: int,

@@ -90,7 +90,7 @@ class Child:
         )
         self.stopping = False
         self._sequence = 0
-        self._done: list[int] = []
+        self._done: list[tuple[int, bytes]] = []
         self._idle = False
         self._compare_at = time.monotonic() + COMPARE_S
 
@@ -206,7 +206,7 @@ class Child:
         desk.note(sequence, NOTHING, 0, now_s)
         if ran:
             self._pace.ran(ran, now_s - begun_s)
-        self._done.append(sequence)
+        self._done.append((sequence, batch[0].task_id))
 
     def _give_back_claim(self) -> None:
         """Give back what was claimed in the very moment of stopping."""

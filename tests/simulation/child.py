@@ -50,7 +50,7 @@ class Child:
         self.recalled = -1
         self.batch: list[Claimed] = []
         self.entries: list[bytes] = []
-        self.done: list[int] = []
+        self.done: list[tuple[int, bytes]] = []
         self.sequence = 0
         self.idle = False
         self.compare_at_s = world.time.now_s + COMPARE_S
@@ -117,7 +117,7 @@ class Child:
                 yield from self._flush()
         self.note = (sequence, NOTHING, 0, 0.0)
         self.batch = []
-        self.done.append(sequence)
+        self.done.append((sequence, batch[0].task_id))
 
     def _look_busy(self, sequence: int, position: int, total: int) -> None:
         self.note = (sequence, position, total, self.world.time.now_s)

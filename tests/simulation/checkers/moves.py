@@ -240,7 +240,7 @@ class Moves:
             raise Violation(f"the worker that took it is {worker!r}")
 
     def _committed(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
-        first = 6 + int(args[5])
+        first = 6 + 2 * int(args[5])
         for at in range(first, len(args), 4):
             if args[at] != task_id or args[at + 1].decode() != before.token:
                 continue
