@@ -66,7 +66,9 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _tail(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return " | ".join(lines[-3:])[-400:]
+    # the file of figures is for everybody: without the paths of this machine
+    text = " | ".join(lines[-3:])[-400:]
+    return text.replace(f"{Path.cwd()}/", "").replace(f"{Path.home()}/", "~/")
 
 
 def at_a_quiet_moment(measure: Callable[[], dict[str, Any]], patience_s: float) -> dict[str, Any]:
