@@ -246,6 +246,21 @@ class TaskMesh:
             self, concurrency or self.settings.concurrency, queues=queues, name=name, burst=burst
         )
 
+    def stop_workers(self, *names: str) -> list[str]:
+        """Tell workers anywhere to stop as by a first SIGTERM, and return the names of those that are told.
+
+        They read it with their next heartbeat, finish what runs and return the rest.
+
+        Args:
+            names: Which workers; none for all of the mesh.
+
+        Raises:
+            UsageError: No live worker has one of the names.
+        """
+        from taskmesh.client.orders import stop_workers
+
+        return stop_workers(self.portal, names)
+
     # -- wiring -------------------------------------------------------------------
 
     @property

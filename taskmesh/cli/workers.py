@@ -13,19 +13,39 @@ from taskmesh.queue.manage import status as count
 
 @click.command(
     epilog=ending(
-        examples=["taskmesh workers -A app:mesh", "taskmesh workers --mesh shop --json"],
-        codes=["0 shown", "1 the node cannot be reached, or there is no such mesh"],
+        examples=[
+            "taskmesh workers -A app:mesh",
+            "taskmesh workers --mesh shop --json",
+            "taskmesh workers --stop mailer",
+        ],
+        codes=[
+            "0 shown",
+            "1 the node cannot be reached, or there is no such mesh",
+            "2 no worker has that name",
+        ],
     )
 )
 @target_options()
 @json_option
-def workers(*, target: Target, json_wanted: bool) -> None:
-    """Show the workers: where they run and what they serve.
+@click.option("--stop", "stop", metavar="NAME", multiple=True, help="Tell a worker to stop; may be repeated.")
+@click.option("--stop-all", is_flag=True, help="Tell all workers to stop.")
+def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_all: bool) -> None:
+    """Show the workers: where they run and what they serve; or tell some to stop.
+
+    With --stop or --stop-all the order is signed and read with each worker's next heartbeat (within two seconds): it
+    finishes what runs and returns the rest, as after a first SIGTERM.
 
     The state is `live`, or `dead` while what a dead worker held is being given back. `running` counts the messages
     that a worker holds.
     """
     mesh = target.look()
+    if stop or stop_all:
+        told = mesh.stop_workers(*(() if stop_all else stop))
+        if json_wanted:
+            print_json({"told": told})
+        else:
+            show(f"told to stop: {', '.join(told)}" if told else f"mesh {mesh.name} has no workers")
+        return
     found = workers_of(mesh.link.run(count(mesh.link.session)))
     if json_wanted:
         print_json([worker.as_json() for worker in found])
