@@ -30,9 +30,9 @@ from taskmesh.queue.manage import status as count
 @click.option("--stop", "stop", metavar="NAME", multiple=True, help="Tell a worker to stop; may be repeated.")
 @click.option("--stop-all", is_flag=True, help="Tell all workers to stop.")
 def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_all: bool) -> None:
-    """Show the workers: where they run and what they serve; or tell some to stop.
+    """Show the workers: where they run and what they serve.
 
-    With --stop or --stop-all the order is signed and read with each worker's next heartbeat (within two seconds): it
+    With --stop or --stop-all, tell workers to stop. The order is signed and read with each worker's next heartbeat (within two seconds): it
     finishes what runs and returns the rest, as after a first SIGTERM.
 
     The state is `live`, or `dead` while what a dead worker held is being given back. `running` counts the messages
