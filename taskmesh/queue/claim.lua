@@ -20,7 +20,7 @@ if known[2] == seq then
       local rec = CALL('GET', P .. 'r:' .. id)
       if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 23, 52) == lease then
         if #out == 0 then out[1] = string.sub(rec, 11, 52) end
-        out[#out + 1] = id .. ':' .. string.format('%08x', tonumber(string.sub(rec, 3, 10), 16) - 1)
+        out[#out + 1] = id .. ':' .. string.format('%08x', (tonumber(string.sub(rec, 3, 10), 16) or 1) - 1)
         out[#out + 1] = rec
       end
     end

@@ -109,7 +109,8 @@ def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
         return None
     lease = wake_up[1:43]
     hint, _, record = wake_up[43:].partition(b"\n")
-    return int(lease[-8:], 16), Claimed(hint[:-9], b"%08x%b" % (int(hint[-8:], 16) + 1, lease), record)
+    sequence = _number(lease[-8:])
+    return sequence, Claimed(hint[:-9], b"%08x%b" % (_number(hint[-8:]) + 1, lease), record)
 
 
 def claimed_messages(reply: list[bytes]) -> list[Claimed]:
@@ -124,6 +125,14 @@ def claimed_messages(reply: list[bytes]) -> list[Claimed]:
         version = hint[-8:]
         token = tokens.get(version)
         if token is None:
-            token = tokens[version] = b"%08x%b" % (int(version, 16) + 1, lease)
+            token = tokens[version] = b"%08x%b" % (_number(version) + 1, lease)
         found.append(Claimed(hint[:-9], token, reply[at + 1]))
     return found
+
+
+def _number(digits: bytes) -> int:
+    """Return a number as the scripts do: 0 for what is none, for anybody may have written there."""
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return 0

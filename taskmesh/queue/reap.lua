@@ -19,7 +19,7 @@ if CALL('HGET', P .. 'w:' .. incarnation, 'state') == 'live' then
 end
 local run = P .. 'run:' .. holder
 local fields = CALL('HKEYS', run)
-table.sort(fields, function(a, b) return tonumber(a, 16) > tonumber(b, 16) end)
+table.sort(fields, function(a, b) return a > b end)
 local count, done = 0, 0
 
 for f = 1, #fields do
@@ -34,11 +34,12 @@ for f = 1, #fields do
     if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 23, 52) == lease then
       count = count + 1
       local crashed = id == charged and string.sub(rec, 3, 52) == token
+        and tonumber(string.sub(rec, 59, 60), 16)
       if crashed then
         local crashes = math.min(255, tonumber(string.sub(rec, 59, 60), 16) + 1)
         rec = string.sub(rec, 1, 58) .. string.format('%02x', crashes) .. string.sub(rec, 61)
       elseif singly then
-        local flags = tonumber(string.sub(rec, 62, 62), 16)
+        local flags = tonumber(string.sub(rec, 62, 62), 16) or 0
         if math.floor(flags / 4) % 2 == 0 then flags = flags + 4 end
         rec = string.sub(rec, 1, 61) .. string.format('%x', flags) .. string.sub(rec, 63)
       end

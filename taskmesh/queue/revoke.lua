@@ -15,7 +15,7 @@ for at = 3, #ARGV, 3 do
     if version ~= '' and string.sub(rec, 3, 10) ~= version then
       verdict = '!'
     elseif state == 'T' then
-      local flags = tonumber(string.sub(rec, 62, 62), 16)
+      local flags = (tonumber(string.sub(rec, 62, 62), 16) or 0)
       if math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', key, 61, string.format('%x', flags + 2)) end
       verdict = 'T'
     elseif may_move(state, 'V') then

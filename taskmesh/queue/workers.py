@@ -55,7 +55,15 @@ def beat(
     reply = yield from ask(
         session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, patience_s=patience_s
     )
-    return [Beat(reply[i], int(reply[i + 1]), reply[i + 2].decode()) for i in range(0, len(reply), 3)]
+    # a counter that is none stands still, and nothing else: anybody may have written there
+    return [
+        Beat(
+            reply[i],
+            int(reply[i + 1]) if reply[i + 1].isdigit() else 0,
+            reply[i + 2].decode(errors="replace"),
+        )
+        for i in range(0, len(reply), 3)
+    ]
 
 
 def declare_dead(session: Session, incarnation: bytes, count: int, *, patience_s: float = 2.0) -> Steps[bool]:

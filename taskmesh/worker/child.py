@@ -165,10 +165,15 @@ class Child:
                 # both halves may be repeated as they are
                 log.warning("%s; trying again", error)
                 continue
-            except NodeFault:
+            except NodeFault as error:
                 if entries:
                     self._commit(entries)  # again, to tell which were refused: the claim's error hid that
-                raise
+                if text_of(error) != f"OLDSEQUENCE {self._sequence + 2:08x}":
+                    raise
+                # its answer was lost: it found nothing, and since then a message was handed over
+                self._sequence += 1
+                self._idle = True
+                return []
             self._sequence += 1
             self._idle = not claimed
             self._judge(entries, verdicts)
@@ -197,7 +202,9 @@ class Child:
                 self._give_back(position - 1)
                 break
             claimed = batch[position - 1]
-            letter, outcome = runner.run(claimed.task_id.decode(), claimed.token.decode(), claimed.record)
+            letter, outcome = runner.run(
+                claimed.task_id.decode(errors="backslashreplace"), claimed.token.decode(), claimed.record
+            )
             now_s = time.monotonic()
             outbox.add(claimed.task_id, claimed.token, letter, outcome, now_s)
             ran += 1

@@ -21,7 +21,7 @@ from types import FrameType
 import msgspec
 
 from taskmesh.codec.keyring import Keyring
-from taskmesh.errors import NodeUnavailable, TaskMeshError
+from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, UsageError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.worker.brood import RECALL_S, Brood
@@ -77,7 +77,7 @@ class Supervisor:
             return self._work(facts, nursery)
         except TaskMeshError as error:
             sys.stderr.write(f"taskmesh worker: {error}\n")
-            return 1
+            return 2 if isinstance(error, UsageError) else 1
         finally:
             (nursery or template).close()
 
@@ -285,6 +285,10 @@ class Supervisor:
             log.warning("%s", error)
         except DeclaredDead:
             self._begin_anew()
+        except NodeFault:
+            # should it last, others take over and this worker begins anew
+            presence.missed()
+            log.exception("worker %s cannot beat", self._name)
 
     def _leave(self) -> None:
         try:

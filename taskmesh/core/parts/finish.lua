@@ -19,9 +19,9 @@ local function names_of(rec)
   local widths = string.sub(rec, 103, 108)
   local shape = SHAPES[widths]
   if not shape then
-    local q = tonumber(string.sub(widths, 1, 2), 16)
-    local c = tonumber(string.sub(widths, 3, 4), 16)
-    local f = tonumber(string.sub(widths, 5, 6), 16)
+    local q = tonumber(string.sub(widths, 1, 2), 16) or 0
+    local c = tonumber(string.sub(widths, 3, 4), 16) or 0
+    local f = tonumber(string.sub(widths, 5, 6), 16) or 0
     shape = {q = q, c = c, stop = 108 + q + c + f, found = {}}
     SHAPES[widths] = shape
   end
@@ -64,7 +64,19 @@ local function let_go_of(hash)
   end
 end
 
+-- A record whose head cannot be read ends with one that can, so that people and callers learn why it ended.
+local HEAD = '^1%u' .. string.rep('%x', 106) .. '$'
+local function mended(rec)
+  local names = names_of(rec)
+  local length = tonumber(string.sub(rec, 95, 102), 16)
+  if string.find(string.sub(rec, 1, 108), HEAD) and #rec >= names.stop + length then return rec end
+  -- slot 0, attempt 1, priority 4, an hour; the queue that there always is
+  return string.sub(rec, 1, 52) .. '0000' .. '0100' .. '40' .. string.rep('0', 24) .. '00000e10' .. '00000000'
+    .. '070000' .. 'default'
+end
+
 local function final(id, rec, op, out)
+  if op == 'D' then rec = mended(rec) end
   local names = names_of(rec)
   local length = length_of(out)
   local ttl = op == 'D' and DEAD_TTL or string.sub(rec, 87, 94)
@@ -81,7 +93,7 @@ local function final(id, rec, op, out)
   local head = '1' .. op .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11, 74) .. NOW12 .. ttl .. length
   if string.find(KEEPS_ENVELOPE, op, 1, true) then
     if op == 'D' then CALL('ZADD', P .. 'dead', NOW, id) end
-    local old = tonumber(string.sub(rec, 95, 102), 16)
+    local old = tonumber(string.sub(rec, 95, 102), 16) or 0
     return head .. names.whole .. out .. string.sub(rec, names.stop + 1 + old)
   end
   if names.hash ~= '' then let_go_of(names.hash) end
@@ -91,7 +103,7 @@ end
 local function finish_all()
   for slot, ids in pairs(LEAVING) do CALL('SREM', P .. 'L:' .. slot, unpack(ids)) end
   for ttl, ids in pairs(KEPT) do
-    local minute = minute_after(tonumber(ttl, 16))
+    local minute = minute_after(tonumber(ttl, 16) or 3600)
     CALL('RPUSH', P .. 'x:' .. minute, unpack(ids))
     CALL('ZADD', P .. 'xb', minute, minute)
   end

@@ -1,16 +1,18 @@
 -- Hints: `id:version`. A hint whose record has moved on is dropped by the claim that meets it.
+-- A record may hold anything: whoever can write into the node can write there. What should be a number and is
+-- none counts as 0, so that one bad record cannot stop a script half-way, and with it the others of its batch.
 local VERSION_AFTER = {}
 local function version_after(version)
   local after = VERSION_AFTER[version]
   if not after then
-    after = string.format('%08x', tonumber(version, 16) + 1)
+    after = string.format('%08x', (tonumber(version, 16) or 0) + 1)
     VERSION_AFTER[version] = after
   end
   return after
 end
 
 local function queue_of(rec)
-  return string.sub(rec, 109, 108 + tonumber(string.sub(rec, 103, 104), 16))
+  return string.sub(rec, 109, 108 + (tonumber(string.sub(rec, 103, 104), 16) or 0))
 end
 
 -- The child that became idle last on the queue, taken off its list. One that is registered on several queues

@@ -6,9 +6,9 @@ local function sweep_record(id)
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
   if not rec or not is_final(string.sub(rec, 2, 2)) then return end
-  local qlen = tonumber(string.sub(rec, 103, 104), 16)
-  local clen = tonumber(string.sub(rec, 105, 106), 16)
-  local flen = tonumber(string.sub(rec, 107, 108), 16)
+  local qlen = (tonumber(string.sub(rec, 103, 104), 16) or 0)
+  local clen = (tonumber(string.sub(rec, 105, 106), 16) or 0)
+  local flen = (tonumber(string.sub(rec, 107, 108), 16) or 0)
   if flen > 0 then
     local at = 109 + qlen + clen
     local hash = string.sub(rec, at, at + flen - 1)
@@ -18,7 +18,7 @@ local function sweep_record(id)
     end
   end
   CALL('ZREM', P .. 'dead', id)
-  local forget_at = tonumber(string.sub(rec, 75, 86), 16) + REMEMBER_MS
+  local forget_at = (tonumber(string.sub(rec, 75, 86), 16) or 0) + REMEMBER_MS
   if forget_at <= NOW then
     CALL('UNLINK', key)
   else
