@@ -23,6 +23,7 @@ from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, READ_AGAIN_
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
+from taskmesh.core.record import Record
 from taskmesh.core.state import FINAL, State
 from taskmesh.errors import NodeUnavailable, TaskMeshError, TrustError
 from taskmesh.nodes.async_subscription import AsyncSubscription
@@ -246,7 +247,7 @@ class Ear:
         for handle, found in zip(handles[len(asked) :], records[len(asked) :], strict=True):
             if found is not None:
                 inbox.settle(handle, found)
-                if not handle.is_settled() and found.channel == link.channel:
+                if isinstance(found, Record) and not handle.is_settled() and found.channel == link.channel:
                     handle.round = current
         new: dict[bytes, list[Wait]] = {}
         for wait, handle, found in zip(waits, asked, records, strict=False):
@@ -261,9 +262,11 @@ class Ear:
                 self._end(wait)
                 continue
             wait.round = current
-            if found is not None and found.channel == link.channel:
+            if not isinstance(found, Record):
+                continue
+            if found.channel == link.channel:
                 handle.round = current
-            elif found is not None and found.channel:
+            elif found.channel:
                 # the handle's round stays 0: the channel is listened to no longer than somebody waits for it
                 wait.channel = keys.channel(link.prefix, found.channel)
                 if wait.channel not in heard or wait.channel not in self._channels():

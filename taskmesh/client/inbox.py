@@ -25,7 +25,7 @@ from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
 from taskmesh.core.state import FINAL
-from taskmesh.errors import InvariantBroken, NodeUnavailable, TrustError
+from taskmesh.errors import Malformed, NodeUnavailable, TrustError
 from taskmesh.results.read import read
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ class Inbox:
             if at >= asked_for and found is None:
                 continue
             self.settle(handle, found)
-            if handle.is_settled() or found is None:
+            if handle.is_settled() or found is None or isinstance(found, Malformed):
                 continue
             if found.channel == link.channel:
                 handle.round = current
@@ -372,10 +372,13 @@ class Inbox:
         self.wake_satisfied()
         return foreign, foreign - heard
 
-    def settle(self, handle: AsyncResult[Any], found: Record | None) -> None:
+    def settle(self, handle: AsyncResult[Any], found: Record | Malformed | None) -> None:
         """Put what a record says into the handle."""
         if found is None:
             handle.set_missing(expired=False)
+            return
+        if isinstance(found, Malformed):
+            handle.set_fault(found)
             return
         handle.missing = False
         handle.last_state = found.state
@@ -387,8 +390,10 @@ class Inbox:
         try:
             outcome = decode_outcome(found.outcome, self._link.results, expect_id=handle.id)
             check_state(outcome, found)
-        except (TrustError, InvariantBroken) as error:
-            handle.set_fault(error)
+        except TrustError as error:
+            fault = type(error)(f"the result of task {handle.id} cannot be trusted: {error}")
+            fault.__cause__ = error
+            handle.set_fault(fault)
             return
         self._put_in(outcome)
         if handle.outcome is None:
@@ -396,8 +401,9 @@ class Inbox:
 
 
 def check_state(outcome: Outcome, found: Record) -> None:
-    """Raise `InvariantBroken` if a signed outcome does not say what its record says."""
+    """Raise `Malformed` if a signed outcome does not say what its record says."""
     if outcome.state != found.state.value:
-        raise InvariantBroken(
-            f"the record of {outcome.id} says {found.state}, its signed outcome says {outcome.state}"
+        raise Malformed(
+            f"the record of {outcome.id} says {found.state}, its signed outcome says {outcome.state}: somebody "
+            "changed the record"
         )

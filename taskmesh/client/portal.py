@@ -16,6 +16,7 @@ from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.client.sender import Sender, slices
 from taskmesh.codec.outcome import Outcome, encode_outcome
 from taskmesh.core.ids import check_task_id
+from taskmesh.core.record import Record
 from taskmesh.core.state import State
 from taskmesh.errors import NodeFault, TaskMeshError
 from taskmesh.queue.manage import revoke, status
@@ -170,7 +171,9 @@ class Portal:
             waiting = [
                 (task_id, record.queue)
                 for task_id, record in zip(task_ids, found, strict=False)
-                if record is not None and record.state is State.PENDING and record.queue not in self._warned
+                if isinstance(record, Record)
+                and record.state is State.PENDING
+                and record.queue not in self._warned
             ]
             if not waiting:
                 return
@@ -181,8 +184,8 @@ class Portal:
         workers: dict[str, list[str]] = {}
         for incarnation, state, _, info, _ in counted.workers:
             if state == "live":
-                about = json.loads(info or b"{}")
-                workers[str(about.get("name", incarnation))] = about.get("queues", [])
+                name, queues = _told(info)
+                workers[name or incarnation] = queues
         served = {queue for queues in workers.values() for queue in queues}
         for task_id, queue in waiting:
             if queue in served or queue in self._warned:
@@ -216,6 +219,15 @@ class Portal:
 
 def _client_name() -> str:
     return f"client {socket.gethostname()}:{os.getpid()}"
+
+
+def _told(info: bytes) -> tuple[str, list[str]]:
+    """Return name and queues of what a worker tells of itself; nothing if it cannot be read."""
+    try:
+        about = json.loads(info or b"{}")
+        return str(about.get("name", "")), [str(queue) for queue in about.get("queues", ())]
+    except (ValueError, TypeError, AttributeError):
+        return "", []  # anybody may have written there
 
 
 def _after_fork() -> None:

@@ -9,8 +9,8 @@ local records = CALL('MGET', unpack(keys))
 for i = 1, #keys do
   local rec = records[i]
   if rec then
-    local length = 108 + tonumber(string.sub(rec, 103, 104), 16) + tonumber(string.sub(rec, 105, 106), 16)
-      + tonumber(string.sub(rec, 107, 108), 16) + tonumber(string.sub(rec, 95, 102), 16)
+    local length = 108 + (tonumber(string.sub(rec, 103, 104), 16) or 0) + (tonumber(string.sub(rec, 105, 106), 16) or 0)
+      + (tonumber(string.sub(rec, 107, 108), 16) or 0) + (tonumber(string.sub(rec, 95, 102), 16) or 0)
     out[i] = string.sub(rec, 1, length)
   else
     out[i] = false
