@@ -1,0 +1,22 @@
+"""The app that the workers of the chaos tests import; the test's settings stand in the environment."""
+
+import os
+import threading
+
+from taskmesh import TaskMesh
+from tests.apps import worker_tasks
+
+mesh = worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"]))
+
+
+def newcomer(x: int) -> int:
+    """Known to newer builds only."""
+    return x
+
+
+if os.environ.get("TASKMESH_TEST_NEW_BUILD"):
+    mesh.task(newcomer)
+
+if os.environ.get("TASKMESH_TEST_THREAD"):
+    # what forbids forking: a thread that the import started
+    threading.Thread(target=threading.Event().wait, name="of-the-app", daemon=True).start()

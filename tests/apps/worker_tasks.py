@@ -1,0 +1,133 @@
+"""Tasks that misbehave on order: what the chaos tests have workers run.
+
+They leave notes in a folder of the test (`O_APPEND`, so that a note survives any death), and wait for files
+to appear: a test decides what happens when, and nothing depends on how long something takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from taskmesh import TaskMesh, current_task
+
+POLL_S = 0.005
+
+
+def note(folder: str, word: str) -> None:
+    """Leave a note: one line in `folder/notes`."""
+    fd = os.open(Path(folder) / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, f"{word}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def await_file(path: Path) -> None:
+    """Return when the file is there."""
+    while not path.exists():
+        time.sleep(POLL_S)
+
+
+def add(x: int, y: int) -> int:
+    """Return the sum."""
+    return x + y
+
+
+def trace(folder: str, word: str, value: int = 0) -> int:
+    """Note that it began, and return the value."""
+    note(folder, word)
+    return value
+
+
+def nap(folder: str, word: str, seconds: float) -> float:
+    """Note that it began, and take a while."""
+    note(folder, word)
+    time.sleep(seconds)
+    return seconds
+
+
+def hold(folder: str, name: str, value: int = 0) -> int:
+    """Note that it began, as `name`, and wait for the file `let-<name>`."""
+    note(folder, f"{name} {os.getpid()}")
+    await_file(Path(folder) / f"let-{name}")
+    return value
+
+
+async def hold_async(folder: str, name: str, value: int = 0) -> int:
+    """As `hold`, in an event loop."""
+    note(folder, f"{name} {os.getpid()}")
+    while not (Path(folder) / f"let-{name}").exists():  # noqa: ASYNC110 - what it waits for is a file
+        await asyncio.sleep(POLL_S)
+    return value
+
+
+def hold_or_nap(folder: str, name: str, seconds: float) -> float:
+    """Hold when `seconds` is negative, else take so long: one task whose runs differ."""
+    if seconds < 0:
+        hold(folder, name)
+    else:
+        nap(folder, name, seconds)
+    return seconds
+
+
+def hold_gil(folder: str, name: str, *, wait: bool) -> bool:
+    """Keep the interpreter's lock until somebody opens the pipe `pipe-<name>`: no other thread runs here."""
+    note(folder, f"{name} {os.getpid()}")
+    if wait:
+        ctypes.PyDLL(None).open(f"{folder}/pipe-{name}".encode(), os.O_RDONLY)
+    return wait
+
+
+def leave(folder: str, code: int) -> None:
+    """End the process as no task should."""
+    note(folder, f"leave {os.getpid()}")
+    os._exit(code)
+
+
+def segfault(folder: str) -> None:
+    """End the process by a signal, as a broken extension does."""
+    note(folder, f"segfault {os.getpid()}")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+def kill_itself_once(folder: str, value: int) -> int:
+    """End the process by a signal on the first run only."""
+    note(folder, f"crashes {current_task().crashes}")
+    if not current_task().crashes:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def cancel() -> None:
+    """Raise what is no `Exception`."""
+    raise asyncio.CancelledError("as a library may")
+
+
+TASKS = (
+    add,
+    trace,
+    nap,
+    hold,
+    hold_async,
+    hold_or_nap,
+    hold_gil,
+    leave,
+    segfault,
+    kill_itself_once,
+    cancel,
+)
+
+
+def register(mesh: TaskMesh) -> Any:
+    """Make all of them tasks of a mesh, and return that."""
+    for function in TASKS:
+        mesh.task(function)
+    return mesh

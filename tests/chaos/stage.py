@@ -1,0 +1,50 @@
+"""The fixtures of tests with real nodes and real workers; whatever a test leaves running is killed at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskmesh.errors import ServerBinaryMissing
+from taskmesh.nodes.embedded import PrivateNode, start_private
+from taskmesh.nodes.server_binary import find_server
+from tests.chaos.scene import Scene
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def chaos_node() -> Iterator[PrivateNode]:
+    """One node for all tests which do not harm the node itself; each has a mesh of its own on it."""
+    try:
+        find_server()
+    except ServerBinaryMissing as error:
+        pytest.skip(str(error))
+    with start_private("chaos", durability="process") as node:
+        yield node
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    """Make scenes with a node of their own, or with settings of their own."""
+    scenes: list[Scene] = []
+
+    def make(mesh: str, url: str, **settings: Any) -> Scene:
+        folder = tmp_path / f"scene{len(scenes)}"
+        folder.mkdir()
+        scenes.append(Scene(mesh, url, folder, **settings))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.close()
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., Scene], chaos_node: PrivateNode) -> Scene:
+    """A mesh of the test's own on the common node."""
+    return make_scene(f"scene{next(_numbers)}", f"unix://{chaos_node.socket_path}")

@@ -1,0 +1,53 @@
+"""Workers of different builds side by side: what one does not know, another may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from taskmesh.errors import TaskDead
+from taskmesh.nodes.embedded import PrivateNode
+from tests.chaos.scene import Scene
+from tests.support import wait_until
+
+NEW_BUILD = {"TASKMESH_TEST_NEW_BUILD": "1"}
+
+
+def newcomer(x: int) -> int:
+    return x
+
+
+newcomer.__module__ = "tests.apps.worker_chaos"
+
+
+def send_newcomer(scene: Scene, expect: object, value: int = 5):
+    name = "tests.apps.worker_chaos.newcomer"
+    task = scene.mesh.tasks.get(name) or scene.mesh.task(newcomer)
+    return scene.enter(task.delay(value), expect)
+
+
+def test_an_unknown_task_waits_for_a_worker_that_knows_it(scene: Scene) -> None:
+    scene.worker(1, name="old")
+    sent = send_newcomer(scene, expect=5)
+    wait_until(lambda: scene.state_of(sent) == "SCHEDULED", what="it is parked")
+    scene.worker(1, name="new", env=NEW_BUILD)
+    assert sent.get(20) == 5
+    scene.check()
+
+
+def test_in_a_rolling_deploy_unknown_tasks_reach_the_new_build(scene: Scene) -> None:
+    """Both builds serve the queue, and the old one is faster at taking what it must leave."""
+    scene.worker(4, name="old")
+    scene.worker(1, name="new", env=NEW_BUILD)
+    for value in range(10):
+        send_newcomer(scene, expect=value, value=value)
+    scene.check()
+
+
+def test_an_unknown_task_is_given_up_after_the_grace(
+    make_scene: Callable[..., Scene], chaos_node: PrivateNode
+) -> None:
+    scene = make_scene("unknown-grace", f"unix://{chaos_node.socket_path}", unknown_task_grace=0.5)
+    scene.worker(1)
+    sent = send_newcomer(scene, expect=TaskDead)
+    assert "no worker of this build knows the task 'tests.apps.worker_chaos.newcomer'" in scene.reason(sent)
+    scene.check()

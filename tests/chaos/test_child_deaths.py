@@ -1,0 +1,103 @@
+"""A child dies in a task: its neighbours are not touched, and the right message is charged."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskmesh.errors import TaskDead
+from tests.apps import worker_tasks as tasks
+from tests.chaos.scene import Scene, kill
+from tests.support import wait_until
+
+
+def test_a_killed_child_costs_its_message_one_crash_and_nobody_else_any(scene: Scene) -> None:
+    """It ran the second of its claim: that one is charged; the others run again at once, uncharged."""
+    folder = str(scene.folder)
+    scene.worker(1)
+    # so that the child takes several at once
+    scene.send_many(tasks.add, [(i, 1) for i in range(200)], [i + 1 for i in range(200)])
+    scene.settle()
+    with scene.mesh.batch():
+        first = scene.send(tasks.trace, folder, "first", expect=0)
+        held = scene.send(tasks.hold, folder, "held", 7, expect=7)
+        after = [scene.send(tasks.trace, folder, f"after{i}", i, expect=i) for i in range(5)]
+    pid = scene.started("held")
+    kill(pid)
+    scene.started("held", times=2)
+    scene.let("held")
+    scene.check()
+    assert scene.crashes(held) == 1
+    assert [scene.crashes(handle) for handle in [first, *after]] == [0] * 6
+
+
+def test_three_kills_make_a_dead_letter_whose_reason_names_the_signal(scene: Scene) -> None:
+    folder = str(scene.folder)
+    worker = scene.worker(2)
+    held = scene.send(tasks.hold, folder, "held", expect=TaskDead)
+    for times in (1, 2, 3):
+        kill(scene.started("held", times))
+        neighbours = scene.send_many(
+            tasks.add, [(i, times) for i in range(20)], [i + times for i in range(20)]
+        )
+        neighbours.get(20)
+    assert "died 3 times" in scene.reason(held)
+    assert "signal 9 (SIGKILL)" in scene.reason(held)
+    scene.check()
+    assert scene.crashes(held) == 3
+    assert worker.process.poll() is None
+
+
+def test_a_task_that_dies_once_runs_again_and_knows_of_it(scene: Scene) -> None:
+    scene.worker(1)
+    scene.send(tasks.kill_itself_once, str(scene.folder), 5, expect=5)
+    scene.check()
+    assert scene.notes() == ["crashes 0", "crashes 1"]
+
+
+@pytest.mark.parametrize("code", [0, 1, 70, 71, 72, 73])
+def test_a_task_that_exits_the_process_is_given_up_whatever_the_exit_code(scene: Scene, code: int) -> None:
+    """Also with 0, and with the codes by which children tell their supervisor something else."""
+    worker = scene.worker(1)
+    left = scene.send(tasks.leave, str(scene.folder), code, expect=TaskDead)
+    neighbours = scene.send_many(tasks.add, [(i, i) for i in range(10)], [2 * i for i in range(10)])
+    neighbours.get(20)
+    assert f"exit code {code}" in scene.reason(left)
+    assert len(scene.notes()) == 3
+    scene.check()
+    assert worker.process.poll() is None
+    assert len(scene.live_workers()) == 1
+
+
+def test_segfaults_are_given_up_and_delay_nobody(scene: Scene) -> None:
+    """Twelve poisonous messages are thirty-six deaths; no pause between lives may add up."""
+    scene.worker(1)
+    poison = [scene.send(tasks.segfault, str(scene.folder), expect=TaskDead) for _ in range(12)]
+    neighbours = scene.send_many(tasks.add, [(i, 0) for i in range(50)], range(50))
+    neighbours.get(15)
+    assert all("signal 11 (SIGSEGV)" in scene.reason(handle) for handle in poison)
+    scene.check()
+
+
+def test_what_is_no_exception_is_a_failure_all_the_same(scene: Scene) -> None:
+    """`asyncio.CancelledError` leaks out of many a library."""
+    scene.worker(1)
+    cancelled = scene.send(tasks.cancel, expect=Exception)
+    cancelled.get(20, propagate=False)
+    assert scene.state_of(cancelled) == "FAILURE"
+    assert scene.crashes(cancelled) == 0
+    scene.check()
+
+
+def test_a_dead_child_is_replaced_and_forgotten_as_idle(scene: Scene) -> None:
+    worker = scene.worker(2)
+    wait_until(lambda: scene.idle() == 2)
+    template = worker.template()
+    children = [process.pid for process in worker.family() if process.ppid() == template]
+    assert len(children) == 2
+    for pid in children:
+        kill(pid)
+    wait_until(
+        lambda: scene.children_of("worker1") == 4 and scene.idle() == 2, what="two new children are idle"
+    )
+    scene.send(tasks.add, 1, 2, expect=3)
+    scene.check()

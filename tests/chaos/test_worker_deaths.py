@@ -1,0 +1,147 @@
+"""A whole worker dies, or seems to: its messages run elsewhere, and it cannot overwrite anything."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+
+from taskmesh.nodes.embedded import PrivateNode
+from tests.apps import worker_tasks as tasks
+from tests.chaos.scene import Scene, is_gone, kill
+from tests.support import wait_until
+
+
+def test_a_killed_supervisor_takes_its_children_along(scene: Scene) -> None:
+    worker = scene.worker(2)
+    family = [process.pid for process in worker.family()]
+    assert len(family) == 4
+    kill(worker.pid)
+    wait_until(lambda: all(is_gone(pid) for pid in family), 10, "no process is left")
+
+
+def test_a_worker_that_died_on_this_host_is_recognised_at_once(
+    make_scene: Callable[..., Scene], chaos_node: PrivateNode
+) -> None:
+    """A lease of an hour does not matter: the newcomer sees that the process does not exist any more."""
+    scene = make_scene("same-host", f"unix://{chaos_node.socket_path}", lease_ttl=3600.0)
+    doomed = scene.worker(1, name="doomed")
+    held = scene.send(tasks.hold, str(scene.folder), "held", 3, expect=3)
+    scene.started("held")
+    waiting = scene.send(tasks.add, 1, 1, expect=2)
+    kill(doomed.pid)
+    scene.worker(1, name="heir")
+    scene.started("held", times=2)
+    scene.let("held")
+    scene.check()
+    assert scene.crashes(held) == 1
+    assert scene.crashes(waiting) == 0
+    assert list(scene.live_workers()) == ["heir"]
+
+
+def test_a_worker_on_a_dead_machine_is_declared_dead_when_its_lease_ends(scene: Scene) -> None:
+    """What was held alone is charged; of several held together any may be guilty, so none is."""
+    folder = str(scene.folder)
+    far = scene.worker(1, name="far")
+    # all it tells of itself is that it runs elsewhere
+    key = f"{scene.prefix}w:{scene.live_workers()['far']}"
+    about = json.loads(scene.node.hget(key, "info"))
+    scene.node.hset(key, "info", json.dumps(about | {"host": "elsewhere"}))
+    held = scene.send(tasks.hold, folder, "held", 3, expect=3)
+    scene.started("held")
+    waiting = scene.send_many(tasks.add, [(i, 1) for i in range(5)], range(1, 6))
+    kill(far.pid)
+    near = scene.worker(1, name="near")
+    near.says("is declared dead")
+    scene.started("held", times=2)
+    scene.let("held")
+    scene.check()
+    assert scene.crashes(held) == 1
+    assert [scene.crashes(handle) for handle in waiting] == [0] * 5
+
+
+def test_messages_that_died_together_are_claimed_singly_and_nobody_is_charged(scene: Scene) -> None:
+    folder = str(scene.folder)
+    far = scene.worker(1, name="far")
+    scene.send_many(tasks.add, [(i, 1) for i in range(200)], range(1, 201))
+    scene.settle()  # it claims many at once from now on
+    key = f"{scene.prefix}w:{scene.live_workers()['far']}"
+    about = json.loads(scene.node.hget(key, "info"))
+    scene.node.hset(key, "info", json.dumps(about | {"host": "elsewhere"}))
+    calls = [(folder, "slow", -1.0)] + [(folder, f"quick{i}", 0.0) for i in range(9)]
+    # the child alone is stopped: nobody recalls what waits behind the slow one
+    far.supervisor.suspend()
+    sent = scene.send_many(tasks.hold_or_nap, calls, [call[2] for call in calls])
+    scene.started("slow")
+    assert len(scene.node.hvals(f"{scene.prefix}run:{scene.live_workers()['far']}000001")[0].split()) == 10
+    kill(far.pid)
+    scene.worker(1, name="near").says("is declared dead")
+    scene.let("slow")
+    scene.check()
+    assert [scene.crashes(handle) for handle in sent] == [0] * 10
+    assert all(scene.record(handle.id).flags & 4 for handle in sent)
+
+
+def test_a_killed_template_ends_the_worker_and_its_messages_go_back_uncharged(scene: Scene) -> None:
+    worker = scene.worker(2)
+    held = scene.send(tasks.hold, str(scene.folder), "held", 3, expect=3)
+    child = scene.started("held")
+    kill(worker.template())
+    assert worker.exit_code() == 1
+    assert is_gone(child)
+    assert scene.state_of(held) == "PENDING"
+    scene.let("held")
+    scene.worker(1)
+    scene.check()
+    assert scene.crashes(held) == 0
+
+
+def test_a_killed_template_does_not_keep_a_worker_from_stopping(scene: Scene) -> None:
+    worker = scene.worker(1)
+    held = scene.send(tasks.hold, str(scene.folder), "held", 3, expect=3)
+    scene.started("held")
+    worker.send(signal.SIGTERM)
+    worker.says("stops: running tasks have")
+    kill(worker.template())
+    worker.exit_code()
+    scene.let("held")
+    scene.worker(1)
+    scene.check()
+    assert scene.crashes(held) == 0
+
+
+def test_a_worker_that_was_stopped_past_its_lease_cannot_overwrite_and_begins_anew(scene: Scene) -> None:
+    folder = str(scene.folder)
+    zombie = scene.worker(1, name="zombie")
+    held = scene.send(tasks.hold, folder, "held", 3, expect=3)
+    child = scene.started("held")
+    before = scene.live_workers()["zombie"]
+    zombie.signal_all(signal.SIGSTOP)
+    other = scene.worker(1, name="other")
+    other.says("is declared dead")
+    scene.started("held", times=2)
+    scene.let("held")
+    assert held.get(20) == 3
+    scene.look()
+    # the child first: were it the supervisor, that would end the child before it could try
+    for process in zombie.family():
+        if process.pid == child:
+            process.resume()
+    zombie.says(f"the outcome of task {held.id} was refused")
+    zombie.signal_all(signal.SIGCONT)
+    zombie.says("it begins anew")
+    wait_until(
+        lambda: scene.live_workers().get("zombie", before) != before, what="it has another incarnation"
+    )
+    other.send(signal.SIGTERM)
+    assert other.exit_code() == 0
+    scene.send(tasks.add, 1, 2, expect=3)
+    scene.check()
+    assert scene.crashes(held) == 1
+
+
+def test_workers_started_from_python_stop_when_that_process_is_killed(scene: Scene) -> None:
+    """Nobody else would ever tell them to."""
+    worker = scene.worker(1, parent=1, ready=False)
+    assert worker.exit_code() == 0
+    assert "the process that started worker" in worker.said()
