@@ -75,6 +75,7 @@ class Child:
     def _turn(self) -> Steps[list[Claimed]]:
         entries, self.entries = self.entries, []
         done, self.done = self.done, []
+        most = self.world.random.randint(1, self.world.rates.most_max)
         while True:
             try:
                 verdicts, claimed = yield from turn(
@@ -84,7 +85,7 @@ class Child:
                     done,
                     entries,
                     self.sequence + 1,
-                    self.world.random.randint(1, self.world.rates.most_max),
+                    most,
                     self.world.queues,
                     idle=self.idle,
                     patience_s=PATIENCE_S,

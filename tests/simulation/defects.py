@@ -192,4 +192,17 @@ DEFECTS = (
         REVOKE,
         (("elseif state == 'T' then", "elseif state == '-' then"),),
     ),
+    # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
+    Defect(
+        "a claim which a dead child had sent takes messages after it was reaped",
+        "crashes",
+        REAP,
+        (("'s' .. string.sub(holder, 17), 'ffffffff')", "'s' .. string.sub(holder, 17), '00000000')"),),
+    ),
+    Defect(
+        "a function is missed by the second group of a call",
+        "functions",
+        ENQUEUE,
+        (("if hash ~= '' and not blobs[hash] and", "if hash ~= '' and ARGV[at + 5] == '' and"),),
+    ),
 )

@@ -11,6 +11,7 @@ from tests.simulation.patching import PatchOutdated, patched
 from tests.simulation.world import World
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name.replace(" ", "-"))
 def test_defect_is_found(defect: Defect) -> None:
     """The right scripts pass these very seeds: see `test_history`."""

@@ -17,6 +17,7 @@ from tests.simulation.world import World
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("history", HISTORIES)
 def test_history(history: str, seeds: range) -> None:
     """In this kind of trouble every promise holds; afterwards all is finished, and nothing is left behind."""

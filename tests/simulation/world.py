@@ -45,7 +45,7 @@ class World:
         Args:
             history: A name of `HISTORIES`.
             seed: Decides everything.
-            scripts: By name, what to run in place of the right scripts.
+            scripts: By name, wrong scripts to run in place of the right ones.
         """
         self.random = Random(f"{history}/{seed}")
         self.rates: Rates = HISTORIES[history](self.random)
@@ -128,7 +128,6 @@ class World:
         incarnation = b"5" * 16
         self.node.values.pop(PREFIX + b"w:" + incarnation, None)
         self.node.call((b"HSET", PREFIX + b"w:" + incarnation, b"state", b"live", b"beat", b"1"))
-        self.moves.hours_passed = True
         for _ in range(SWEEPS_MAX):
             if PREFIX + b"xb" not in self.node.values:
                 break

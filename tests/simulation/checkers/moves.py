@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from taskmesh.core.record import CLAIM_SINGLY, NO_CLAIM, REMEMBER_S, REVOKE_REQUESTED, Record, parse
+from taskmesh.core.record import REMEMBER_S, REVOKE_REQUESTED, Record, parse
 from taskmesh.core.state import FINAL, LETTER, MOVES, State
 from taskmesh.core.steps import NodeError
 from taskmesh.errors import Malformed
@@ -34,7 +34,6 @@ class Moves:
         open: Ids that are not final.
         lives: How often the node came back with an older disk.
         ended_by: For each claim that is over, the script that ended it; `older disk` where none did.
-        hours_passed: Whether the time has come for outcomes to be removed.
     """
 
     def __init__(self, world: World) -> None:
@@ -43,7 +42,6 @@ class Moves:
         self.open: set[bytes] = set()
         self.lives = 0
         self.ended_by: dict[tuple[bytes, str], str] = {}
-        self.hours_passed = False
         self._tokens: set[tuple[bytes, str]] = set()
         self._rules: dict[str, Callable[[bytes, Record, Record, tuple[bytes, ...]], None]] = {
             "queue.enqueue": self._enqueued,
@@ -309,8 +307,3 @@ class Moves:
 
 def _shown(record: bytes | None) -> str:
     return "nothing" if record is None else record[:108].decode("ascii", "replace")
-
-
-# The parts of a record that only the scripts' own arithmetic could spoil.
-assert len(NO_CLAIM) == 42
-assert CLAIM_SINGLY == 4

@@ -1,0 +1,181 @@
+"""Schedules that are too rare for chance, or were found by it once: each as a scene of its own."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TypeVar
+
+import pytest
+
+from taskmesh.core.record import head_parts, parse
+from taskmesh.core.state import State
+from taskmesh.core.steps import Session, Steps
+from taskmesh.errors import NodeFault
+from taskmesh.queue.claim import Claimed, claim, held, recall
+from taskmesh.queue.commit import commit
+from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
+from taskmesh.queue.workers import declare_dead, reap, register
+from taskmesh.testing.simulated_driver import SimulatedProcess
+from taskmesh.testing.simulated_network import SimulatedNetwork
+from taskmesh.testing.simulated_node import SimulatedNode
+from taskmesh.testing.virtual_time import VirtualTime
+from tests.simulation.ledger import PREFIX
+
+T = TypeVar("T")
+QUEUES = [b"default"]
+WORKER, OTHER = b"a" * 16, b"b" * 16
+CHILD, SECOND = WORKER + b"000001", WORKER + b"000002"
+
+
+class Scene:
+    """A node with two workers, and a process that asks it without any trouble."""
+
+    def __init__(self) -> None:
+        self.time = VirtualTime()
+        self.node = SimulatedNode()
+        self.network = SimulatedNetwork(self.time, self.node, Random(0))
+        self.process = SimulatedProcess("process", self.network)
+        self.session: Session = self.process.session(PREFIX, epoch=self.node.set_epoch(PREFIX))
+        for incarnation in (WORKER, OTHER):
+            self.ask(register(self.session, incarnation, b"{}"))
+
+    def ask(self, steps: Steps[T]) -> T:
+        """Run a protocol to its end."""
+        ended: list[T] = []
+        self.process.start(steps, ended.append)
+        assert self.time.run(lambda: bool(ended), 60)
+        return ended[0]
+
+    def send(self, *ids: bytes) -> None:
+        """Send messages, in one call, so that they stand in line whoever is idle."""
+        messages = [self.message(task_id) for task_id in ids]
+        assert self.ask(enqueue(self.session, messages)).accepted == [task_id.decode() for task_id in ids]
+
+    def message(self, task_id: bytes, *, slot: bytes = b"0000", function: bytes = b"") -> NewMessage:
+        start, middle, end, names = head_parts(
+            state=b"P",
+            queue=b"default",
+            channel=b"",
+            function=function,
+            priority=4,
+            flags=0,
+            result_ttl_s=60,
+        )
+        now_ms = self.process.now_ms()
+        record = start + slot + middle + b"%012x%012x" % (now_ms, 0) + end + names + b"envelope"
+        return NewMessage(task_id, record, slot, b"default", now_ms, function=function)
+
+    def claim(self, holder: bytes, sequence: int, most: int = 10) -> list[Claimed]:
+        """Claim for a child."""
+        return self.ask(claim(self.session, holder, sequence, most, QUEUES, idle=False))
+
+    def commit(self, holder: bytes, *ended: Claimed, done: tuple[tuple[int, bytes], ...] = ()) -> bytes:
+        """Commit successes."""
+        entries = [
+            word for one in ended for word in (one.task_id, one.token, b"K", b"outcome of " + one.task_id)
+        ]
+        return self.ask(commit(self.session, holder, b"build", done, entries))
+
+    def state(self, task_id: bytes) -> State:
+        """The state of a message."""
+        record = self.node.call((b"GET", PREFIX + b"r:" + task_id))
+        assert isinstance(record, bytes)
+        return parse(record).state
+
+    def restart(self, copied: object = None) -> None:
+        """Let the node crash and come back."""
+        self.node.crash()
+        self.network.node_crashed()
+        if copied is not None:
+            self.node.restore(copied)  # type: ignore[arg-type]
+        self.node.restart()
+        self.node.set_epoch(PREFIX)
+
+
+def test_a_claim_of_a_dead_child_that_comes_late_takes_nothing() -> None:
+    """It was under way when the child died and was reaped; its worker lives on, so nobody would reap again."""
+    scene = Scene()
+    scene.claim(CHILD, 1)
+    scene.ask(reap(scene.session, CHILD, WORKER, QUEUES))
+    scene.send(b"m", b"n")
+    with pytest.raises(NodeFault, match="OLDSEQUENCE"):
+        scene.claim(CHILD, 2)
+    assert [one.task_id for one in scene.claim(SECOND, 1)] == [b"m", b"n"]
+
+
+def test_two_groups_of_one_call_share_a_function_that_the_node_lacks() -> None:
+    scene = Scene()
+    messages = [
+        scene.message(b"m", slot=b"0001", function=b"f" * 8),
+        scene.message(b"n", slot=b"0002", function=b"f" * 8),
+    ]
+    sent: Sent = scene.ask(enqueue(scene.session, messages, {b"f" * 8: b"blob"}))
+    assert sent.accepted == ["m", "n"]
+    assert scene.node.call((b"GET", PREFIX + b"fn:" + b"f" * 8)) == b"blob"
+    assert scene.node.call((b"HGET", PREFIX + b"fnref", b"f" * 8)) == b"2"
+
+
+def test_a_function_is_kept_when_only_the_second_group_of_a_call_is_new() -> None:
+    scene = Scene()
+    first, second = (
+        scene.message(name, slot=slot, function=b"f" * 8) for name, slot in ((b"m", b"0001"), (b"n", b"0002"))
+    )
+    scene.ask(enqueue(scene.session, [first], {b"f" * 8: b"blob"}))
+    scene.node.call((b"DEL", PREFIX + b"fn:" + b"f" * 8))
+    scene.ask(enqueue(scene.session, [first, second], {b"f" * 8: b"blob"}))
+    assert scene.node.call((b"GET", PREFIX + b"fn:" + b"f" * 8)) == b"blob"
+
+
+def test_a_child_that_is_done_with_a_claim_of_another_life_keeps_the_index_of_this_one() -> None:
+    """The same sequence stands for a message that was handed over since the node came back with an older disk."""
+    scene = Scene()
+    scene.claim(CHILD, 1)
+    copied = scene.node.snapshot()
+    scene.send(b"m", b"n")
+    claimed = scene.claim(CHILD, 2)
+    scene.restart(copied)
+    scene.ask(enqueue(scene.session, [scene.message(b"handed")]))
+    assert scene.state(b"handed") is State.STARTED
+    assert scene.commit(CHILD, *claimed, done=((2, b"m"),)) == b"zz"
+    assert [row[2] for row in scene.ask(held(scene.session, CHILD))] == ["handed"]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="commit.lua drops the entry of a claim by the look of its first message alone; after an older disk another "
+    "of its messages may be held again, and is then in no index and is never put back",
+)
+def test_a_commit_that_an_older_disk_undid_leaves_the_message_with_its_holder() -> None:
+    """The first of the claim was committed before the disk was copied, the second after: it runs again by its index."""
+    scene = Scene()
+    scene.send(b"m", b"n")
+    first, second = scene.claim(CHILD, 1)
+    assert scene.commit(CHILD, first) == b"o"
+    copied = scene.node.snapshot()
+    assert scene.commit(CHILD, second) == b"o"
+    scene.restart(copied)
+    assert scene.commit(CHILD, done=((1, b"m"),)) == b""
+    assert [row[2] for row in scene.ask(held(scene.session, CHILD))] == ["n"]
+    assert scene.ask(recall(scene.session, CHILD, 1, 0)) == 1
+    assert scene.state(b"n") is State.PENDING
+
+
+def test_the_commit_of_a_worker_that_was_declared_dead_is_refused() -> None:
+    scene = Scene()
+    scene.send(b"m", b"n")
+    zombie = scene.claim(CHILD, 1)
+    assert scene.ask(declare_dead(scene.session, WORKER, 1))
+    scene.ask(reap(scene.session, CHILD, OTHER, QUEUES))
+    heirs = scene.claim(OTHER + b"000001", 1)
+    assert scene.commit(CHILD, *zombie) == b"zz"
+    assert scene.commit(OTHER + b"000001", *heirs) == b"oo"
+    assert scene.commit(CHILD, *zombie) == b"zz"
+
+
+def test_a_message_handed_over_is_claimed_when_its_wake_up_is_lost() -> None:
+    scene = Scene()
+    assert scene.claim(CHILD, 1) == []
+    scene.ask(enqueue(scene.session, [scene.message(b"m")]))
+    scene.node.call((b"DEL", PREFIX + b"wake:" + CHILD))
+    (claimed,) = scene.claim(CHILD, 2)
+    assert scene.commit(CHILD, claimed, done=((2, b"m"),)) == b"o"
