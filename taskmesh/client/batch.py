@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ class Batch:
         self.is_open = False
         self._messages: dict[bytes, NewMessage] = {}
         self._functions: dict[bytes, bytes] = {}
+        self._handles: dict[bytes, tuple[weakref.ref[AsyncResult[Any]], int]] = {}
         # of these, the ones that an earlier try may have recorded
         self._maybe: set[bytes] = set()
 
@@ -43,7 +46,10 @@ class Batch:
         self._messages.setdefault(message.task_id, message)
         self._functions.update(functions)
         if handle is not None:
+            self._handles[message.task_id] = weakref.ref(handle), handle.round
             handle.batch = self
+            # no notice will come before it is sent: who waits for it meanwhile shall look, and be told
+            handle.round = 0
 
     def holds(self, task_id: str) -> bool:
         """Tell whether a message stands in here, not accepted yet."""
@@ -75,18 +81,29 @@ class Batch:
     def hold(self, messages: Sequence[NewMessage], functions: dict[bytes, bytes], sent: Sent) -> None:
         """Hold what was not accepted, and let go of what was."""
         failed = sent.rejected.keys() | sent.unknown.keys()
+        known = set(sent.known)
         for message in messages:
             task_id = message.task_id.decode()
             if task_id in failed:
                 self._messages[message.task_id] = message
             else:
                 self._messages.pop(message.task_id, None)
+                self._accepted(message.task_id, known=task_id in known)
             if task_id in sent.unknown:
                 self._maybe.add(message.task_id)
             else:
                 self._maybe.discard(message.task_id)
         if failed:
             self._functions.update(functions)
+
+    def _accepted(self, task_id: bytes, *, known: bool) -> None:
+        ref, round_ = self._handles.pop(task_id, (None, 0))
+        handle = ref() if ref is not None else None
+        if handle is not None:
+            handle.batch = None
+            if not known and not handle.is_settled():
+                # listening has gone on since it was made, or this is not the round any more
+                handle.round = round_
 
     def error(self, count: int, accepted: list[str], failed: Sent) -> BatchError:
         """Return the error that says which of `count` messages were not accepted."""
@@ -118,6 +135,17 @@ class Batch:
         # the context, and what it sends later must not go where nobody sends it.
         self.is_open = False
         _OPEN.set(tuple(batch for batch in _OPEN.get() if batch is not self))
+
+
+@contextmanager
+def outside_batches() -> Iterator[None]:
+    """Have what is sent inside the block go at once."""
+    before = _OPEN.get()
+    _OPEN.set(())
+    try:
+        yield
+    finally:
+        _OPEN.set(before)
 
 
 def batch_of(sender: Sender) -> Batch | None:

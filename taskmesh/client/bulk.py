@@ -77,6 +77,7 @@ def send_all(
         for handle in handles:
             if batch.holds(handle.id):
                 handle.batch = batch
+                handle.round = 0
             else:
                 accepted.append(handle.id)
         error = batch.error(len(handles), accepted, failed)

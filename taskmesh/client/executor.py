@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from taskmesh.client.batch import outside_batches
 from taskmesh.client.bulk import send_all
 from taskmesh.client.chunk import run_chunk
 from taskmesh.client.collector import Collector
@@ -72,7 +73,8 @@ class MeshExecutor(Executor):
             collector.add(futures)
 
         try:
-            task.send(args, kwargs, self._options(task), None, before_sent)
+            with outside_batches():
+                task.send(args, kwargs, self._options(task), None, before_sent)
         except BaseException:
             collector.discard(futures)
             raise
@@ -189,7 +191,8 @@ class MeshExecutor(Executor):
 
         function = task.function if task.by_value else None
         try:
-            send_all(self._mesh.portal, task.name, calls, options, function, before_sent=before_sent)
+            with outside_batches():
+                send_all(self._mesh.portal, task.name, calls, options, function, before_sent=before_sent)
         except BatchError:
             _cancel_all(futures)
             collector.discard(futures)

@@ -173,9 +173,6 @@ class Task(Generic[P, R]):
         if before_sent is not None:
             before_sent(handle)
         portal.sender.send_one(message, functions, handle)
-        if task_id is not None and handle.batch is not None:
-            # whether the id is known, and who hears of its outcome, is not heard from a batch
-            handle.round = 0
         return handle
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
