@@ -145,15 +145,15 @@ class SyncDriver:
             except self._failures as error:
                 connection.disconnect()
                 self.close()
-                replies += [NoAnswer(f"{self.address}: {error}")] * (len(calls) - len(replies))
-                return replies
+                lost = f"{self.address}: {error}"
+                # what the node had no script for was certainly not executed
+                replies = [Refused(lost) if _lacks_script(reply) else reply for reply in replies]
+                return replies + [NoAnswer(lost)] * (len(calls) - len(replies))
             except BaseException:
                 # interrupted between request and reply: the connection is out of step
                 connection.disconnect()
                 raise
-        missing = [
-            at for at, reply in enumerate(replies) if type(reply) is NodeError and reply.text == "NOSCRIPT"
-        ]
+        missing = [at for at, reply in enumerate(replies) if _lacks_script(reply)]
         if missing:
             self._load(connection, [calls[at] for at in missing])
         if len(self._idle) < IDLE_MAX and connection.is_connected:
@@ -175,6 +175,10 @@ class SyncDriver:
         except self._failures:
             # the calls themselves are about to meet the same failure, and report it
             connection.disconnect()
+
+
+def _lacks_script(reply: Reply) -> bool:
+    return type(reply) is NodeError and reply.text == "NOSCRIPT"
 
 
 def _explain(error: Exception) -> NodeError:

@@ -102,6 +102,11 @@ class Claimed:
         self.token = token
         self.record = record
 
+    @property
+    def epoch(self) -> bytes:
+        """The epoch under which it was claimed."""
+        return self.token[8:20]
+
 
 def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
     """Return what a wake-up carries: the sequence that it stands for and the message; None if it only wakes."""

@@ -1,8 +1,8 @@
 -- Ends runs: an outcome, or a release, each only with the token of its claim. Repeating one answers OK.
 -- flags: allow-oom
 -- parts: epoch, moves, ready, finish, sweep
--- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times a claim's sequence and its first
---   message's id, of claims that are done with,
+-- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times
+--   a claim's sequence and epoch, of claims that are done with,
 --   then per message: id, token (50), new state (a letter), outcome
 --   The outcome of a release (P) is ''; of a parking (S) the ms until which it may wait, if not parked before.
 -- Returns a string, a letter per message: 'o' done, 'r' done before, 'z' refused (not the holder's any more).
@@ -51,14 +51,18 @@ end
 
 if w > 0 then CALL('MSET', unpack(written)) end
 for i = #released, 1, -1 do make_ready(released[i][1], released[i][2], true) end
--- With an older disk a sequence may come twice: in the life that never was, and for what was handed over since.
--- So an entry goes only if it is of the claim that is meant, by its first message, and that is held no more.
+-- A claim of an older epoch may be of a life that never was, since the disk is an older one: its sequence may stand
+-- for what was handed over since, or its messages be held again. Then the entry stays while anything of it is held.
 for i = 7, first - 1, 2 do
-  local ids, id = CALL('HGET', run, ARGV[i]), ARGV[i + 1]
-  if ids and (ids == id or string.sub(ids, 1, #id + 1) == id .. '\n') then
-    local head = CALL('GETRANGE', P .. 'r:' .. id, 1, 51)
-    if string.sub(head, 1, 1) ~= 'T' or string.sub(head, 22) ~= ARGV[3] .. ARGV[i] then CALL('HDEL', run, ARGV[i]) end
+  local holds = false
+  if ARGV[i + 1] ~= EPOCH then
+    local lease = ARGV[3] .. ARGV[i]
+    for id in string.gmatch(CALL('HGET', run, ARGV[i]) or '', '[^\n]+') do
+      local head = CALL('GETRANGE', P .. 'r:' .. id, 1, 51)
+      holds = holds or (string.sub(head, 1, 1) == 'T' and string.sub(head, 22) == lease)
+    end
   end
+  if not holds then CALL('HDEL', run, ARGV[i]) end
 end
 if ENDED > 0 then finish_all() end
 sweep(2 * n + 2, 0)

@@ -30,7 +30,7 @@ def commit_args(
     Args:
         holder: Incarnation and child.
         build: What the worker can run, noted with messages that it parks.
-        done: Claims of which nothing is held any more once this is executed: sequence, id of the first message.
+        done: Claims of which nothing is held any more once this is executed: sequence, and epoch of the tokens.
         entries: Flat: id, token, letter of the new state, outcome.
         dead_expires_s: How long dead letters are kept.
     """
@@ -39,7 +39,7 @@ def commit_args(
         build,
         b"%d" % dead_expires_s,
         b"%d" % len(done),
-        *[word for sequence, first in done for word in (b"%08x" % sequence, first)],
+        *[word for sequence, epoch in done for word in (b"%08x" % sequence, epoch)],
         *entries,
     )
 

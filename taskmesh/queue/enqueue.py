@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from taskmesh.core.record import REMEMBER_S
 from taskmesh.core.script import load_script
 from taskmesh.core.steps import NoAnswer, NodeError, Pause, Refused, Session, Steps
+from taskmesh.errors import NodeUnavailable
 from taskmesh.replication.ask import RETRY_DELAY_S_MAX, RETRY_DELAY_S_MIN
 from taskmesh.replication.join import refresh
 
@@ -192,27 +193,38 @@ def enqueue(
                     again.extend(_group(inside, blobs))
                 else:
                     result.full = result.full or reply.text.startswith("OOM")
-                    for message in inside:
-                        # refused as a whole now; an earlier try without an answer may still have recorded it
-                        where = result.unknown if message.task_id in maybe else result.rejected
-                        where[message.task_id.decode()] = reply.text
+                    # refused as a whole now; an earlier try without an answer may still have recorded it
+                    _give_up(result, inside, maybe, reply.text)
                 continue
             if isinstance(reply, NoAnswer):
                 maybe.update(message.task_id for message in inside)
             if session.now_ms() >= give_up_ms:
-                for message in inside:
-                    where = result.unknown if message.task_id in maybe else result.rejected
-                    where[message.task_id.decode()] = reply.reason
+                _give_up(result, inside, maybe, reply.reason)
                 continue
             pause = True
             again.append((inside, args))
         if stale:
-            yield from refresh(session)
+            try:
+                yield from refresh(session)
+            except NodeUnavailable as error:
+                _give_up(
+                    result,
+                    [message for inside, _ in (*again, *waiting) for message in inside],
+                    maybe,
+                    str(error),
+                )
+                return result
         if pause:
             yield Pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_DELAY_S_MAX)
         waiting = again + waiting
     return result
+
+
+def _give_up(result: Sent, messages: Iterable[NewMessage], maybe: set[bytes], reason: str) -> None:
+    for message in messages:
+        where = result.unknown if message.task_id in maybe else result.rejected
+        where[message.task_id.decode()] = reason
 
 
 def _lacking(text: str) -> bytes:

@@ -121,6 +121,11 @@ class Brood:
         """Tell whether a child lives."""
         return bool(self._children)
 
+    def holders(self) -> set[bytes]:
+        """Return how the scripts know those that live, and those whose end is not dealt with yet."""
+        living = {child.order.holder for child in self._children.values()}
+        return living | {dead.order.holder for dead in self._dead}
+
     def is_done(self) -> bool:
         """Tell whether a burst is over: all children found the queues empty, and nothing came back since."""
         return self._burst and self.is_empty() and not self._free and not self._restart_at

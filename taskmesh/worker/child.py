@@ -93,6 +93,7 @@ class Child:
         self._done: list[tuple[int, bytes]] = []
         self._idle = False
         self._compare_at = time.monotonic() + COMPARE_S
+        self._epoch = self._session.epoch
 
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""
@@ -127,6 +128,11 @@ class Child:
 
     def _turn(self) -> list[Claimed]:
         """Commit what is finished and claim more, unless the child stops."""
+        if self._session.epoch != self._epoch:
+            # the node was started anew, perhaps with an older disk, which may say that this child holds something
+            self._epoch = self._session.epoch
+            self._outbox.flush()
+            self._compare()
         entries = self._outbox.take()
         done, self._done = self._done, []
         while True:
@@ -213,7 +219,7 @@ class Child:
         desk.note(sequence, NOTHING, 0, now_s)
         if ran:
             self._pace.ran(ran, now_s - begun_s)
-        self._done.append((sequence, batch[0].task_id))
+        self._done.append((sequence, batch[0].epoch))
 
     def _give_back_claim(self) -> None:
         """Give back what was claimed in the very moment of stopping."""

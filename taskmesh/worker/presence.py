@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from taskmesh.codec.control import Control
@@ -13,7 +13,7 @@ from taskmesh.core.steps import Steps
 from taskmesh.errors import NodeFault, WorkerError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.control import take_orders
-from taskmesh.queue.workers import Beat, beat, bury, register, unpark
+from taskmesh.queue.workers import Beat, beat, bury, children, register, unpark
 from taskmesh.replication.ask import plain
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.orders import Orders
@@ -72,6 +72,7 @@ class Presence:
         self._orders = Orders(link.controls, worker)
         self._lease_ttl_s = lease_ttl_s
         self._unpark_at = 0.0
+        self._epoch = b""
 
     def register(self, info: bytes) -> None:
         """Make this incarnation known: it is alive from now on.
@@ -83,8 +84,11 @@ class Presence:
         self.is_registered = True
         self._look_at_others()
 
-    def beat(self) -> list[Control]:
+    def beat(self, own: Collection[bytes]) -> list[Control]:
         """Move the counter, take over from the dead, and return the orders that are to be obeyed.
+
+        Args:
+            own: The holders of this life that live, or whose end is being dealt with.
 
         Raises:
             DeclaredDead: This incarnation holds nothing any more.
@@ -92,6 +96,7 @@ class Presence:
         """
         self._link.measure_clock()
         self._look_at_others()
+        self._disown(own)
         wires = self._run(take_orders(self._link.session, self.incarnation))
         return self._orders.accept(wires, self._link.clock.now_ms())
 
@@ -126,9 +131,32 @@ class Presence:
                 log.warning("worker %s is declared dead", found.incarnation.decode())
                 dead.append(found.incarnation)
         for incarnation in dead:
-            count = self.undertaker.worker_died(incarnation, blame=blame)
+            try:
+                count = self.undertaker.worker_died(incarnation, blame=blame)
+            except NodeFault as error:
+                if not text_of(error).startswith("NOTDEAD"):
+                    raise
+                # a node that came back with an older disk knows nothing of the declaration: it is made again in time
+                log.warning("worker %s is not declared dead any more", incarnation.decode())
+                continue
             log.info("%d messages of the dead worker %s are back in line", count, incarnation.decode())
         self._unpark()
+
+    def _disown(self, own: Collection[bytes]) -> None:
+        """Put back, after each change of the epoch, what children that are no more are said to hold.
+
+        An older disk may say so of a child that has been dealt with, and nobody would ask again.
+        """
+        session = self._link.session
+        if session.epoch == self._epoch:
+            return
+        epoch = session.epoch
+        if self._epoch:
+            for number in self._run(children(session, self.incarnation)):
+                holder = self.incarnation + number
+                if holder not in own:
+                    self.undertaker.child_died(holder, (), None, "")
+        self._epoch = epoch
 
     def _over(self, others: Sequence[Beat]) -> list[Beat]:
         """Return the others whose lease is over, or who are known to be gone."""

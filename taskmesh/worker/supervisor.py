@@ -277,7 +277,7 @@ class Supervisor:
         try:
             if not presence.is_registered:
                 self._register()
-            for order in presence.beat():
+            for order in presence.beat(self._brood.holders()):
                 log.info("worker %s is told to stop by %s", self._name, order.sender)
                 self._signals += 1
         except NodeUnavailable as error:

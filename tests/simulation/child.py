@@ -118,7 +118,7 @@ class Child:
                 yield from self._flush()
         self.note = (sequence, NOTHING, 0, 0.0)
         self.batch = []
-        self.done.append((sequence, batch[0].task_id))
+        self.done.append((sequence, batch[0].epoch))
 
     def _look_busy(self, sequence: int, position: int, total: int) -> None:
         self.note = (sequence, position, total, self.world.time.now_s)

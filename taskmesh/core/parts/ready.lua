@@ -24,7 +24,8 @@ local function idle_child(queue)
     if not holder then return nil end
     if CALL('EXISTS', P .. 'run:' .. holder) == 0 then
       local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. string.sub(holder, 17))
-      if known[1] == 'live' then return holder, known[2] or '00000000' end
+      -- a child that was reaped takes nothing any more
+      if known[1] == 'live' and known[2] ~= 'ffffffff' then return holder, known[2] or '00000000' end
     end
   end
 end
