@@ -32,8 +32,8 @@ from taskmesh.queue.manage import status as count
 def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_all: bool) -> None:
     """Show the workers: where they run and what they serve.
 
-    With --stop or --stop-all, tell workers to stop. The order is signed and read with each worker's next heartbeat (within two seconds): it
-    finishes what runs and returns the rest, as after a first SIGTERM.
+    With --stop or --stop-all, tell workers to stop. The order is signed and read with each worker's next
+    heartbeat (within two seconds): it finishes what runs and returns the rest, as after a first SIGTERM.
 
     The state is `live`, or `dead` while what a dead worker held is being given back. `running` counts the messages
     that a worker holds.
