@@ -6,6 +6,7 @@ heartbeat, so a task may hold the interpreter for as long as it likes.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import signal
@@ -325,7 +326,8 @@ class Child:
             import asyncio
 
             self._loop = asyncio.Runner()
-        return self._loop.run(coroutine)
+        # a context of its own for each task: the runner's is the one in which it first ran
+        return self._loop.run(coroutine, context=contextvars.copy_context())
 
 
 def _block(prefix: bytes, key: bytes, seconds: float) -> Steps[Any]:
