@@ -137,4 +137,5 @@ def hash_of(blob: bytes) -> str:
 def function_name(function: Callable[..., Any]) -> str:
     """Return `module.qualname` of a callable, for people to read."""
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    # methods of built-in types have no module
+    return f"{getattr(named, '__module__', None) or 'builtins'}.{named.__qualname__}"

@@ -18,7 +18,7 @@ def is_importable(function: Callable[..., Any]) -> bool:
 
 def module_name(function: Callable[..., Any]) -> str:
     """Return the name under which others import the function's module; `__main__` if they cannot."""
-    module: str = getattr(function, "__module__", None) or ""
+    module: str = getattr(function, "__module__", None) or "builtins"
     if module in MAIN:
         # A spawned process runs the script before it stands in sys.modules: so ask the function itself.
         return main_name(getattr(function, "__globals__", None)) or "__main__"

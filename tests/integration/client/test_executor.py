@@ -65,8 +65,10 @@ def test_any_callable_can_be_submitted(app, executor):
         executor.submit(Scale(3).times, 4),
         executor.submit(partial(pow, 2), 5),
         executor.submit(len, "four"),
+        executor.submit(str.upper, "a"),
+        executor.submit("-".join, "ab"),
     ]
-    assert [call.result(TIMEOUT_S) for call in calls] == [3, 4, 16, 6, 12, 32, 4]
+    assert [call.result(TIMEOUT_S) for call in calls] == [3, 4, 16, 6, 12, 32, 4, "A", "a-b"]
 
 
 def test_arguments_may_be_named_as_those_of_submit(executor):
