@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.app import add
+from benchmarks.app import add, mesh
 from benchmarks.harness.figures import percentile, rounded
 from benchmarks.rows.model import Measured, Run
+from taskmesh.replication.ask import plain
 
 WARM_UP = 500
 
@@ -47,15 +48,25 @@ def latency(run: Run) -> Measured:
             value = add.delay(1, 2).get(timeout=60)
             times.append((time.perf_counter() - start) * 1000)
             wrong += value != 3
+        pings = [_ping_ms() for _ in range(run.n)]
     finally:
         workers.stop()
     times.sort()
+    pings.sort()
     return Measured(
         {"p50": percentile(times, 50), "p99": percentile(times, 99)},
         {
             "wrong": wrong,
+            "ping_p50_ms": rounded(percentile(pings, 50)),  # what one bare round trip costs at this moment
             "min_ms": rounded(times[0]),
             "p90_ms": rounded(percentile(times, 90)),
             "max_ms": rounded(times[-1]),
         },
     )
+
+
+def _ping_ms() -> float:
+    link = mesh.link
+    start = time.perf_counter()
+    link.driver.run(plain(link.session, b"PING"))
+    return (time.perf_counter() - start) * 1000
