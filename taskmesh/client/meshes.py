@@ -11,26 +11,29 @@ from taskmesh.errors import UnknownTask, UsageError
 if TYPE_CHECKING:
     from taskmesh.client.host import Host
 
-_meshes: weakref.WeakValueDictionary[str, Host] = weakref.WeakValueDictionary()
+_meshes: list[weakref.ref[Host]] = []
 
 
 def note_mesh(mesh: Host) -> None:
-    """Note a new mesh; of two with one name, the later counts."""
-    _meshes[mesh.name] = mesh
+    """Note a new mesh."""
+    _meshes[:] = [ref for ref in _meshes if ref() is not None] + [weakref.ref(mesh)]
+
+
+def _named(name: str) -> list[Host]:
+    """Return the meshes that have a name, the latest first."""
+    alive = (ref() for ref in reversed(_meshes))
+    return [mesh for mesh in alive if mesh is not None and mesh.name == name]
 
 
 def mesh_named(name: str) -> Host:
-    """Return the mesh of this process that has a name.
+    """Return the mesh of this process that has a name; of several, the latest.
 
     Raises:
         UsageError: There is none.
     """
-    mesh = _meshes.get(name)
-    if mesh is None:
-        raise UsageError(
-            f"this process has no TaskMesh named {name!r}; import the module that makes it first"
-        )
-    return mesh
+    for mesh in _named(name):
+        return mesh
+    raise UsageError(f"this process has no TaskMesh named {name!r}; import the module that makes it first")
 
 
 def task_named(mesh: str, name: str, module: str) -> Any:
@@ -45,7 +48,7 @@ def task_named(mesh: str, name: str, module: str) -> Any:
         UnknownTask: The module makes no such task here.
     """
     importlib.import_module(module)
-    task = mesh_named(mesh).tasks.get(name)
-    if task is None:
-        raise UnknownTask(f"module {module} makes no task {name!r} of mesh {mesh!r} in this process")
-    return task
+    for found in _named(mesh):
+        if name in found.tasks:
+            return found.tasks[name]
+    raise UnknownTask(f"module {module} makes no task {name!r} of mesh {mesh!r} in this process")
