@@ -73,7 +73,7 @@ class Collector:
         if any(future.handle.round != inbox.round for future in futures):
             # listening began anew in between, and the thread may have caught up before these were sent
             self._is_late = True
-            inbox.wake_satisfied()
+            inbox.nudge()
 
     def check_open(self) -> None:
         """Raise `RuntimeError` if the executor was shut down, or the interpreter is being."""

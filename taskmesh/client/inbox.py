@@ -270,6 +270,17 @@ class Inbox:
                     del self._parked[waiter]
                     waiter.bell.release()
 
+    def nudge(self) -> None:
+        """Have everybody who waits check whether his wait is over, the one who leads included."""
+        self.wake_satisfied()
+        subscription = self._subscription
+        if subscription is not None and self._leading() is not None:
+            try:
+                # confirmed once more, which the leader hears
+                subscription.add(subscription.channels)
+            except NodeUnavailable as error:
+                log.debug("%s; listening again", error)
+
     def _deliver(self, payload: bytes) -> None:
         signer = self._link.results
         try:

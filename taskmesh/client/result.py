@@ -33,7 +33,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 #: Round of a handle whose outcome was made in this process: no node knows of it.
 LOCAL = sys.maxsize
-#: How long a caller whose time is over may be told what he waited for.
+#: How long the last look of a caller whose time is over may take.
 LAST_LOOK_S = 0.1
 _FINAL_NAMES = frozenset(state.value for state in FINAL)
 #: Watchers are added and removed under one lock for all: it is held for moments only.
@@ -167,23 +167,26 @@ class AsyncResult(Generic[R_co]):
     def _wait(self, timeout: float | None) -> None:
         if self.is_settled() and not self.expired and self.round != LOCAL:
             self._unsettle()
-        inbox = self._portal.inbox
-        waiter = inbox.waiter((self,))
+        waiter = self._portal.inbox.waiter((self,))
         if waiter.wait(timeout, self.is_settled):
             return
-        why = "" if waiter.unreachable is None else f" ({waiter.unreachable})"
-        if waiter.unreachable is None and timeout:
-            try:
-                inbox.look((self,), LAST_LOOK_S)
-            except NodeUnavailable as error:
-                why = f" ({error})"
-            if self.is_settled():
-                return
+        why = waiter.unreachable or (self._last_look() if timeout else None)
+        if self.is_settled():
+            return
         raise TaskTimeout(
             f"task {self.id} ({self.task or 'name not known'}) was {self.last_state or 'not finished'} when "
-            f"the {timeout:g} s to wait for it were over{why}; it goes on, and get() can be called again",
+            f"the {timeout:g} s to wait for it were over{f' ({why})' if why else ''}; it goes on, and get() can be "
+            "called again",
             task_id=self.id,
         )
+
+    def _last_look(self) -> NodeUnavailable | None:
+        """Look once more, so that a caller whose time is over is told the state; return why that failed."""
+        try:
+            self._portal.inbox.look((self,), LAST_LOOK_S)
+        except NodeUnavailable as error:
+            return error
+        return None
 
     def conclude(self, *, propagate: bool = True) -> R_co:
         """Return or raise what `get` does once `is_settled()`; asks nobody."""

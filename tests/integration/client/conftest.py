@@ -54,9 +54,14 @@ def holds(app, tmp_path: Path) -> Iterator[Holds]:
 
 @pytest.fixture(autouse=True)
 def never_look_again(monkeypatch) -> None:
-    """Have nobody look again at what he waits for: so whoever misses a notice waits for ever, and the test fails."""
+    """Have nobody look again at what he waits for, nor wake by himself.
+
+    So whoever misses a notice, or is not woken, waits for ever, and the test fails.
+    """
     monkeypatch.setattr("taskmesh.client.waiter.FIRST_LOOK_S", 3600.0)
     monkeypatch.setattr("taskmesh.client.waiter.LOOK_AGAIN_S", 3600.0)
+    monkeypatch.setattr("taskmesh.client.waiter.LISTEN_S", 3600.0)
+    monkeypatch.setattr("taskmesh.client.result.AsyncResult._last_look", lambda handle: None)
 
 
 @pytest.fixture
