@@ -60,7 +60,14 @@ async def send_async(
         functions = {function.encode(): blob}
     outbox = outbox_of(portal)
     message = sender.build(
-        task.name, args, kwargs, options, task_id=task_id, routing=outbox.routing(), function=function
+        task.name,
+        args,
+        kwargs,
+        options,
+        task_id=task_id,
+        routing=outbox.routing(),
+        function=function,
+        main=task.main,
     )
     ear = ear_of(portal)
     handle: AsyncResult[R] = AsyncResult(

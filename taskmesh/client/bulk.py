@@ -22,6 +22,7 @@ def send_all(
     options: SendOptions,
     function: Callable[..., Any] | None = None,
     *,
+    main: str = "",
     before_sent: Callable[[Sequence[AsyncResult[Any]]], None] | None = None,
 ) -> list[AsyncResult[Any]]:
     """Send one message per tuple of positional arguments, and return the handles in their order.
@@ -32,6 +33,7 @@ def send_all(
         calls: Any number; built and sent in slices, so that memory stays flat.
         options: For all of them.
         function: What is sent by value; None for a task that workers know.
+        main: What workers call the main script, if the task stands in there.
         before_sent: Called with the handles of each slice before it is sent.
 
     Raises:
@@ -53,7 +55,9 @@ def send_all(
         for at, call in enumerate(part):
             if at % ROUTING_RUN == 0:
                 routing = sender.new_routing()
-            message = sender.build(name, tuple(call), {}, options, routing=routing, function=content_hash)
+            message = sender.build(
+                name, tuple(call), {}, options, routing=routing, function=content_hash, main=main
+            )
             handle: AsyncResult[Any] = AsyncResult(
                 portal, message.task_id.decode(), name, round_=round_, sent_here=True
             )

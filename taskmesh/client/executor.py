@@ -192,7 +192,15 @@ class MeshExecutor(Executor):
         function = task.function if task.by_value else None
         try:
             with outside_batches():
-                send_all(self._mesh.portal, task.name, calls, options, function, before_sent=before_sent)
+                send_all(
+                    self._mesh.portal,
+                    task.name,
+                    calls,
+                    options,
+                    function,
+                    main=task.main,
+                    before_sent=before_sent,
+                )
         except BatchError:
             _cancel_all(futures)
             collector.discard(futures)

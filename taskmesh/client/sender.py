@@ -141,15 +141,26 @@ class Sender:
         task_id: str | None = None,
         routing: int | None = None,
         function: str = "",
+        main: str = "",
     ) -> NewMessage:
         """Make a message.
+
+        Args:
+            name: Name of the task.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            options: How it is sent.
+            task_id: Its id; made if None.
+            routing: For a made id; drawn if None.
+            function: Content hash of a function that is sent by value.
+            main: What workers call the main script, if the task stands in there.
 
         Raises:
             NotPicklable, PayloadTooLarge, InvalidTaskId: The call cannot be sent.
         """
         link = self._link
         encoding, body, clear_size = encode_call(
-            args, kwargs, max_size=self._max_message_size, compress_over=self._compress_over
+            args, kwargs, max_size=self._max_message_size, compress_over=self._compress_over, main=main
         )
         now_ms = link.clock.now_ms()
         if task_id is None:

@@ -15,7 +15,7 @@ from taskmesh.client.result_set import ResultSet
 from taskmesh.client.sender import SendOptions, check_queue
 from taskmesh.codec.functions import function_name
 from taskmesh.config.values import duration
-from taskmesh.core.naming import is_importable, module_name
+from taskmesh.core.naming import MAIN, is_importable, module_name
 from taskmesh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Task(Generic[P, R]):
     Attributes:
         name: `module.qualname`; how workers find it.
         function: The function itself.
+        main: What workers call the main script, if the task stands in there.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Task(Generic[P, R]):
         self.__wrapped__ = function
         self._defaults: SendOptions | None = None
         self._by_value = by_value if by_value is not None else not is_importable(function)
+        self.main = module_name(function) if self.__module__ in MAIN and not self._by_value else ""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were not a task."""
@@ -164,7 +166,9 @@ class Task(Generic[P, R]):
         if self._by_value:
             _, function, blob = portal.sender.pack_function(self.function)
             functions = {function.encode(): blob}
-        message = portal.sender.build(self.name, args, kwargs, options, task_id=task_id, function=function)
+        message = portal.sender.build(
+            self.name, args, kwargs, options, task_id=task_id, function=function, main=self.main
+        )
         inbox = portal.inbox
         handle: AsyncResult[R] = AsyncResult(
             portal, message.task_id.decode(), self.name, round_=inbox.round, sent_here=True
@@ -218,7 +222,7 @@ class Task(Generic[P, R]):
             )
         portal = mesh.portal
         function = self.function if self._by_value else None
-        return ResultSet(send_all(portal, self.name, calls, options, function), portal)
+        return ResultSet(send_all(portal, self.name, calls, options, function, main=self.main), portal)
 
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
         """Run the function here and now, and return a handle that has the outcome already."""

@@ -12,15 +12,19 @@ verified: the fields of what `decode_envelope` and `decode_outcome` return.
 
 from __future__ import annotations
 
+import importlib
+import io
 import pickle
 import reprlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, Final
 
 from taskmesh.codec.compression import expand, shrink
 from taskmesh.codec.outcome import ErrorInfo
+from taskmesh.core.naming import MAIN
 from taskmesh.errors import Malformed, NewerFormat, NotPicklable, PayloadTooLarge, RemoteError
 
 PICKLE: Final = 0
@@ -51,6 +55,7 @@ def encode_call(
     *,
     max_size: int = MESSAGE_SIZE_MAX,
     compress_over: int = COMPRESS_OVER,
+    main: str = "",
 ) -> tuple[int, bytes, int]:
     """Return `(encoding, body, clear_size)` of the arguments of a call.
 
@@ -59,6 +64,8 @@ def encode_call(
         kwargs: Keyword arguments.
         max_size: Most bytes, before compression: what is refused does not depend on how well it shrinks.
         compress_over: Bodies of more bytes are compressed, where that helps.
+        main: Name under which the receiver has the main script as a module, for it holds the task: what the
+            script defines then goes by reference, so that both sides mean the same class. Empty if it has not.
 
     Raises:
         NotPicklable: An argument cannot be sent; it is named.
@@ -73,7 +80,7 @@ def encode_call(
     if _MAIN in body:
         encoding = CLOUDPICKLE
         try:
-            body = _dumps_by_value((args, kwargs))
+            body = _dumps_by_value((args, kwargs), main)
         except Exception as error:
             raise NotPicklable(_blame_argument(args, kwargs, error)) from error
     size = len(body)
@@ -226,14 +233,46 @@ def decode_error(info: ErrorInfo, *, worker: str = "unknown", task_id: str = "")
     return remote
 
 
-def _dumps_by_value(value: object) -> bytes:
+def _dumps_by_value(value: object, main: str = "") -> bytes:
     import cloudpickle  # 15 ms, and most processes never need it
 
     if _SPAWNED_MAIN in sys.modules:
         # The main script under its other name, in a process that multiprocessing spawned: only by value too.
         cloudpickle.register_pickle_by_value(sys.modules[_SPAWNED_MAIN])
-    body: bytes = cloudpickle.dumps(value, protocol=_PROTOCOL)
-    return body
+    if not main:
+        body: bytes = cloudpickle.dumps(value, protocol=_PROTOCOL)
+        return body
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # no types
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, (type, FunctionType)) and _is_of_main(obj):
+                return _of_module, (main, obj.__qualname__)
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
+    Pickler(buffer, protocol=_PROTOCOL).dump(value)
+    return buffer.getvalue()
+
+
+def _is_of_main(named: Any) -> bool:
+    """Tell whether a class or function is found by its name in the main script."""
+    if named.__module__ not in MAIN:
+        return False
+    try:
+        found: Any = sys.modules[named.__module__]
+        for part in named.__qualname__.split("."):
+            found = getattr(found, part)
+    except (KeyError, AttributeError):
+        return False
+    return found is named
+
+
+def _of_module(module: str, qualname: str) -> Any:
+    """Return what unpickling asks for by name."""
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def _fit(encoding: int, body: bytes, max_size: int, what: str, setting: str) -> tuple[int, bytes]:

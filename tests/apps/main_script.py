@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from dataclasses import dataclass
+from enum import Enum
 
 from taskmesh import TaskMesh
 
@@ -34,9 +35,18 @@ def fail() -> None:
     raise Mine("from a worker")
 
 
+class Color(Enum):
+    """Constants of the script's own."""
+
+    RED = 1
+    BLUE = 2
+
+
 @mesh.task
-def move(point: Point, by: int) -> Point:
-    """Take a value of the script's own, and return another."""
+def move(point: Point, by: int, color: Color = Color.BLUE) -> Point:
+    """Take values of the script's own, and return another."""
+    if not isinstance(point, Point) or color is not Color.BLUE:
+        raise TypeError(f"{point} is of another class than the worker's, or {color} is")
     return Point(point.x + by, point.y)
 
 
@@ -52,7 +62,10 @@ def use(where: str) -> None:
         fail.delay().get(timeout=20)
     except Mine as error:
         print(where, "error", error, type(error) is Mine)
-    print(where, "move", move.delay(Point(1, 2), 3).get(timeout=20) == Point(4, 2))
+    print(where, "move", move.delay(Point(1, 2), 3, Color.BLUE).get(timeout=20) == Point(4, 2))
+    print(
+        where, "map", move.starmap([(Point(n, 2), 1, Color.BLUE) for n in range(3)]).get(20)[2] == Point(3, 2)
+    )
     print(where, "make", make.delay(7).get(timeout=20) == Point(7, 0))
     print(where, "name", fail.name, "by value" if fail.by_value else "by name")
     with mesh.executor() as executor:

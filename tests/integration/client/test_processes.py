@@ -46,6 +46,7 @@ def test_a_script_and_its_workers_agree_on_what_it_defines(node_exists, words, n
         for what in (
             "error from a worker True",
             "move True",
+            "map True",
             "make True",
             f"name {name}.fail by name",
             "executor True",

@@ -285,3 +285,44 @@ def test_what_cannot_be_loaded_is_malformed_with_its_cause() -> None:
         decode_call(PICKLE, encode_value((1, 2))[1])
     with pytest.raises(Malformed, match="cannot be unpickled"):
         decode_call(PICKLE, encode_value(1)[1])
+
+
+MAIN_BY_NAME = """
+import enum, sys
+from dataclasses import dataclass
+from taskmesh.codec.pickling import decode_call, encode_call
+
+class Color(enum.Enum):
+    RED = 1
+
+@dataclass
+class Point:
+    x: int
+    class Inner:
+        pass
+
+def helper():
+    return Point
+
+sys.modules["script"] = sys.modules["__main__"]
+local = type("Local", (), {})
+given = (Color.RED, Point(1), Point.Inner, helper, lambda: Point, local)
+(args, _) = decode_call(*encode_call(given, {}, main="script"))
+assert args[0] is Color.RED
+assert type(args[1]) is Point
+assert args[2] is Point.Inner
+assert args[3] is helper
+assert args[4]() is Point
+assert args[5].__name__ == "Local"
+body = encode_call((Point(1),), {}, main="script")[1]
+assert b"script" in body and b"__main__" not in body
+print("fine")
+"""
+
+
+def test_what_a_script_defines_goes_by_the_name_that_workers_know(tmp_path):
+    (tmp_path / "script.py").write_text(MAIN_BY_NAME)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "fine\n", done.stderr
