@@ -85,7 +85,10 @@ class Scene:
         outcome = encode_outcome(Outcome(task_id, state, token.decode(), reason="why"), RESULTS)
         letter = b"D" if state == "DEAD" else b"F"
         entries = [task_id.encode(), token, letter, outcome]
-        assert self.run(commit(self.session, holder, b"build", [(self.sequence, self.session.epoch)], entries)) == b"o"
+        assert (
+            self.run(commit(self.session, holder, b"build", [(self.sequence, self.session.epoch)], entries))
+            == b"o"
+        )
 
     def value(self, *words: bytes):
         return self.node.call(words)
