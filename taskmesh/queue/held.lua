@@ -1,5 +1,5 @@
 -- Lists what a child holds.
--- flags: allow-oom
+-- flags: no-writes
 -- parts: epoch
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder
 -- Returns a flat list: sequence, position (from 1), id, head of the record (108 bytes) ...

@@ -1,5 +1,5 @@
 -- Counts for people: approximate by nature, exact at the moment of the call.
--- flags: allow-oom
+-- flags: no-writes
 -- KEYS[1] prefix
 -- Returns {{queue, ready by priority 9..0 ...} ..., delayed, parked, dead, {stats}, {workers: incarnation, state, beat, info ...},
 --   {idle per queue}, {holder-less counts: running}}.

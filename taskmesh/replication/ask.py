@@ -11,7 +11,7 @@ from typing import Any
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, StaleView
-from taskmesh.replication.join import refresh
+from taskmesh.replication.join import PASSING, refresh
 
 RETRY_DELAY_S_MIN = 0.01
 RETRY_DELAY_S_MAX = 0.5
@@ -33,7 +33,7 @@ def ask(session: Session, script: Script, *args: bytes, patience_s: float = 10.0
 
     Raises:
         NodeUnavailable: No answer in time; `may_be_done` tells whether it may have been executed.
-        NodeFault: The script answered with an error; `text` is that.
+        NodeFault: The script answered with an error that repeating does not mend; `text` is that.
         StaleView: The epoch kept changing.
     """
     give_up_ms = session.now_ms() + int(patience_s * 1000)
@@ -42,13 +42,16 @@ def ask(session: Session, script: Script, *args: bytes, patience_s: float = 10.0
         (reply,) = yield [session.call(script, *args)]
         kind = type(reply)
         if kind is NodeError:
-            if not reply.text.startswith("STALEVIEW"):
+            if reply.text.startswith("STALEVIEW"):
+                stale += 1
+                if stale > STALE_MAX:
+                    raise StaleView(f"the epoch of the node changed {stale} times during one {script.name}")
+                yield from refresh(session)
+                continue
+            if not reply.text.startswith(PASSING):
                 raise NodeFault(f"{script.name}: {reply.text}", text=reply.text)
-            stale += 1
-            if stale > STALE_MAX:
-                raise StaleView(f"the epoch of the node changed {stale} times during one {script.name}")
-            yield from refresh(session)
-            continue
+            reply = Refused(f"it refuses for now: {reply.text}")
+            kind = Refused
         if kind is not Refused and kind is not NoAnswer:
             return reply
         maybe = maybe or kind is NoAnswer
@@ -69,6 +72,8 @@ def plain(session: Session, *words: bytes) -> Steps[Any]:
         NodeUnavailable, NodeFault: As `ask`.
     """
     (reply,) = yield [Call(None, session.prefix, words)]
+    if isinstance(reply, NodeError) and reply.text.startswith(PASSING):
+        reply = Refused(f"it refuses for now: {reply.text}")
     if isinstance(reply, NodeError):
         raise NodeFault(f"{words[0].decode()}: {reply.text}", text=reply.text)
     if isinstance(reply, (Refused, NoAnswer)):

@@ -13,6 +13,9 @@ FORMAT = 1
 FIRST_EPOCH = b"000000000001"
 #: How often a lost answer is asked for again before giving up, pauses doubling from 10 ms to 500 ms.
 JOIN_TRIES = 12
+#: Errors of a server that executed nothing and will recover, or be helped: a script that takes long, a full
+#: disk, full memory, too few replicas.
+PASSING = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 JOIN = load_script("taskmesh.replication", "join")
 
 
@@ -37,25 +40,43 @@ def join(session: Session, *, mesh_id: str, slots: int, key_id: str, tries: int 
         UpgradeNeeded: Its format is newer than ours.
         NodeUnavailable: No answer.
     """
-    args = (
-        mesh_id.encode(),
-        b"%d" % slots,
-        b"%d" % FORMAT,
-        b"%d" % session.now_ms(),
-        key_id.encode(),
-        FIRST_EPOCH,
+    make = Call(
+        JOIN,
+        session.prefix,
+        (
+            mesh_id.encode(),
+            b"%d" % slots,
+            b"%d" % FORMAT,
+            b"%d" % session.now_ms(),
+            key_id.encode(),
+            FIRST_EPOCH,
+        ),
     )
+    # looked at first: a node with a full disk takes no script that may write, and there is rarely a mesh to make
+    look = [
+        Call(
+            None,
+            session.prefix,
+            (b"HMGET", session.prefix + b"meta", b"mesh_id", b"slots", b"format", b"created_ms", b"keys"),
+        ),
+        Call(None, session.prefix, (b"GET", session.prefix + b"epoch")),
+    ]
     delay_s, left = 0.01, tries
     while True:
         left -= 1
-        (reply,) = yield [Call(JOIN, session.prefix, args)]
-        if isinstance(reply, NodeError):
+        found, epoch = yield look
+        if isinstance(found, list) and None not in found and isinstance(epoch, bytes):
+            reply = [*found, epoch, b"0"]
+            break
+        (reply,) = yield [make]
+        if isinstance(reply, NodeError) and not reply.text.startswith(PASSING):
             raise NodeFault(f"cannot join the mesh: {reply.text}", text=reply.text)
-        if not isinstance(reply, (Refused, NoAnswer)):
+        if not isinstance(reply, (Refused, NoAnswer, NodeError)):
             break
         if left <= 0:
+            why = reply.text if isinstance(reply, NodeError) else reply.reason
             raise NodeUnavailable(
-                f"the node cannot be reached: {reply.reason}", node=session.prefix.decode(), may_be_done=False
+                f"the node cannot be joined: {why}", node=session.prefix.decode(), may_be_done=False
             )
         yield Pause(delay_s)
         delay_s = min(0.5, delay_s * 2)

@@ -1,5 +1,5 @@
 -- Reads records without their envelopes.
--- flags: allow-oom
+-- flags: no-writes
 -- KEYS[1] prefix  ARGV: epoch, now_ms, ids ...
 -- parts: epoch
 -- Returns per id: the record up to and with its outcome, or false.

@@ -8,12 +8,10 @@ from typing import TypeVar
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, StaleView
 from taskmesh.nodes.link import Link
+from taskmesh.replication.join import PASSING
 
 T = TypeVar("T")
 
-#: Errors of a server that executed nothing and will recover, or be helped: a script that takes long, a full
-#: disk, full memory, too few replicas.
-PASSING = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 #: How long to leave a node alone that answered with one of them.
 PAUSE_S = 0.2
 

@@ -76,10 +76,19 @@ def exit_after(body: Callable[[], int]) -> NoReturn:
         # the edge of the process
         log.exception("process %d ends by an error", os.getpid())
     finally:
+        try:
+            _say_last_words()
+        finally:
+            os._exit(code)
+
+
+def _say_last_words() -> None:
+    """Write out what is still buffered; tasks may have replaced, closed or dropped the streams."""
+    try:
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
-            try:
+            if stream is not None:
                 stream.flush()
-            except (OSError, ValueError):
-                code = code or 1
-        os._exit(code)
+    except (OSError, ValueError, AttributeError) as error:
+        # nobody is left to read it
+        log.debug("what was buffered cannot be written: %s", error)

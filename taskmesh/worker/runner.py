@@ -9,8 +9,10 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from os import getpid
 from time import monotonic
 from typing import Any, Protocol
 
@@ -104,6 +106,7 @@ class Runner:
         self._run_coroutine = run_coroutine
         self._before_start = before_start
         self._after_end = after_end
+        self._pid = getpid()
         self._offsets: dict[bytes, int] = {}
         self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
 
@@ -174,6 +177,9 @@ class Runner:
             else:
                 log.error("task %s (%s) failed: %s", task_id, envelope.task, error_info.traceback or error)  # noqa: TRY400 - it carries the traceback
         finally:
+            if getpid() != self._pid:
+                # the task forked, and this is the copy: it has no part in the worker
+                os._exit(0)
             CURRENT.reset(context)
             self._after_end(envelope.task, monotonic() - begun_s)
         return letter, encode_outcome(

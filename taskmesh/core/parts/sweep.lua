@@ -1,6 +1,8 @@
 -- Removes what is due for removal: outcomes after their time, records ten minutes after their end,
 -- functions that nothing refers to. `ahead_s`: treat so much more as due (memory is short).
 local REMEMBER_MS = 600000
+-- However short memory is, a result stays so long: its caller may be about to read it.
+local YOUNG_MS = 60000
 
 local function sweep_record(id)
   local key = P .. 'r:' .. id
@@ -44,7 +46,14 @@ local function sweep(limit, ahead_s)
   if not minute then return 0 end
   local ids = CALL('LPOP', P .. 'x:' .. minute, limit)
   if ids then
-    for i = 1, #ids do sweep_record(ids[i]) end
+    for i = 1, #ids do
+      local ended = ahead_s > 0 and tonumber(CALL('GETRANGE', P .. 'r:' .. ids[i], 74, 85), 16)
+      if ended and ended + YOUNG_MS > NOW then
+        CALL('RPUSH', P .. 'x:' .. minute, ids[i])
+      else
+        sweep_record(ids[i])
+      end
+    end
     return #ids
   end
   local hashes = CALL('LPOP', P .. 'xf:' .. minute, limit)
