@@ -197,7 +197,7 @@ class TaskMesh:
         """
         batch = Batch(self.portal.sender)
         if not self.eager:
-            self.portal.link.open()
+            self.portal.open_to_send()
         batch.open()
         try:
             yield batch

@@ -52,7 +52,7 @@ async def send_async(
             portal, task.name, task.function, args, kwargs, options, task_id, by_value=task.by_value
         )
     if portal.link.meta is None:
-        await portal.link.open_async()
+        await portal.open_to_send_async()
     sender = portal.sender
     function, functions = "", None
     if task.by_value:

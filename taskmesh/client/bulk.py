@@ -39,7 +39,7 @@ def send_all(
     Raises:
         BatchError: Some were not accepted; its `results` holds all handles.
     """
-    portal.link.open()
+    portal.open_to_send()
     sender, inbox = portal.sender, portal.inbox
     content_hash, functions = "", {}
     if function is not None:

@@ -19,7 +19,7 @@ from taskmesh.client.chunk import run_chunk
 from taskmesh.client.collector import Collector
 from taskmesh.client.future import MeshFuture
 from taskmesh.client.task import Task, callable_task
-from taskmesh.errors import BatchError, NodeUnavailable
+from taskmesh.errors import BatchError, NodeUnavailable, TaskMeshError
 
 if TYPE_CHECKING:
     from taskmesh.client.host import Host
@@ -101,7 +101,7 @@ class MeshExecutor(Executor):
             collector = self._collector
             collector.check_open()
         if not self._mesh.eager:
-            portal.link.open()
+            portal.open_to_send()
             try:
                 # before the first message is sent: its outcome will be heard, and needs no reading
                 portal.inbox.begin()
@@ -202,7 +202,11 @@ class MeshExecutor(Executor):
                     before_sent=before_sent,
                 )
         except BatchError:
-            _cancel_all(futures)
+            try:
+                _cancel_all(futures)
+            except TaskMeshError as error:
+                # what could not be sent is the news; what was accepted runs, and nobody reads it
+                log.warning("messages of a map that failed cannot be revoked: %s", error)
             collector.discard(futures)
             raise
         except BaseException:

@@ -18,7 +18,7 @@ from taskmesh.codec.outcome import Outcome, encode_outcome
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
 from taskmesh.core.state import State
-from taskmesh.errors import NodeFault, TaskMeshError
+from taskmesh.errors import NodeFault, NodeUnavailable, SendRejected, TaskMeshError
 from taskmesh.queue.manage import revoke, status
 from taskmesh.results.read import forget, read
 
@@ -117,6 +117,24 @@ class Portal:
                 handle.outcome = None
                 handle.missing = False
             self.inbox.look(there)
+
+    def open_to_send(self) -> None:
+        """Join the mesh before a first send.
+
+        Raises:
+            SendRejected: The node cannot be reached: nothing was sent.
+        """
+        try:
+            self.link.open()
+        except NodeUnavailable as error:
+            raise not_sent(error) from error
+
+    async def open_to_send_async(self) -> None:
+        """As `open_to_send`, in an event loop."""
+        try:
+            await self.link.open_async()
+        except NodeUnavailable as error:
+            raise not_sent(error) from error
 
     def revoke(self, handles: Sequence[AsyncResult[Any]], *, patience_s: float = 10.0) -> list[bool | None]:
         """Revoke many messages; for each, tell whether it is revoked, None if nothing is known of it."""
@@ -228,6 +246,11 @@ def _told(info: bytes) -> tuple[str, list[str]]:
         return str(about.get("name", "")), [str(queue) for queue in about.get("queues", ())]
     except (ValueError, TypeError, AttributeError):
         return "", []  # anybody may have written there
+
+
+def not_sent(error: NodeUnavailable) -> SendRejected:
+    """Return what a caller is told whose message never left, since the mesh could not be joined."""
+    return SendRejected(f"nothing was sent: {error}")
 
 
 def _after_fork() -> None:

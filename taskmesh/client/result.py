@@ -210,7 +210,8 @@ class AsyncResult(Generic[R_co]):
         if self.expired or self.sent_here or age_s > self._portal.result_expires_s:
             return ResultExpired(
                 f"the result of {self.id} has been removed: results are kept for result_expires "
-                f"({self._portal.result_expires_s:g} s) after they finish, or until forget()",
+                f"({self._portal.result_expires_s:g} s) after they finish, less when the node's memory is "
+                "short, or until forget(); or the node lost its data",
                 task_id=self.id,
             )
         return TaskNotFound(

@@ -161,7 +161,7 @@ class Task(Generic[P, R]):
             return self._run_here(args, kwargs, options, task_id, keep=True)
         portal = mesh.portal
         if portal.link.meta is None:
-            portal.link.open()
+            portal.open_to_send()
         function, functions = "", None
         if self._by_value:
             _, function, blob = portal.sender.pack_function(self.function)
