@@ -44,6 +44,11 @@ def record(of: bytes, task_id: str) -> bytes:
     return of + b"r:" + task_id.encode("ascii")
 
 
+def queues(of: bytes) -> bytes:
+    """Return the key of the set of queues that ever held a message."""
+    return of + b"queues"
+
+
 def wake(of: bytes, holder: bytes) -> bytes:
     """Return the key of the list on which an idle child blocks."""
     return of + b"wake:" + holder

@@ -31,7 +31,7 @@ from taskmesh.worker.options import (
     ChildOrder,
 )
 from taskmesh.worker.outbox import Outbox
-from taskmesh.worker.pace import Pace
+from taskmesh.worker.pace import CLAIM_MAX, Pace
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import run_patiently, text_of
 from taskmesh.worker.runner import Runner
@@ -50,7 +50,9 @@ PATIENCE_S = 5.0
 class Child:
     """One child's life."""
 
-    def __init__(self, mesh: App, order: ChildOrder, build: bytes, page: Page) -> None:
+    def __init__(
+        self, mesh: App, order: ChildOrder, build: bytes, page: Page, *, claim_max: int = CLAIM_MAX
+    ) -> None:
         """Prepare; `run` does the rest.
 
         Args:
@@ -58,6 +60,7 @@ class Child:
             order: What to do.
             build: What this build can run.
             page: Shared with the supervisor.
+            claim_max: How many messages to claim at once at most.
         """
         self.order = order
         self.holder = order.holder
@@ -68,7 +71,7 @@ class Child:
         self._session = self._link.session
         self._wake_key = keys.wake(self._link.prefix, self.holder)
         self._queues = [queue.encode() for queue in order.queues]
-        self._pace = Pace()
+        self._pace = Pace(claim_max)
         self._outbox = Outbox(self._commit)
         self._loop: Any = None
         settings = mesh.settings
@@ -95,6 +98,10 @@ class Child:
         self._idle = False
         self._compare_at = time.monotonic() + COMPARE_S
         self._epoch = self._session.epoch
+
+    def serve_also(self, queue: str) -> None:
+        """Claim from another queue, too, from the next claim on."""
+        self._queues = [*self._queues, queue.encode()]
 
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""

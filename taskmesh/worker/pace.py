@@ -17,8 +17,13 @@ CLAIM_BYTES = 4 << 20
 class Pace:
     """Learns from the runs of one child."""
 
-    def __init__(self) -> None:
-        """Start cautiously: one message, and no task is tiny until it has shown so."""
+    def __init__(self, claim_max: int = CLAIM_MAX) -> None:
+        """Start cautiously: one message, and no task is tiny until it has shown so.
+
+        Args:
+            claim_max: How many messages to claim at most, however fast they are.
+        """
+        self._claim_max = claim_max
         self._mean_s = WORK_S
         self._mean_bytes = 1000.0
         self._most = 1
@@ -36,7 +41,7 @@ class Pace:
         """Learn from a finished claim how long messages take, everything included."""
         self._mean_s += (seconds / count - self._mean_s) * 0.5
         fitting = int(min(WORK_S / max(self._mean_s, 1e-6), CLAIM_BYTES / self._mean_bytes))
-        self._most = max(1, min(fitting, CLAIM_MAX, self._most * 8))
+        self._most = max(1, min(fitting, self._claim_max, self._most * 8))
 
     def slow(self) -> None:
         """Learn that messages had to be recalled: claim one at a time until they are fast again."""
