@@ -174,7 +174,7 @@ def test_a_node_that_takes_no_writes_for_a_while_costs_time_only(
         key = f"{scene.prefix}w:{scene.live_workers()['worker1']}"
         scene.node.config_set("min-replicas-to-write", 1)
         scene.let("held")
-        worker.says("the node refuses for now")
+        worker.says("refuses for now")
         with pytest.raises(SendRejected, match="NOREPLICAS"):
             scene.task(tasks.add).delay(1, 2)
         beats = scene.node.hget(key, "beat")
