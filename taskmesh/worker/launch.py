@@ -14,6 +14,7 @@ import msgspec
 
 from taskmesh.errors import WorkerError
 from taskmesh.queue.manage import status
+from taskmesh.worker.early import held
 from taskmesh.worker.host import Host
 from taskmesh.worker.locate import is_importing_app, path_of
 from taskmesh.worker.options import WorkerOptions
@@ -67,7 +68,13 @@ def command_for(options: WorkerOptions) -> list[str]:
         )
     # -P: a logging.py in the current folder must not stand in for the standard one
     words = msgspec.json.encode(options).decode()
-    return [sys.executable, "-P", "-m", "taskmesh.worker.supervisor", words]
+    return [sys.executable, "-P", "-m", "taskmesh.worker", words]
+
+
+def _started(mesh: Host, options: WorkerOptions) -> subprocess.Popen[bytes]:
+    command, environment = command_for(options), environment_for(mesh)
+    with held():
+        return subprocess.Popen(command, env=environment)
 
 
 class Workers:
@@ -91,10 +98,7 @@ class Workers:
         Raises:
             WorkerError: They did not start; their own words stand on standard error.
         """
-        self._process = subprocess.Popen(
-            command_for(self._options),
-            env=environment_for(self._mesh),
-        )
+        self._process = _started(self._mesh, self._options)
         try:
             self._wait_until_known(self._process)
         except BaseException:
@@ -152,10 +156,7 @@ def run_worker(
 ) -> int:
     """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
     options = options_for(mesh, concurrency, queues, name, burst=burst)
-    process = subprocess.Popen(
-        command_for(options),
-        env=environment_for(mesh),
-    )
+    process = _started(mesh, options)
 
     def pass_on(signum: int, _frame: object) -> None:
         process.send_signal(signum)

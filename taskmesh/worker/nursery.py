@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from taskmesh.errors import UsageError
+from taskmesh.worker.early import held
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
 from taskmesh.worker.wire import Wire
 
@@ -77,18 +78,17 @@ class Template:
         """Start the process."""
         ours, theirs = socket.socketpair()
         self.wire = Wire(ours)
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",  # a logging.py in the current folder must not stand in for the standard one
-                "-m",
-                "taskmesh.cli.template",
-                str(theirs.fileno()),
-                msgspec.json.encode(options).decode(),
-                str(os.getpid()),
-            ],
-            pass_fds=(theirs.fileno(),),
-        )
+        command = [
+            sys.executable,
+            "-P",  # a logging.py in the current folder must not stand in for the standard one
+            "-m",
+            "taskmesh.cli.template",
+            str(theirs.fileno()),
+            msgspec.json.encode(options).decode(),
+            str(os.getpid()),
+        ]
+        with held():
+            self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
         theirs.close()
 
     def close(self) -> None:
@@ -161,20 +161,19 @@ class Spawned:
 
     def start(self, order: ChildOrder, page_fd: int) -> None:
         """See `Nursery`."""
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "taskmesh.cli.child",
-                self._options,
-                msgspec.json.encode(order).decode(),
-                self._build,
-                str(page_fd),
-                str(os.getpid()),
-            ],
-            pass_fds=(page_fd,),
-        )
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "taskmesh.cli.child",
+            self._options,
+            msgspec.json.encode(order).decode(),
+            self._build,
+            str(page_fd),
+            str(os.getpid()),
+        ]
+        with held():
+            process = subprocess.Popen(command, pass_fds=(page_fd,))
         self._processes.append(process)
         self._news.append(Began(order.number, process.pid))
 

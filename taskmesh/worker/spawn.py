@@ -10,6 +10,7 @@ import msgspec
 
 from taskmesh.errors import TaskMeshError
 from taskmesh.worker.child import child_main
+from taskmesh.worker.early import let
 from taskmesh.worker.host import App
 from taskmesh.worker.options import EXIT_CANNOT_START, ChildOrder, WorkerOptions
 from taskmesh.worker.process import die_with_parent, exit_after, set_up_logging
@@ -35,6 +36,7 @@ def _live(argv: list[str], kind: type[App]) -> int:
     order = msgspec.json.decode(argv[1], type=ChildOrder)
     die_with_parent(int(argv[4]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    let()
     set_up_logging(options.log_level or "INFO")
     try:
         mesh = find_mesh(options, kind)

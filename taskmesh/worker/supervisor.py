@@ -25,6 +25,7 @@ from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, UsageErro
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.worker.brood import RECALL_S, Brood
+from taskmesh.worker.early import taken
 from taskmesh.worker.nursery import Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions
 from taskmesh.worker.presence import DeclaredDead, Presence
@@ -64,6 +65,10 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup_w, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        early = taken()
+        self._signals += early
+        if self._signals:
+            return 0
         set_up_logging(self._options.log_level or "INFO")
         template = Template(self._options)
         nursery: Nursery | None = None
@@ -93,8 +98,8 @@ class Supervisor:
         wire = template.wire
         while not self._signals:
             ready, _, _ = select.select([wire.fileno(), self._wakeup], [], [])
-            if wire.fileno() not in ready:
-                continue
+            if self._signals or wire.fileno() not in ready:
+                continue  # a signal to all that this worker is made of ends the template, too
             messages, _ = wire.receive()
             if wire.is_closed():
                 log.error("the process that imports %s died before it was done", self._options.app)
@@ -302,7 +307,7 @@ class Supervisor:
 
 
 def main(argv: list[str]) -> int:
-    """Run a supervisor: `python -m taskmesh.worker.supervisor OPTIONS`."""
+    """Run a supervisor: `python -m taskmesh.worker OPTIONS`."""
     return Supervisor(msgspec.json.decode(argv[0], type=WorkerOptions)).run()
 
 

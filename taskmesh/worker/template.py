@@ -20,6 +20,7 @@ import msgspec
 
 from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError
+from taskmesh.worker.early import let
 from taskmesh.worker.host import App
 from taskmesh.worker.locate import load_app
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
@@ -108,7 +109,7 @@ def serve(wire: Wire, mesh: App, build: bytes) -> None:
             for message in messages:
                 order = msgspec.convert(message["fork"], ChildOrder)
                 pid = _fork(wire, mesh, build, order, fds[0], (ended_r, ended_w))
-                wire.send({"forked": order.number, "pid": pid})
+                _tell(wire, {"forked": order.number, "pid": pid})
             for fd in fds:
                 os.close(fd)
 
@@ -121,7 +122,14 @@ def _tell_ended(wire: Wire) -> None:
             return
         if not pid:
             return
-        wire.send({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+        _tell(wire, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _tell(wire: Wire, message: dict[str, Any]) -> None:
+    try:
+        wire.send(message)
+    except OSError as error:
+        log.debug("the supervisor does not listen (%s); its end is about to be noticed", error)
 
 
 def _fork(
@@ -166,22 +174,23 @@ def main(argv: list[str], kind: type[App]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # nor may it be ignored: what is ignored when it is sent, a blocked process never hears of (POSIX allows it)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
+    let()
     set_up_logging(options.log_level or "INFO")
     try:
         mesh = find_mesh(options, kind)
         facts = facts_of(mesh, options)
     except TaskMeshError as error:
-        wire.send({"failed": str(error), "usage": True})
+        _tell(wire, {"failed": str(error), "usage": True})
         return 2
     except BaseException as error:  # noqa: BLE001 - the app's own import may raise anything; it is told to the user
         import traceback
 
         text: Any = "".join(traceback.format_exception(error))
-        wire.send({"failed": f"importing {options.app!r} failed:\n{text}", "usage": False})
+        _tell(wire, {"failed": f"importing {options.app!r} failed:\n{text}", "usage": False})
         return 1
     if not options.log_level:
         set_up_logging(facts.log_level)
     preload()
-    wire.send({"ready": msgspec.to_builtins(facts)})
+    _tell(wire, {"ready": msgspec.to_builtins(facts)})
     serve(wire, mesh, facts.build.encode())
     return 0
