@@ -83,7 +83,8 @@ def decode_function(blob: bytes) -> Callable[..., Any]:
         )
     try:
         function = pickle.loads(content.pickled)
-    except Exception as error:
+    except BaseException as error:
+        # not Exception: what the function holds may raise anything, and must not end the worker
         raise Malformed(
             f"function {content.name} cannot be loaded here ({type(error).__name__}: {error}); "
             "what it imports must be installed on the workers",

@@ -75,13 +75,17 @@ def encode_call(
     encoding = PICKLE
     try:
         body = _dumps((args, kwargs), _PROTOCOL)
-    except Exception:  # noqa: BLE001 - pickling runs code of the objects, which may raise anything
+    except KeyboardInterrupt:
+        raise  # a real one, for all that anybody can tell
+    except BaseException:  # noqa: BLE001 - pickling runs code of the objects, which may raise anything
         body = _MAIN  # Of as little use as what names it.
     if _MAIN in body:
         encoding = CLOUDPICKLE
         try:
             body = _dumps_by_value((args, kwargs), main)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise NotPicklable(_blame_argument(args, kwargs, error)) from error
     size = len(body)
     if size > compress_over or size > max_size:
@@ -113,7 +117,8 @@ def decode_call(
             raise Malformed(f"the envelope says that its body has {clear_size} bytes, and it has {len(body)}")
     try:
         args, kwargs = _loads(body)
-    except Exception as error:
+    except BaseException as error:
+        # even a KeyboardInterrupt: a worker's children ignore Ctrl-C, so it is of the arguments' making
         raise Malformed(_unreadable("the arguments", encoding, error)) from error
     if type(args) is not tuple or type(kwargs) is not dict:
         raise Malformed(f"the body holds {type(args).__name__} and {type(kwargs).__name__}, not arguments")
@@ -135,13 +140,13 @@ def encode_value(
     encoding = PICKLE
     try:
         body = _dumps(value, _PROTOCOL)
-    except Exception:  # noqa: BLE001 - as in encode_call
+    except BaseException:  # noqa: BLE001 - as in encode_call, and workers ignore Ctrl-C
         body = _MAIN
     if _MAIN in body:
         encoding = CLOUDPICKLE
         try:
             body = _dumps_by_value(value)
-        except Exception as error:
+        except BaseException as error:
             raise NotPicklable(_blame("the return value", value, error)) from error
     size = len(body)
     if size > compress_over or size > max_size:
@@ -160,7 +165,9 @@ def decode_value(encoding: int, body: bytes, *, max_size: int = RESULT_SIZE_MAX)
         body = _expanded(encoding, body, max_size)
     try:
         return _loads(body)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise  # Ctrl-C of the caller
+    except BaseException as error:
         raise Malformed(_unreadable("the return value", encoding, error)) from error
 
 
@@ -168,7 +175,9 @@ def dump(value: object) -> tuple[int, bytes]:
     """Return `(encoding, body)` of `value`, whatever its size; raise what pickling raises."""
     try:
         body = _dumps(value, _PROTOCOL)
-    except Exception:  # noqa: BLE001 - as in encode_call; cloudpickle raises it again if it fails too
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - as in encode_call; cloudpickle raises it again if it fails too
         return CLOUDPICKLE, _dumps_by_value(value)
     if _MAIN in body:
         return CLOUDPICKLE, _dumps_by_value(value)
@@ -185,14 +194,14 @@ def encode_error(error: BaseException, *, max_size: int = ERROR_SIZE_MAX) -> Err
     kind = type(error)
     try:
         _, pickled = dump(error)
-    except Exception:  # noqa: BLE001 - it travels as text then
+    except BaseException:  # noqa: BLE001 - it travels as text then
         pickled = None
     if pickled is not None and len(pickled) > max_size:
         pickled = None
     return ErrorInfo(
         _sendable(str(kind.__module__)),
         _sendable(kind.__qualname__),
-        _sendable(_guarded(lambda: str(error))),
+        _sendable(_text_of(error)),
         _sendable(_guarded(lambda: "".join(traceback.format_exception(error)))),
         pickled,
     )
@@ -219,8 +228,10 @@ def decode_error(info: ErrorInfo, *, worker: str = "unknown", task_id: str = "")
                 error.add_note(note)
                 return error
             why = f"a {type(error).__name__} is not raised on behalf of another process"
-        except Exception as cause:  # noqa: BLE001 - its class may do anything here
-            why = f"the exception cannot be unpickled here: {type(cause).__name__}: {cause}"
+        except KeyboardInterrupt:
+            raise  # Ctrl-C of the caller
+        except BaseException as cause:  # noqa: BLE001 - its class may do anything here
+            why = f"the exception cannot be unpickled here: {type(cause).__name__}: {_text_of(cause)}"
     remote = RemoteError(
         f"{info.type_name}: {info.text}",
         task_id=task_id,
@@ -294,33 +305,35 @@ def _expanded(encoding: int, body: bytes, max_size: int) -> bytes:
     return expand(body, max_size=max_size)
 
 
-def _unreadable(what: str, encoding: int, error: Exception) -> str:
+def _unreadable(what: str, encoding: int, error: BaseException) -> str:
     hint = (
         "; they were pickled by value: both sides need the same minor version of Python, and cloudpickle"
         if encoding & CLOUDPICKLE
         else "; this process must be able to import the same modules as the one that sent them"
     )
-    return f"{what} cannot be unpickled here ({type(error).__name__}: {_cut(str(error), 500)}){hint}"
+    return f"{what} cannot be unpickled here ({type(error).__name__}: {_cut(_text_of(error), 500)}){hint}"
 
 
-def _blame_argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> str:
+def _blame_argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], error: BaseException) -> str:
     """Say which argument cannot be pickled: the error alone often names a part deep inside."""
     named = [(f"argument {place}", value) for place, value in enumerate(args, start=1)]
     named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for what, value in named:
         try:
             dump(value)
-        except Exception as cause:  # noqa: BLE001 - as in encode_call
+        except KeyboardInterrupt:
+            raise
+        except BaseException as cause:  # noqa: BLE001 - as in encode_call
             return _blame(what, value, cause)
-    return f"the arguments cannot be pickled together: {error}"
+    return f"the arguments cannot be pickled together: {_text_of(error)}"
 
 
-def _blame(what: str, value: object, error: Exception) -> str:
+def _blame(what: str, value: object, error: BaseException) -> str:
     kind = type(value)
     shown = _guarded(lambda: _short.repr(value))
     return (
         f"{what} cannot be pickled: it is a {kind.__module__}.{kind.__qualname__}, {_cut(shown, 200)} "
-        f"({type(error).__name__}: {_cut(str(error), 500)}); send plain data, and open files, locks and "
+        f"({type(error).__name__}: {_cut(_text_of(error), 500)}); send plain data, and open files, locks and "
         "connections inside the task"
     )
 
@@ -328,8 +341,12 @@ def _blame(what: str, value: object, error: Exception) -> str:
 def _guarded(make: Callable[[], str]) -> str:
     try:
         return make()
-    except Exception as error:  # noqa: BLE001 - __str__ and __repr__ of user classes may raise anything
+    except BaseException as error:  # noqa: BLE001 - __str__ and __repr__ of user classes may raise anything
         return f"<cannot be shown: {type(error).__name__}>"
+
+
+def _text_of(error: BaseException) -> str:
+    return _guarded(lambda: str(error))
 
 
 def _sendable(text: str) -> str:
