@@ -15,7 +15,7 @@ from taskmesh.client.result import AsyncResult
 from taskmesh.client.sender import check_queue
 from taskmesh.client.task import AsyncTask, Task, TaskDecorator, TaskOptions, callable_task, check_expires
 from taskmesh.config import Settings, load_settings
-from taskmesh.core.naming import share_main, task_name
+from taskmesh.core.naming import check_task_name, share_main, task_name
 from taskmesh.errors import UsageError
 from taskmesh.nodes import private_nodes
 from taskmesh.nodes.address import NodeAddress
@@ -138,6 +138,8 @@ class TaskMesh:
                 f"@mesh.task does not know the option {min(unknown)!r}; it knows name, queue, ignore_result "
                 "and result_expires"
             )
+        if name is not None:
+            check_task_name(name)
         options = TaskOptions(
             queue=check_queue(queue) if queue is not None else None,
             ignore_result=ignore_result,
@@ -226,10 +228,13 @@ class TaskMesh:
             concurrency: How many child processes; the setting if not given.
             queues: Which queues; the default queue if none.
             name: Name of the worker.
+
+        Raises:
+            UsageError: One of them is impossible.
         """
         from taskmesh.worker.launch import Workers
 
-        return Workers(self, concurrency or self.settings.concurrency, queues=queues, name=name)
+        return Workers(self, self._concurrency(concurrency), queues=queues, name=name)
 
     def run_worker(
         self,
@@ -242,9 +247,10 @@ class TaskMesh:
         """Run a worker here until it is told to stop (SIGTERM, Ctrl-C), and return its exit code."""
         from taskmesh.worker.launch import run_worker
 
-        return run_worker(
-            self, concurrency or self.settings.concurrency, queues=queues, name=name, burst=burst
-        )
+        return run_worker(self, self._concurrency(concurrency), queues=queues, name=name, burst=burst)
+
+    def _concurrency(self, given: int | None) -> int:
+        return self.settings.concurrency if given is None else given
 
     def stop_workers(self, *names: str) -> list[str]:
         """Tell workers anywhere to stop as by a first SIGTERM, and return the names of those that are told.

@@ -15,9 +15,8 @@ from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
 from taskmesh.client.sender import check_queue
 from taskmesh.config.settings import app_setting, check_mesh_name
-from taskmesh.worker.options import WorkerOptions
+from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
 
-CHILDREN_MAX = 1024
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PROCESSES = ("process", "prefork")
 

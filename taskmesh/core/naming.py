@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from taskmesh.errors import UsageError
+
+TASK_NAME_LENGTH_MAX = 500
 #: What the main script is called in the process that runs it, and in one that multiprocessing spawned.
 MAIN = ("__main__", "__mp_main__")
 
@@ -53,6 +56,24 @@ def share_main(function: Callable[..., Any]) -> None:
     name = module_name(function)
     if module in MAIN and name not in MAIN and module in sys.modules:
         sys.modules.setdefault(name, sys.modules[module])
+
+
+def check_task_name(name: object) -> None:
+    """Check a name that somebody gives a task.
+
+    Raises:
+        UsageError: It cannot travel in a message.
+    """
+    if (
+        isinstance(name, str)
+        and 1 <= len(name) <= TASK_NAME_LENGTH_MAX
+        and name.encode(errors="replace").decode() == name  # no lone surrogates
+    ):
+        return
+    raise UsageError(
+        f"the name of a task is {name!r}: expected a text of 1 to {TASK_NAME_LENGTH_MAX} characters that UTF-8 "
+        "can encode"
+    )
 
 
 def task_name(function: Callable[..., Any]) -> str:

@@ -7,17 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
-from taskmesh.errors import WorkerError
+from taskmesh.config.values import queue_name, whole
+from taskmesh.errors import UsageError, WorkerError
 from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
 from taskmesh.worker.host import Host
 from taskmesh.worker.locate import is_importing_app, path_of
-from taskmesh.worker.options import WorkerOptions
+from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
 
 START_TIMEOUT_S = 30.0
 
@@ -25,19 +27,43 @@ START_TIMEOUT_S = 30.0
 def options_for(
     mesh: Host, concurrency: int, queues: tuple[str, ...], name: str, *, burst: bool = False
 ) -> WorkerOptions:
-    """Return the options of a worker that serves a mesh of this process."""
+    """Return the options of a worker that serves a mesh of this process.
+
+    Raises:
+        UsageError: The number of children, a queue or the name is impossible.
+    """
+    _check("concurrency", concurrency, whole(1, CHILDREN_MAX))
+    if not isinstance(queues, (tuple, list)):
+        raise UsageError(f"queues is {queues!r}: expected a tuple of names, such as ('mail', 'default')")
+    for queue in queues:
+        _check("a queue", queue, queue_name)
+    _check("name", name, _worker_name)
     app = path_of(mesh)
     return WorkerOptions(
         app=app,
         mesh="" if app else mesh.name,
         path=tuple(folder or str(Path.cwd()) for folder in sys.path),
         concurrency=concurrency,
-        queues=queues,
+        queues=tuple(queues),
         name=name,
         burst=burst,
         log_level="WARNING",
         parent=os.getpid(),
     )
+
+
+def _check(what: str, value: object, read: Callable[[Any], Any]) -> None:
+    try:
+        if read(value) != value:
+            raise ValueError("expected a whole number, not a text")
+    except ValueError as error:
+        raise UsageError(f"{what} is {value!r}: {error}") from None
+
+
+def _worker_name(value: object) -> object:
+    if not isinstance(value, str) or not value.isprintable():  # a lone surrogate is not printable either
+        raise ValueError("expected a printable text")
+    return value
 
 
 def environment_for(mesh: Host) -> dict[str, str]:
@@ -83,8 +109,9 @@ class Workers:
     def __init__(self, mesh: Host, concurrency: int, *, queues: tuple[str, ...] = (), name: str = "") -> None:
         """Prepare; `start` or `with` starts them."""
         self._mesh = mesh
+        self._options = options_for(mesh, concurrency, queues, name)
         self._name = name or f"workers-{os.getpid()}-{os.urandom(3).hex()}"
-        self._options = options_for(mesh, concurrency, queues, self._name)
+        self._options = msgspec.structs.replace(self._options, name=self._name)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+CHILDREN_MAX = 1024
+
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line, a configuration file or `mesh.workers()` asked for.
