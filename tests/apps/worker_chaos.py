@@ -17,6 +17,11 @@ def newcomer(x: int) -> int:
 if os.environ.get("TASKMESH_TEST_NEW_BUILD"):
     mesh.task(newcomer)
 
+if os.environ.get("TASKMESH_TEST_SLOW_FORK"):
+    # a child's first moments, made as long as a test likes: before it can heed any signal
+    _folder = os.environ["TASKMESH_TEST_SLOW_FORK"]
+    os.register_at_fork(after_in_child=lambda: worker_tasks.hold(_folder, "fork"))
+
 if os.environ.get("TASKMESH_TEST_THREAD"):
     # what forbids forking: a thread that the import started
     threading.Thread(target=threading.Event().wait, name="of-the-app", daemon=True).start()

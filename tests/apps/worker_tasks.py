@@ -60,6 +60,12 @@ def hold(folder: str, name: str, value: int = 0) -> int:
     return value
 
 
+def hold_run(folder: str, name: str) -> int:
+    """Hold each run by a name of its own, `<name>-<crashes before>`, and return which run it was."""
+    run = current_task().crashes
+    return hold(folder, f"{name}-{run}", run)
+
+
 async def hold_async(folder: str, name: str, value: int = 0) -> int:
     """As `hold`, in an event loop."""
     note(folder, f"{name} {os.getpid()}")
@@ -116,6 +122,7 @@ TASKS = (
     trace,
     nap,
     hold,
+    hold_run,
     hold_async,
     hold_or_nap,
     hold_gil,

@@ -56,6 +56,7 @@ class Alone:
         self.thread.start()
 
     def end(self) -> None:
+        """Have it stop by itself; it must have known all the while what it held."""
         if self.thread.ident is not None:
             self.child.stopping = True
             self.thread.join(10)
@@ -63,10 +64,12 @@ class Alone:
 
 
 @pytest.fixture
-def alone(scene: Scene) -> Iterator[Alone]:
+def alone(scene: Scene, caplog: pytest.LogCaptureFixture) -> Iterator[Alone]:
     made = Alone(scene)
     yield made
     made.end()
+    said = [record.getMessage() for record in caplog.get_records("call")]
+    assert not [text for text in said if "was never heard of here" in text]
 
 
 def test_a_claim_whose_answer_was_lost_is_answered_again(scene: Scene, alone: Alone) -> None:

@@ -100,7 +100,7 @@ def test_an_idle_worker_stops_and_is_not_called_idle_any_more(scene: Scene) -> N
 
 def test_a_worker_told_to_stop_while_it_starts_stops(scene: Scene) -> None:
     """Whenever the signal comes: while the app is imported, while children begin, afterwards."""
-    for turn in range(8):
+    for turn in range(5):
         worker = scene.worker(3, name=f"turn{turn}", ready=False)
         wait_until(lambda: worker.process.poll() is not None or worker.log.exists(), 5)  # noqa: B023
         deadline = time.monotonic() + 0.08 * turn
@@ -108,6 +108,16 @@ def test_a_worker_told_to_stop_while_it_starts_stops(scene: Scene) -> None:
         worker.send(signal.SIGTERM)
         assert worker.exit_code() in (0, -signal.SIGTERM)
     assert not scene.live_workers()
+
+
+def test_a_child_is_told_to_stop_before_it_can_heed_signals(scene: Scene) -> None:
+    """The signal waits for it: else it would work on until the grace ends, in a worker that stops."""
+    worker = scene.worker(1, env={"TASKMESH_TEST_SLOW_FORK": str(scene.folder)}, ready=False)
+    scene.started("fork")
+    worker.send(signal.SIGTERM)
+    worker.says("stops: running tasks have")
+    scene.let("fork")
+    assert worker.exit_code() == 0
 
 
 def test_a_worker_stops_within_its_grace_when_the_node_is_gone(scene: Scene, make_scene) -> None:

@@ -6,9 +6,12 @@ import json
 import signal
 from collections.abc import Callable
 
+import psutil
+
+from taskmesh import AsyncResult
 from taskmesh.nodes.embedded import PrivateNode
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene, is_gone, kill
+from tests.chaos.scene import Scene, Worker, is_gone, kill
 from tests.support import wait_until
 
 
@@ -110,34 +113,46 @@ def test_a_killed_template_does_not_keep_a_worker_from_stopping(scene: Scene) ->
     assert scene.crashes(held) == 0
 
 
-def test_a_worker_that_was_stopped_past_its_lease_cannot_overwrite_and_begins_anew(scene: Scene) -> None:
-    folder = str(scene.folder)
+def stopped_past_its_lease(scene: Scene) -> tuple[AsyncResult[int], Worker, int]:
+    """Return a message that one worker runs while another one, which was stopped, still believes to run it."""
     zombie = scene.worker(1, name="zombie")
-    held = scene.send(tasks.hold, folder, "held", 3, expect=3)
-    child = scene.started("held")
-    before = scene.live_workers()["zombie"]
+    held = scene.send(tasks.hold_run, str(scene.folder), "held", expect=1)
+    child = scene.started("held-0")
     zombie.signal_all(signal.SIGSTOP)
-    other = scene.worker(1, name="other")
-    other.says("is declared dead")
-    scene.started("held", times=2)
-    scene.let("held")
-    assert held.get(20) == 3
-    scene.look()
-    # the child first: were it the supervisor, that would end the child before it could try
-    for process in zombie.family():
-        if process.pid == child:
-            process.resume()
+    scene.worker(1, name="other").says("is declared dead")
+    scene.started("held-1")
+    return held, zombie, child
+
+
+def test_a_worker_that_was_stopped_past_its_lease_cannot_overwrite_anything(scene: Scene) -> None:
+    """Neither while the other one runs the message, nor when that has ended."""
+    held, zombie, child = stopped_past_its_lease(scene)
+    scene.let("held-0")
+    # the child alone: its supervisor would end it before it could try
+    psutil.Process(child).resume()
     zombie.says(f"the outcome of task {held.id} was refused")
+    assert scene.state_of(held) == "STARTED"
+    scene.let("held-1")
+    assert held.get(20) == 1
+    scene.look()
     zombie.signal_all(signal.SIGCONT)
     zombie.says("it begins anew")
-    wait_until(
-        lambda: scene.live_workers().get("zombie", before) != before, what="it has another incarnation"
-    )
-    other.send(signal.SIGTERM)
-    assert other.exit_code() == 0
-    scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
     assert scene.crashes(held) == 1
+
+
+def test_a_worker_that_was_stopped_past_its_lease_ends_its_children_and_begins_anew(scene: Scene) -> None:
+    held, zombie, child = stopped_past_its_lease(scene)
+    zombie.signal_all(signal.SIGCONT)
+    zombie.says("it begins anew")
+    wait_until(lambda: is_gone(child), 10, "what it had run is ended")
+    wait_until(lambda: "zombie" in scene.live_workers(), 10, "it is known again, as somebody else")
+    scene.workers[1].send(signal.SIGTERM)
+    scene.let("held-1")
+    assert scene.workers[1].exit_code() == 0
+    assert held.get(20) == 1
+    scene.send(tasks.add, 1, 2, expect=3)
+    scene.check()
 
 
 def test_workers_started_from_python_stop_when_that_process_is_killed(scene: Scene) -> None:
