@@ -15,11 +15,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.expected import Expected
+from taskmesh.client.line import Line
 from taskmesh.client.waiter import FIRST_LOOK_S, LOOK_AGAIN_S, Waiter
 from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
@@ -73,11 +73,7 @@ class Inbox:
     def _start_over(self) -> None:
         self._subscription: Subscription | None = None
         self._beginning = threading.RLock()
-        # Guards who leads and who is parked. Reentrant, so that a signal handler may wait for a result, too.
-        self._lock = threading.RLock()
-        # Weak: one that was interrupted on its way out, and did not hand over, leads no longer.
-        self._leader: weakref.ref[Waiter] | None = None
-        self._parked: dict[Waiter, Callable[[], bool]] = {}
+        self._line = Line()
         self._foreign: dict[bytes, float] = {}
         self._has_listened = False
 
@@ -97,13 +93,13 @@ class Inbox:
         """End every wait, now and later, with `NodeUnavailable`: the node is gone for good."""
         self._ended = why
         self.close()
-        with self._lock:
-            self._wake_all()
+        with self._line.lock:
+            self._line.wake_all()
 
     def close(self) -> None:
         """Stop listening, unless somebody waits."""
-        with self._lock:
-            if self._leading() is None or self._ended:
+        with self._line.lock:
+            if self._line.leader is None or self._ended:
                 self._stop_listening(self._subscription)
 
     # -- handles ------------------------------------------------------------------
@@ -116,8 +112,8 @@ class Inbox:
     def _tidy(self) -> None:
         """Drop abandoned handles; stop listening if nobody waited meanwhile: unread notices would pile up."""
         self._expected.purge()
-        with self._lock:
-            if self._leading() is None and not self._has_listened:
+        with self._line.lock:
+            if self._line.leader is None and not self._has_listened:
                 self._stop_listening(self._subscription)
             self._has_listened = False
 
@@ -176,7 +172,7 @@ class Inbox:
             link = self._link.open()
             subscription = Subscription(link.driver, [keys.channel(link.prefix, link.channel)])
             self._expected.all_unread()
-            with self._lock:
+            with self._line.lock:
                 self._subscription = subscription
                 self._foreign = {}
                 self._has_listened = True
@@ -188,16 +184,11 @@ class Inbox:
         """End the round of a subscription, unless that has happened; everybody catches up."""
         if subscription is not None:
             subscription.close()
-            with self._lock:
+            with self._line.lock:
                 if self._subscription is subscription:
                     self._subscription = None
                     self.round = 0
-                    self._wake_all()
-
-    def _wake_all(self) -> None:
-        for waiter in self._parked:
-            waiter.bell.release()
-        self._parked.clear()
+                    self._line.wake_all()
 
     def listen(self, waiter: Waiter, until_s: float, enough: Callable[[], bool]) -> None:
         """Read notices until it is enough or the time is over, or be parked while somebody else does.
@@ -207,37 +198,7 @@ class Inbox:
             until_s: When to return at the latest, by the monotonic clock.
             enough: Whether the wait is over; called by whoever leads.
         """
-        before = None
-        try:
-            with self._lock:
-                before = self._leading()
-                # the same thread leads already: this is a signal handler, and that wait cannot go on until it returns
-                if before is None or before.thread == waiter.thread:
-                    self._leader = weakref.ref(waiter)
-                else:
-                    before = None
-                    self._parked[waiter] = enough
-            if self._leading() is not waiter:
-                waiter.bell.acquire(timeout=max(0.0, until_s - time.monotonic()))
-            if self._leading() is waiter and not enough():
-                self._lead(until_s, enough)
-        finally:
-            with self._lock:
-                self._parked.pop(waiter, None)
-                waiter.bell.acquire(blocking=False)
-                if self._leading() is waiter:
-                    self._leader = weakref.ref(before) if before is not None else self._next_in_line()
-
-    def _leading(self) -> Waiter | None:
-        leader = self._leader
-        return leader() if leader is not None else None
-
-    def _next_in_line(self) -> weakref.ref[Waiter] | None:
-        for waiter in self._parked:
-            del self._parked[waiter]
-            waiter.bell.release()
-            return weakref.ref(waiter)
-        return None
+        self._line.take_part(waiter, until_s, enough, lambda: self._lead(until_s, enough))
 
     def _lead(self, until_s: float, enough: Callable[[], bool]) -> None:
         subscription = self._subscription
@@ -250,8 +211,8 @@ class Inbox:
                 if payload is None:
                     return
                 self._deliver(payload)
-                if self._parked:
-                    self.wake_satisfied()
+                if self._line.parked:
+                    self._line.wake_satisfied()
                 if enough() or time.monotonic() >= until_s:
                     return
         except NodeUnavailable as error:
@@ -262,19 +223,11 @@ class Inbox:
             self._stop_listening(subscription)
             raise
 
-    def wake_satisfied(self) -> None:
-        """Wake those parked whose wait is over."""
-        with self._lock:
-            for waiter, enough in list(self._parked.items()):
-                if enough():
-                    del self._parked[waiter]
-                    waiter.bell.release()
-
     def nudge(self) -> None:
         """Have everybody who waits check whether his wait is over, the one who leads included."""
-        self.wake_satisfied()
+        self._line.wake_satisfied()
         subscription = self._subscription
-        if subscription is not None and self._leading() is not None:
+        if subscription is not None and self._line.leader is not None:
             try:
                 # confirmed once more, which the leader hears
                 subscription.add(subscription.channels)
@@ -308,7 +261,7 @@ class Inbox:
         """Listen to the channels of other processes, too, and tell whether that has been confirmed."""
         now_s = time.monotonic()
         until_s = now_s + patience_s
-        with self._lock:
+        with self._line.lock:
             subscription = self._subscription
             if subscription is None or self.round != current:
                 return False
@@ -338,7 +291,7 @@ class Inbox:
     def still_needed(self, channels: Iterable[bytes]) -> None:
         """Go on listening to channels of other processes."""
         now_s = time.monotonic()
-        with self._lock:
+        with self._line.lock:
             for name in channels:
                 if name in self._foreign:
                     self._foreign[name] = now_s
@@ -353,7 +306,7 @@ class Inbox:
         found = link.run(read(link.session, [handle.id for handle in handles], patience_s=patience_s))
         for handle, record in zip(handles, found, strict=True):
             self.settle(handle, record)
-        self.wake_satisfied()
+        self._line.wake_satisfied()
 
     def _read(
         self, handles: Sequence[AsyncResult[Any]], asked_for: int, current: int, patience_s: float
@@ -380,7 +333,7 @@ class Inbox:
             elif at < asked_for and found.channel:
                 # its round stays 0: the channel is listened to no longer than somebody waits for it
                 foreign.add(keys.channel(link.prefix, found.channel))
-        self.wake_satisfied()
+        self._line.wake_satisfied()
         return foreign, foreign - heard
 
     def settle(self, handle: AsyncResult[Any], found: Record | Malformed | None) -> None:

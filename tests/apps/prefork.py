@@ -71,7 +71,7 @@ def main() -> None:
         future = executor.submit(hold, "early", "of the executor")
         for thread in waiting:
             thread.start()
-        while not mesh.portal.inbox._parked:
+        while not mesh.portal.inbox._line.parked:
             time.sleep(0.005)
 
         def serve(number: int) -> None:
