@@ -6,6 +6,7 @@ Ctrl-C becomes 130, and a reader that has gone (`taskmesh dead list | head -1`) 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -51,11 +52,18 @@ SECTIONS = {
 }
 
 
+#: What a full or broken disk below standard output says.
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 class Main(LazyGroup):
     """The group of all commands, and what becomes of their errors."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
+        if sys.stdout is None:
+            # what is opened next would take its number, and get what children print
+            raise Failure("standard output is closed; send it somewhere, such as >/dev/null")
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a terminal may not be able to say everything
@@ -72,6 +80,11 @@ class Main(LazyGroup):
         except BrokenPipeError:
             _drop_output()
             ctx.exit(0)
+        except OSError as error:
+            if error.errno not in _CANNOT_WRITE:
+                raise
+            _drop_output()
+            raise Failure(f"cannot write: {error.strerror}") from error
         return value
 
 

@@ -63,10 +63,17 @@ def check_reachable(mesh: TaskMesh) -> tuple[list[Finding], NodeFacts | None]:
     except NodeUnavailable as error:
         return [fail("node", str(error), remedy(mesh))], None
     except NodeFault as error:
-        return [
-            fail("node", f"{link.driver.address} refuses: {error}", "give user and password in its address")
-        ], None
+        return [fail("node", f"{link.driver.address} refuses: {error}", advice_on(str(error)))], None
     return [ok("node", f"{link.driver.address} answers in {took_ms:.1f} ms")], facts
+
+
+def advice_on(refusal: str) -> str:
+    """Return what to do about a node that answers with an error."""
+    if any(word in refusal for word in ("NOAUTH", "WRONGPASS", "NOPERM")):
+        return "give user and password in its address"
+    if "MISCONF" in refusal:
+        return "its disk is full or cannot be written: make room there; its log says more"
+    return "look at the log of the node"
 
 
 def check_server(facts: NodeFacts) -> Iterator[Finding]:

@@ -161,3 +161,17 @@ def test_the_state_folder(tmp_path, monkeypatch):
     assert worst(machine.check_state_folder()) is Level.WARN
     host.chmod(0o777)
     assert worst(machine.check_state_folder()) is Level.WARN
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        ("PING: NOAUTH Authentication required.", "password"),
+        ("AUTH: WRONGPASS invalid username-password pair", "password"),
+        ("INFO: NOPERM User has no permissions", "password"),
+        ("PING: MISCONF Errors writing to the AOF file: No space left on device", "disk is full"),
+        ("PING: ERR something else", "log"),
+    ],
+)
+def test_advice_suits_the_refusal(refusal, advice):
+    assert advice in node.advice_on(refusal)
