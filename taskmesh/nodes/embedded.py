@@ -30,7 +30,7 @@ from taskmesh.nodes.embedded_files import (
 from taskmesh.nodes.embedded_paths import host_folder, is_reachable_safely, make_folders, paths_of, placed
 from taskmesh.nodes.embedded_private import PrivateNode, start_private
 from taskmesh.nodes.embedded_resp import Connection, ErrorReply
-from taskmesh.nodes.embedded_start import Report, failure, order_for, start_guardian
+from taskmesh.nodes.embedded_start import Report, enough_files, failure, order_for, start_guardian
 
 __all__ = [
     "PrivateNode",
@@ -100,6 +100,11 @@ def ensure_running(mesh: str, *, durability: str | None = None, timeout_s: float
         NodeUnavailable: It did not start, or not in time.
     """
     paths = paths_of(mesh)
+    with enough_files(mesh, paths.socket):
+        return _ensured(mesh, paths, durability, timeout_s)
+
+
+def _ensured(mesh: str, paths: NodePaths, durability: str | None, timeout_s: float) -> Running:
     found = _connected(paths)
     if found is not None:
         return _agreed(found, durability)

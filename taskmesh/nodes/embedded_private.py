@@ -19,7 +19,7 @@ from taskmesh.errors import ConfigError, NodeUnavailable
 from taskmesh.nodes.embedded_files import NodePaths, is_locked, read_card, start_time
 from taskmesh.nodes.embedded_order import Order
 from taskmesh.nodes.embedded_paths import check_mesh_name, placed, private_folder
-from taskmesh.nodes.embedded_start import failure, order_for, start_guardian
+from taskmesh.nodes.embedded_start import enough_files, failure, order_for, start_guardian
 
 Durability = Literal["memory", "process", "disk"]
 
@@ -147,9 +147,10 @@ def start_private(mesh: str, *, durability: Durability = "memory") -> PrivateNod
     check_mesh_name(mesh)
     if durability not in {"memory", "process"}:
         raise ConfigError(f"a private node knows durability 'memory' and 'process', not {durability!r}")
-    _remove_leftovers()
     prefix = f"{_prefix()}{os.getpid()}-"
     try:
+        with enough_files(mesh):
+            _remove_leftovers()
         state = tempfile.mkdtemp(prefix=prefix)
         paths = placed(state)
         if paths.socket_folder != state:
@@ -159,7 +160,16 @@ def start_private(mesh: str, *, durability: Durability = "memory") -> PrivateNod
         private_folder(state)
     except OSError as error:
         raise ConfigError(f"cannot make a folder for a private node: {error}") from error
-    node, owner_read_fd = _new_node(mesh, paths)
+    with enough_files(mesh, paths.socket):
+        return _started(mesh, paths, durability)
+
+
+def _started(mesh: str, paths: NodePaths, durability: Durability) -> PrivateNode:
+    try:
+        node, owner_read_fd = _new_node(mesh, paths)
+    except OSError:
+        os.rmdir(paths.state)
+        raise
     try:
         order = order_for(mesh, paths, durability=durability, idle_s=0.0, owner_fd=owner_read_fd)
         node._start(order)  # noqa: SLF001 - our own

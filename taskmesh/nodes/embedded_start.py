@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +43,25 @@ class Report(NamedTuple):
 
     kind: str
     text: str
+
+
+@contextmanager
+def enough_files(mesh: str, node: str = "") -> Iterator[None]:
+    """Say in a sentence that this process, or the machine, may not open more files.
+
+    Raises:
+        NodeUnavailable: It may not; once others are closed it may again.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        raise NodeUnavailable(
+            f"the embedded node of mesh {mesh!r} cannot be looked for or started: {error.strerror}; close some, or "
+            "raise the limit (ulimit -n)",
+            node=node,
+        ) from error
 
 
 def order_for(mesh: str, paths: NodePaths, *, durability: str, idle_s: float, owner_fd: int = -1) -> Order:
