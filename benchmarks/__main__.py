@@ -10,14 +10,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
 from benchmarks.app import FOLDER_VARIABLE, URL_VARIABLE
-from benchmarks.harness import machine, resp, running
+from benchmarks.harness import keeping, machine, resp, running
 from benchmarks.harness.processes import adopt_orphans
 from benchmarks.rows.budget import BUDGET
 from benchmarks.rows.model import ROOT, Measurement
@@ -60,7 +60,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cap", type=float, default=600, metavar="S", help="longest a repetition may take (default 600)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, as they come")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="only what --json FILE lacks, or what others disturbed; the rest of it stays",
+    )
     parser.add_argument("--list", action="store_true", help="list the rows and stop")
     args = parser.parse_args(argv)
     known = {name for item in BUDGET for name in (item.name, *(row.name for row in item.rows.values()))}
@@ -74,12 +79,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def chosen(only: Sequence[str]) -> list[Measurement]:
-    """Return the measurements that give the named rows; all if none is named."""
+def chosen(only: Sequence[str], sound: Collection[str] = ()) -> list[Measurement]:
+    """Return the measurements that give the named rows (all if none is named), unless all of theirs are sound."""
     return [
         item
         for item in BUDGET
-        if not only or item.name in only or any(row.name in only for row in item.rows.values())
+        if (not only or item.name in only or any(row.name in only for row in item.rows.values()))
+        and not all(row.name in sound for row in item.rows.values())
     ]
 
 
@@ -106,9 +112,20 @@ def measure_once(item: Measurement, args: argparse.Namespace, log: Path) -> dict
             return {**found, "server": resp.server_version(server.url)}
 
 
-def measure_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
-    """Take the repetitions, going round all rows so that the moods of the machine are spread."""
-    items = chosen(args.only)
+def measure_all(
+    args: argparse.Namespace,
+    items: Sequence[Measurement],
+    log: Path,
+    save: Callable[[list[dict[str, Any]]], None],
+) -> list[dict[str, Any]]:
+    """Take the repetitions, going round all rows so that the moods of the machine are spread.
+
+    Args:
+        args: The command line.
+        items: What to measure.
+        log: Where workers write.
+        save: Called after each repetition with the rows so far.
+    """
     taken: dict[str, list[dict[str, Any]]] = {item.name: [] for item in items}
     wanted = {
         item.name: args.repetitions or (QUICK_REPETITIONS if args.quick else item.repetitions)
@@ -128,9 +145,18 @@ def measure_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
                 file=sys.stderr,
                 flush=True,
             )
+            save(rows_of(args, items, taken))
+    return rows_of(args, items, taken)
+
+
+def rows_of(
+    args: argparse.Namespace, items: Sequence[Measurement], taken: dict[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return the rows of what has been measured so far."""
     return [
         line
         for item in items
+        if taken[item.name]
         for line in report.lines(item, taken[item.name], args.n or (item.quick_n if args.quick else item.n))
     ]
 
@@ -147,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     handle, name = tempfile.mkstemp(prefix="bench-log-")
     os.close(handle)
     log = Path(name)
-    rows = measure_all(args, log)
-    document = {
+    earlier = keeping.earlier_rows(args.json) if args.again else []
+    document: dict[str, Any] = {
         "started": started,
         "machine": machine.describe(),
         "durability_on": machine.filesystem_of(Path(tempfile.gettempdir())),
@@ -156,11 +182,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         "versions": report.versions(),
         "quick": args.quick,
         "workers": args.workers,
-        "rows": rows,
     }
+
+    def save(rows: list[dict[str, Any]]) -> None:
+        order = [row.name for item in BUDGET for row in item.rows.values()]
+        kept = keeping.merged(earlier, rows, key=lambda row: row["row"])
+        document["rows"] = sorted(kept, key=lambda row: order.index(row["row"]))
+        if args.json:
+            args.json.write_text(keeping.as_json(document))
+
+    sound = {row["row"] for row in earlier if keeping.is_sound(row)}
+    rows = measure_all(args, chosen(args.only, sound), log, save)
+    save(rows)
     report.show(document)
-    if args.json:
-        args.json.write_text(json.dumps(document, indent=1) + "\n")
     failed = [row["row"] for row in rows if row.get("error")]
     if failed:
         print(f"not measured: {', '.join(failed)}; see {log}", file=sys.stderr)

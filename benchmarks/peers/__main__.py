@@ -14,18 +14,21 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.app import FOLDER_VARIABLE, URL_VARIABLE
-from benchmarks.harness import machine, resp, running
+from benchmarks.harness import keeping, machine, resp, running
 from benchmarks.harness.processes import adopt_orphans
 from benchmarks.peers import environments, report
-from benchmarks.peers.catalogue import MEASURES, Variant, find
+from benchmarks.peers.catalogue import MEASURES, VARIANTS, Variant, find
 from benchmarks.rows.model import ROOT
 from benchmarks.servers import EMBEDDED, Server, find_program
+
+#: A measure of a variant.
+Step = tuple[str, Variant]
 
 QUICK_N = {"enqueue": 300, "drain": 200, "e2e": 200, "latency": 20, "footprint": 1}
 
@@ -67,7 +70,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="S",
         help="longest a rate is measured; slower ones are marked (default 60)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, as they come")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="only what --json FILE lacks, or what others disturbed; the rest of it stays",
+    )
     args = parser.parse_args(argv)
     try:
         args.variants = find(args.only)
@@ -99,39 +107,44 @@ def measure_once(
         }
         if variant.peer == environments.OWN:
             environ["TASKMESH_KEY"] = secrets.token_hex(32)
-        found = running.run_process(command, cwd=ROOT, environ=environ, log=log, timeout_s=4 * args.cap + 120)
-        return {**found, "server": resp.server_version(server.url)}
+        return running.run_process(command, cwd=ROOT, environ=environ, log=log, timeout_s=4 * args.cap + 120)
 
 
-def measure_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
-    """Take every measure of every variant, and return what was found, one entry each."""
+def measure_all(
+    args: argparse.Namespace, steps: Sequence[Step], log: Path, save: Callable[[list[dict[str, Any]]], None]
+) -> list[dict[str, Any]]:
+    """Take the measures, and return what was found, one entry each.
+
+    Args:
+        args: The command line.
+        steps: What to measure.
+        log: Where workers write.
+        save: Called after each with everything found so far.
+    """
     failed: dict[str, str] = {}
-    for peer in dict.fromkeys(variant.peer for variant in args.variants):
+    for peer in dict.fromkeys(variant.peer for _, variant in steps):
         try:
             environments.prepare(peer)
         except environments.CannotInstall as error:
             failed[peer] = str(error)
     taken: list[dict[str, Any]] = []
     for turn in range(args.repetitions):
-        for measure in args.measure:
-            for variant in args.variants:
-                if measure not in variant.measures:
-                    continue
-                n = variant.size(measure, args.n or (QUICK_N[measure] if args.quick else None))
-                found: dict[str, Any] = {"error": failed.get(variant.peer, "")}
-                began = time.monotonic()
-                if not found["error"]:
-                    found = running.at_a_quiet_moment(
-                        lambda: measure_once(variant, measure, n, args, log),  # noqa: B023 - called at once
-                        args.quiet_wait,
-                    )
-                taken.append({"variant": variant.name, "measure": measure, "n": n, **found})
-                print(
-                    f"[{turn + 1}] {time.monotonic() - began:5.1f}s {variant.name:20} {measure:9} "
-                    f"{report.brief(found)}",
-                    file=sys.stderr,
-                    flush=True,
+        for measure, variant in steps:
+            n = variant.size(measure, args.n or (QUICK_N[measure] if args.quick else None))
+            found: dict[str, Any] = {"error": failed.get(variant.peer, "")}
+            began = time.monotonic()
+            if not found["error"]:
+                found = running.at_a_quiet_moment(
+                    lambda: measure_once(variant, measure, n, args, log),  # noqa: B023 - called at once
+                    args.quiet_wait,
                 )
+            taken.append({"variant": variant.name, "measure": measure, "n": n, **found})
+            print(
+                f"[{turn + 1}] {time.monotonic() - began:5.1f}s {variant.name:20} {measure:9} {report.brief(found)}",
+                file=sys.stderr,
+                flush=True,
+            )
+            save(taken)
     return taken
 
 
@@ -144,23 +157,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     handle, name = tempfile.mkstemp(prefix="bench-log-")
     os.close(handle)
     log = Path(name)
-    taken = measure_all(args, log)
-    document = {
+    earlier = keeping.earlier_rows(args.json) if args.again else []
+    sound = {(row["measure"], row["variant"]) for row in earlier if keeping.is_sound(row)}
+    steps = [
+        (measure, variant)
+        for measure in args.measure
+        for variant in args.variants
+        if measure in variant.measures and (measure, variant.name) not in sound
+    ]
+    with Server(args.server, tcp=True) as server:
+        version = resp.server_version(server.url)
+    document: dict[str, Any] = {
         "started": started,
         "machine": machine.describe(),
-        "server": next((found["server"] for found in taken if "server" in found), ""),
+        "server": version,
         "server_program": Path(args.server).name,
         "quick": args.quick,
         "workers": args.workers,
         "variants": {
             variant.name: {"note": variant.note, "versions": environments.versions(variant.peer)}
-            for variant in args.variants
+            for variant in (VARIANTS if args.again else args.variants)
         },
-        "rows": report.summarised(taken),
     }
+
+    def save(taken: list[dict[str, Any]]) -> None:
+        fresh = report.summarised(taken)
+        document["rows"] = keeping.merged(earlier, fresh, key=lambda row: (row["measure"], row["variant"]))
+        if args.json:
+            args.json.write_text(keeping.as_json(document))
+
+    save(measure_all(args, steps, log, save))
     report.show(document)
-    if args.json:
-        args.json.write_text(report.as_json(document))
     failed = [f"{row['variant']} {row['measure']}" for row in document["rows"] if "error" in row]
     if failed:
         print(f"not measured: {', '.join(failed)}; see {log}", file=sys.stderr)

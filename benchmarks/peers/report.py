@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from benchmarks.harness.figures import shown, summary
+from benchmarks.harness.keeping import soundest
 from benchmarks.harness.machine import NOISY_CORES
 
 #: measure, figure, heading, whether more is better.
@@ -54,7 +54,7 @@ def summarised(taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((found["variant"], found["measure"]), []).append(found)
     rows = []
     for (variant, measure), group in groups.items():
-        good = [found for found in group if not found.get("error")]
+        good = soundest(group)
         row: dict[str, Any] = {
             "variant": variant,
             "measure": measure,
@@ -77,13 +77,6 @@ def summarised(taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def as_json(document: dict[str, Any]) -> str:
-    """Return the file: a line per row, so that a change of figures is easy to read."""
-    rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in document["rows"])
-    head = json.dumps({**document, "rows": []}, indent=1, ensure_ascii=False)
-    return head.replace('"rows": []', f'"rows": [\n  {rows}\n ]') + "\n"
-
-
 def figure(document: dict[str, Any], variant: str, measure: str, name: str) -> float | None:
     """Return the median of a figure; None if it was not taken."""
     for row in document["rows"]:
@@ -94,7 +87,8 @@ def figure(document: dict[str, Any], variant: str, measure: str, name: str) -> f
 
 def table(document: dict[str, Any]) -> list[list[str]]:
     """Return the table: a heading, then a line per variant, fastest drain first."""
-    names = list(document["variants"])
+    measured = {row["variant"] for row in document["rows"]}
+    names = [name for name in document["variants"] if name in measured]
     names.sort(key=lambda name: -(figure(document, name, "drain", "rate") or 0))
     out = [["", *(heading for _, _, heading, _ in COLUMNS)]]
     for name in names:

@@ -162,10 +162,10 @@ def test_the_budget_compares_with_celery_and_with_the_fastest_peer():
 
 def test_the_files_of_a_comparison_can_be_read_again(tmp_path):
     from benchmarks import chart
-    from benchmarks.peers import report
+    from benchmarks.harness import keeping
 
     document = peers_document()
-    (tmp_path / "peers.json").write_text(report.as_json(document))
+    (tmp_path / "peers.json").write_text(keeping.as_json(document))
     (tmp_path / "budget.json").write_text(json.dumps(budget_document()))
     assert json.loads((tmp_path / "peers.json").read_text()) == document
 
@@ -176,6 +176,30 @@ def test_the_files_of_a_comparison_can_be_read_again(tmp_path):
     assert "≥ 50,000 tasks/s" in table
     drawing = ET.fromstring((tmp_path / "peers.svg").read_text())
     assert len(drawing.findall(".//{http://www.w3.org/2000/svg}rect")) == 3
+
+
+def test_quiet_repetitions_count_before_disturbed_ones():
+    from benchmarks.harness.keeping import soundest
+
+    quiet, loud, failed = {"foreign": 0.1}, {"foreign": 1.5}, {"foreign": 0.0, "error": "no"}
+    assert soundest([loud, quiet, failed]) == [quiet]
+    assert soundest([loud, failed]) == [loud]
+
+
+def test_a_second_run_keeps_what_the_first_found_in_quieter_moments():
+    from benchmarks.harness.keeping import merged
+
+    first = [
+        {"row": "a", "others_cores": 0.0},
+        {"row": "b", "others_cores": 1.0},
+        {"row": "c", "error": "no"},
+    ]
+    second = [
+        {"row": "c", "others_cores": 2.0},
+        {"row": "b", "others_cores": 0.5},
+        {"row": "a", "others_cores": 0.1},
+    ]
+    assert merged(first, second, key=lambda row: row["row"]) == [first[0], second[1], second[0]]
 
 
 def test_each_peer_has_an_adapter_and_pinned_versions():
