@@ -77,9 +77,6 @@ async def send_async(
     batch = sender.open_batch
     if batch is not None:
         batch.add(message, functions or {}, handle)
-        if task_id is not None:
-            # whether the id is known, and who hears of its outcome, is not heard from a batch
-            handle.round = 0
     elif task_id is not None:
         # alone, since its id may be among those that go together
         if await outbox.send_alone(message, functions) == KNOWN:
@@ -173,11 +170,19 @@ class Outbox:
             self._send_together(together, functions), name=f"taskmesh {self._portal.link.mesh}: send"
         )
         self._work.add(task)
-        task.add_done_callback(self._flushed)
+        task.add_done_callback(lambda task: self._flushed(task, together))
 
-    def _flushed(self, task: asyncio.Task[None]) -> None:
+    def _flushed(
+        self, task: asyncio.Task[None], together: list[tuple[NewMessage, asyncio.Future[None]]]
+    ) -> None:
         self._work.discard(task)
         self._under_way -= 1
+        for message, future in together:
+            # by somebody who cancels every task, perhaps before its first step
+            if not future.done():
+                task_id = message.task_id.decode()
+                reason = f"message {task_id} may or may not be recorded: the task that sent it was ended"
+                future.set_exception(SendUnknown(reason, task_id=task_id))
 
     async def _send_together(
         self, together: list[tuple[NewMessage, asyncio.Future[None]]], functions: dict[bytes, bytes]
@@ -197,16 +202,6 @@ class Outbox:
                 if not future.done():
                     future.set_exception(error)
             return
-        except BaseException as error:
-            # cancelled by somebody who cancels every task
-            for message, future in together:
-                if not future.done():
-                    task_id = message.task_id.decode()
-                    reason = (
-                        f"message {task_id} may or may not be recorded: its sending was ended by {error!r}"
-                    )
-                    future.set_exception(SendUnknown(reason, task_id=task_id))
-            raise
         failed = sent.rejected.keys() | sent.unknown.keys()
         for message, future in together:
             if future.done():

@@ -26,12 +26,12 @@ from taskmesh.core.notice import split_notice
 from taskmesh.core.record import Record
 from taskmesh.core.state import FINAL, State
 from taskmesh.errors import NodeUnavailable, TaskMeshError, TrustError
-from taskmesh.nodes.async_subscription import AsyncSubscription
 from taskmesh.results.read import READ_MAX, read
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
     from taskmesh.client.result import AsyncResult
+    from taskmesh.nodes.async_subscription import AsyncSubscription
 
     Told: TypeAlias = Callable[[AsyncResult[Any], Exception | None], None]
 
@@ -44,6 +44,10 @@ AGAIN_S = 0.1
 _FINAL_NAMES = frozenset(state.value for state in FINAL)
 # Below 0, and never used twice: a round of one ear is taken neither for one of another nor for one of an inbox.
 _rounds = itertools.count(-1, -1)
+
+
+def _nobody(_handle: AsyncResult[Any], _error: Exception | None) -> None:
+    """Tell nobody: the wait is over."""
 
 
 class Wait:
@@ -85,8 +89,8 @@ class Ear:
         self._unread: list[Wait] = []
         self._young: deque[Wait] = deque()
         self._old: deque[Wait] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._catching_up = False
+        self._catching_up: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._ticking = False
         self._sweep_at_s = 0.0
 
@@ -117,6 +121,8 @@ class Ear:
     def leave(self, wait: Wait) -> None:
         """Wait no more. The others are left alone."""
         handle, wait.handle = wait.handle, None
+        # it may stand in line for a look for some time yet, and must not keep what it told, nor the loop
+        wait.told = _nobody
         if handle is not None:
             others = self._waits[handle.id]
             others.remove(wait)
@@ -124,10 +130,10 @@ class Ear:
                 del self._waits[handle.id]
 
     def _end(self, wait: Wait, error: Exception | None = None) -> None:
-        handle = wait.handle
+        handle, told = wait.handle, wait.told
         if handle is not None:
             self.leave(wait)
-            wait.told(handle, error)
+            told(handle, error)
 
     # -- hearing ------------------------------------------------------------------
 
@@ -167,16 +173,20 @@ class Ear:
         self._begin_to_catch_up()
 
     def _begin_to_catch_up(self) -> None:
-        if self._unread and not self._catching_up:
-            self._catching_up = True
-            self._do(self._catch_up())
+        if self._unread and self._catching_up is None:
+            self._catching_up = self._task(self._catch_up())
+            self._catching_up.add_done_callback(self._caught_up)
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(
-            work, name=f"taskmesh {self._portal.link.mesh}: results"
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        name = f"taskmesh {self._portal.link.mesh}: results"
+        return asyncio.get_running_loop().create_task(work, name=name)
+
+    def _caught_up(self, task: asyncio.Task[None]) -> None:
+        # not said by the task itself: one that is cancelled before its first step does not run at all
+        self._catching_up = None
+        if not task.cancelled():
+            # for those who began to wait after its last step
+            self._begin_to_catch_up()
 
     async def _catch_up(self) -> None:
         """Listen, and read what may have ended before, until nothing waits unread."""
@@ -205,8 +215,6 @@ class Ear:
             # by somebody who cancels every task; if the loop goes on, so does the next tick
             self._unread += waits
             raise
-        finally:
-            self._catching_up = False
 
     async def _listen(self, more: Collection[bytes] = ()) -> int:
         """Listen to the process's own channel and to some more, and return the round."""
@@ -217,6 +225,9 @@ class Ear:
             await link.open_async()
         subscription = self._subscription
         if subscription is None:
+            # redis is loaded by now, in the thread that joined the mesh: loading it here would hold the loop up
+            from taskmesh.nodes.async_subscription import AsyncSubscription
+
             subscription = AsyncSubscription(link.async_driver, self._heard, self._lost)
             await subscription.listen([keys.channel(link.prefix, link.channel), *more])
             self._expected.all_unread()
@@ -306,9 +317,13 @@ class Ear:
             for wait in due:
                 wait.look_at_s = now_s + READ_AGAIN_S
             self._old.extend(due)
-            if self.round:
-                self._do(self._look(due))
+            if self.round and self._looking is None:
+                self._looking = self._task(self._look(due))
+                self._looking.add_done_callback(self._looked)
         self._begin_to_catch_up()
+
+    def _looked(self, _: asyncio.Task[None]) -> None:
+        self._looking = None
 
     async def _look(self, waits: Sequence[Wait]) -> None:
         """Read what nothing was heard of, and see whether anybody serves what still waits in its queue."""

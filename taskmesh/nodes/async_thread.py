@@ -64,7 +64,11 @@ class _InThread(Generic[T]):
     async def result(self, loop: asyncio.AbstractEventLoop) -> T:
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append(future)
-        return await future
+        try:
+            return await future
+        finally:
+            # a loop that ends meanwhile cancels all who wait, and nothing here may hold it
+            self._waiting.remove(future)
 
     def work(self, loop: asyncio.AbstractEventLoop, orphaned: Callable[[T], None] | None) -> None:
         try:
@@ -75,12 +79,12 @@ class _InThread(Generic[T]):
         if not self._hand_over(loop, self._succeeded, value) and orphaned is not None:
             orphaned(value)
 
-    @staticmethod
-    def _hand_over(loop: asyncio.AbstractEventLoop, then: Callable[[Any], None], what: object) -> bool:
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, then: Callable[[Any], None], what: object) -> bool:
         try:
             loop.call_soon_threadsafe(then, what)
         except RuntimeError:
             # the loop has been closed: nobody waits any more
+            self._ended()
             return False
         return True
 

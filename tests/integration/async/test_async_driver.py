@@ -324,17 +324,20 @@ def test_a_loop_that_ends_while_connecting_leaves_no_connection(node, looker, na
     sync = Slow(NodeAddress(f"unix://{node.socket_path}"), name=name)
     driver = AsyncDriver(sync, answer_timeout_s=ANSWER_TIMEOUT_S)
 
-    async def main() -> None:
+    async def main() -> weakref.ref[asyncio.AbstractEventLoop]:
         task = asyncio.create_task(driver.run(ask(command(b"PING"))))
         await await_until(began.is_set)
         task.cancel()
+        return weakref.ref(asyncio.get_running_loop())
 
     before = threading.active_count()
-    in_loop(main())
+    loop = in_loop(main())
     go.set()
     wait_until(lambda: threading.active_count() < before + 1, 10, "the thread has ended")
     assert not made[0].is_connected
     wait_until(lambda: not clients(looker, name), 10, "no connection is left")
+    gc.collect()
+    assert loop() is None
 
 
 def test_one_loop_after_the_other(driver, looker, name):
