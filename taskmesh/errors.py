@@ -238,3 +238,13 @@ class WorkerError(TaskMeshError):
 
 class InvariantBroken(TaskMeshError):
     """Something that must always hold did not: a bug in TaskMesh, please report it."""
+
+
+def is_usage(error: TaskMeshError) -> bool:
+    """Tell whether a command that met the error was used wrongly (exit code 2), or has failed (1).
+
+    Settings may be right and yet not fit the machine or the mesh: that is no fault of the command line.
+    """
+    return isinstance(error, UsageError) and not isinstance(
+        error, KeyMismatch | UpgradeNeeded | ServerBinaryMissing
+    )

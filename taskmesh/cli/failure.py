@@ -6,14 +6,11 @@ from typing import IO, Any
 
 import click
 
-from taskmesh.errors import KeyMismatch, ServerBinaryMissing, TaskMeshError, UpgradeNeeded, UsageError
+from taskmesh.errors import TaskMeshError, is_usage
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-
-#: Settings may be right and yet not fit the machine or the mesh: that is no fault of the command line.
-_NO_USAGE = (KeyMismatch, ServerBinaryMissing, UpgradeNeeded)
 
 
 class Failure(click.ClickException):
@@ -29,8 +26,7 @@ class Failure(click.ClickException):
     @classmethod
     def of(cls, error: TaskMeshError) -> Failure:
         """Return the failure that an error of TaskMesh means for a command."""
-        is_usage = isinstance(error, UsageError) and not isinstance(error, _NO_USAGE)
-        return cls(str(error), EXIT_USAGE if is_usage else EXIT_FAILURE)
+        return cls(str(error), EXIT_USAGE if is_usage(error) else EXIT_FAILURE)
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write `taskmesh <command>: <message>` to stderr."""

@@ -21,7 +21,7 @@ from types import FrameType
 import msgspec
 
 from taskmesh.codec.keyring import Keyring
-from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, UsageError
+from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.worker.brood import RECALL_S, Brood
@@ -82,7 +82,7 @@ class Supervisor:
             return self._work(facts, nursery)
         except TaskMeshError as error:
             sys.stderr.write(f"taskmesh worker: {error}\n")
-            return 2 if isinstance(error, UsageError) else 1
+            return 2 if is_usage(error) else 1
         finally:
             (nursery or template).close()
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from taskmesh.core.version import VERSION
-from taskmesh.errors import TaskMeshError
+from taskmesh.errors import TaskMeshError, is_usage
 from taskmesh.worker.early import let
 from taskmesh.worker.host import App
 from taskmesh.worker.locate import load_app
@@ -180,7 +180,7 @@ def main(argv: list[str], kind: type[App]) -> int:
         mesh = find_mesh(options, kind)
         facts = facts_of(mesh, options)
     except TaskMeshError as error:
-        _tell(wire, {"failed": str(error), "usage": True})
+        _tell(wire, {"failed": str(error), "usage": is_usage(error)})
         return 2
     except BaseException as error:  # noqa: BLE001 - the app's own import may raise anything; it is told to the user
         import traceback
