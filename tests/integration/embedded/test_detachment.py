@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -15,6 +16,15 @@ from tests.integration.embedded.processes import ask, is_alive, python
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
+def files_open_in(process: Path) -> list[str]:
+    """Return what a process of /proc has open; it may open and close files meanwhile."""
+    opened = []
+    for fd in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            opened.append(str(fd.readlink()))
+    return opened
+
+
 @linux_only
 def test_it_keeps_no_descriptor_folder_session_or_secret(state_root, monkeypatch, tmp_path):
     monkeypatch.setenv("TASKMESH_KEY", "a secret of the first caller")
@@ -25,7 +35,7 @@ def test_it_keeps_no_descriptor_folder_session_or_secret(state_root, monkeypatch
         node = embedded.ensure_running("shop")
     for pid in (node.guardian_pid, node.server_pid):
         process = Path("/proc", str(pid))
-        opened = [str(fd.readlink()) for fd in (process / "fd").iterdir()]
+        opened = files_open_in(process)
         assert str(tmp_path / "mine") not in opened
         assert not [name for name in opened if name.startswith(("/dev/pts", "/dev/tty"))]
         assert (process / "fd" / "0").readlink() == Path("/dev/null")
