@@ -58,7 +58,8 @@ class Line:
                 else:
                     before = None
                     self.parked[waiter] = enough
-            if self.leader is not waiter:
+            # looked at once more, now that the leader knows of this one: what he put in before, he does not tell
+            if self.leader is not waiter and not enough():
                 waiter.bell.acquire(timeout=max(0.0, until_s - time.monotonic()))
             if self.leader is waiter and not enough():
                 lead()
