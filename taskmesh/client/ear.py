@@ -98,8 +98,7 @@ class Ear:
 
     def expect(self, handle: AsyncResult[Any]) -> None:
         """Have the outcome put into the handle when it is heard of."""
-        if self._expected.add(handle):
-            self._expected.purge()
+        self._expected.add(handle)
 
     def wait(self, handle: AsyncResult[Any], told: Told) -> Wait:
         """Have `told` called once, when the handle is settled or when that turns out to be impossible."""
@@ -204,7 +203,9 @@ class Ear:
                     if self._portal.inbox.has_ended:
                         raise
                     log.debug("cannot listen for results: %s", error)
-                    self._unread += waits
+                    # those who gave up meanwhile are not kept, however long the node is away
+                    unread = dict.fromkeys([*waits, *self._unread])
+                    waits, self._unread = [], [wait for wait in unread if wait.handle is not None]
                     await asyncio.sleep(AGAIN_S)
         except TaskMeshError as error:
             # no use to try again: a key that the mesh does not accept, a fault of the node, a node that is no more

@@ -95,13 +95,19 @@ def test_a_thousand_at_once(served, looker):
     in_loop(main())
 
 
-def test_handles_that_were_sent_long_before_they_are_awaited(served):
+def test_handles_that_were_sent_long_before_they_are_awaited(served, looker):
     """Nothing listened when these ended: they are read, a few at first and then by the hundred."""
+
+    def calls() -> int:
+        return looker.info("commandstats")["cmdstat_evalsha"]["calls"]
 
     async def main() -> None:
         handles = [await add.adelay(n, n) for n in range(300)]
         await await_until(handles[-1].ready)
+        before = calls()
         assert [await handle for handle in handles] == [2 * n for n in range(300)]
+        # the worker calls scripts, too
+        assert calls() - before < 150
 
     in_loop(main())
 
@@ -221,6 +227,24 @@ def test_abandoned_handles_cost_nothing(served, gate):
     in_loop(main())
 
 
+def test_all_results_of_a_set(served, gate):
+    async def main() -> None:
+        assert await add.starmap([(n, n) for n in range(500)]) == [2 * n for n in range(500)]
+        assert await ResultSet([]) == []
+        results = ResultSet([await add.adelay(1, 1), await fail.adelay("first"), await fail.adelay("second")])
+        with pytest.raises(ValueError, match="first"):
+            await results
+        held = ResultSet([await add.adelay(1, 1), await after.adelay(str(gate), 9)])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await held
+        assert not ear_of(served.portal)._waits
+        gate.touch()
+        assert await held == [2, 9]
+
+    in_loop(main())
+
+
 # -- as they complete -----------------------------------------------------------------
 
 
@@ -299,6 +323,21 @@ def test_what_another_process_sent(served, other, gate):
     in_loop(main())
 
 
+def test_what_another_process_sent_ends_before_its_channel_is_listened_to(served, other, gate, monkeypatch):
+    """It was read before, and told before: so it is read again afterwards."""
+    there = other.task(name=after.name)(after.function).delay(str(gate), 6)
+    listen = Ear._listen
+
+    async def listen_late(self: Ear, more=()) -> int:
+        if more:
+            gate.touch()
+            await await_until(there.ready)
+        return await listen(self, more)
+
+    monkeypatch.setattr(Ear, "_listen", listen_late)
+    assert in_loop(wait_for(served.result(there.id))) == 6
+
+
 def test_sent_in_one_loop_and_awaited_in_the_next(served):
     handles = [in_loop(add.adelay(n, n)) for n in range(3)]
     for n, handle in enumerate(handles):
@@ -369,6 +408,45 @@ def test_connections_killed_while_awaiting(served, looker, gate, kind):
         assert await asyncio.gather(*waiting) == [0, 1, 2]
         if kind == "pubsub":
             assert before.isdisjoint(subscribers(looker))
+
+    in_loop(main())
+
+
+def test_a_connection_lost_while_nobody_waits(served, looker):
+    async def main() -> None:
+        await send_and_await(1)
+        ear = ear_of(served.portal)
+        looker.client_kill_filter(_type="pubsub")
+        await await_until(lambda: not ear.round)
+        assert await send_and_await(2) == 4
+
+    in_loop(main())
+
+
+def test_a_node_that_is_away_for_long(served, monkeypatch):
+    """Those who give up meanwhile are not kept; those who do not are served when it is back."""
+    monkeypatch.setattr("taskmesh.client.ear.AGAIN_S", 0.001)
+    away = True
+    listen = Ear._listen
+
+    async def listen_when_back(self: Ear, more=()) -> int:
+        if away:
+            raise NodeUnavailable("away", node="x")
+        return await listen(self, more)
+
+    monkeypatch.setattr(Ear, "_listen", listen_when_back)
+
+    async def main() -> None:
+        nonlocal away
+        handle = await add.adelay(1, 1)
+        patient = asyncio.create_task(wait_for(handle))
+        for _ in range(50):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wait_for(await add.adelay(1, 1)), 0.002)
+        await asyncio.sleep(0.01)
+        assert len(ear_of(served.portal)._unread) == 1
+        away = False
+        assert await patient == 2
 
     in_loop(main())
 

@@ -92,6 +92,7 @@ def test_many_loops_in_one_process(served):
 def test_all_tasks_cancelled_by_somebody(served, tmp_path, monkeypatch):
     """Those that work for others go too; whoever still waits is served by the next look."""
     monkeypatch.setattr("taskmesh.client.ear.TICK_S", 0.05)
+    monkeypatch.setattr("taskmesh.client.ear.NOBODY_SERVES_S", 3600.0)
     gate = tmp_path / "gate"
 
     async def survive(handle) -> int:
