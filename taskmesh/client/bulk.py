@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.batch import Batch
+from taskmesh.client.kind import SendOptions
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
-from taskmesh.client.sender import ROUTING_RUN, SLICE, SendOptions, slices
+from taskmesh.client.sender import ROUTING_RUN, SLICE, slices
 from taskmesh.queue.enqueue import NewMessage, Sent
 
 if TYPE_CHECKING:
@@ -45,30 +46,26 @@ def send_all(
     if function is not None:
         _, content_hash, blob = sender.pack_function(function)
         functions = {content_hash.encode(): blob}
+    kind = sender.kind(name, options, function=content_hash, main=main)
     handles: list[AsyncResult[Any]] = []
     failed = Sent()
     batch = Batch(sender)
     for part in slices(calls, SLICE):
-        round_ = inbox.round
         messages: list[NewMessage] = []
-        routing = 0
-        for at, call in enumerate(part):
-            if at % ROUTING_RUN == 0:
-                routing = sender.new_routing()
-            message = sender.build(
-                name, tuple(call), {}, options, routing=routing, function=content_hash, main=main
-            )
-            handle: AsyncResult[Any] = AsyncResult(
-                portal, message.task_id.decode(), name, round_=round_, sent_here=True
-            )
-            inbox.expect(handle)
-            handles.append(handle)
-            messages.append(message)
+        for at in range(0, len(part), ROUTING_RUN):
+            messages += sender.build_run(kind, part[at : at + ROUTING_RUN])
+        round_ = inbox.round
+        new: list[AsyncResult[Any]] = [
+            AsyncResult(portal, message.task_id.decode(), name, round_=round_, sent_here=True)
+            for message in messages
+        ]
+        inbox.expect_new(new)
+        handles += new
         if before_sent is not None:
-            before_sent(handles[-len(part) :])
+            before_sent(new)
         open_batch = sender.open_batch
         if open_batch is not None:
-            for handle, message in zip(handles[-len(part) :], messages, strict=True):
+            for handle, message in zip(new, messages, strict=True):
                 open_batch.add(message, functions, handle)
             continue
         sent = sender.deliver(messages, functions)

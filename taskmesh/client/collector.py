@@ -59,8 +59,10 @@ class Collector:
             self.check_open()
             for future in futures:
                 self._pending[future.handle] = future
+        watchers = (self._settled.append,)
         for future in futures:
-            future.handle.watch(self._settled.append)
+            # nobody else has the handle yet
+            future.handle.watchers = watchers
 
     def sent(self, futures: Sequence[MeshFuture[Any]]) -> None:
         """Wait for futures whose messages have been accepted."""

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from taskmesh.client.kind import SendOptions
 from taskmesh.client.result import LOCAL, AsyncResult
-from taskmesh.client.sender import SendOptions, unsendable_headers
 from taskmesh.codec.functions import encode_function
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_call, encode_call, encode_error, encode_value
 from taskmesh.core.context import CURRENT, Running
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.state import State
+from taskmesh.errors import NotPicklable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,8 +176,8 @@ def _as_sent(headers: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     try:
         sent: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(headers))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise unsendable_headers(headers, error) from error
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotPicklable(f"headers {headers!r} must be plain data, as msgpack knows it: {error}") from error
     return sent
 
 

@@ -23,8 +23,8 @@ from taskmesh.errors import BatchError, NodeUnavailable, TaskMeshError
 
 if TYPE_CHECKING:
     from taskmesh.client.host import Host
+    from taskmesh.client.kind import SendOptions
     from taskmesh.client.result import AsyncResult
-    from taskmesh.client.sender import SendOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -253,10 +253,10 @@ def _flattened(chunks: Generator[list[Any], None, None]) -> Generator[Any, None,
 
 def _value_or_cancel(future: MeshFuture[Any], timeout: float | None) -> Any:
     try:
-        try:
-            return future.result(timeout)
-        finally:
-            future.cancel()
+        return future.result(timeout)
+    except BaseException:
+        future.cancel()
+        raise
     finally:
         # break the cycle with the exception, whose traceback holds this frame
         del future

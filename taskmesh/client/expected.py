@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from taskmesh.client.result import AsyncResult
 
@@ -35,14 +35,23 @@ class Expected:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, handle: AsyncResult[Any]) -> bool:
-        """Expect the outcome of a handle, and tell whether it is time to `purge`."""
+    def add(self, handle: AsyncResult[Any]) -> None:
+        """Expect the outcome of a handle."""
         ref = weakref.ref(handle)
         # One step, so that no lock is needed: `take` and `purge` remove under theirs, and only this one adds.
         found = self._entries.setdefault(handle.id, ref)
         if found is not ref:
             self._add_to(handle.id, ref)
-        return len(self._entries) > self._purge_at
+        if len(self._entries) > self._purge_at:
+            self.purge()
+
+    def add_new(self, handles: Sequence[AsyncResult[Any]]) -> None:
+        """As `add`, for many handles on ids that nobody can know yet."""
+        entries = {handle.id: weakref.ref(handle) for handle in handles}
+        with self._lock:
+            self._entries.update(entries)
+        if len(self._entries) > self._purge_at:
+            self.purge()
 
     def _add_to(self, task_id: str, ref: _Ref) -> None:
         """Add one more handle on an id that others wait for, or waited for."""

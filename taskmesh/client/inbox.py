@@ -44,6 +44,8 @@ READ_AGAIN_S = LOOK_AGAIN_S
 
 #: How long a channel of another process is listened to after it was last needed.
 CHANNEL_LINGER_S = 30.0
+#: Messages sent while nobody waits before listening stops: their notices would fill the node's memory.
+UNREAD_MAX = 5000
 _FINAL_NAMES = frozenset(state.value for state in FINAL)
 
 
@@ -75,7 +77,7 @@ class Inbox:
         self._beginning = threading.RLock()
         self._line = Line()
         self._foreign: dict[bytes, float] = {}
-        self._has_listened = False
+        self._unread = 0
 
     def forked(self) -> None:
         """Forget the parent's connection, threads and locks; its handles are read anew when asked for."""
@@ -106,16 +108,24 @@ class Inbox:
 
     def expect(self, handle: AsyncResult[Any]) -> None:
         """Have the outcome put into the handle when it is heard of."""
-        if self._expected.add(handle):
-            self._tidy()
+        self._expected.add(handle)
+        self._unread += 1
+        if self._unread > UNREAD_MAX:
+            self._stop_if_nobody_reads()
 
-    def _tidy(self) -> None:
-        """Drop abandoned handles; stop listening if nobody waited meanwhile: unread notices would pile up."""
-        self._expected.purge()
+    def expect_new(self, handles: Sequence[AsyncResult[Any]]) -> None:
+        """As `expect`, for many handles whose ids have just been made."""
+        self._expected.add_new(handles)
+        self._unread += len(handles)
+        if self._unread > UNREAD_MAX:
+            self._stop_if_nobody_reads()
+
+    def _stop_if_nobody_reads(self) -> None:
+        """Stop listening: so much was sent since anybody waited that unread notices would pile up."""
+        self._unread = 0
         with self._line.lock:
-            if self._line.leader is None and not self._has_listened:
+            if self._line.leader is None:
                 self._stop_listening(self._subscription)
-            self._has_listened = False
 
     # -- listening ----------------------------------------------------------------
 
@@ -175,7 +185,7 @@ class Inbox:
             with self._line.lock:
                 self._subscription = subscription
                 self._foreign = {}
-                self._has_listened = True
+                self._unread = 0
                 self._rounds += 1
                 self.round = self._rounds
             return self.round
@@ -204,7 +214,7 @@ class Inbox:
         subscription = self._subscription
         if subscription is None:
             return
-        self._has_listened = True
+        self._unread = 0
         try:
             while True:
                 payload = subscription.read(until_s - time.monotonic())

@@ -5,52 +5,29 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.batch import Batch, batch_of
-from taskmesh.codec.envelope import Envelope, encode_envelope
+from taskmesh.client.kind import Kind, SendOptions
 from taskmesh.codec.functions import encode_function, function_name, seal_function
-from taskmesh.codec.pickling import encode_call
 from taskmesh.config.values import queue_name
-from taskmesh.core import record
-from taskmesh.core.ids import check_task_id, created_ms_of, make_id, routing_of, slot_of
-from taskmesh.core.state import LETTER, State
+from taskmesh.core.ids import check_task_id, created_ms_of, make_id, make_ids, routing_of, slot_of
 from taskmesh.core.steps import NoAnswer
-from taskmesh.errors import PayloadTooLarge, QueueFull, SendRejected, SendUnknown, UsageError
+from taskmesh.errors import QueueFull, SendRejected, SendUnknown, UsageError
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, enqueue_one
 
 if TYPE_CHECKING:
     from taskmesh.client.result import AsyncResult
     from taskmesh.nodes.link import Link
 
-PENDING = LETTER[State.PENDING]
 #: The node's answer to a message whose id it knows.
 KNOWN = b"k"
 #: Messages built and sent in one go of a long `map`, so that memory stays flat.
 SLICE = 2000
 #: Neighbours of one bulk send that share a routing: fewer commands on the node, and still spread evenly.
 ROUTING_RUN = 250
-DEFAULT_PRIORITY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class SendOptions:
-    """How messages of one kind are sent.
-
-    Attributes:
-        queue: Name of the queue.
-        ignore_result: Keep the state of the outcome only.
-        result_ttl_s: How long the outcome is kept.
-        headers: The user's own facts.
-        extras: TaskMesh's own facts.
-    """
-
-    queue: str
-    ignore_result: bool
-    result_ttl_s: int
-    headers: dict[str, Any] | None = None
-    extras: dict[str, Any] | None = None
+#: Kinds of messages that are kept prepared.
+KINDS_MAX = 1000
 
 
 def check_queue(queue: object) -> str:
@@ -59,13 +36,6 @@ def check_queue(queue: object) -> str:
         return queue_name(queue)
     except ValueError as error:
         raise UsageError(f"queue {queue!r}: {error}") from None
-
-
-def unsendable_headers(headers: dict[str, Any] | None, error: Exception) -> UsageError:
-    """Return the error for headers that cannot be encoded."""
-    return UsageError(
-        f"headers {headers!r} cannot be sent ({error}); use dicts, lists, texts, numbers, bytes, None"
-    )
 
 
 class _Randomness:
@@ -119,7 +89,7 @@ class Sender:
         self.send_timeout_s = send_timeout_s
         self.sender_name = sender_name
         self._random = threading.local()
-        self._heads: dict[tuple[str, bool, int, bytes, bytes], tuple[bytes, bytes, bytes, bytes]] = {}
+        self._kinds: dict[tuple[str, str, bool, int, bytes, str, str], Kind] = {}
 
     # -- building -----------------------------------------------------------------
 
@@ -130,6 +100,46 @@ class Sender:
             pool = self._random.pool = _Randomness()
         taken: bytes = pool.take()
         return taken
+
+    def kind(self, name: str, options: SendOptions, *, function: str = "", main: str = "") -> Kind:
+        """Return what builds messages of one kind.
+
+        Args:
+            name: Name of the task.
+            options: How they are sent.
+            function: Content hash of a function that is sent by value.
+            main: What workers call the main script, if the task stands in there.
+        """
+        link = self._link
+        # the channel is another one after a fork
+        what = (
+            name,
+            options.queue,
+            options.ignore_result,
+            options.result_ttl_s,
+            link.channel,
+            function,
+            main,
+        )
+        plain = options.headers is None and options.extras is None
+        kind = self._kinds.get(what) if plain else None
+        if kind is None:
+            kind = Kind(
+                name,
+                options,
+                function=function,
+                main=main,
+                channel=link.channel,
+                sender=self.sender_name,
+                signer=link.messages,
+                max_size=self._max_message_size,
+                compress_over=self._compress_over,
+            )
+            if plain:
+                if len(self._kinds) > KINDS_MAX:
+                    self._kinds.clear()
+                self._kinds[what] = kind
+        return kind
 
     def build(
         self,
@@ -159,75 +169,44 @@ class Sender:
             NotPicklable, PayloadTooLarge, InvalidTaskId: The call cannot be sent.
         """
         link = self._link
-        encoding, body, clear_size = encode_call(
-            args, kwargs, max_size=self._max_message_size, compress_over=self._compress_over, main=main
-        )
-        now_ms = link.clock.now_ms()
+        now_ms = created_ms = link.clock.now_ms()
         if task_id is None:
             random = self._take_random()
             if routing is None:
                 routing = (random[8] << 8) | random[9]
             task_id = make_id(now_ms, routing, random[:8])
-            created_ms = now_ms
         else:
             check_task_id(task_id)
             routing = routing_of(task_id)
             created_ms = created_ms_of(task_id) or now_ms
-        channel = link.channel
-        try:
-            envelope = encode_envelope(
-                Envelope(
-                    task_id,
-                    name,
-                    body,
-                    encoding,
-                    function,
-                    options.queue,
-                    options.headers,
-                    now_ms,
-                    0,
-                    options.result_ttl_s,
-                    options.ignore_result,
-                    channel.decode(),
-                    self.sender_name,
-                    options.extras,
-                    clear_size,
-                ),
-                link.messages,
-            )
-        except (TypeError, ValueError, OverflowError) as error:
-            raise unsendable_headers(options.headers, error) from error
-        if len(envelope) > self._max_message_size + 65536:
-            raise PayloadTooLarge(
-                f"the message of task {name} has {len(envelope)} bytes with its headers; max_message_size is "
-                f"{self._max_message_size}",
-                size=len(envelope),
-                limit=self._max_message_size,
-            )
-        what = (options.queue, options.ignore_result, options.result_ttl_s, channel, function.encode())
-        parts = self._heads.get(what)
-        if parts is None:
-            if len(self._heads) > 1000:
-                self._heads.clear()
-            parts = self._heads[what] = record.head_parts(
-                state=PENDING,
-                queue=options.queue.encode(),
-                channel=channel,
-                function=function.encode(),
-                priority=DEFAULT_PRIORITY,
-                flags=record.IGNORE_RESULT if options.ignore_result else 0,
-                result_ttl_s=options.result_ttl_s,
-            )
-        start, middle, end, names = parts
+        kind = self.kind(name, options, function=function, main=main)
         slot = b"%04x" % slot_of(routing, link.session.slots)
-        return NewMessage(
-            task_id.encode(),
-            b"%b%b%b%012x%012x%b%b%b" % (start, slot, middle, now_ms, 0, end, names, envelope),
-            slot,
-            options.queue.encode(),
-            created_ms,
-            function=function.encode(),
+        return kind.message(
+            task_id,
+            args,
+            kwargs,
+            slot=slot,
+            now_ms=now_ms,
+            created_ms=created_ms,
+            head=kind.head(slot, now_ms),
         )
+
+    def build_run(self, kind: Kind, calls: Sequence[Iterable[Any]]) -> list[NewMessage]:
+        """Make neighbours of a bulk send: one message per tuple of positional arguments, of one routing.
+
+        Raises:
+            NotPicklable, PayloadTooLarge: A call cannot be sent.
+        """
+        link = self._link
+        now_ms = link.clock.now_ms()
+        random = os.urandom(7 * len(calls) + 3)
+        routing = int.from_bytes(random[-2:], "big")
+        slot = b"%04x" % slot_of(routing, link.session.slots)
+        head = kind.head(slot, now_ms)
+        return [
+            kind.message(task_id, tuple(call), {}, slot=slot, now_ms=now_ms, created_ms=now_ms, head=head)
+            for task_id, call in zip(make_ids(now_ms, routing, random[:-2]), calls, strict=True)
+        ]
 
     def pack_function(self, function: Callable[..., Any]) -> tuple[str, str, bytes]:
         """Pickle a function by value; return its display name, its content hash and the signed blob."""

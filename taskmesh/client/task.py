@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, ov
 from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
+from taskmesh.client.kind import SendOptions
 from taskmesh.client.meshes import task_named
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
-from taskmesh.client.sender import SendOptions, check_queue
+from taskmesh.client.sender import check_queue
 from taskmesh.codec.functions import function_name
 from taskmesh.config.values import duration
 from taskmesh.core.naming import MAIN, is_importable, module_name

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from taskmesh import TaskMesh
+from taskmesh import ResultSet, TaskMesh
 from taskmesh.client import expected, inbox
 from taskmesh.client.result import AsyncResult
 from taskmesh.core import keys
@@ -315,16 +315,31 @@ def test_handles_added_during_a_purge_are_kept(mesh):
     assert all(list(table.take(handle.id)) == [handle] for handle in held)
 
 
-def test_one_who_only_sends_stops_listening(app, make_mesh):
+@pytest.mark.parametrize("many", [True, False])
+def test_one_who_only_sends_stops_listening(app, make_mesh, monkeypatch, many):
+    monkeypatch.setattr(inbox, "UNREAD_MAX", 500)
     mesh = make_mesh()
     add = as_task(mesh, app.add)
     add.delay(1).get(timeout=TIMEOUT_S)
+    sent = add.map(range(490)) if many else ResultSet([add.delay(n) for n in range(490)])
     assert mesh.portal.inbox.round
-    sent = add.map(range(4 * expected.PURGE_AT_LEAST))
+    last = [add.delay(1) for _ in range(15)][-1]
     assert not mesh.portal.inbox.round
-    last = add.delay(1)
     assert last.get(timeout=TIMEOUT_S) == 1
-    assert sent.get(TIMEOUT_S) == list(range(4 * expected.PURGE_AT_LEAST))
+    assert sent.get(TIMEOUT_S) == list(range(490))
+
+
+def test_one_who_waits_goes_on_listening(app, mesh, holds, monkeypatch):
+    monkeypatch.setattr(inbox, "UNREAD_MAX", 100)
+    name, result = holds.send("value")
+    waiting = in_thread(result.get, TIMEOUT_S)
+    leads(mesh)
+    round_ = mesh.portal.inbox.round
+    sent = app.add.map(range(500))
+    assert mesh.portal.inbox.round == round_
+    holds.let_go(name)
+    assert waiting.result(TIMEOUT_S) == "value"
+    assert sent.get(TIMEOUT_S) == list(range(500))
 
 
 def test_notices_that_the_node_threw_away_are_read(app, mesh, monkeypatch):
