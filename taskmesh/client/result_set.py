@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taskmesh.client.result import AsyncResult
@@ -82,6 +82,15 @@ class ResultSet(Generic[R_co]):
                 self._portal, self.results, timeout, lambda pending: self._late(pending, timeout)
             ):
                 yield result
+
+    def __await__(self) -> Generator[Any, None, list[R_co]]:
+        """Wait for all in an event loop; same values and errors as `get`."""
+        return self._values().__await__()
+
+    async def _values(self) -> list[R_co]:
+        async for _ in self.as_completed_async():
+            continue
+        return [result.conclude() for result in self.results]
 
     def _waiter(self, handles: list[AsyncResult[R_co]]) -> Waiter:
         if self._portal is None:
