@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from taskmesh.client.batch import Batch
 from taskmesh.client.meshes import mesh_named, note_mesh
+from taskmesh.client.options import TaskArguments, check_queue, task_options
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
-from taskmesh.client.sender import check_queue
-from taskmesh.client.task import AsyncTask, Task, TaskDecorator, TaskOptions, callable_task, check_expires
+from taskmesh.client.task import AsyncTask, Task, TaskDecorator, callable_task
 from taskmesh.config import Settings, load_settings
 from taskmesh.core.naming import check_task_name, share_main, task_name
 from taskmesh.errors import UsageError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from taskmesh.codec.keyring import Keyring
-    from taskmesh.config.arguments import Duration, SettingArguments
+    from taskmesh.config.arguments import SettingArguments
     from taskmesh.nodes.embedded_private import PrivateNode
     from taskmesh.worker.launch import Workers
 
@@ -105,9 +105,7 @@ class TaskMesh:
         self,
         *,
         name: str | None = None,
-        queue: str | None = None,
-        ignore_result: bool = False,
-        result_expires: Duration | None = None,
+        **options: Unpack[TaskArguments],
     ) -> TaskDecorator: ...
 
     def task(
@@ -115,41 +113,26 @@ class TaskMesh:
         function: Callable[..., Any] | None = None,
         *,
         name: str | None = None,
-        queue: str | None = None,
-        ignore_result: bool = False,
-        result_expires: Duration | None = None,
-        **unknown: Any,
+        **options: Any,
     ) -> Any:
         """Make a function a task: `@mesh.task` or `@mesh.task(queue="mail")`. Sync or `async def`.
 
         Args:
             function: The function, when used without options.
             name: Its name in messages; `module.qualname` if not given.
-            queue: Where its messages go; the mesh's `default_queue` if not given.
-            ignore_result: Keep the state of outcomes only.
-            result_expires: How long to keep outcomes, instead of the mesh's: seconds, a timedelta or `1h`.
-            unknown: Refused by name.
+            options: For all its messages, see `TaskArguments`: queue, priority, expires and more.
 
         Raises:
             UsageError: An option is unknown or impossible, or another function has this name.
         """
-        if unknown:
-            raise UsageError(
-                f"@mesh.task does not know the option {min(unknown)!r}; it knows name, queue, ignore_result "
-                "and result_expires"
-            )
         if name is not None:
             check_task_name(name)
-        options = TaskOptions(
-            queue=check_queue(queue) if queue is not None else None,
-            ignore_result=ignore_result,
-            result_expires_s=check_expires(result_expires) if result_expires is not None else None,
-        )
+        chosen = task_options(options)
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
             if not callable(fn):
                 raise UsageError(f"@mesh.task decorates a function, not {fn!r}")
-            return self._register(Task(self, fn, name or task_name(fn), options))
+            return self._register(Task(self, fn, name or task_name(fn), chosen))
 
         return decorate if function is None else decorate(function)
 

@@ -67,7 +67,7 @@ def one_by_one(run: Run) -> Measured:
 
 def _ready_calls(n: int) -> list[Call]:
     link, sender = mesh.link, mesh.portal.sender
-    options = add.send_options(None, None, None, None)
+    options = add.send_options({})
     return [
         next(enqueue_one(link.session, sender.build(add.name, (1, 2), {}, options)))[0]  # type: ignore[index]
         for _ in range(n)

@@ -86,7 +86,7 @@ def call(
         sent = {
             "id": handle.id,
             "task": task.name,
-            "queue": queue or task.send_options(None, None, None, None).queue,
+            "queue": queue or task.send_options({}).queue,
         }
         if json_wanted:
             print_json(sent)

@@ -10,7 +10,7 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.target import Target, target_options
-from taskmesh.client.sender import check_queue
+from taskmesh.client.options import check_queue
 from taskmesh.codec.outcome import Outcome, encode_outcome
 from taskmesh.core.steps import Steps
 from taskmesh.queue.manage import peek, revoke, status

@@ -13,7 +13,7 @@ from taskmesh.cli.app_path import located
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
-from taskmesh.client.sender import check_queue
+from taskmesh.client.options import check_queue
 from taskmesh.config.settings import app_setting, check_mesh_name
 from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.async_wait import ear_of
 from taskmesh.client.eager import run_eagerly_async
-from taskmesh.client.kind import SendOptions
+from taskmesh.client.options import SendOptions
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.sender import KNOWN, ROUTING_RUN
 from taskmesh.core.steps import NoAnswer

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.batch import Batch
-from taskmesh.client.kind import SendOptions
+from taskmesh.client.options import SendOptions
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.client.sender import ROUTING_RUN, SLICE, slices

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from taskmesh.client.kind import SendOptions
+from taskmesh.client.options import SendOptions
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.codec.functions import encode_function
 from taskmesh.codec.outcome import Outcome

@@ -23,7 +23,7 @@ from taskmesh.errors import BatchError, NodeUnavailable, TaskMeshError
 
 if TYPE_CHECKING:
     from taskmesh.client.host import Host
-    from taskmesh.client.kind import SendOptions
+    from taskmesh.client.options import SendOptions
     from taskmesh.client.result import AsyncResult
 
 P = ParamSpec("P")
@@ -82,7 +82,7 @@ class MeshExecutor(Executor):
         return futures[0]
 
     def _options(self, task: Task[..., Any]) -> SendOptions:
-        return task.send_options(self._queue, None, None, None)
+        return task.send_options({"queue": self._queue})
 
     def _open_collector(self) -> Collector:
         """Return what collects for this executor.

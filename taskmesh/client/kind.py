@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.client.options import SendOptions
 from taskmesh.codec.envelope import Envelope, encode_envelope
 from taskmesh.codec.pickling import encode_call
 from taskmesh.core import record
@@ -15,29 +15,9 @@ from taskmesh.queue.enqueue import NewMessage
 if TYPE_CHECKING:
     from taskmesh.codec.signing import Signer
 
-PENDING = LETTER[State.PENDING]
-DEFAULT_PRIORITY = 4
+PENDING, SCHEDULED = LETTER[State.PENDING], LETTER[State.SCHEDULED]
 #: Bytes that an envelope may have beside its arguments.
 HEADERS_SIZE_MAX = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class SendOptions:
-    """How messages of one kind are sent.
-
-    Attributes:
-        queue: Name of the queue.
-        ignore_result: Keep the state of the outcome only.
-        result_ttl_s: How long the outcome is kept.
-        headers: The user's own facts.
-        extras: TaskMesh's own facts.
-    """
-
-    queue: str
-    ignore_result: bool
-    result_ttl_s: int
-    headers: dict[str, Any] | None = None
-    extras: dict[str, Any] | None = None
 
 
 class Kind:
@@ -53,9 +33,12 @@ class Kind:
         "_name",
         "_options",
         "_parts",
+        "_priority",
         "_queue",
+        "_scheduled_parts",
         "_sender",
         "_signer",
+        "_timed",
     )
 
     def __init__(
@@ -95,14 +78,19 @@ class Kind:
         self._max_size = max_size
         self._compress_over = compress_over
         self._queue = options.queue.encode()
-        self._parts = record.head_parts(
-            state=PENDING,
-            queue=self._queue,
-            channel=channel,
-            function=self._function_key,
-            priority=DEFAULT_PRIORITY,
-            flags=record.IGNORE_RESULT if options.ignore_result else 0,
-            result_ttl_s=options.result_ttl_s,
+        self._priority = b"%d" % options.priority
+        self._timed = options.is_timed
+        self._parts, self._scheduled_parts = (
+            record.head_parts(
+                state=state,
+                queue=self._queue,
+                channel=channel,
+                function=self._function_key,
+                priority=options.priority,
+                flags=record.IGNORE_RESULT if options.ignore_result else 0,
+                result_ttl_s=options.result_ttl_s,
+            )
+            for state in (PENDING, SCHEDULED)
         )
 
     def head(self, slot: bytes, now_ms: int) -> bytes:
@@ -112,8 +100,9 @@ class Kind:
             slot: 4 hex digits.
             now_ms: When they are sent.
         """
-        start, middle, end, names = self._parts
-        return b"%b%b%b%012x%012x%b%b" % (start, slot, middle, now_ms, 0, end, names)
+        due_ms = self._options.due_ms(now_ms) if self._timed else 0
+        start, middle, end, names = self._scheduled_parts if due_ms else self._parts
+        return b"%b%b%b%012x%012x%b%b" % (start, slot, middle, now_ms, due_ms, end, names)
 
     def message(
         self,
@@ -144,6 +133,10 @@ class Kind:
             args, kwargs, max_size=self._max_size, compress_over=self._compress_over, main=self._main
         )
         options = self._options
+        due, expires, expires_ms = b"", b"", 0
+        if self._timed:
+            due_ms, expires_ms = options.due_ms(now_ms), options.expires_ms(now_ms)
+            due, expires = b"%d" % due_ms if due_ms else b"", b"%d" % expires_ms if expires_ms else b""
         envelope = encode_envelope(
             Envelope(
                 task_id,
@@ -154,7 +147,7 @@ class Kind:
                 options.queue,
                 options.headers,
                 now_ms,
-                0,
+                expires_ms,
                 options.result_ttl_s,
                 options.ignore_result,
                 self._channel,
@@ -172,5 +165,13 @@ class Kind:
                 limit=self._max_size,
             )
         return NewMessage(
-            task_id.encode(), head + envelope, slot, self._queue, created_ms, function=self._function_key
+            task_id.encode(),
+            head + envelope,
+            slot,
+            self._queue,
+            created_ms,
+            self._priority,
+            due,
+            self._function_key,
+            expires,
         )

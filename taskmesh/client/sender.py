@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.batch import Batch, batch_of
-from taskmesh.client.kind import Kind, SendOptions
+from taskmesh.client.kind import Kind
+from taskmesh.client.options import SendOptions
 from taskmesh.codec.functions import encode_function, function_name, seal_function
-from taskmesh.config.values import queue_name
 from taskmesh.core.ids import check_task_id, created_ms_of, make_id, make_ids, routing_of, slot_of
 from taskmesh.core.steps import NoAnswer
-from taskmesh.errors import QueueFull, SendRejected, SendUnknown, UsageError
+from taskmesh.errors import QueueFull, SendRejected, SendUnknown
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, enqueue_one
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ SLICE = 2000
 ROUTING_RUN = 250
 #: Kinds of messages that are kept prepared.
 KINDS_MAX = 1000
-
-
-def check_queue(queue: object) -> str:
-    """Return the name of a queue, or raise `UsageError`."""
-    try:
-        return queue_name(queue)
-    except ValueError as error:
-        raise UsageError(f"queue {queue!r}: {error}") from None
 
 
 class _Randomness:
@@ -89,7 +81,7 @@ class Sender:
         self.send_timeout_s = send_timeout_s
         self.sender_name = sender_name
         self._random = threading.local()
-        self._kinds: dict[tuple[str, str, bool, int, bytes, str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str, bool, int, int, bytes, str, str], Kind] = {}
 
     # -- building -----------------------------------------------------------------
 
@@ -117,11 +109,12 @@ class Sender:
             options.queue,
             options.ignore_result,
             options.result_ttl_s,
+            options.priority,
             link.channel,
             function,
             main,
         )
-        plain = options.headers is None and options.extras is None
+        plain = options.headers is None and options.extras is None and not options.is_timed
         kind = self._kinds.get(what) if plain else None
         if kind is None:
             kind = Kind(

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
-from taskmesh.client.kind import SendOptions
 from taskmesh.client.meshes import task_named
+from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
-from taskmesh.client.sender import check_queue
 from taskmesh.codec.functions import function_name
-from taskmesh.config.values import duration
 from taskmesh.core.naming import MAIN, is_importable, module_name
 from taskmesh.errors import UsageError
 
-if TYPE_CHECKING:
-    from taskmesh.config.arguments import Duration
-
 P = ParamSpec("P")
 R = TypeVar("R")
-_expires = duration(1, 0xFFFFFFFF)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
-    """What `@mesh.task(...)` was given.
-
-    Attributes:
-        queue: Where its messages go; None for the mesh's default queue.
-        ignore_result: Keep the state of the outcome only.
-        result_expires_s: How long outcomes are kept; None for the mesh's setting.
-    """
-
-    queue: str | None = None
-    ignore_result: bool = False
-    result_expires_s: float | None = None
 
 
 class Task(Generic[P, R]):
@@ -117,10 +95,7 @@ class Task(Generic[P, R]):
         kwargs: dict[str, Any] | None = None,
         *,
         task_id: str | None = None,
-        queue: str | None = None,
-        headers: dict[str, Any] | None = None,
-        ignore_result: bool | None = None,
-        result_expires: Duration | None = None,
+        **options: Unpack[CallArguments],
     ) -> AsyncResult[R]:
         """Send a message with options.
 
@@ -129,16 +104,12 @@ class Task(Generic[P, R]):
             kwargs: Keyword arguments.
             task_id: The message's id, 1 to 200 printable ASCII characters; made if not given. Sending an id
                 again that is known changes nothing.
-            queue: Where it goes, instead of the task's queue.
-            headers: Facts of your own, for `current_task().headers`: plain values.
-            ignore_result: Keep the state of the outcome only.
-            result_expires: How long to keep the outcome: seconds, a timedelta or a text such as `1h`.
+            options: See `CallArguments`: queue, priority, countdown, eta, expires and more.
 
         Raises:
             As `delay`, and `InvalidTaskId`, `UsageError` for options that cannot be.
         """
-        options = self.send_options(queue, headers, ignore_result, result_expires)
-        return self.send(tuple(args), dict(kwargs or {}), options, task_id)
+        return self.send(tuple(args), dict(kwargs or {}), self.send_options(options), task_id)
 
     def send(
         self,
@@ -190,40 +161,46 @@ class Task(Generic[P, R]):
         kwargs: dict[str, Any] | None = None,
         *,
         task_id: str | None = None,
-        queue: str | None = None,
-        headers: dict[str, Any] | None = None,
-        ignore_result: bool | None = None,
-        result_expires: Duration | None = None,
+        **options: Unpack[CallArguments],
     ) -> AsyncResult[R]:
         """As `apply_async`, in an event loop."""
         from taskmesh.client.async_send import send_async
 
-        options = self.send_options(queue, headers, ignore_result, result_expires)
-        return await send_async(self, tuple(args), dict(kwargs or {}), options, task_id)
+        return await send_async(self, tuple(args), dict(kwargs or {}), self.send_options(options), task_id)
 
-    def map(self, items: Iterable[Any]) -> ResultSet[R]:
+    def map(self, items: Iterable[Any], **options: Unpack[CallArguments]) -> ResultSet[R]:
         """Send one message per item, each with the item as its only argument, in few round trips.
 
+        Args:
+            items: Any number.
+            options: For each of them, as for `apply_async`.
+
         Raises:
             BatchError: Some were not accepted.
+            UsageError: An option cannot be.
         """
-        return self.starmap((item,) for item in items)
+        return self.starmap(((item,) for item in items), **options)
 
-    def starmap(self, calls: Iterable[Iterable[Any]]) -> ResultSet[R]:
+    def starmap(self, calls: Iterable[Iterable[Any]], **options: Unpack[CallArguments]) -> ResultSet[R]:
         """Send one message per tuple of positional arguments, in few round trips.
 
+        Args:
+            calls: Any number.
+            options: For each of them, as for `apply_async`.
+
         Raises:
             BatchError: Some were not accepted.
+            UsageError: An option cannot be.
         """
         mesh = self.mesh
-        options = self._defaults or self._default_options()
+        chosen = self.send_options(options)
         if mesh.eager:
             return ResultSet(
-                [self._run_here(tuple(call), {}, options, None, keep=True) for call in calls], mesh.portal
+                [self._run_here(tuple(call), {}, chosen, None, keep=True) for call in calls], mesh.portal
             )
         portal = mesh.portal
         function = self.function if self._by_value else None
-        return ResultSet(send_all(portal, self.name, calls, options, function, main=self.main), portal)
+        return ResultSet(send_all(portal, self.name, calls, chosen, function, main=self.main), portal)
 
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
         """Run the function here and now, and return a handle that has the outcome already."""
@@ -259,33 +236,24 @@ class Task(Generic[P, R]):
         return self._by_value
 
     def _default_options(self) -> SendOptions:
-        settings = self.mesh.settings
-        expires_s = self.options.result_expires_s
+        settings, own = self.mesh.settings, self.options
+        expires_s = own.result_expires_s
         self._defaults = SendOptions(
-            queue=self.options.queue or settings.default_queue,
-            ignore_result=self.options.ignore_result,
+            queue=settings.route(self.name) or own.queue or settings.default_queue,
+            ignore_result=own.ignore_result,
             result_ttl_s=int(settings.result_expires if expires_s is None else expires_s),
+            priority=own.priority,
+            expires_s=own.expires_s,
         )
         return self._defaults
 
-    def send_options(
-        self,
-        queue: str | None,
-        headers: dict[str, Any] | None,
-        ignore_result: bool | None,  # noqa: FBT001 - the callers pass what they were given by keyword
-        result_expires: Duration | None,
-    ) -> SendOptions:
-        """Return the task's options with those of one call in front."""
-        options = self._defaults or self._default_options()
-        if queue is not None:
-            options = replace(options, queue=check_queue(queue))
-        if headers:
-            options = replace(options, headers=check_headers(headers))
-        if ignore_result is not None:
-            options = replace(options, ignore_result=ignore_result)
-        if result_expires is not None:
-            options = replace(options, result_ttl_s=check_expires(result_expires))
-        return options
+    def send_options(self, given: CallArguments) -> SendOptions:
+        """Return the task's options with those of one call in front.
+
+        Raises:
+            UsageError: An option of the call is unknown or impossible.
+        """
+        return call_options(self._defaults or self._default_options(), given)
 
 
 class AsyncTask(Task[P, R]):
@@ -304,21 +272,6 @@ class TaskDecorator(Protocol):
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
-
-
-def check_headers(headers: dict[str, Any]) -> dict[str, Any]:
-    """Return the headers, or raise `UsageError` if they are not a dict with text keys."""
-    if not isinstance(headers, dict) or not all(isinstance(key, str) for key in headers):
-        raise UsageError(f"headers must be a dict with text keys, not {headers!r}")
-    return headers
-
-
-def check_expires(seconds: Duration) -> int:
-    """Return `result_expires` in whole seconds, or raise `UsageError`."""
-    try:
-        return max(1, int(_expires(seconds)))
-    except ValueError as error:
-        raise UsageError(f"result_expires={seconds!r}: {error}") from None
 
 
 def callable_task(mesh: Host, function: Callable[..., Any]) -> Task[..., Any]:

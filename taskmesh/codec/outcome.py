@@ -67,6 +67,18 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raw: bytes = b""
 
 
+def expired_outcome(task_id: str, token: str, now_ms: int, worker: str) -> Outcome:
+    """Return the outcome of a message that was not begun in time.
+
+    Args:
+        task_id: Its id.
+        token: Of the claim that found so; empty without one.
+        now_ms: The node's time.
+        worker: Who found so.
+    """
+    return Outcome(task_id, "EXPIRED", token, finished_ms=now_ms, worker=worker)
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Outcome).decode
 

@@ -7,7 +7,7 @@ as bytes or `"16MiB"`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict
 
@@ -24,6 +24,7 @@ class SettingArguments(TypedDict, total=False):
     key: str | bytes | None
     key_file: str | os.PathLike[str] | None
     default_queue: str | None
+    routes: Mapping[str, str] | None
     result_expires: Duration | None
     dead_letter_expires: Duration | None
     max_message_size: Size | None

@@ -17,9 +17,6 @@ _PICKLE = "arguments and results are pickled and signed; there is no serializer 
 _NODES = "give nodes=['redis://host:port'], or nothing for the embedded node"
 _NODE_OPTIONS = "give them in the address of the node: nodes=['rediss://user:password@host:port']"
 _COMPRESSION = "use compress_over: what is larger is compressed"
-_QUEUE_OF_TASK = (
-    "give the queue to the task, @mesh.task(queue='mail'), or to the call, apply_async(queue='mail')"
-)
 _QUEUES = "queues need no declaration: one exists as soon as a message is sent to it"
 _PREFETCH = "how much a worker claims adapts to how long its tasks take"
 _PER_TASK = "limits belong to a task, not to the mesh, and this version has none"
@@ -99,7 +96,7 @@ REPLACED_BY: dict[str, str] = {
     "task_create_missing_queues": _QUEUES,
     "task_default_delivery_mode": "use durability",
     "task_default_exchange": _QUEUES,
-    "task_default_priority": "this version has no priorities; give what is urgent a queue of its own",
+    "task_default_priority": "give it to the task, @mesh.task(priority=...), or to the call; 4 if nobody does",
     "task_default_queue": "use default_queue",
     "task_default_rate_limit": _PER_TASK,
     "task_default_routing_key": "use default_queue",
@@ -108,12 +105,12 @@ REPLACED_BY: dict[str, str] = {
     "task_protocol": "there is one message format, and it carries its version",
     "task_publish_retry": _PUBLISH,
     "task_publish_retry_policy": _PUBLISH,
-    "task_queue_max_priority": "this version has no priorities; give what is urgent a queue of its own",
+    "task_queue_max_priority": "every queue has the priorities 0 to 9; higher is sooner",
     "task_queues": _QUEUES,
     "task_reject_on_worker_lost": _CRASHES,
     "task_remote_tracebacks": "an exception always comes home with the worker's traceback",
     "task_result_expires": "use result_expires",
-    "task_routes": _QUEUE_OF_TASK,
+    "task_routes": "use routes, a table of patterns of task names and their queues",
     "task_send_sent_event": _EVENTS,
     "task_serializer": _PICKLE,
     "task_soft_time_limit": _PER_TASK,

@@ -31,7 +31,8 @@ class Settings:
             nothing (`memory`).
         key: The secret with which everything is signed, as it was given.
         key_file: A file that holds it.
-        default_queue: Where messages go when neither task nor call says.
+        default_queue: Where messages go when nothing else says.
+        routes: Pattern of task names and queue; the first that fits counts, before what the task says.
         result_expires: How long an outcome is kept.
         dead_letter_expires: How long a dead letter is kept.
         max_message_size: The largest message that is sent or accepted.
@@ -60,6 +61,7 @@ class Settings:
     key: str | bytes | None
     key_file: str | None
     default_queue: str
+    routes: tuple[tuple[str, str], ...]
     result_expires: float
     dead_letter_expires: float
     max_message_size: int
@@ -83,6 +85,14 @@ class Settings:
     def source_of(self, name: str) -> str:
         """Return where the value of a setting came from, in words for people."""
         return self.sources[name]
+
+    def route(self, task: str) -> str | None:
+        """Return the queue that `routes` names for a task; None if no pattern fits."""
+        if not self.routes:
+            return None
+        from fnmatch import fnmatchcase
+
+        return next((queue for pattern, queue in self.routes if fnmatchcase(task, pattern)), None)
 
     def shown(self) -> dict[str, Any]:
         """Return every setting by name, fit for a screen: secrets are `set` or None, passwords `***`."""
@@ -134,6 +144,7 @@ SETTINGS: Mapping[str, Setting] = {
     "key": Setting(values.secret, None),
     "key_file": Setting(values.file_path, None),
     "default_queue": Setting(values.queue_name, "default"),
+    "routes": Setting(values.routes, ()),
     "result_expires": Setting(values.duration(1, _THREE_YEARS_S), 3600.0),
     "dead_letter_expires": Setting(values.duration(1, _THREE_YEARS_S), 7 * 86_400.0),
     "max_message_size": Setting(values.size(1 << 10, _LARGEST_MESSAGE), 16 << 20),

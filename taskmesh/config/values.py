@@ -8,7 +8,7 @@ caller adds the name, the value and the source.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -157,6 +157,19 @@ def queue_name(value: Any) -> str:
         f"a queue's name has 1 to {QUEUE_NAME_LENGTH_MAX} printable ASCII characters, "
         "without space, comma, colon or '='"
     )
+
+
+def routes(value: Any) -> tuple[tuple[str, str], ...]:
+    """Read which queue the tasks of each pattern go to: a table, or a text such as `mail.*=mail,*.report=slow`."""
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {pattern.strip(): queue.strip() for pattern, _, queue in pairs}
+    if not isinstance(value, Mapping) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise ValueError("expected patterns of task names and their queues, such as {'mail.*': 'mail'}")
+    try:
+        return tuple((pattern, queue_name(queue)) for pattern, queue in value.items())
+    except ValueError as error:
+        raise ValueError(f"expected patterns of task names and their queues; {error}") from None
 
 
 def app_path(value: Any) -> str:

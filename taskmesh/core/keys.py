@@ -7,6 +7,7 @@
 <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
 <prefix>queues         set of the queues that ever held a message
 <prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
+<prefix>e              sorted set of ids by the time until which they may begin (ms)
 <prefix>parked         hash id -> build that could not take it
 <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
 <prefix>workers        set of the incarnations

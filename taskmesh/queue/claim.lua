@@ -4,7 +4,8 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most,
 --   '1' if the child is registered as idle, then the queues, best first
 -- Returns a flat list: the lease (epoch, holder, sequence), then per message its hint (id:version) and the record as it
---   stood before the claim. A token is the version after that of the hint, and the lease. Empty: registered as idle.
+--   stood before the claim. A token is the version after that of the hint, and the lease. With nothing to take the child is
+--   registered as idle, and the list holds only when the next delayed message is due (ms), if there is one.
 -- Errors: DEADWORKER the incarnation was declared dead or never registered; OLDSEQUENCE a late duplicate.
 local holder, seq, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local worker = P .. 'w:' .. string.sub(holder, 1, 16)
@@ -88,7 +89,8 @@ end
 
 if n == 0 then
   for i = 7, #ARGV do CALL('ZADD', P .. 'idle:' .. ARGV[i], NOW, holder) end
-  return {}
+  local next_due = CALL('ZRANGE', P .. 'd', 0, 0, 'WITHSCORES')
+  return {next_due[2]}
 end
 CALL('HSET', run, seq, table.concat(ids, '\n'))
 if ARGV[6] == '1' then

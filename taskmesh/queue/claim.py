@@ -38,7 +38,7 @@ def claim(
     *,
     idle: bool,
     patience_s: float = 10.0,
-) -> Steps[list[Claimed]]:
+) -> Steps[Claims]:
     """Claim messages.
 
     Returns:
@@ -118,13 +118,25 @@ def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
     return sequence, Claimed(hint[:-9], b"%08x%b" % (_number(hint[-8:]) + 1, lease), record)
 
 
-def claimed_messages(reply: list[bytes]) -> list[Claimed]:
+class Claims(list[Claimed]):
+    """What one claim found.
+
+    Attributes:
+        next_due_ms: When nothing was found: when the next delayed message is due, on the node's clock; 0 for none.
+    """
+
+    next_due_ms: int = 0
+
+
+def claimed_messages(reply: list[bytes]) -> Claims:
     """Return the messages in the answer to a claim."""
-    if not reply:
-        return []
+    found = Claims()
+    if len(reply) < 2:
+        if reply and reply[0].isdigit():
+            found.next_due_ms = int(reply[0])
+        return found
     lease = reply[0]
     tokens: dict[bytes, bytes] = {}
-    found = []
     for at in range(1, len(reply), 2):
         hint = reply[at]
         version = hint[-8:]

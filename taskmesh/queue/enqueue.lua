@@ -1,25 +1,26 @@
 -- Records messages and puts them in line; an id that is known already is left as it is.
 -- parts: epoch, ready, handoff
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then groups, each of one slot, queue, priority and function:
---   slot (4 hex), queue, priority, due_ms ('' = now), function hash or '', function blob or '', n, then n times id, record
+--   slot (4 hex), queue, priority, due_ms ('' = now), expires_ms ('' = never), function hash or '', function blob or '', n,
+--   then n times id, record
 -- Returns a string, a letter per message: 'a' accepted, 'k' known before.
 -- Errors: NEEDFUNCTION <hash> when the node lacks the function (nothing was changed).
 -- No allow-oom: when the node's memory is full it refuses this script as a whole.
 local verdicts, blobs = {}, {}
 local at = 3
 while at <= #ARGV do
-  local hash = ARGV[at + 4]
-  if ARGV[at + 5] ~= '' then blobs[hash] = ARGV[at + 5] end
+  local hash = ARGV[at + 5]
+  if ARGV[at + 6] ~= '' then blobs[hash] = ARGV[at + 6] end
   if hash ~= '' and not blobs[hash] and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then
     return redis.error_reply('NEEDFUNCTION ' .. hash)
   end
-  at = at + 7 + 2 * tonumber(ARGV[at + 6])
+  at = at + 8 + 2 * tonumber(ARGV[at + 7])
 end
 at = 3
 while at <= #ARGV do
-  local slot, queue, priority, due, hash, blob = unpack(ARGV, at, at + 5)
-  local n = tonumber(ARGV[at + 6])
-  at = at + 7
+  local slot, queue, priority, due, expires, hash = unpack(ARGV, at, at + 5)
+  local n = tonumber(ARGV[at + 7])
+  at = at + 8
   local ids, pairs_, hints = {}, {}, {}
   for i = 1, n do
     local id = ARGV[at]
@@ -51,6 +52,14 @@ while at <= #ARGV do
     end
     CALL('SADD', P .. 'L:' .. slot, unpack(ids))
     CALL('SADD', P .. 'queues', queue)
+    if expires ~= '' then
+      local scored = {}
+      for i = 1, #ids do
+        scored[2 * i - 1] = expires
+        scored[2 * i] = ids[i]
+      end
+      CALL('ZADD', P .. 'e', unpack(scored))
+    end
     if due == '' then
       local line = P .. 'q:' .. queue .. ':' .. priority
       if n > 1 or not hand_off(ids[1], ARGV[at - 1], queue, line) then

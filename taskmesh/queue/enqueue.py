@@ -36,9 +36,20 @@ class NewMessage:
         due_ms: When it may be claimed, digits; empty for now.
         function: Content hash of a function sent by value; empty for none.
         created_ms: When the sender made it.
+        expires_ms: Until when it may begin, digits; empty for ever.
     """
 
-    __slots__ = ("created_ms", "due_ms", "function", "priority", "queue", "record", "slot", "task_id")
+    __slots__ = (
+        "created_ms",
+        "due_ms",
+        "expires_ms",
+        "function",
+        "priority",
+        "queue",
+        "record",
+        "slot",
+        "task_id",
+    )
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class NewMessage:
         priority: bytes = b"4",
         due_ms: bytes = b"",
         function: bytes = b"",
+        expires_ms: bytes = b"",
     ) -> None:
         self.task_id = task_id
         self.record = record
@@ -59,6 +71,7 @@ class NewMessage:
         self.priority = priority
         self.due_ms = due_ms
         self.function = function
+        self.expires_ms = expires_ms
 
 
 @dataclass(slots=True)
@@ -72,8 +85,15 @@ class Sent:
     full: bool = False
 
 
-def _key(message: NewMessage) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    return (message.slot, message.queue, message.priority, message.due_ms, message.function)
+def _key(message: NewMessage) -> tuple[bytes, bytes, bytes, bytes, bytes, bytes]:
+    return (
+        message.slot,
+        message.queue,
+        message.priority,
+        message.due_ms,
+        message.expires_ms,
+        message.function,
+    )
 
 
 def _group(
@@ -98,7 +118,7 @@ def _group(
                 size += len(message.record)
                 inside.append(message)
                 at += 1
-            function = kind[4]
+            function = kind[5]
             blob = b"" if function in carried else blobs.get(function, b"")
             carried.add(function)
             args += (
@@ -106,6 +126,7 @@ def _group(
                 kind[1],
                 kind[2],
                 kind[3],
+                kind[4],
                 function,
                 blob,
                 b"%d" % (len(inside) - started),
@@ -127,6 +148,7 @@ def enqueue_one(session: Session, message: NewMessage) -> Steps[bytes | NodeErro
             message.queue,
             message.priority,
             message.due_ms,
+            message.expires_ms,
             message.function,
             b"",
             b"1",

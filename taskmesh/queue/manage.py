@@ -54,7 +54,7 @@ def revoke(
         letter of the final state that it has.
     """
     args = [word for entry in entries for word in entry]
-    reply: bytes = yield from ask(session, REVOKE, *args, patience_s=patience_s)
+    reply: bytes = yield from ask(session, REVOKE, b"V", *args, patience_s=patience_s)
     return reply
 
 

@@ -1,11 +1,11 @@
--- Ends messages that wait; flags those that run.
+-- Ends messages that wait, as revoked or as expired; one that runs is flagged if it is revoked.
 -- flags: allow-oom
 -- parts: epoch, moves, ready, finish
--- KEYS[1] prefix  ARGV: epoch, now_ms, then per message: id, version (8 hex; '' = any), outcome
--- Returns a string, a letter per message: 'o' revoked, 'T' runs (flagged), '-' unknown, '!' has moved on,
+-- KEYS[1] prefix  ARGV: epoch, now_ms, 'V' or 'X', then per message: id, version (8 hex; '' = any), outcome
+-- Returns a string, a letter per message: 'o' ended, 'T' runs (flagged), '-' unknown, '!' has moved on,
 --   else the letter of its final state.
-local verdicts = {}
-for at = 3, #ARGV, 3 do
+local verdicts, op = {}, ARGV[3]
+for at = 4, #ARGV, 3 do
   local id, version = ARGV[at], ARGV[at + 1]
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
@@ -16,10 +16,10 @@ for at = 3, #ARGV, 3 do
       verdict = '!'
     elseif state == 'T' then
       local flags = (tonumber(string.sub(rec, 62, 62), 16) or 0)
-      if math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', key, 61, string.format('%x', flags + 2)) end
+      if op == 'V' and math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', key, 61, string.format('%x', flags + 2)) end
       verdict = 'T'
-    elseif may_move(state, 'V') then
-      CALL('SET', key, final(id, rec, 'V', ARGV[at + 2]))
+    elseif may_move(state, op) then
+      CALL('SET', key, final(id, rec, op, ARGV[at + 2]))
       if state ~= 'P' then
         CALL('ZREM', P .. 'd', id .. ':' .. string.sub(rec, 3, 10))
         CALL('HDEL', P .. 'parked', id)

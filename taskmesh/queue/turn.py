@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskmesh.core.steps import NoAnswer, NodeError, Refused, Session, Steps
-from taskmesh.queue.claim import Claimed, claim, claim_call, claimed_messages
+from taskmesh.queue.claim import Claims, claim, claim_call, claimed_messages
 from taskmesh.queue.commit import DEAD_EXPIRES_S, commit, commit_call
 
 
@@ -22,7 +22,7 @@ def turn(
     idle: bool,
     dead_expires_s: int = DEAD_EXPIRES_S,
     patience_s: float = 10.0,
-) -> Steps[tuple[bytes, list[Claimed]]]:
+) -> Steps[tuple[bytes, Claims]]:
     """Commit, then claim. Arguments as `commit` and `claim`.
 
     Returns:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from taskmesh.core import keys
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable, TaskMeshError
-from taskmesh.queue.claim import Claimed, handed_off, held, recall
+from taskmesh.queue.claim import Claimed, Claims, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
@@ -41,6 +41,8 @@ log = logging.getLogger("taskmesh.worker")
 
 #: An idle child looks by itself so often, in case a wake-up was lost.
 LOOK_S = 1.0
+#: And so often at most, while it waits for a delayed message: a timeout of 0 would be for ever.
+LOOK_S_MIN = 0.002
 #: How often a child compares what it holds with what the node says.
 COMPARE_S = 10.0
 #: One try at the node; a child goes on trying until it is told to stop.
@@ -96,6 +98,7 @@ class Child:
         self._sequence = 0
         self._done: list[tuple[int, bytes]] = []
         self._idle = False
+        self._next_due_ms = 0
         self._compare_at = time.monotonic() + COMPARE_S
         self._epoch = self._session.epoch
 
@@ -107,7 +110,7 @@ class Child:
         """Claim and run until told to stop, and return the exit code."""
         try:
             while True:
-                batch = self._turn()
+                batch: list[Claimed] = self._turn()
                 if self._is_stopping():
                     if batch:
                         self._give_back_claim()
@@ -134,7 +137,7 @@ class Child:
         # a method, since a signal may set the flag between any two looks at it
         return self.stopping
 
-    def _turn(self) -> list[Claimed]:
+    def _turn(self) -> Claims:
         """Commit what is finished and claim more, unless the child stops."""
         if self._session.epoch != self._epoch:
             # the node was started anew, perhaps with an older disk, which may say that this child holds something
@@ -159,7 +162,7 @@ class Child:
                             )
                         )
                         self._judge(entries, verdicts)
-                    return []
+                    return Claims()
                 verdicts, claimed = self._ask(
                     turn(
                         self._session,
@@ -187,9 +190,10 @@ class Child:
                 # its answer was lost: it found nothing, and since then a message was handed over
                 self._sequence += 1
                 self._idle = True
-                return []
+                return Claims()
             self._sequence += 1
             self._idle = not claimed
+            self._next_due_ms = claimed.next_due_ms
             self._judge(entries, verdicts)
             return claimed
 
@@ -287,7 +291,7 @@ class Child:
         if now_s >= self._compare_at:
             self._compare_at = now_s + COMPARE_S
             self._compare()
-        reply = self._link.driver.run(_block(self._link.prefix, self._wake_key, LOOK_S))
+        reply = self._link.driver.run(_block(self._link.prefix, self._wake_key, self._patience_s()))
         if isinstance(reply, (Refused, NoAnswer, NodeError)):
             log.debug("cannot wait for a wake-up: %s", reply)
             time.sleep(0.05)
@@ -297,6 +301,12 @@ class Child:
             return []  # an older one, whose message came with a claim
         self._sequence += 1
         return [handed[1]]
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for a wake-up: nobody wakes a child for a message whose time has come."""
+        if not self._next_due_ms:
+            return LOOK_S
+        return min(LOOK_S, max(LOOK_S_MIN, (self._next_due_ms - self._link.clock.now_ms()) / 1000))
 
     def _compare(self) -> None:
         """Give back what the node says this child holds: between claims it holds nothing."""

@@ -9,10 +9,12 @@ from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from taskmesh.codec.control import Control
+from taskmesh.codec.outcome import encode_outcome, expired_outcome
 from taskmesh.core.steps import Steps
 from taskmesh.errors import NodeFault, WorkerError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.control import take_orders
+from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Beat, beat, bury, children, register, unpark
 from taskmesh.replication.ask import plain
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
@@ -70,6 +72,7 @@ class Presence:
         self._build = build.encode()
         self._watch = Watch(lease_ttl_s, self.beat_s)
         self._orders = Orders(link.controls, worker)
+        self._worker = worker
         self._lease_ttl_s = lease_ttl_s
         self._unpark_at = 0.0
         self._epoch = b""
@@ -141,6 +144,7 @@ class Presence:
                 continue
             log.info("%d messages of the dead worker %s are back in line", count, incarnation.decode())
         self._unpark()
+        self._expire()
 
     def _disown(self, own: Collection[bytes]) -> None:
         """Put back, after each change of the epoch, what children that are no more are said to hold.
@@ -181,6 +185,23 @@ class Presence:
         count = self._run(unpark(self._link.session, self._build))
         if count:
             log.info("%d messages that another build left are back in line", count)
+
+    def _expire(self) -> None:
+        """End some messages whose time to begin is over: nobody may claim them for long."""
+        found = self._run(expired(self._link.session))
+        if not found:
+            return
+        now_ms, results = self._link.clock.now_ms(), self._link.results
+        entries = [
+            (
+                task_id.encode(),
+                version,
+                encode_outcome(expired_outcome(task_id, "", now_ms, self._worker), results),
+            )
+            for task_id, version in found
+        ]
+        count = self._run(expire(self._link.session, entries))
+        log.info("%d messages expired before they began", count)
 
 
 def sweep_ahead_s(info: bytes) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from taskmesh.codec.envelope import Envelope, decode_envelope
 from taskmesh.codec.functions import decode_function, open_function
-from taskmesh.codec.outcome import RAW_BYTES_MAX, Outcome, encode_outcome
+from taskmesh.codec.outcome import RAW_BYTES_MAX, Outcome, encode_outcome, expired_outcome
 from taskmesh.codec.pickling import decode_call, encode_error, encode_value
 from taskmesh.codec.signing import Signer
 from taskmesh.core.context import CURRENT, Running
@@ -35,7 +35,7 @@ from taskmesh.errors import (
 
 log = logging.getLogger("taskmesh.worker")
 
-SUCCESS, FAILURE, PARKED, DEAD = b"K", b"F", b"S", b"D"
+SUCCESS, FAILURE, PARKED, EXPIRED, DEAD = b"K", b"F", b"S", b"X", b"D"
 #: Functions sent by value that a child keeps decoded.
 FUNCTIONS_MAX = 256
 #: Widths of names in records that a child remembers.
@@ -132,6 +132,10 @@ class Runner:
             envelope = decode_envelope(
                 wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
             )
+            if envelope.expires_ms and started_ms >= envelope.expires_ms:
+                return EXPIRED, encode_outcome(
+                    expired_outcome(task_id, token, started_ms, self._worker), self._results
+                )
             function = self._function(envelope)
             if function is None:
                 return self._park(

@@ -121,3 +121,16 @@ def fail_at(limit: int, x: int) -> int:
 def echo(value: Any) -> Any:
     """Return the argument."""
     return value
+
+
+@mesh.task
+def write_down(path: str, word: str) -> None:
+    """Add a word to a file."""
+    with Path(path).open("a") as file:
+        file.write(f"{word}\n")
+
+
+@mesh.task
+def now() -> float:
+    """Return when it runs, Unix time."""
+    return time.time()

@@ -131,6 +131,9 @@ class Child:
         if plan.kind == "unknown" and self.build == b"old":
             self._park(claimed)
             return
+        if plan.expires_ms and self.process.now_ms() >= plan.expires_ms:
+            self._add(claimed, b"X", b"X|%s|%s" % (claimed.task_id, self.holder))
+            return
         if plan.duration_s >= TINY_S and self.entries:
             yield from self._flush()
         if plan.kind.startswith("value"):
@@ -181,7 +184,7 @@ class Child:
     def _judge(self, entries: list[bytes], verdicts: bytes) -> None:
         for at, verdict in enumerate(verdicts):
             task_id, token, letter, outcome = entries[4 * at : 4 * at + 4]
-            if verdict in (DONE, REPEATED) and letter in (b"K", b"F", b"D"):
+            if verdict in (DONE, REPEATED) and letter in (b"K", b"F", b"X", b"D"):
                 self.world.moves.heard_committed(task_id, token, outcome)
 
     def _give_back(self, position: int) -> Steps[None]:

@@ -99,6 +99,7 @@ class Client:
         due = random.random() < rates.delayed
         now_ms = self.process.now_ms()
         due_ms = now_ms + int(random.uniform(0, 3000)) if due else 0
+        expires_ms = now_ms + int(random.uniform(0, 6000)) if random.random() < rates.expiring else 0
         start, middle, end, names = head_parts(
             state=b"S" if due else b"P",
             queue=queue,
@@ -111,9 +112,17 @@ class Client:
         slot = b"%04x" % slot_of(random.getrandbits(16), SLOTS)
         created = b"%012x%012x" % (now_ms, due_ms)
         record = start + slot + middle + created + end + names + b"envelope of " + task_id
-        self.world.ledger.plans[task_id] = Plan(task_id, kind, duration_s, function, record)
+        self.world.ledger.plans[task_id] = Plan(task_id, kind, duration_s, function, record, expires_ms)
         return NewMessage(
-            task_id, record, slot, queue, now_ms, b"%d" % priority, b"%d" % due_ms if due else b"", function
+            task_id,
+            record,
+            slot,
+            queue,
+            now_ms,
+            b"%d" % priority,
+            b"%d" % due_ms if due else b"",
+            function,
+            b"%d" % expires_ms if expires_ms else b"",
         )
 
     def _send(

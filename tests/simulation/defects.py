@@ -13,6 +13,7 @@ from taskmesh.core.script import Script
 from taskmesh.queue.claim import CLAIM, RECALL
 from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.queue.expire import EXPIRED
 from taskmesh.queue.manage import REVOKE
 from taskmesh.queue.workers import REAP
 from tests.simulation.patching import patched
@@ -192,6 +193,18 @@ DEFECTS = (
         REVOKE,
         (("elseif state == 'T' then", "elseif state == '-' then"),),
     ),
+    Defect(
+        "a message expires before its time",
+        "revoked",
+        EXPIRED,
+        (("'-inf', NOW, 'LIMIT'", "'-inf', NOW + 2000, 'LIMIT'"),),
+    ),
+    Defect(
+        "what has ended is still to expire",
+        "revoked",
+        COMMIT,
+        (("    if expiring then CALL('ZREM', P .. 'e', unpack(ids)) end\n", ""),),
+    ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(
         "a claim which a dead child had sent takes messages after it was reaped",
@@ -203,6 +216,6 @@ DEFECTS = (
         "a function is missed by the second group of a call",
         "functions",
         ENQUEUE,
-        (("if hash ~= '' and not blobs[hash] and", "if hash ~= '' and ARGV[at + 5] == '' and"),),
+        (("if hash ~= '' and not blobs[hash] and", "if hash ~= '' and ARGV[at + 6] == '' and"),),
     ),
 )

@@ -24,6 +24,7 @@ class Plan:
         duration_s: How long a run takes.
         function: Content hash, for those that need one.
         record: The record as it was sent.
+        expires_ms: Until when it may begin; 0 for ever.
         runs: How often it was begun.
         blamable: How often a child died that was running it, or held nothing else.
     """
@@ -33,6 +34,7 @@ class Plan:
     duration_s: float
     function: bytes
     record: bytes = b""
+    expires_ms: int = 0
     runs: int = 0
     blamable: int = 0
 

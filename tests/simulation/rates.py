@@ -26,6 +26,7 @@ class Rates:
         lost_patience: How long clients go on trying to send.
         kinds: Weights of what messages do, see `plan.py`.
         delayed: Share of messages with a due time.
+        expiring: Share of messages that must begin in time.
         queues: How many queues there are.
         crowd: In which part of the trouble all messages are sent; less makes longer lines.
         slow: Share of messages that take long enough to be recalled behind.
@@ -47,6 +48,7 @@ class Rates:
     slow: float = 0.1
     slow_s_max: float = 1.2
     delayed: float = 0.0
+    expiring: float = 0.0
     kinds: dict[str, float] = field(default_factory=lambda: {"ok": 1.0})
     network: NetworkFaults = field(default_factory=NetworkFaults)
     kill_child: float = 0.0
@@ -78,6 +80,7 @@ def _base(random: Random) -> Rates:
         crowd=random.choice([0.1, 0.5, 1.2]),
         slow=random.choice([0.0, 0.1, 0.4]),
         delayed=random.choice([0.0, 0.0, 0.2]),
+        expiring=random.choice([0.0, 0.0, 0.3]),
     )
     rates.kinds = {"ok": 1.0, "fail": random.choice([0.0, 0.2])}
     rates.network.delay_s_max = random.choice([0.0005, 0.002, 0.02])

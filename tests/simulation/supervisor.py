@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import held, recall
+from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.worker.watch import Watch
@@ -198,6 +199,13 @@ class Supervisor:
         if self.world.time.now_s >= self.unpark_at_s:
             self.unpark_at_s = self.world.time.now_s + LEASE_TTL_S
             yield from unpark(self.session, self.build)
+        found = yield from expired(self.session, patience_s=PATIENCE_S)
+        if found:
+            entries = [
+                (task_id.encode(), version, b"X|%s|%s" % (task_id.encode(), self.incarnation))
+                for task_id, version in found
+            ]
+            yield from expire(self.session, entries, patience_s=PATIENCE_S)
         for incarnation in dead:
             try:
                 yield from self._worker_died(incarnation, blame=blame)

@@ -101,7 +101,11 @@ local function final(id, rec, op, out)
 end
 
 local function finish_all()
-  for slot, ids in pairs(LEAVING) do CALL('SREM', P .. 'L:' .. slot, unpack(ids)) end
+  local expiring = CALL('EXISTS', P .. 'e') == 1
+  for slot, ids in pairs(LEAVING) do
+    CALL('SREM', P .. 'L:' .. slot, unpack(ids))
+    if expiring then CALL('ZREM', P .. 'e', unpack(ids)) end
+  end
   for ttl, ids in pairs(KEPT) do
     local minute = minute_after(tonumber(ttl, 16) or 3600)
     CALL('RPUSH', P .. 'x:' .. minute, unpack(ids))

@@ -37,6 +37,7 @@ class Indexes:
         self._running(records)
         self._functions(records)
         self._buckets(records)
+        self._expiring(records)
         if settled:
             self._settled()
 
@@ -116,6 +117,20 @@ class Indexes:
                     f"{task_id!r} is {record.state}, and among the dead letters: {task_id in dead}"
                 )
 
+    def _expiring(self, records: dict[bytes, Record]) -> None:
+        """What waits and must begin in time stands in the index of those; what has ended does not."""
+        index = self.world.node.values.get(PREFIX + b"e")
+        scores = index.scores if isinstance(index, SortedSet) else {}
+        for task_id, record in records.items():
+            expires_ms = self.world.ledger.plans[task_id].expires_ms
+            if record.state in FINAL and task_id in scores:
+                raise Violation(f"{task_id!r} is final, and is still to expire")
+            # what has run once may stand there no more: a worker looks at the time again before it begins
+            if record.version == 1 and record.state not in FINAL and scores.get(task_id, 0) != expires_ms:
+                raise Violation(
+                    f"{task_id!r} expires at {expires_ms}, and by the index at {scores.get(task_id)}"
+                )
+
     def _settled(self) -> None:
         """When all is over, nothing is delayed and nobody of a worker that is gone is waited for."""
         delayed = self._members(PREFIX + b"d")
@@ -126,8 +141,19 @@ class Indexes:
         """After hours, when everybody has left: no record, function, bucket or trace of a worker."""
         left = [
             key
-            for kind in (b"r:", b"L:", b"fn", b"x", b"run:", b"wake:", b"idle:", b"dead", b"d", b"control:")
+            for kind in (
+                b"r:",
+                b"L:",
+                b"fn",
+                b"x",
+                b"run:",
+                b"wake:",
+                b"idle:",
+                b"dead",
+                b"d",
+                b"control:",
+            )
             for key in self._of(kind)
-        ]
+        ] + self._members(PREFIX + b"e")
         if left:
             raise Violation(f"after hours, these are left: {left[:8]}")

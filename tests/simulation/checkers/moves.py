@@ -280,11 +280,18 @@ class Moves:
             raise Violation("it is charged with more crashes than there were")
 
     def _revoked(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        expires_ms = self.world.ledger.plans[task_id].expires_ms
+        if args[2] == b"X" and not 0 < expires_ms <= int(args[1]) + SKEW_MS:
+            raise Violation(f"it expired before its time, {expires_ms}")
         if before.state is State.STARTED:
-            if after.state is not State.STARTED or after.flags != before.flags | REVOKE_REQUESTED:
+            if (
+                args[2] == b"X"
+                or after.state is not State.STARTED
+                or after.flags != before.flags | REVOKE_REQUESTED
+            ):
                 raise Violation("what runs is only flagged")
-        elif after.state is not State.REVOKED or after.outcome != args[2 + args[2:].index(task_id) + 2]:
-            raise Violation("what waits is revoked, with the outcome that was given")
+        elif LETTER[after.state] != args[2] or after.outcome != args[3 + args[3:].index(task_id) + 2]:
+            raise Violation("what waits is revoked or expires, with the outcome that was given")
 
     def _unparked(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
         if before.state is not State.SCHEDULED or after.state is not State.PENDING:

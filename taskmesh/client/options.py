@@ -1,0 +1,288 @@
+"""What calls and tasks can be given: names, how each is read, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypedDict
+
+from taskmesh.config.arguments import Duration
+from taskmesh.config.values import duration, queue_name
+from taskmesh.errors import UsageError
+
+PRIORITY_MAX = 9
+#: Times are 12 hex digits of milliseconds in a record; so far ahead nobody means what he says.
+AHEAD_S_MAX = 100 * 365 * 86_400.0
+_TTL_S_MAX = 3 * 365 * 86_400.0
+
+
+class CallArguments(TypedDict, total=False):
+    """What one call can be given; it counts before what the task was given. None is as good as not given.
+
+    Attributes:
+        queue: Where the message goes.
+        priority: 0 to 9; higher is sooner.
+        countdown: How long it waits before it may run: seconds, a timedelta or a text such as `10m`.
+        eta: The moment before which it may not run, instead of a countdown: a datetime with its zone.
+        expires: How long after sending it may begin, or the moment until which it may.
+        headers: Facts of your own, for `current_task().headers`: plain values.
+        ignore_result: Keep the state of the outcome only.
+        result_expires: How long to keep the outcome: seconds, a timedelta or a text such as `1h`.
+    """
+
+    queue: str | None
+    priority: int | None
+    countdown: Duration | None
+    eta: datetime | None
+    expires: Duration | datetime | None
+    headers: dict[str, Any] | None
+    ignore_result: bool | None
+    result_expires: Duration | None
+
+
+class TaskArguments(TypedDict, total=False):
+    """What `@mesh.task(...)` can be given. None is as good as not given.
+
+    Attributes:
+        queue: Where its messages go; where the mesh's `routes` or `default_queue` say, if not given.
+        priority: 0 to 9; higher is sooner. 4 if not given.
+        expires: How long after sending a message may begin.
+        ignore_result: Keep the state of outcomes only.
+        result_expires: How long to keep outcomes, instead of the mesh's setting.
+    """
+
+    queue: str | None
+    priority: int | None
+    expires: Duration | None
+    ignore_result: bool | None
+    result_expires: Duration | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """What `@mesh.task(...)` was given, read.
+
+    Attributes:
+        queue: Where its messages go; None if not said.
+        priority: 0 to 9.
+        expires_s: How long after sending a message may begin; None for ever.
+        ignore_result: Keep the state of the outcome only.
+        result_expires_s: How long outcomes are kept; None for the mesh's setting.
+    """
+
+    queue: str | None = None
+    priority: int = 4
+    expires_s: float | None = None
+    ignore_result: bool = False
+    result_expires_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """How messages of one kind are sent.
+
+    Attributes:
+        queue: Name of the queue.
+        ignore_result: Keep the state of the outcome only.
+        result_ttl_s: How long the outcome is kept.
+        headers: The user's own facts.
+        extras: TaskMesh's own facts.
+        priority: 0 to 9; higher is sooner.
+        countdown_s: How long after sending it may run.
+        eta_ms: Unix time before which it may not run; counts before the countdown.
+        expires_s: How long after sending it may begin; None for ever.
+        expires_at_ms: Unix time until which it may begin; counts before `expires_s`.
+    """
+
+    queue: str
+    ignore_result: bool
+    result_ttl_s: int
+    headers: dict[str, Any] | None = None
+    extras: dict[str, Any] | None = None
+    priority: int = 4
+    countdown_s: float = 0.0
+    eta_ms: int | None = None
+    expires_s: float | None = None
+    expires_at_ms: int | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether a moment before which it may not run, or after which it may not begin, is said at all."""
+        return not (
+            self.countdown_s == 0
+            and self.eta_ms is None
+            and self.expires_s is None
+            and self.expires_at_ms is None
+        )
+
+    def due_ms(self, now_ms: int) -> int:
+        """Return the Unix time before which a message sent now may not run; 0 for none."""
+        if self.eta_ms is not None:
+            return self.eta_ms if self.eta_ms > now_ms else 0
+        return now_ms + math.ceil(self.countdown_s * 1000) if self.countdown_s > 0 else 0
+
+    def expires_ms(self, now_ms: int) -> int:
+        """Return the Unix time after which a message sent now may not begin; 0 for never."""
+        if self.expires_at_ms is not None:
+            return max(1, self.expires_at_ms)
+        return 0 if self.expires_s is None else now_ms + max(0, math.ceil(self.expires_s * 1000))
+
+
+# -- readers --------------------------------------------------------------------------------
+
+
+def check_queue(queue: object) -> str:
+    """Return the name of a queue, or raise `UsageError`."""
+    try:
+        return queue_name(queue)
+    except ValueError as error:
+        raise UsageError(f"queue {queue!r}: {error}") from None
+
+
+def check_priority(priority: object) -> int:
+    """Return a priority, or raise `UsageError` if it is no whole number from 0 to 9."""
+    if isinstance(priority, int) and not isinstance(priority, bool) and 0 <= priority <= PRIORITY_MAX:
+        return priority
+    raise UsageError(
+        f"priority={priority!r}: expected a whole number from 0 to {PRIORITY_MAX}; higher is sooner"
+    )
+
+
+def check_headers(headers: object) -> dict[str, Any]:
+    """Return the headers, or raise `UsageError` if they are not a dict with text keys."""
+    if not isinstance(headers, dict) or not all(isinstance(key, str) for key in headers):
+        raise UsageError(f"headers must be a dict with text keys, not {headers!r}")
+    return headers
+
+
+def check_flag(name: str) -> Callable[[object], bool]:
+    """Return a reader of an option that is True or False."""
+
+    def read(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise UsageError(f"{name}={value!r}: expected True or False")
+
+    return read
+
+
+def seconds_of(name: str, at_least: float, at_most: float) -> Callable[[object], float]:
+    """Return a reader of an option that is a number of seconds, a timedelta or a text such as `10m`."""
+    read_duration = duration(at_least, at_most)
+
+    def read(value: object) -> float:
+        try:
+            seconds: float = read_duration(value)
+        except ValueError as error:
+            raise UsageError(f"{name}={value!r}: {error}") from None
+        return seconds
+
+    return read
+
+
+_ttl = seconds_of("result_expires", 1, _TTL_S_MAX)
+_countdown = seconds_of("countdown", 0, AHEAD_S_MAX)
+_expires = seconds_of("expires", 0, AHEAD_S_MAX)
+
+
+def check_expires(value: object) -> int:
+    """Return `result_expires` in whole seconds, or raise `UsageError`."""
+    return max(1, int(_ttl(value)))
+
+
+def moment_ms(name: str, value: datetime) -> int:
+    """Return a moment in ms since 1970, or raise `UsageError`; without a zone it would differ between machines."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise UsageError(
+            f"{name}={value!r} has no time zone; write datetime.now(UTC) + timedelta(...), or give one with "
+            "tzinfo=ZoneInfo(...)"
+        )
+    ms = math.ceil(value.timestamp() * 1000)
+    if ms > (time.time() + AHEAD_S_MAX) * 1000:
+        raise UsageError(f"{name}={value!r} is more than 100 years ahead")
+    return max(1, ms)
+
+
+def _eta(value: object) -> int:
+    if not isinstance(value, datetime):
+        raise UsageError(
+            f"eta={value!r}: expected a datetime with its time zone; for a delay in seconds there is countdown="
+        )
+    return moment_ms("eta", value)
+
+
+def _call_expires(value: object) -> dict[str, Any]:
+    if isinstance(value, datetime):
+        return {"expires_at_ms": moment_ms("expires", value), "expires_s": None}
+    return {"expires_s": _expires(value), "expires_at_ms": None}
+
+
+#: Option of a call -> the fields of `SendOptions` that its value sets.
+_CALL: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "queue": lambda value: {"queue": check_queue(value)},
+    "priority": lambda value: {"priority": check_priority(value)},
+    "countdown": lambda value: {"countdown_s": _countdown(value)},
+    "eta": lambda value: {"eta_ms": _eta(value)},
+    "expires": _call_expires,
+    "headers": lambda value: {"headers": check_headers(value) or None},
+    "ignore_result": lambda value: {"ignore_result": check_flag("ignore_result")(value)},
+    "result_expires": lambda value: {"result_ttl_s": check_expires(value)},
+}
+#: Option of a task -> the field of `TaskOptions`, and how its value is read.
+_TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "queue": ("queue", check_queue),
+    "priority": ("priority", check_priority),
+    "expires": ("expires_s", _expires),
+    "ignore_result": ("ignore_result", check_flag("ignore_result")),
+    "result_expires": ("result_expires_s", check_expires),
+}
+
+
+def call_options(defaults: SendOptions, given: Mapping[str, Any]) -> SendOptions:
+    """Return how one call is sent: what it was given, before what holds for its task.
+
+    Raises:
+        UsageError: An option is unknown or impossible, or two contradict each other.
+    """
+    if not given:
+        return defaults
+    fields: dict[str, Any] = {}
+    for name, value in given.items():
+        read = _CALL.get(name)
+        if read is None:
+            raise _unknown("a call", name, _CALL)
+        if value is not None:
+            fields.update(read(value))
+    if "countdown_s" in fields and "eta_ms" in fields:
+        raise UsageError(
+            f"countdown={given['countdown']!r} and eta={given['eta']!r}: give one; both say when it may run"
+        )
+    return replace(defaults, **fields)
+
+
+def task_options(given: Mapping[str, Any]) -> TaskOptions:
+    """Return the options of a task, read.
+
+    Raises:
+        UsageError: One is unknown or impossible.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in given.items():
+        spec = _TASK.get(name)
+        if spec is None:
+            raise _unknown("@mesh.task", name, {"name": None, **_TASK})
+        if value is not None:
+            field, read = spec
+            fields[field] = read(value)
+    return TaskOptions(**fields)
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}?" if near else f"; it knows {', '.join(sorted(known))}"
+    return UsageError(f"{what} does not know the option {name!r}{hint}")
