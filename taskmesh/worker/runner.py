@@ -14,11 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from os import getpid
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from taskmesh.codec.envelope import Envelope, decode_envelope
 from taskmesh.codec.functions import decode_function, open_function
-from taskmesh.codec.outcome import RAW_BYTES_MAX, Outcome, encode_outcome, expired_outcome
+from taskmesh.codec.outcome import RAW_BYTES_MAX, ErrorInfo, Outcome, encode_outcome, expired_outcome
 from taskmesh.codec.pickling import decode_call, encode_error, encode_value
 from taskmesh.codec.signing import Signer
 from taskmesh.core.context import CURRENT, Running
@@ -48,6 +48,60 @@ class TaskLike(Protocol):
     @property
     def function(self) -> Callable[..., Any]:
         """The function."""
+
+
+#: The letter of a message's new state, and the signed outcome; for a parked message, until when.
+Ended: TypeAlias = tuple[bytes, bytes]
+
+
+class Job:
+    """A message that was verified and decoded, and is to be run.
+
+    Attributes:
+        task_id: Its id.
+        token: Of the claim.
+        envelope: What was sent.
+        function: What to call.
+        args: With these positional arguments.
+        kwargs: And these keyword arguments.
+        attempt: Which run of the retry policy this is, from 1.
+        crashes: How many runs ended because their process died.
+        started_ms: When it was taken up, on the node's clock.
+    """
+
+    __slots__ = (
+        "args",
+        "attempt",
+        "crashes",
+        "envelope",
+        "function",
+        "kwargs",
+        "started_ms",
+        "task_id",
+        "token",
+    )
+
+    def __init__(
+        self,
+        task_id: str,
+        token: str,
+        envelope: Envelope,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        attempt: int,
+        crashes: int,
+        started_ms: int,
+    ) -> None:
+        self.task_id = task_id
+        self.token = token
+        self.envelope = envelope
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.attempt = attempt
+        self.crashes = crashes
+        self.started_ms = started_ms
 
 
 class Runner:
@@ -110,7 +164,7 @@ class Runner:
         self._offsets: dict[bytes, int] = {}
         self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
 
-    def run(self, task_id: str, token: str, record: bytes) -> tuple[bytes, bytes]:
+    def run(self, task_id: str, token: str, record: bytes) -> Ended:
         """Run the message in a claimed record.
 
         Args:
@@ -120,6 +174,36 @@ class Runner:
 
         Returns:
             The letter of its new state and the signed outcome; for a parked message, until when.
+        """
+        job = self.open(task_id, token, record)
+        if not isinstance(job, Job):
+            return job
+        envelope = job.envelope
+        self._before_start(envelope.task)
+        context = CURRENT.set(self._running(job))
+        begun_s = monotonic()
+        try:
+            result = job.function(*job.args, **job.kwargs)
+            if inspect.iscoroutine(result):
+                result = self._run_coroutine(result)
+            ended = self._returned(job, result)
+        except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
+            ended = self._raised(job, error)
+        finally:
+            if getpid() != self._pid:
+                # the task forked, and this is the copy: it has no part in the worker
+                os._exit(0)
+            CURRENT.reset(context)
+            self._after_end(envelope.task, monotonic() - begun_s)
+        return ended
+
+    # -- before ---------------------------------------------------------------------
+
+    def open(self, task_id: str, token: str, record: bytes) -> Job | Ended:
+        """Verify and decode the message in a claimed record.
+
+        Returns:
+            What is to be run, or how it ended without that: see `run`.
         """
         started_ms = self._now_ms()
         try:
@@ -133,9 +217,8 @@ class Runner:
                 wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
             )
             if envelope.expires_ms and started_ms >= envelope.expires_ms:
-                return EXPIRED, encode_outcome(
-                    expired_outcome(task_id, token, started_ms, self._worker), self._results
-                )
+                outcome = expired_outcome(task_id, token, started_ms, self._worker)
+                return EXPIRED, encode_outcome(outcome, self._results)
             function = self._function(envelope)
             if function is None:
                 return self._park(
@@ -153,51 +236,62 @@ class Runner:
             return self._park(task_id, record, token, started_ms, wire, str(error))
         except (TrustError, PayloadTooLarge) as error:
             return self._dead(task_id, token, started_ms, f"{type(error).__name__}: {error}", wire)
-        self._before_start(envelope.task)
-        context = CURRENT.set(
-            Running(
-                task_id,
-                envelope.task,
-                envelope.queue,
-                envelope.headers,
-                attempt,
-                crashes,
-                self._worker,
-            )
+        return Job(task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms)
+
+    def _running(self, job: Job) -> Running:
+        envelope = job.envelope
+        return Running(
+            job.task_id,
+            envelope.task,
+            envelope.queue,
+            envelope.headers,
+            job.attempt,
+            job.crashes,
+            self._worker,
         )
-        encoding, value, error_info, letter, state = 0, None, None, SUCCESS, "SUCCESS"
-        begun_s = monotonic()
-        try:
-            result = function(*args, **kwargs)
-            if inspect.iscoroutine(result):
-                result = self._run_coroutine(result)
-            if not envelope.ignore_result:
-                encoding, value = encode_value(result, max_size=self._max_result_size)
-        except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-            letter, state = FAILURE, "FAILURE"
-            error_info = encode_error(error)
-            if isinstance(error, (NotPicklable, PayloadTooLarge)):
-                log.error("task %s (%s) failed: %s", task_id, envelope.task, error)  # noqa: TRY400 - it is the whole story
-            else:
-                log.error("task %s (%s) failed: %s", task_id, envelope.task, error_info.traceback or error)  # noqa: TRY400 - it carries the traceback
-        finally:
-            if getpid() != self._pid:
-                # the task forked, and this is the copy: it has no part in the worker
-                os._exit(0)
-            CURRENT.reset(context)
-            self._after_end(envelope.task, monotonic() - begun_s)
-        return letter, encode_outcome(
+
+    # -- after ----------------------------------------------------------------------
+
+    def _returned(self, job: Job, value: object) -> Ended:
+        """Return how a message ended whose task returned a value.
+
+        Raises:
+            NotPicklable, PayloadTooLarge: The value cannot be kept; the task has failed by that.
+        """
+        if job.envelope.ignore_result:
+            return SUCCESS, self._outcome(job, "SUCCESS")
+        encoding, wire = encode_value(value, max_size=self._max_result_size)
+        return SUCCESS, self._outcome(job, "SUCCESS", wire, encoding)
+
+    def _raised(self, job: Job, error: BaseException) -> Ended:
+        """Return how a message ended whose task raised."""
+        info = encode_error(error)
+        if isinstance(error, (NotPicklable, PayloadTooLarge)):
+            log.error("task %s (%s) failed: %s", job.task_id, job.envelope.task, error)
+        else:
+            log.error("task %s (%s) failed: %s", job.task_id, job.envelope.task, info.traceback or error)
+        return FAILURE, self._outcome(job, "FAILURE", error=info)
+
+    def _outcome(
+        self,
+        job: Job,
+        state: str,
+        value: bytes | None = None,
+        encoding: int = 0,
+        error: ErrorInfo | None = None,
+    ) -> bytes:
+        return encode_outcome(
             Outcome(
-                task_id,
+                job.task_id,
                 state,
-                token,
+                job.token,
                 value,
                 encoding,
-                error_info,
+                error,
                 self._now_ms(),
-                started_ms,
+                job.started_ms,
                 self._worker,
-                attempt,
+                job.attempt,
             ),
             self._results,
         )
