@@ -1,4 +1,4 @@
-"""The app that the workers of the chaos tests import; the test's settings stand in the environment."""
+"""The app that the workers of the tests of faults import; the test's settings stand in the environment."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Tasks that misbehave on order: what the chaos tests have workers run.
+"""Tasks that misbehave on order: what the tests of faults have workers run.
 
 They leave notes in a folder of the test (`O_APPEND`, so that a note survives any death), and wait for files
 to appear: a test decides what happens when, and nothing depends on how long something takes.

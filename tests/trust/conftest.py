@@ -11,8 +11,8 @@ import pytest
 
 from taskmesh.nodes.embedded import PrivateNode
 from tests.apps import worker_trust
-from tests.chaos.scene import Scene
-from tests.chaos.stage import chaos_node, make_scene
+from tests.faults.scene import Scene
+from tests.faults.stage import chaos_node, make_scene
 from tests.trust.audit import Audit
 from tests.trust.forging import Forger
 

@@ -10,7 +10,7 @@ from taskmesh.codec.keyring import Key, Keyring
 from taskmesh.codec.outcome import Outcome, encode_outcome
 from taskmesh.core.record import HEAD_LENGTH, Record
 from tests.apps import trust_bomb, worker_trust
-from tests.chaos.scene import Scene, Worker
+from tests.faults.scene import Scene, Worker
 from tests.support import wait_until
 from tests.trust.audit import Audit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene
+from tests.faults.scene import Scene
 from tests.support import wait_until
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from taskmesh.errors import TaskDead
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene, kill
+from tests.faults.scene import Scene, kill
 from tests.support import wait_until
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from taskmesh.errors import TaskDead
 from taskmesh.nodes.embedded import PrivateNode
-from tests.chaos.scene import Scene
+from tests.faults.scene import Scene
 from tests.support import wait_until
 
 NEW_BUILD = {"TASKMESH_TEST_NEW_BUILD": "1"}

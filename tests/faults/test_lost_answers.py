@@ -17,7 +17,7 @@ from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.template import build_of
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene
+from tests.faults.scene import Scene
 from tests.support import wait_until
 
 QUEUES = (b"default",)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene, is_gone
+from tests.faults.scene import Scene, is_gone
 from tests.support import wait_until
 
 

@@ -12,7 +12,7 @@ import pytest
 from taskmesh.errors import ServerBinaryMissing
 from taskmesh.nodes.embedded import PrivateNode, start_private
 from taskmesh.nodes.server_binary import find_server
-from tests.chaos.scene import Scene
+from tests.faults.scene import Scene
 
 _numbers = count(1)
 

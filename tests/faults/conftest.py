@@ -1,4 +1,4 @@
-"""Chaos takes its time."""
+"""Tests with faults take their time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.stage import chaos_node, make_scene, scene
+from tests.faults.stage import chaos_node, make_scene, scene
 
 __all__ = ["chaos_node", "make_scene", "scene"]
 

@@ -17,7 +17,7 @@ from taskmesh.errors import BatchError, QueueFull, SendRejected
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded import start_private
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene
+from tests.faults.scene import Scene
 from tests.support import wait_until
 
 

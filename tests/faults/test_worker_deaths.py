@@ -11,7 +11,7 @@ import psutil
 from taskmesh import AsyncResult
 from taskmesh.nodes.embedded import PrivateNode
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene, Worker, is_gone, kill
+from tests.faults.scene import Scene, Worker, is_gone, kill
 from tests.support import wait_until
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from taskmesh.errors import TaskDead
 from tests.apps import worker_tasks as tasks
-from tests.chaos.scene import Scene, Worker, is_gone, kill
+from tests.faults.scene import Scene, Worker, is_gone, kill
 from tests.support import wait_until
 
 ASKED = {"TASKMESH_START_METHOD": "spawn"}
