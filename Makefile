@@ -16,10 +16,11 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
 RUN_READY := $(VENV)/.taskmesh-run-ready
 DEV_READY := $(VENV)/.taskmesh-dev-ready
+DOCS_READY := $(VENV)/.taskmesh-docs-ready
 # What is neither a package nor a test is checked only where it exists.
-CHECKED := $(wildcard taskmesh tests benchmarks examples .ci)
+CHECKED := $(wildcard taskmesh tests benchmarks examples docs .ci)
 
-.PHONY: help demo test test-fast check bench bench-peers clean
+.PHONY: help demo test test-fast check docs bench bench-peers clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv] [ARGS="..."]\n\n'
@@ -42,6 +43,10 @@ check: $(DEV_READY) ## style, types, layers
 	@$(BIN)/lint-imports --no-logo
 	@$(PY) -m pytest -q -p no:randomly tests/typing
 
+docs: $(DOCS_READY) ## the site, in site/index.html; a broken link or reference is an error
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs site
+	@echo "made site/index.html"
+
 bench: $(RUN_READY) ## measure every row of the budget on this machine
 	@$(PY) -m benchmarks $(ARGS)
 
@@ -49,7 +54,7 @@ bench-peers: $(RUN_READY) ## TaskMesh beside Celery, Dramatiq, Huey, Taskiq, RQ,
 	@$(PY) -m benchmarks.peers $(ARGS)
 
 clean: ## remove the environment and everything that was made here
-	@rm -rf "$(VENV)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf "$(VENV)" build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -70,4 +75,9 @@ $(RUN_READY): pyproject.toml | $(PY)
 $(DEV_READY): pyproject.toml | $(PY)
 	@echo "installing TaskMesh and its tools into $(VENV)" >&2
 	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(RUN_READY)
+
+$(DOCS_READY): pyproject.toml | $(PY)
+	@echo "installing TaskMesh and what builds its site into $(VENV)" >&2
+	@$(PIP) install --editable '.[docs]'
 	@touch $@ $(RUN_READY)
