@@ -41,7 +41,8 @@ def _peers(document: dict[str, Any]) -> list[str]:
     for line in lines:
         cells = line[: COLUMNS + 1]
         out.append(_line([f"**{cell}**" for cell in cells] if cells[0] == "TaskMesh" else cells))
-    repetitions = max(row["repetitions"] for row in document["rows"])
+    taken = sorted({row["repetitions"] for row in document["rows"]})
+    repetitions = f"{taken[0]} repetitions" if len(taken) == 1 else f"{taken[0]} to {taken[-1]} repetitions"
     out += [
         "",
         (

@@ -18,6 +18,16 @@ PRINTED = {
     "02_any_callable.py": ["42", "15", "9900"],
     "03_progress.py": ["100 of 500", "200 of 500", "300 of 500", "400 of 500", "500 of 500"],
     "04_asyncio.py": ["page 1", "48 more, the last one page 49"],
+    "05_scraping_queue.py": ["60 pages, "],
+    "06_thumbnails.py": ["20 thumbnails, none wider than 128"],
+    "07_fastapi.py": ["202", "{'customer': 'ann', 'total': 300}", "404"],
+    "08_django.py": ["202 True", "invoice-42.pdf", "404"],
+    "09_large_file.py": ["1200000 words, 200000 times 'word'"],
+    "10_async_crawler.py": ["100 pages, among them 'about /42'"],
+    "12_graceful_restart.py": [
+        "100 done, 2 workers, none twice: True",
+        "the rest went to the new release: True",
+    ],
 }
 
 
