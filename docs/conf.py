@@ -40,4 +40,6 @@ def code_as_code(*event: Any) -> None:
 
 def setup(app: Any) -> None:
     """Have the docstrings read."""
-    app.connect("autodoc-process-docstring", code_as_code, priority=400)  # before napoleon takes colons for types
+    app.connect(
+        "autodoc-process-docstring", code_as_code, priority=400
+    )  # before napoleon takes colons for types
