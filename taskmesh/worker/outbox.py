@@ -1,4 +1,4 @@
-"""Outcomes of a child that are not committed yet.
+"""Outcomes of a child that are not committed yet, and claims of which nothing is left to run.
 
 Tiny tasks are committed together. None waits longer than 5 ms if the interpreter lets go of its lock:
 the child looks at the age after each message, and a thread looks while a message runs.
@@ -10,28 +10,35 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 log = logging.getLogger("taskmesh.worker")
 
 #: How long an outcome may wait for others.
 HOLD_S = 0.005
 
+#: A claim of which nothing is held any more: its sequence, and the epoch of its tokens.
+Done: TypeAlias = tuple[int, bytes]
+
 
 class Outbox:
     """Collects outcomes and has them committed, by the child itself or by a thread of its own."""
 
-    def __init__(self, commit: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, commit: Callable[[list[bytes], list[Done]], None]) -> None:
         """Prepare.
 
         Args:
-            commit: Commits entries (flat: id, token, letter, outcome), repeating until it is done.
+            commit: Commits entries (flat: id, token, letter, outcome) and lets go of claims, repeating until it
+                is done.
         """
         self._commit = commit
         self._entries: list[bytes] = []
+        self._done: list[Done] = []
         self._since_s = 0.0
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._filled = threading.Event()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -42,48 +49,72 @@ class Outbox:
     def add(self, task_id: bytes, token: bytes, letter: bytes, outcome: bytes, now_s: float) -> None:
         """Add an outcome."""
         with self._lock:
-            if not self._entries:
+            if not self._entries and not self._done:
                 self._since_s = now_s
             self._entries += (task_id, token, letter, outcome)
         if not self._filled.is_set():
-            self._filled.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="taskmesh-outbox", daemon=True)
-                self._thread.start()
+            self._fill()
+
+    def close_claim(self, sequence: int, epoch: bytes) -> None:
+        """Add that nothing of a claim is left to run; the outcomes of all of it were added before."""
+        with self._lock:
+            if not self._entries and not self._done:
+                self._since_s = time.monotonic()
+            self._done.append((sequence, epoch))
+        if not self._filled.is_set():
+            self._fill()
+
+    def _fill(self) -> None:
+        self._filled.set()
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._watch, name="taskmesh-outbox", daemon=True)
+                    self._thread.start()
 
     def is_late(self, now_s: float) -> bool:
-        """Tell whether an outcome has waited long enough."""
-        return bool(self._entries) and now_s - self._since_s >= HOLD_S
+        """Tell whether an outcome, or the end of a claim, has waited long enough."""
+        return bool(self._entries or self._done) and now_s - self._since_s >= HOLD_S
 
-    def take(self) -> list[bytes]:
+    def hurry(self) -> None:
+        """Have the thread commit now: no other outcome is to be expected soon."""
+        self._hurry.set()
+
+    def take(self) -> tuple[list[bytes], list[Done]]:
         """Take everything, after what the thread is sending has been committed."""
-        with self._sending, self._lock:
+        with self._sending:
+            return self._take()
+
+    def _take(self) -> tuple[list[bytes], list[Done]]:
+        with self._lock:
             entries, self._entries = self._entries, []
-        return entries
+            done, self._done = self._done, []
+        return entries, done
 
     def flush(self) -> None:
         """Commit everything now."""
         with self._sending:
-            with self._lock:
-                entries, self._entries = self._entries, []
-            if entries:
-                self._commit(entries)
+            entries, done = self._take()
+            if entries or done:
+                self._commit(entries, done)
 
     def close(self) -> None:
         """Stop the thread."""
         self._closed = True
         self._filled.set()
+        self._hurry.set()
 
     def _watch(self) -> None:
         while not self._closed:
             self._filled.wait()
-            time.sleep(HOLD_S)
-            if not self._entries:
+            hurried = self._hurry.wait(HOLD_S)
+            self._hurry.clear()
+            if not self._entries and not self._done:
                 self._filled.clear()
                 # something may have been added in between, when the event was still set
-                if self._entries:
+                if self._entries or self._done:
                     self._filled.set()
-            elif self.is_late(time.monotonic()):
+            elif hurried or self.is_late(time.monotonic()):
                 try:
                     self.flush()
                 except Exception:

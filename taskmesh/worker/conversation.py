@@ -1,0 +1,286 @@
+"""What a child says to the node: it claims, commits, sleeps until it is woken, and compares what it holds.
+
+The same for a child that runs one message at a time and for one that runs many at once. One thread claims, sleeps
+and compares; outcomes may be added to the outbox by any.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from taskmesh.core import keys
+from taskmesh.core.record import TOKEN
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
+from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
+from taskmesh.queue.claim import Claimed, Claims, handed_off, held, recall
+from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
+from taskmesh.queue.turn import turn
+from taskmesh.replication.ask import plain
+from taskmesh.worker.host import App
+from taskmesh.worker.options import ChildOrder
+from taskmesh.worker.outbox import Done, Outbox
+from taskmesh.worker.patience import run_patiently, text_of
+
+T = TypeVar("T")
+log = logging.getLogger("taskmesh.worker")
+
+#: An idle child looks by itself so often, in case a wake-up was lost.
+LOOK_S = 1.0
+#: And so often at most, while it waits for a delayed message: a timeout of 0 would be for ever.
+LOOK_S_MIN = 0.002
+#: How often a child compares what it holds with what the node says.
+COMPARE_S = 10.0
+#: One try at the node; a child goes on trying until it is told to stop.
+PATIENCE_S = 5.0
+#: The state that gives one message back.
+RELEASED = b"P"
+
+#: Messages that a child runs: id and token of each.
+Held = Collection[tuple[bytes, bytes]]
+
+
+def nothing() -> Held:
+    """Return what a child holds that runs one message at a time, whenever it speaks with the node: nothing."""
+    return ()
+
+
+class Conversation:
+    """One child's conversation with the node."""
+
+    def __init__(
+        self, mesh: App, order: ChildOrder, build: bytes, *, holds: Callable[[], Held] = nothing
+    ) -> None:
+        """Join the mesh.
+
+        Args:
+            mesh: The app.
+            order: What the child was told.
+            build: What this build can run.
+            holds: Returns what the child runs while it speaks with the node.
+
+        Raises:
+            NodeUnavailable: It cannot be joined now.
+            ConfigError: It cannot be joined at all.
+        """
+        self.holder = order.holder
+        self.link = mesh.link.open()
+        self.outbox = Outbox(self.commit)
+        self.stopping = False
+        self.sequence = 0
+        self.is_idle = False
+        self._build = build
+        self._holds = holds
+        self._dead_expires_s = int(mesh.settings.dead_letter_expires)
+        self._session = self.link.session
+        self._wake_key = keys.wake(self.link.prefix, self.holder)
+        self._queues = [queue.encode() for queue in order.queues]
+        self._next_due_ms = 0
+        self._compare_at_s = time.monotonic() + COMPARE_S
+        self._epoch = self._session.epoch
+
+    @property
+    def queue_count(self) -> int:
+        """From how many queues it claims."""
+        return len(self._queues)
+
+    def serve_also(self, queue: str) -> None:
+        """Claim from another queue, too, from the next claim on."""
+        self._queues = [*self._queues, queue.encode()]
+
+    # -- claims and commits -------------------------------------------------------
+
+    def turn(self, most: int) -> Claims:
+        """Commit what is finished and claim so much more, unless the child stops.
+
+        Raises:
+            NodeFault: `DEADWORKER`: nothing that was claimed is this worker's any more.
+        """
+        if self._session.epoch != self._epoch:
+            # the node was started anew, perhaps with an older disk, which may say that this child holds something
+            self._epoch = self._session.epoch
+            self.compare()
+        entries, done = self.outbox.take()
+        if len(entries) > 4 * COMMIT_MAX:
+            self.commit(entries, done)
+            entries, done = [], []
+        while True:
+            try:
+                if self.stopping:
+                    if entries or done:
+                        self.commit(entries, done)
+                    return Claims()
+                verdicts, claimed = self.ask(
+                    turn(
+                        self._session,
+                        self.holder,
+                        self._build,
+                        done,
+                        entries,
+                        self.sequence + 1,
+                        most,
+                        self._queues_in_turn(),
+                        idle=self.is_idle,
+                        dead_expires_s=self._dead_expires_s,
+                        patience_s=PATIENCE_S,
+                    )
+                )
+            except NodeUnavailable as error:
+                # both halves may be repeated as they are
+                log.warning("%s; trying again", error)
+                continue
+            except NodeFault as error:
+                if entries:
+                    self.commit(entries, [])  # again, to tell which were refused: the claim's error hid that
+                if text_of(error) != f"OLDSEQUENCE {self.sequence + 2:08x}":
+                    raise
+                # an answer was lost: of a claim that found nothing, or a wake-up with a message in it; and since
+                # then a message was handed over
+                self.sequence += 1
+                self.is_idle = True
+                self._compare_at_s = 0.0
+                return Claims()
+            self.sequence += 1
+            self.is_idle = not claimed
+            self._next_due_ms = claimed.next_due_ms
+            self._judge(entries, verdicts)
+            return claimed
+
+    def _queues_in_turn(self) -> Sequence[bytes]:
+        """Return the queues, each first in its turn, so that a full one does not starve the others."""
+        queues = self._queues
+        if len(queues) == 1:
+            return queues
+        at = self.sequence % len(queues)
+        return queues[at:] + queues[:at]
+
+    def commit(self, entries: list[bytes], done: list[Done]) -> None:
+        """Commit outcomes, then let go of claims, repeating until it is done."""
+        for at in range(0, max(1, len(entries)), 4 * COMMIT_MAX):
+            part = entries[at : at + 4 * COMMIT_MAX]
+            # a claim is let go of with the last part: until then something of it may be missing
+            self._commit(part, done if at + 4 * COMMIT_MAX >= len(entries) else [])
+
+    def _commit(self, entries: list[bytes], done: list[Done]) -> None:
+        while True:
+            try:
+                verdicts = self.ask(
+                    commit(
+                        self._session,
+                        self.holder,
+                        self._build,
+                        done,
+                        entries,
+                        dead_expires_s=self._dead_expires_s,
+                        patience_s=PATIENCE_S,
+                    )
+                )
+            except NodeUnavailable as error:
+                log.warning("%s; trying again", error)
+                continue
+            self._judge(entries, verdicts)
+            return
+
+    def _judge(self, entries: Sequence[bytes], verdicts: bytes) -> None:
+        if REFUSED not in verdicts:
+            return
+        for at, verdict in enumerate(verdicts):
+            if verdict == REFUSED:
+                log.warning(
+                    "the outcome of task %s was refused: its lease had been lost, and it runs or ran elsewhere",
+                    entries[4 * at].decode(),
+                )
+
+    def give_back(self, position: int = 0) -> None:
+        """Give back what waits behind a position of the last claim; 0 gives back all of it."""
+        while True:
+            try:
+                self.ask(recall(self._session, self.holder, self.sequence, position, patience_s=PATIENCE_S))
+            except NodeUnavailable as error:
+                # the claim may not be called done before, or nobody would hold what it still has
+                log.warning("what was claimed and not begun cannot be given back yet: %s", error)
+                continue
+            return
+
+    # -- idle ---------------------------------------------------------------------
+
+    def sleep(self) -> list[Claimed]:
+        """Wait until woken, a second at most, and return what came with the wake-up."""
+        self.compare_now_and_then()
+        reply = self.link.driver.run(_block(self.link.prefix, self._wake_key, self._patience_s()))
+        if isinstance(reply, (Refused, NoAnswer, NodeError)):
+            log.debug("cannot wait for a wake-up: %s", reply)
+            time.sleep(0.05)
+            return []
+        handed = handed_off(reply[1]) if reply is not None else None
+        if handed is None or handed[0] != self.sequence + 1:
+            return []  # an older one, whose message came with a claim
+        self.sequence += 1
+        return [handed[1]]
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for a wake-up: nobody wakes a child for a message whose time has come."""
+        if not self._next_due_ms:
+            return LOOK_S
+        return min(LOOK_S, max(LOOK_S_MIN, (self._next_due_ms - self.link.clock.now_ms()) / 1000))
+
+    # -- comparing ----------------------------------------------------------------
+
+    def compare_now_and_then(self) -> None:
+        """Compare, unless that was done a moment ago."""
+        now_s = time.monotonic()
+        if now_s >= self._compare_at_s:
+            self._compare_at_s = now_s + COMPARE_S
+            self.compare()
+
+    def compare(self) -> None:
+        """Give back what the node says this child holds, and which it does not know of."""
+        # in this order: what ends in between is in the outbox before it is no more among these
+        known = set(self._holds())
+        self.outbox.flush()
+        try:
+            found = self.ask(held(self._session, self.holder))
+            sequences = {int(token[-8:], 16) for _, token in known}
+            # what is on its way with a wake-up is not lost
+            for sequence in {row[0] for row in found} - sequences - {self.sequence + 1}:
+                log.warning("claim %d was never heard of here; its messages are given back", sequence)
+                self.ask(recall(self._session, self.holder, sequence, 0))
+            for sequence, _, task_id, head in found:
+                message = task_id.encode(), head[TOKEN]
+                if sequence in sequences and message not in known:
+                    log.warning("task %s of claim %d is not run here; it is given back", task_id, sequence)
+                    self._commit([*message, RELEASED, b""], [])
+        except NodeUnavailable as error:
+            log.debug("%s", error)
+
+    # -- small things -------------------------------------------------------------
+
+    def fetch_function(self, content_hash: str) -> bytes | None:
+        """Return the signed blob of a function that was sent by value; None if the node has none.
+
+        Raises:
+            Malformed: There is something else.
+        """
+        while True:
+            try:
+                found: bytes | None = self.ask(
+                    plain(self._session, b"GET", keys.function(self.link.prefix, content_hash))
+                )
+            except NodeUnavailable as error:
+                log.warning("%s; trying again", error)
+                time.sleep(0.1)
+                continue
+            except NodeFault as error:
+                raise Malformed(f"the function {content_hash} cannot be read: {error}") from error
+            return found
+
+    def ask(self, steps: Steps[T]) -> T:
+        """Run a protocol, and count errors that pass as no answer."""
+        return run_patiently(self.link, steps)
+
+
+def _block(prefix: bytes, key: bytes, seconds: float) -> Steps[Any]:
+    (reply,) = yield [Call(None, prefix, (b"BLPOP", key, b"%g" % seconds), patience_s=seconds)]
+    return reply

@@ -1,0 +1,50 @@
+"""The runner of a child, wired to its app and its conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from taskmesh.worker.conversation import Conversation
+from taskmesh.worker.host import App
+from taskmesh.worker.options import ChildOrder
+from taskmesh.worker.runner import Runner
+
+
+def make_runner(
+    mesh: App,
+    talk: Conversation,
+    order: ChildOrder,
+    *,
+    run_coroutine: Callable[[Any], Any],
+    before_start: Callable[[str], None],
+    after_end: Callable[[str, float], None],
+) -> Runner:
+    """Return the runner of a child.
+
+    Args:
+        mesh: The app.
+        talk: The child's conversation with the node.
+        order: What the child was told.
+        run_coroutine: See `Runner`.
+        before_start: See `Runner`.
+        after_end: See `Runner`.
+    """
+    link, settings = talk.link, mesh.settings
+    return Runner(
+        mesh.tasks,
+        messages=link.messages,
+        results=link.results,
+        functions=link.functions,
+        fetch_function=talk.fetch_function,
+        now_ms=link.clock.now_ms,
+        worker=order.worker,
+        max_message_size=settings.max_message_size,
+        max_result_size=settings.max_result_size,
+        allow_tasks=settings.allow_tasks,
+        allow_by_value=settings.allow_by_value,
+        unknown_task_grace_s=settings.unknown_task_grace,
+        run_coroutine=run_coroutine,
+        before_start=before_start,
+        after_end=after_end,
+    )
