@@ -20,6 +20,7 @@ from taskmesh.errors import UsageError
 from taskmesh.nodes import private_nodes
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
+from taskmesh.queue.pause import pause, paused_queues, resume
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -249,6 +250,24 @@ class TaskMesh:
         from taskmesh.client.orders import stop_workers
 
         return stop_workers(self.portal, names)
+
+    # -- queues -------------------------------------------------------------------
+
+    def pause_queue(self, name: str) -> bool:
+        """Pause a queue: from now on nothing of it is begun, by any worker; tell whether it went on before.
+
+        It stands on the node, until `resume_queue`. Messages go on being accepted; delayed ones become ready and
+        wait. What runs already goes on, and what a worker has just taken may still begin, within a second.
+        """
+        return self.link.run(pause(self.link.open().session, check_queue(name)))
+
+    def resume_queue(self, name: str) -> bool:
+        """Let a paused queue go on, and tell whether it was paused."""
+        return self.link.run(resume(self.link.open().session, check_queue(name)))
+
+    def paused_queues(self) -> list[str]:
+        """Return the names of the queues that are paused."""
+        return self.link.run(paused_queues(self.link.open().session))
 
     # -- wiring -------------------------------------------------------------------
 

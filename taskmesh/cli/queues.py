@@ -30,6 +30,7 @@ class QueueRow:
         idle: Children that wait for a message.
         workers: Names of the live workers that serve it.
         ended: State -> how many of its messages reached it.
+        paused: Whether nothing of it is begun until it is resumed.
     """
 
     name: str
@@ -37,11 +38,13 @@ class QueueRow:
     idle: int
     workers: tuple[str, ...]
     ended: dict[str, int]
+    paused: bool
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for programs."""
         return {
             "queue": self.name,
+            "paused": self.paused,
             "ready": self.ready,
             "idle_children": self.idle,
             "workers": list(self.workers),
@@ -50,8 +53,8 @@ class QueueRow:
 
 
 def queue_rows(counted: Status, workers: Sequence[WorkerFacts]) -> list[QueueRow]:
-    """Return every queue that ever held a message, and those that are served."""
-    names = {*counted.queues, *(queue for worker in workers for queue in worker.queues)}
+    """Return every queue that ever held a message, and those that are served or paused."""
+    names = {*counted.queues, *counted.paused, *(queue for worker in workers for queue in worker.queues)}
     return [
         QueueRow(
             name=name,
@@ -61,6 +64,7 @@ def queue_rows(counted: Status, workers: Sequence[WorkerFacts]) -> list[QueueRow
             ended={
                 state.value: counted.stats.get((name, LETTER[state].decode()), 0) for state in sorted(FINAL)
             },
+            paused=name in counted.paused,
         )
         for name in sorted(names)
     ]
@@ -73,7 +77,7 @@ def queue_table(rows: Sequence[QueueRow]) -> Table:
         ["queue", "ready", "idle children", "succeeded", "failed", "dead", "workers"],
         [
             (
-                row.name,
+                f"{row.name} (paused)" if row.paused else row.name,
                 row.ready,
                 row.idle,
                 row.ended["SUCCESS"],

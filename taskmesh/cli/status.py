@@ -71,6 +71,7 @@ def _overview(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
             ("workers", f"{len(live)} with {sum(worker.children for worker in live)} children"),
             ("running", sum(worker.running for worker in workers)),
             ("ready", sum(counted.queues.values())),
+            *([("paused", ", ".join(sorted(counted.paused)))] if counted.paused else []),
             ("delayed", max(0, counted.delayed - counted.parked)),
             ("parked", counted.parked),
             ("dead letters", counted.dead),
@@ -89,6 +90,7 @@ def _document(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
         "ready": sum(counted.queues.values()),
         "delayed": max(0, counted.delayed - counted.parked),
         "parked": counted.parked,
+        "paused": sorted(counted.paused),
         "dead": counted.dead,
         "totals": totals(counted),
     }

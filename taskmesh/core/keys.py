@@ -13,6 +13,8 @@
 <prefix>workers        set of the incarnations
 <prefix>w:<incarnation> hash: state, beat, info, s<child> = last claim sequence of a child
 <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
+<prefix>paused         set of the queues from which nothing is claimed
+<prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
 <prefix>wake:<holder>  list on which an idle child blocks
 <prefix>control:<incarnation>  list of signed control messages for a supervisor
 <prefix>x:<minute>     list of the ids to be removed in this minute; xf: of the functions; xb: set of minutes
@@ -48,6 +50,11 @@ def record(of: bytes, task_id: str) -> bytes:
 def queues(of: bytes) -> bytes:
     """Return the key of the set of queues that ever held a message."""
     return of + b"queues"
+
+
+def paused(of: bytes) -> bytes:
+    """Return the key of the set of queues that are paused."""
+    return of + b"paused"
 
 
 def wake(of: bytes, holder: bytes) -> bytes:

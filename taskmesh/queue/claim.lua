@@ -6,6 +6,8 @@
 -- Returns a flat list: the lease (epoch, holder, sequence), then per message its hint (id:version) and the record as it
 --   stood before the claim. A token is the version after that of the hint, and the lease. With nothing to take the child is
 --   registered as idle, and the list holds only when the next delayed message is due (ms), if there is one.
+--   From a queue that is paused nothing is taken; a child that waits for it as well is registered apart, so that nothing
+--   is handed to it and the end of the pause wakes it.
 -- Errors: DEADWORKER the incarnation was declared dead or never registered; OLDSEQUENCE a late duplicate.
 local holder, seq, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local worker = P .. 'w:' .. string.sub(holder, 1, 16)
@@ -34,9 +36,12 @@ end
 CALL('HSET', worker, 's' .. string.sub(holder, 17), seq)
 move_due(100)
 
+local paused = CALL('EXISTS', P .. 'paused') == 1
 local lines = {}
 for i = 7, #ARGV do
-  for priority = 9, 0, -1 do lines[#lines + 1] = P .. 'q:' .. ARGV[i] .. ':' .. priority end
+  if not paused or CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 0 then
+    for priority = 9, 0, -1 do lines[#lines + 1] = P .. 'q:' .. ARGV[i] .. ':' .. priority end
+  end
 end
 local line_count = #lines
 lines[line_count + 1] = 'LEFT'
@@ -47,7 +52,7 @@ local out, ids, n = {lease}, {}, 0
 local alone = false
 local R = P .. 'r:'
 local started = {}
-while n < most and not alone do
+while n < most and not alone and line_count > 0 do
   lines[line_count + 3] = most - n
   local popped = CALL('LMPOP', line_count, unpack(lines))
   if not popped then break end
@@ -88,12 +93,18 @@ while n < most and not alone do
 end
 
 if n == 0 then
-  for i = 7, #ARGV do CALL('ZADD', P .. 'idle:' .. ARGV[i], NOW, holder) end
+  for i = 7, #ARGV do
+    local waits = paused and CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 1 and 'pidle:' or 'idle:'
+    CALL('ZADD', P .. waits .. ARGV[i], NOW, holder)
+  end
   local next_due = CALL('ZRANGE', P .. 'd', 0, 0, 'WITHSCORES')
   return {next_due[2]}
 end
 CALL('HSET', run, seq, table.concat(ids, '\n'))
 if ARGV[6] == '1' then
-  for i = 7, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end
+  for i = 7, #ARGV do
+    CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
+    if paused then CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder) end
+  end
 end
 return out

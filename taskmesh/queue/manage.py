@@ -28,6 +28,7 @@ class Status:
         stats: (queue, state letter) -> how many reached that state.
         workers: (incarnation, state, beat, info as JSON, running).
         idle: Queue -> children that are idle on it.
+        paused: Queues from which nothing is claimed.
     """
 
     queues: dict[str, int]
@@ -37,6 +38,7 @@ class Status:
     stats: dict[tuple[str, str], int]
     workers: list[tuple[str, str, int, bytes, int]]
     idle: dict[str, int]
+    paused: frozenset[str] = frozenset()
 
 
 def revoke(
@@ -77,7 +79,7 @@ def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes
 
 def status(session: Session) -> Steps[Status]:
     """Count."""
-    queues, delayed, parked, dead, stats, workers, idle = yield from _look(
+    queues, delayed, parked, dead, stats, workers, idle, paused = yield from _look(
         session, Call(STATUS, session.prefix, ())
     )
     counted = {}
@@ -92,4 +94,5 @@ def status(session: Session) -> Steps[Status]:
         stats=counted,
         workers=[(w[0].decode(), w[1].decode(), int(w[2]), w[3], w[4]) for w in workers],
         idle={row[0].decode(): row[1] for row in idle},
+        paused=frozenset(name.decode() for name in paused),
     )

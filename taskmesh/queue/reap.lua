@@ -56,6 +56,9 @@ for f = 1, #fields do
   done = done + 1
 end
 if ENDED > 0 then finish_all() end
-for i = 10, #ARGV do CALL('ZREM', P .. 'idle:' .. ARGV[i], holder) end
+for i = 10, #ARGV do
+  CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
+  CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
+end
 CALL('UNLINK', P .. 'wake:' .. holder)
 return {count, #fields - done}

@@ -13,6 +13,7 @@ from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeUnavailable
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.queue.manage import revoke
+from taskmesh.queue.pause import pause, resume
 from taskmesh.replication.join import join
 from taskmesh.results.read import forget, read
 from taskmesh.testing.simulated_driver import SimulatedProcess
@@ -62,6 +63,8 @@ class Client:
     def insist(self) -> None:
         """Send until it is accepted whatever may not have arrived."""
         self._insists = True
+        for queue in self.world.queues:
+            self.process.start(self._until_it_works(lambda queue=queue: resume(self.session, queue.decode())))
         for messages, functions in self._unsure:
             self._sending += 1
             self.process.start(self._send(messages, functions, sent_before=True))
@@ -202,6 +205,12 @@ class Client:
         self.world.ledger.forgotten.update(ids)
         if ids:
             self.process.start(self._quietly(forget(self.session, [i.decode() for i in ids], patience_s=1.0)))
+
+    def pause_or_resume(self) -> None:
+        """Pause a queue, or let it go on."""
+        queue = self.world.random.choice(self.world.queues).decode()
+        deed = self.world.random.choice([pause, resume])
+        self.process.start(self._quietly(deed(self.session, queue, patience_s=1.0)))
 
     def _some_ids(self) -> list[bytes]:
         ids = list(self.world.ledger.plans)

@@ -15,6 +15,7 @@ from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.expire import EXPIRED
 from taskmesh.queue.manage import REVOKE
+from taskmesh.queue.pause import PAUSE
 from taskmesh.queue.workers import REAP
 from tests.simulation.patching import patched
 
@@ -204,6 +205,24 @@ DEFECTS = (
         "revoked",
         COMMIT,
         (("    if expiring then CALL('ZREM', P .. 'e', unpack(ids)) end\n", ""),),
+    ),
+    Defect(
+        "a claim takes from a paused queue",
+        "paused_queues",
+        CLAIM,
+        (("if not paused or CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 0 then", "if true then"),),
+    ),
+    Defect(
+        "who is idle on a paused queue is handed its messages",
+        "paused_queues",
+        PAUSE,
+        (("  CALL('UNLINK', idle)\n", ""),),
+    ),
+    Defect(
+        "who becomes idle on a paused queue is handed its messages",
+        "paused_queues",
+        CLAIM,
+        (("and 'pidle:' or 'idle:'", "and 'idle:' or 'idle:'"),),
     ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(

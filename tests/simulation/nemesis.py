@@ -35,6 +35,7 @@ class Nemesis:
             (rates.restart * rates.roll_back * 4, self._copy_disk),
             (rates.full, self._fill_memory),
             (rates.revoke, lambda: self.world.random.choice(self.world.clients).revoke_some()),
+            (rates.pause_queue, lambda: self.world.random.choice(self.world.clients).pause_or_resume()),
             (rates.forget, lambda: self.world.random.choice(self.world.clients).forget_some()),
         ):
             if rate:

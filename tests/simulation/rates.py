@@ -32,7 +32,7 @@ class Rates:
         slow: Share of messages that take long enough to be recalled behind.
         slow_s_max: How long such a message takes at most.
         network: Faults of the network.
-        kill_child, kill_worker, pause, restart, full, revoke, forget: Rates of events.
+        kill_child, kill_worker, pause, restart, full, revoke, forget, pause_queue: Rates of events.
         pause_s_max: How long a process is stopped at most.
         roll_back: Share of restarts at which the node comes back with an older disk.
         reads: How often a client reads outcomes.
@@ -60,6 +60,7 @@ class Rates:
     full: float = 0.0
     revoke: float = 0.0
     forget: float = 0.0
+    pause_queue: float = 0.0
     reads: float = 1.0
 
 
@@ -216,6 +217,19 @@ def full_memory(random: Random) -> Rates:
     return rates
 
 
+def paused_queues(random: Random) -> Rates:
+    """Queues are paused and go on again, while messages are sent and workers come and go."""
+    rates = _base(random)
+    rates.pause_queue = _sometimes(random, 1.0, 6.0, odds=1.0)
+    rates.queues = random.choice([1, 2, 2])
+    rates.delayed = random.choice([0.0, 0.3])
+    rates.kill_child = _sometimes(random, 0.1, 0.5, odds=0.3)
+    rates.kill_worker = _sometimes(random, 0.1, 0.3, odds=0.3)
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def everything(random: Random) -> Rates:
     """All of it at once."""
     rates = _base(random)
@@ -235,6 +249,7 @@ def everything(random: Random) -> Rates:
     rates.full = _sometimes(random, 0.05, 0.5, odds=0.4)
     rates.revoke = _sometimes(random, 0.2, 3.0)
     rates.forget = _sometimes(random, 0.1, 1.0, odds=0.3)
+    rates.pause_queue = _sometimes(random, 0.1, 2.0, odds=0.3)
     return rates
 
 
@@ -251,6 +266,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         parked,
         functions,
         full_memory,
+        paused_queues,
         everything,
     )
 }

@@ -14,6 +14,7 @@ from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import Claimed, claim, held, recall
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
+from taskmesh.queue.pause import pause, resume
 from taskmesh.queue.workers import declare_dead, reap, register
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.testing.simulated_network import SimulatedNetwork
@@ -174,3 +175,30 @@ def test_a_message_handed_over_is_claimed_when_its_wake_up_is_lost() -> None:
     scene.node.call((b"DEL", PREFIX + b"wake:" + CHILD))
     (claimed,) = scene.claim(CHILD, 2)
     assert scene.commit(CHILD, claimed, done=((2, claimed.epoch),)) == b"o"
+
+
+def test_who_waits_for_a_paused_queue_is_woken_when_it_goes_on_and_not_before() -> None:
+    """Two children: one was idle before the pause, the other looked for work during it."""
+    scene = Scene()
+    assert scene.claim(CHILD, 1) == []
+    assert scene.ask(pause(scene.session, "default"))
+    assert not scene.ask(pause(scene.session, "default"))
+    scene.ask(enqueue(scene.session, [scene.message(b"m")]))
+    assert scene.claim(SECOND, 1) == []
+    assert scene.state(b"m") is State.PENDING
+    for child in (CHILD, SECOND):
+        assert not scene.node.call((b"EXISTS", PREFIX + b"wake:" + child))
+    assert scene.ask(resume(scene.session, "default"))
+    for child in (CHILD, SECOND):
+        assert scene.node.call((b"LRANGE", PREFIX + b"wake:" + child, b"0", b"-1")) == [b"1"]
+    (claimed,) = scene.claim(SECOND, 2)
+    assert scene.commit(SECOND, claimed) == b"o"
+
+
+def test_a_dead_child_is_forgotten_by_the_queue_that_it_waited_for() -> None:
+    scene = Scene()
+    scene.ask(pause(scene.session, "default"))
+    assert scene.claim(CHILD, 1) == []
+    scene.ask(reap(scene.session, CHILD, WORKER, QUEUES))
+    scene.ask(resume(scene.session, "default"))
+    assert not scene.node.call((b"EXISTS", PREFIX + b"wake:" + CHILD))

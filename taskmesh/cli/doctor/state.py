@@ -128,7 +128,13 @@ def check_builds(workers: Sequence[WorkerFacts]) -> Iterator[Finding]:
 
 
 def check_queues(counted: Status, workers: Sequence[WorkerFacts], command: str) -> Iterator[Finding]:
-    """Look whether something waits where nobody serves."""
+    """Look whether something waits where nobody serves, or where nothing is begun."""
+    for name in sorted(counted.paused):
+        yield warn(
+            "queues",
+            f"{name} is paused, and {counted.queues.get(name, 0):,} wait in it",
+            f"taskmesh queue resume {name}",
+        )
     unserved = {name: ready for name, ready in counted.queues.items() if ready and not serving(workers, name)}
     for name, ready in sorted(unserved.items()):
         yield warn("queues", f"{ready:,} wait in {name}, and nobody serves it", f"{command} -Q {name}")

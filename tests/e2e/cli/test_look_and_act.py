@@ -72,6 +72,21 @@ def test_status_queues_and_workers(served):
     assert "default" in shown.out
 
 
+def test_a_queue_is_paused_and_goes_on(served):
+    assert served.run("queue", "pause", "default", "--json").json["changed"]
+    assert "already" in served.run("queue", "pause", "default").out
+    sent = served.run("call", "add", "1", "2").out.strip()
+    rows = {row["queue"]: row for row in served.run("queue", "list", "--json").json}
+    assert (rows["default"]["paused"], rows["default"]["ready"]) == (True, 1)
+    assert served.run("status", "--json").json["paused"] == ["default"]
+    assert "(paused)" in served.run("queues").out
+    warned = [check for check in served.run("doctor", "--json").json["checks"] if check["check"] == "queues"]
+    assert "default is paused, and 1 wait in it" in warned[0]["text"]
+    assert served.run("queue", "resume", "default", "--json").json["changed"]
+    assert served.run("result", sent, "--wait", "30", "--json").json["value"] == 3
+    assert "was not paused" in served.run("queue", "resume", "default").out
+
+
 def test_purge_revokes_what_waits(served):
     sent = served.run("call", "add", "1", "2", "--queue", "purged").out.strip()
     assert "--yes" in served.run("purge", "purged", code=2).err

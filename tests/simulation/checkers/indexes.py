@@ -38,12 +38,17 @@ class Indexes:
         self._functions(records)
         self._buckets(records)
         self._expiring(records)
+        self._idle()
         if settled:
             self._settled()
 
     def _of(self, kind: bytes) -> list[bytes]:
         begin = PREFIX + kind
         return [key for key in self.world.node.values if key.startswith(begin)]
+
+    def members(self, name: bytes) -> list[bytes]:
+        """Return what a set, list or sorted set of the mesh holds."""
+        return self._members(PREFIX + name)
 
     def _members(self, key: bytes) -> list[bytes]:
         value = self.world.node.values.get(key, ())
@@ -131,6 +136,13 @@ class Indexes:
                     f"{task_id!r} expires at {expires_ms}, and by the index at {scores.get(task_id)}"
                 )
 
+    def _idle(self) -> None:
+        """Nobody is idle on a paused queue where a hand-over or a wake-up would find him."""
+        for queue in self.members(b"paused"):
+            idle = self.members(b"idle:" + queue)
+            if idle:
+                raise Violation(f"{queue!r} is paused, and {idle} may be given its messages")
+
     def _settled(self) -> None:
         """When all is over, nothing is delayed and nobody of a worker that is gone is waited for."""
         delayed = self._members(PREFIX + b"d")
@@ -149,6 +161,8 @@ class Indexes:
                 b"run:",
                 b"wake:",
                 b"idle:",
+                b"pidle:",
+                b"paused",
                 b"dead",
                 b"d",
                 b"control:",

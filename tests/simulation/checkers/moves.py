@@ -236,6 +236,8 @@ class Moves:
         worker = self.world.node.call((b"HGET", PREFIX + b"w:" + lease[12:28], b"state"))
         if worker != b"live":
             raise Violation(f"the worker that took it is {worker!r}")
+        if after.queue.encode() in self.world.indexes.members(b"paused"):
+            raise Violation(f"it was taken from {after.queue!r}, which is paused")
 
     def _committed(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
         first = 6 + 2 * int(args[5])

@@ -112,6 +112,12 @@ def test_queues_that_nobody_serves():
     assert findings[0].remedy == "taskmesh worker app:mesh -Q slow"
 
 
+def test_a_paused_queue_is_told():
+    counted = replace(EMPTY, queues={"default": 2}, paused=frozenset({"default"}))
+    (finding, _) = state.check_queues(counted, [ONE], "taskmesh worker app:mesh")
+    assert (finding.level, finding.remedy) == (Level.WARN, "taskmesh queue resume default")
+
+
 def test_what_is_left_behind():
     assert levels(state.check_left_behind(EMPTY)) == {Level.OK}
     findings = list(state.check_left_behind(replace(EMPTY, parked=2, dead=3)))

@@ -1,0 +1,79 @@
+"""`taskmesh queue`: pause queues, let them go on, and list them."""
+
+from __future__ import annotations
+
+import click
+
+from taskmesh.cli.group import SuggestingGroup, ending
+from taskmesh.cli.output import json_option, print_json, say
+from taskmesh.cli.queues import queues
+from taskmesh.cli.target import Target, target_options
+from taskmesh.client.options import check_queue
+from taskmesh.queue.manage import status
+from taskmesh.queue.pause import pause as pause_steps
+from taskmesh.queue.pause import resume as resume_steps
+
+
+@click.group(cls=SuggestingGroup)
+def queue() -> None:
+    """Pause queues, let them go on, and list them.
+
+    A pause stands on the node: it holds for every worker, also for those that start later, until the queue is resumed.
+    """
+
+
+queue.add_command(queues, "list")
+
+
+@queue.command(
+    epilog=ending(
+        examples=["taskmesh queue pause mail -A app:mesh", "taskmesh queue pause mail --mesh shop --json"],
+        codes=[
+            "0 paused, also where it was already",
+            "1 the node cannot be reached, or there is no such mesh",
+        ],
+    )
+)
+@click.argument("name")
+@target_options()
+@json_option
+def pause(*, name: str, target: Target, json_wanted: bool) -> None:
+    """Pause a queue: from now on nothing of it is begun.
+
+    Messages go on being accepted, delayed ones become ready and wait. What runs already goes on, and so may what a
+    worker has just taken: within a second nothing more is begun.
+    """
+    check_queue(name)
+    mesh = target.open()
+    changed = mesh.link.run(pause_steps(mesh.link.session, name))
+    counted = mesh.link.run(status(mesh.link.session))
+    if name not in counted.queues:
+        say(f"mesh {mesh.name} has no queue {name!r} yet: it is paused for when it comes")
+    if json_wanted:
+        print_json({"queue": name, "paused": True, "changed": changed, "ready": counted.queues.get(name, 0)})
+    else:
+        became = "is" if changed else "was already"
+        click.echo(f"queue {name} {became} paused; `taskmesh queue resume {name}` lets it go on")
+
+
+@queue.command(
+    epilog=ending(
+        examples=["taskmesh queue resume mail -A app:mesh", "taskmesh queue resume mail --mesh shop --json"],
+        codes=[
+            "0 it goes on, also where it was not paused",
+            "1 the node cannot be reached, or there is no such mesh",
+        ],
+    )
+)
+@click.argument("name")
+@target_options()
+@json_option
+def resume(*, name: str, target: Target, json_wanted: bool) -> None:
+    """Let a paused queue go on, and wake the workers that wait for it."""
+    check_queue(name)
+    mesh = target.open()
+    changed = mesh.link.run(resume_steps(mesh.link.session, name))
+    if json_wanted:
+        print_json({"queue": name, "paused": False, "changed": changed})
+    else:
+        click.echo(f"queue {name} {'goes on' if changed else 'was not paused'}")
