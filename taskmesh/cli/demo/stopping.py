@@ -17,8 +17,12 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(BaseException):
-    """The demo was asked to end. Not an `Exception`: nobody on the way up may take it for a failure."""
+class Stopped(KeyboardInterrupt):
+    """The demo was asked to end.
+
+    Of the kind that everybody on the way up lets pass: raised while a result is being unpickled, any other kind would
+    be taken for something that the result did.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 
 from taskmesh.cli.demo.stopping import Stopped, Stopping
+from taskmesh.codec.pickling import decode_value, encode_value
 
 
 def test_within_an_interruptible_block_it_raises_at_once() -> None:
@@ -60,3 +62,16 @@ def test_an_ignored_signal_stays_ignored() -> None:
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+class _Signals:
+    """Sends a signal to this process while it is being unpickled."""
+
+    def __reduce__(self):
+        return os.kill, (os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_while_a_result_is_unpickled_is_no_fault_of_the_result():
+    encoding, body = encode_value(_Signals())
+    with Stopping() as stopping, pytest.raises(Stopped), stopping.interruptible():
+        decode_value(encoding, body)
