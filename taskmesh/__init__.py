@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from taskmesh.client.task import Task as Task
     from taskmesh.core.context import CurrentTask as CurrentTask
     from taskmesh.core.context import current_task as current_task
+    from taskmesh.core.logs import TaskFilter as TaskFilter
+    from taskmesh.core.logs import get_task_logger as get_task_logger
     from taskmesh.core.state import State as State
 
 _WHERE = {
@@ -26,8 +28,10 @@ _WHERE = {
     "ResultSet": "taskmesh.client.result_set",
     "State": "taskmesh.core.state",
     "Task": "taskmesh.client.task",
+    "TaskFilter": "taskmesh.core.logs",
     "TaskMesh": "taskmesh.app",
     "current_task": "taskmesh.core.context",
+    "get_task_logger": "taskmesh.core.logs",
 }
 
 __all__ = [
@@ -36,10 +40,12 @@ __all__ = [
     "ResultSet",
     "State",
     "Task",
+    "TaskFilter",
     "TaskMesh",
     "__version__",
     "current_task",
     "errors",
+    "get_task_logger",
 ]
 
 __version__ = _VERSION

@@ -204,7 +204,12 @@ class TaskMesh:
     # -- workers ------------------------------------------------------------------
 
     def workers(
-        self, concurrency: int | None = None, *, queues: tuple[str, ...] = (), name: str = ""
+        self,
+        concurrency: int | None = None,
+        *,
+        queues: tuple[str, ...] = (),
+        name: str = "",
+        log_level: str = "WARNING",
     ) -> Workers:
         """Start worker processes for the length of a `with` block: `with mesh.workers(4): ...`.
 
@@ -212,13 +217,14 @@ class TaskMesh:
             concurrency: How many child processes; the setting if not given.
             queues: Which queues; the default queue if none.
             name: Name of the worker.
+            log_level: What they, and the tasks in them, say on standard error, unless the app sets up logging.
 
         Raises:
             UsageError: One of them is impossible.
         """
         from taskmesh.worker.launch import Workers
 
-        return Workers(self, self._concurrency(concurrency), queues=queues, name=name)
+        return Workers(self, self._concurrency(concurrency), queues=queues, name=name, log_level=log_level)
 
     def run_worker(
         self,
@@ -227,11 +233,19 @@ class TaskMesh:
         queues: tuple[str, ...] = (),
         name: str = "",
         burst: bool = False,
+        log_level: str = "WARNING",
     ) -> int:
         """Run a worker here until it is told to stop (SIGTERM, Ctrl-C), and return its exit code."""
         from taskmesh.worker.launch import run_worker
 
-        return run_worker(self, self._concurrency(concurrency), queues=queues, name=name, burst=burst)
+        return run_worker(
+            self,
+            self._concurrency(concurrency),
+            queues=queues,
+            name=name,
+            burst=burst,
+            log_level=log_level,
+        )
 
     def _concurrency(self, given: int | None) -> int:
         return self.settings.concurrency if given is None else given

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from taskmesh.config.values import limit_of_memory
 from taskmesh.errors import ConfigError
 
 
@@ -56,6 +57,8 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "name": _text,
     "log_level": _text,
     "burst": _flag,
+    "max_tasks_per_child": _count,
+    "max_memory_per_child": limit_of_memory,
     "grace": _seconds,
     "pool": _text,
 }

@@ -14,10 +14,10 @@ from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
 from taskmesh.client.options import check_queue
-from taskmesh.config.settings import app_setting, check_mesh_name
+from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
+from taskmesh.config.values import limit_of_memory
 from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
 
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PROCESSES = ("process", "prefork")
 
 
@@ -51,11 +51,22 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             metavar="S",
             help="Seconds that running tasks have to finish after the first signal.  [default: 30]",
         ),
+        click.option(
+            "--max-memory-per-child",
+            metavar="SIZE",
+            help="Replace a child, between tasks, that holds more memory of its own, such as 200MB.  [default: never]",
+        ),
+        click.option(
+            "--max-tasks-per-child",
+            type=click.IntRange(min=1, max=TASKS_PER_CHILD_MAX),
+            metavar="N",
+            help="Replace a child after so many tasks.  [default: never]",
+        ),
         click.option("--burst", is_flag=True, help="Stop when the queues are empty."),
         click.option(
             "-l",
             "--log-level",
-            type=click.Choice(_LEVELS, case_sensitive=False),
+            type=click.Choice(LOG_LEVELS, case_sensitive=False),
             metavar="LEVEL",
             help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.  [default: INFO]",
         ),
@@ -118,6 +129,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         name=options.get("name", ""),
         log_level=_level(options.get("log_level", "")),
         burst=options.get("burst", False),
+        max_tasks_per_child=options.get("max_tasks_per_child", 0),
+        max_memory_per_child=_memory(options.get("max_memory_per_child", 0)),
         grace_s=options.get("grace", -1.0),
         start_method=environ.get("TASKMESH_START_METHOD", ""),
     )
@@ -129,9 +142,16 @@ def _queues(given: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _level(given: str) -> str:
-    if given and given.upper() not in _LEVELS:
-        raise click.UsageError(f"log level {given!r} is unknown; it is one of {', '.join(_LEVELS)}")
+    if given and given.upper() not in LOG_LEVELS:
+        raise click.UsageError(f"log level {given!r} is unknown; it is one of {', '.join(LOG_LEVELS)}")
     return given.upper()
+
+
+def _memory(given: str | int) -> int:
+    try:
+        return limit_of_memory(given)
+    except ValueError as error:
+        raise click.UsageError(f"--max-memory-per-child {given}: {error}") from None
 
 
 def _check_pool(pool: str) -> None:

@@ -42,4 +42,7 @@ class SettingArguments(TypedDict, total=False):
     app: str | None
     grace: Duration | None
     concurrency: int | None
+    max_tasks_per_child: int | None
+    max_memory_per_child: Size | None
     log_level: str | None
+    configure_logging: bool | None

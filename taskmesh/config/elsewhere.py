@@ -20,9 +20,11 @@ _COMPRESSION = "use compress_over: what is larger is compressed"
 _QUEUES = "queues need no declaration: one exists as soon as a message is sent to it"
 _PREFETCH = "how much a worker claims adapts to how long its tasks take"
 _PER_TASK = "limits belong to a task, not to the mesh, and this version has none"
-_CHILDREN = "this version does not replace worker processes by age"
 _SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
-_LOGGING = "use log_level or `taskmesh worker -l LEVEL`; the rest is left to Python's logging"
+_LOGGING = (
+    "use log_level or `taskmesh worker -l LEVEL`; the rest belongs to Python's logging: set it up in the app's module "
+    "and a worker leaves it alone, and put taskmesh.TaskFilter on a handler to have %(task_id)s and %(task_name)s"
+)
 _IMPORTS = "import these modules in the app's own module: a worker imports what `module:attribute` leads to"
 _EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
 _PUBLISH = "a send is repeated under the same id until send_timeout"
@@ -127,15 +129,16 @@ REPLACED_BY: dict[str, str] = {
     "worker_deduplicate_successful_tasks": "an outcome is committed once, whatever happens to its worker",
     "worker_direct": "use `taskmesh worker -Q QUEUE` with a queue of its own",
     "worker_disable_prefetch": _PREFETCH,
-    "worker_hijack_root_logger": _LOGGING,
+    "worker_hijack_root_logger": "use configure_logging, which is on by default; logging that the app sets up is left alone anyway",
     "worker_log_color": _LOGGING,
     "worker_log_format": _LOGGING,
     "worker_lost_wait": "a dead worker process is noticed at once, a dead machine after lease_ttl",
-    "worker_max_memory_per_child": _CHILDREN,
-    "worker_max_tasks_per_child": _CHILDREN,
+    "worker_max_memory_per_child": "use max_memory_per_child, with a unit: '200MB'; Celery's number is in KiB",
+    "worker_max_tasks_per_child": "use max_tasks_per_child",
     "worker_pool": _POOL,
     "worker_prefetch_multiplier": _PREFETCH,
-    "worker_redirect_stdouts": _LOGGING,
+    "worker_redirect_stdouts": "what tasks print goes to the worker's own output",
+    "worker_redirect_stdouts_level": "what tasks print goes to the worker's own output",
     "worker_send_task_events": _EVENTS,
     "worker_soft_shutdown_timeout": "use grace",
     "worker_state_db": "what was revoked stands in its record; there is no file to keep",

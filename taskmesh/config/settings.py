@@ -13,6 +13,8 @@ from taskmesh.errors import ConfigError
 
 MESH_NAME_LENGTH_MAX = 64
 _MESH_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+TASKS_PER_CHILD_MAX = 1_000_000_000
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _THREE_YEARS_S = 3 * 365 * 86_400.0  # a lifetime has eight digits in a record
 _LARGEST_MESSAGE = 256 << 20  # Redis holds 512 MiB in one value, and the record has other parts
 _SECRETS = frozenset({"key"})
@@ -50,7 +52,10 @@ class Settings:
         app: `module:attribute` of the app, for the commands only.
         grace: How long a worker lets running tasks finish after the first signal.
         concurrency: Worker processes of one `taskmesh worker`.
+        max_tasks_per_child: After so many tasks a worker replaces a child; 0 for never.
+        max_memory_per_child: With so much private memory a worker replaces a child; 0 for never.
         log_level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
+        configure_logging: Whether a worker gives the root logger a handler when the app's import has not.
         sources: Where each value came from: `argument`, a variable, a place in a file, or `default`.
     """
 
@@ -79,7 +84,10 @@ class Settings:
     app: str | None
     grace: float
     concurrency: int
+    max_tasks_per_child: int
+    max_memory_per_child: int
     log_level: str
+    configure_logging: bool
     sources: Mapping[str, str] = field(compare=False)
 
     def source_of(self, name: str) -> str:
@@ -162,7 +170,10 @@ SETTINGS: Mapping[str, Setting] = {
     "app": Setting(values.app_path, None),
     "grace": Setting(values.duration(0, 7 * 86_400), 30.0),
     "concurrency": Setting(values.whole(1, 1024), _cpu_count),
-    "log_level": Setting(values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
+    "max_tasks_per_child": Setting(values.whole(0, TASKS_PER_CHILD_MAX), 0),
+    "max_memory_per_child": Setting(values.limit_of_memory, 0),
+    "log_level": Setting(values.one_of(*LOG_LEVELS), "INFO"),
+    "configure_logging": Setting(values.flag, default=True),
 }
 
 # Two ways to say one thing: the stronger source counts, and one source that gives both contradicts itself.

@@ -22,6 +22,7 @@ _UNITS_BYTES = {
 }  # fmt: skip
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
+MEMORY_BYTES_MIN, MEMORY_BYTES_MAX = 16 << 20, 1 << 40
 QUEUE_NAME_LENGTH_MAX = 100
 
 
@@ -87,6 +88,19 @@ def size(at_least: int, at_most: int) -> Reader:
         return octets
 
     return read
+
+
+def limit_of_memory(value: Any) -> int:
+    """Read how much memory a process may hold; 0 for no limit.
+
+    A bare number is in bytes. Celery's is in KiB, and would be so small that it is refused.
+    """
+    octets = _octets(value)
+    if octets and not MEMORY_BYTES_MIN <= octets <= MEMORY_BYTES_MAX:
+        raise ValueError(
+            "expected 0, or 16 MiB to 1 TiB, such as '200MB'; a bare number is in bytes, not KiB"
+        )
+    return octets
 
 
 def _octets(value: Any) -> int:

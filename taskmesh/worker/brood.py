@@ -17,6 +17,7 @@ from taskmesh.worker.options import (
     EXIT_BURST_DONE,
     EXIT_CANNOT_START,
     EXIT_DECLARED_DEAD,
+    EXIT_RETIRED,
     SUPERVISOR_PATIENCE_S,
     ChildOrder,
 )
@@ -74,6 +75,8 @@ class Brood:
         concurrency: int,
         burst: bool,
         log_level: str,
+        max_tasks: int = 0,
+        max_memory: int = 0,
     ) -> None:
         """Prepare; `tend` starts children.
 
@@ -87,6 +90,8 @@ class Brood:
             concurrency: How many they are.
             burst: They end when the queues are empty.
             log_level: Of the `taskmesh` logger.
+            max_tasks: Each is replaced after so many; 0 for never.
+            max_memory: Each is replaced with so much private memory, in bytes; 0 for never.
         """
         self._link = link
         self._nursery = nursery
@@ -96,6 +101,8 @@ class Brood:
         self._queues = tuple(queues)
         self._burst = burst
         self._log_level = log_level
+        self._max_tasks = max_tasks
+        self._max_memory = max_memory
         self._page_fd = make_page(concurrency)
         self._page = Page(self._page_fd)
         self._children: dict[int, _Child] = {}
@@ -160,6 +167,8 @@ class Brood:
                 queues=self._queues,
                 burst=self._burst,
                 log_level=self._log_level,
+                max_tasks=self._max_tasks,
+                max_memory=self._max_memory,
             )
             self._children[order.number] = _Child(order)
             self._nursery.start(order, self._page_fd)
@@ -196,14 +205,15 @@ class Brood:
         if self._stopping:
             self._dead.append(_Dead(child.order, None, how))
             return
-        if in_task or code_means not in (0, EXIT_BURST_DONE, EXIT_CANNOT_START):
+        if in_task or code_means not in (0, EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_RETIRED):
             log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
         self._dead.append(_Dead(child.order, note if in_task else None, how))
         if code_means == EXIT_BURST_DONE:
             self._resting.append(place)
             return
         self._failed_starts = self._failed_starts + 1 if code_means == EXIT_CANNOT_START else 0
-        if not in_task and time.monotonic() - child.since_s < SHORT_LIFE_S:
+        died_early = time.monotonic() - child.since_s < SHORT_LIFE_S
+        if died_early and not in_task and code_means != EXIT_RETIRED:
             self._restart_s = min(RESTART_S_MAX, max(0.05, self._restart_s * 2))
         else:
             self._restart_s = 0.0

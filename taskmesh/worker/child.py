@@ -14,11 +14,13 @@ import time
 from types import FrameType
 from typing import Any
 
+from taskmesh.core.logs import name_worker
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
+from taskmesh.worker.lifetime import Lifetime
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import (
     EXIT_BURST_DONE,
@@ -55,6 +57,7 @@ class Child:
         self._talk = Conversation(mesh, order, build)
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
+        self._lifetime = Lifetime(order, self._talk)
         self._loop: Any = None
         self._runner = make_runner(
             mesh,
@@ -82,11 +85,11 @@ class Child:
         """Claim and run until told to stop, and return the exit code."""
         try:
             while True:
-                batch: list[Claimed] = self._talk.turn(self._pace.most())
+                batch: list[Claimed] = self._talk.turn(self._lifetime.most(self._pace.most()))
                 if self.stopping:
                     if batch:
                         self._talk.give_back()  # claimed in the very moment of stopping
-                    return EXIT_OK
+                    return self._lifetime.exit_code
                 if not batch:
                     if self.order.burst:
                         return EXIT_BURST_DONE
@@ -133,6 +136,7 @@ class Child:
         desk.note(sequence, NOTHING, 0, now_s)
         if ran:
             self._pace.ran(ran, now_s - begun_s)
+            self._lifetime.ran(ran, now_s)
         outbox.close_claim(sequence, batch[0].epoch)
 
     def _before_start(self, task: str) -> None:
@@ -151,6 +155,7 @@ class Child:
 
 def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     """Live a child's life in this process, and return its exit code."""
+    name_worker(order.worker)
     child: list[Child] = []
 
     def stop(_signum: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import msgspec
 
-from taskmesh.config.values import queue_name, whole
+from taskmesh.config.settings import LOG_LEVELS
+from taskmesh.config.values import one_of, queue_name, whole
 from taskmesh.errors import UsageError, WorkerError
 from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
@@ -22,15 +23,23 @@ from taskmesh.worker.locate import is_importing_app, path_of
 from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
 
 START_TIMEOUT_S = 30.0
+#: What workers say that a program starts for itself, unless it asks for more.
+QUIET = "WARNING"
 
 
 def options_for(
-    mesh: Host, concurrency: int, queues: tuple[str, ...], name: str, *, burst: bool = False
+    mesh: Host,
+    concurrency: int,
+    queues: tuple[str, ...],
+    name: str,
+    *,
+    burst: bool = False,
+    log_level: str = QUIET,
 ) -> WorkerOptions:
     """Return the options of a worker that serves a mesh of this process.
 
     Raises:
-        UsageError: The number of children, a queue or the name is impossible.
+        UsageError: The number of children, a queue, the name or the level is impossible.
     """
     _check("concurrency", concurrency, whole(1, CHILDREN_MAX))
     if not isinstance(queues, (tuple, list)):
@@ -38,6 +47,7 @@ def options_for(
     for queue in queues:
         _check("a queue", queue, queue_name)
     _check("name", name, _worker_name)
+    _check("log_level", log_level, _log_level)
     app = path_of(mesh)
     return WorkerOptions(
         app=app,
@@ -47,7 +57,7 @@ def options_for(
         queues=tuple(queues),
         name=name,
         burst=burst,
-        log_level="WARNING",
+        log_level=log_level.upper(),
         parent=os.getpid(),
     )
 
@@ -63,6 +73,11 @@ def _check(what: str, value: object, read: Callable[[Any], Any]) -> None:
 def _worker_name(value: object) -> object:
     if not isinstance(value, str) or not value.isprintable():  # a lone surrogate is not printable either
         raise ValueError("expected a printable text")
+    return value
+
+
+def _log_level(value: object) -> object:
+    one_of(*LOG_LEVELS)(value)
     return value
 
 
@@ -106,10 +121,18 @@ def _started(mesh: Host, options: WorkerOptions) -> subprocess.Popen[bytes]:
 class Workers:
     """Worker processes for the length of a `with` block."""
 
-    def __init__(self, mesh: Host, concurrency: int, *, queues: tuple[str, ...] = (), name: str = "") -> None:
+    def __init__(
+        self,
+        mesh: Host,
+        concurrency: int,
+        *,
+        queues: tuple[str, ...] = (),
+        name: str = "",
+        log_level: str = QUIET,
+    ) -> None:
         """Prepare; `start` or `with` starts them."""
         self._mesh = mesh
-        self._options = options_for(mesh, concurrency, queues, name)
+        self._options = options_for(mesh, concurrency, queues, name, log_level=log_level)
         self._name = name or f"workers-{os.getpid()}-{os.urandom(3).hex()}"
         self._options = msgspec.structs.replace(self._options, name=self._name)
         self._process: subprocess.Popen[bytes] | None = None
@@ -179,10 +202,16 @@ class Workers:
 
 
 def run_worker(
-    mesh: Host, concurrency: int, *, queues: tuple[str, ...] = (), name: str = "", burst: bool = False
+    mesh: Host,
+    concurrency: int,
+    *,
+    queues: tuple[str, ...] = (),
+    name: str = "",
+    burst: bool = False,
+    log_level: str = QUIET,
 ) -> int:
     """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
-    options = options_for(mesh, concurrency, queues, name, burst=burst)
+    options = options_for(mesh, concurrency, queues, name, burst=burst, log_level=log_level)
     process = _started(mesh, options)
 
     def pass_on(signum: int, _frame: object) -> None:

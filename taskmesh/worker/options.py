@@ -17,10 +17,12 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: How many children.
         queues: Which queues, best first; empty for the mesh's default queue.
         name: Name shown to people; made of host and pid if empty.
-        log_level: Of the `taskmesh` logger.
+        log_level: Of the root logger, unless the app sets up logging itself; empty for the setting.
         burst: Stop when the queues are empty.
         grace_s: How long running tasks may go on after the first signal; negative for the setting.
         start_method: `fork`, `spawn`, or empty to fork where that is safe.
+        max_tasks_per_child: A child is replaced after so many tasks; 0 for the setting.
+        max_memory_per_child: And with so much private memory, in bytes; 0 for the setting.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
 
@@ -34,6 +36,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     burst: bool = False
     grace_s: float = -1.0
     start_method: str = ""
+    max_tasks_per_child: int = 0
+    max_memory_per_child: int = 0
     parent: int = 0
 
 
@@ -56,6 +60,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         max_crashes: Of the settings.
         dead_expires_s: Of the settings.
         log_level: Of the settings.
+        max_tasks_per_child: Of the settings.
+        max_memory_per_child: Of the settings.
         threads: Names of threads that the app's import started: forking would be unsafe.
         place: File of the app.
     """
@@ -75,6 +81,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     max_crashes: int
     dead_expires_s: int
     log_level: str
+    max_tasks_per_child: int
+    max_memory_per_child: int
     threads: tuple[str, ...]
     place: str
 
@@ -90,6 +98,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         queues: Which queues.
         burst: Stop when they are empty.
         log_level: Of the `taskmesh` logger.
+        max_tasks: It retires after so many; 0 for never.
+        max_memory: It retires with so much private memory, in bytes; 0 for never.
     """
 
     incarnation: str
@@ -99,6 +109,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     burst: bool
     log_level: str
+    max_tasks: int = 0
+    max_memory: int = 0
 
     @property
     def holder(self) -> bytes:
@@ -114,3 +126,4 @@ EXIT_OK = 0
 EXIT_BURST_DONE = 70
 EXIT_DECLARED_DEAD = 71
 EXIT_CANNOT_START = 72
+EXIT_RETIRED = 73

@@ -1,4 +1,4 @@
-"""Small things about processes: dying with one's parent, logging set-up, telling the living from the dead."""
+"""Small things about processes: dying with one's parent, telling the living from the dead."""
 
 from __future__ import annotations
 
@@ -26,17 +26,6 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before we had asked
-
-
-def set_up_logging(level: str) -> None:
-    """Give the `taskmesh` logger a handler, unless the application has set up logging itself."""
-    logger = logging.getLogger("taskmesh")
-    logger.setLevel(level)
-    if not logger.handlers and not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
-        logger.addHandler(handler)
-        logger.propagate = False
 
 
 def boot_id() -> str:

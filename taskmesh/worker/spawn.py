@@ -12,8 +12,9 @@ from taskmesh.errors import TaskMeshError
 from taskmesh.worker.child import child_main
 from taskmesh.worker.early import let
 from taskmesh.worker.host import App
+from taskmesh.worker.logs import set_up_app_logging, set_up_logging
 from taskmesh.worker.options import EXIT_CANNOT_START, ChildOrder, WorkerOptions
-from taskmesh.worker.process import die_with_parent, exit_after, set_up_logging
+from taskmesh.worker.process import die_with_parent, exit_after
 from taskmesh.worker.template import build_of, find_mesh
 
 log = logging.getLogger("taskmesh.worker")
@@ -37,7 +38,7 @@ def _live(argv: list[str], kind: type[App]) -> int:
     die_with_parent(int(argv[4]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     let()
-    set_up_logging(options.log_level or "INFO")
+    set_up_logging(options.log_level)
     try:
         mesh = find_mesh(options, kind)
     except TaskMeshError as error:
@@ -47,8 +48,9 @@ def _live(argv: list[str], kind: type[App]) -> int:
         # the app's own import may raise anything
         log.exception("a child of worker %s cannot import %s", order.worker, options.app)
         return EXIT_CANNOT_START
-    if not options.log_level:
-        set_up_logging(mesh.settings.log_level)
+    set_up_app_logging(
+        options.log_level or mesh.settings.log_level, configure=mesh.settings.configure_logging
+    )
     build = build_of(mesh)
     if build != argv[2].encode():
         log.warning(

@@ -26,10 +26,10 @@ from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import taken
+from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions
 from taskmesh.worker.presence import DeclaredDead, Presence
-from taskmesh.worker.process import set_up_logging
 from taskmesh.worker.undertaker import worker_info
 
 log = logging.getLogger("taskmesh.worker")
@@ -177,6 +177,8 @@ class Supervisor:
             concurrency=self._concurrency,
             burst=self._options.burst,
             log_level=self._options.log_level,
+            max_tasks=self._options.max_tasks_per_child or facts.max_tasks_per_child,
+            max_memory=self._options.max_memory_per_child or facts.max_memory_per_child,
         )
         self._next_beat = time.monotonic() + presence.beat_s
         self._register()

@@ -23,6 +23,7 @@ from taskmesh.errors import TaskMeshError, is_usage
 from taskmesh.worker.early import let
 from taskmesh.worker.host import App
 from taskmesh.worker.locate import load_app
+from taskmesh.worker.logs import set_up_app_logging, set_up_logging
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
 from taskmesh.worker.wire import Wire
 
@@ -74,6 +75,8 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         max_crashes=settings.max_crashes,
         dead_expires_s=int(settings.dead_letter_expires),
         log_level=settings.log_level,
+        max_tasks_per_child=settings.max_tasks_per_child,
+        max_memory_per_child=settings.max_memory_per_child,
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
         ),
@@ -166,7 +169,7 @@ def main(argv: list[str], kind: type[App]) -> int:
         argv: The socket's descriptor, the options as JSON, the supervisor's process id.
         kind: The class of apps.
     """
-    from taskmesh.worker.process import die_with_parent, set_up_logging
+    from taskmesh.worker.process import die_with_parent
 
     wire = Wire(socket.socket(fileno=int(argv[0])))
     options = msgspec.json.decode(argv[1], type=WorkerOptions)
@@ -175,7 +178,7 @@ def main(argv: list[str], kind: type[App]) -> int:
     # nor may it be ignored: what is ignored when it is sent, a blocked process never hears of (POSIX allows it)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
     let()
-    set_up_logging(options.log_level or "INFO")
+    set_up_logging(options.log_level)
     try:
         mesh = find_mesh(options, kind)
         facts = facts_of(mesh, options)
@@ -188,8 +191,7 @@ def main(argv: list[str], kind: type[App]) -> int:
         text: Any = "".join(traceback.format_exception(error))
         _tell(wire, {"failed": f"importing {options.app!r} failed:\n{text}", "usage": False})
         return 1
-    if not options.log_level:
-        set_up_logging(facts.log_level)
+    set_up_app_logging(options.log_level or facts.log_level, configure=mesh.settings.configure_logging)
     preload()
     _tell(wire, {"ready": msgspec.to_builtins(facts)})
     serve(wire, mesh, facts.build.encode())

@@ -168,7 +168,7 @@ class Scene:
             queues=queues,
             name=name,
             burst=burst,
-            log_level="DEBUG",
+            log_level=options.pop("log_level", "DEBUG"),
             **options,
         )
         environ = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
