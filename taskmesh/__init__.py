@@ -13,35 +13,44 @@ from taskmesh.core.version import VERSION as _VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh as TaskMesh
+    from taskmesh.client.class_task import BaseTask as BaseTask
     from taskmesh.client.result import AsyncResult as AsyncResult
     from taskmesh.client.result_set import ResultSet as ResultSet
     from taskmesh.client.task import Task as Task
     from taskmesh.core.context import CurrentTask as CurrentTask
     from taskmesh.core.context import current_task as current_task
+    from taskmesh.core.hooks import Middleware as Middleware
+    from taskmesh.core.hooks import WorkerContext as WorkerContext
     from taskmesh.core.logs import TaskFilter as TaskFilter
     from taskmesh.core.logs import get_task_logger as get_task_logger
     from taskmesh.core.state import State as State
 
 _WHERE = {
     "AsyncResult": "taskmesh.client.result",
+    "BaseTask": "taskmesh.client.class_task",
     "CurrentTask": "taskmesh.core.context",
+    "Middleware": "taskmesh.core.hooks",
     "ResultSet": "taskmesh.client.result_set",
     "State": "taskmesh.core.state",
     "Task": "taskmesh.client.task",
     "TaskFilter": "taskmesh.core.logs",
     "TaskMesh": "taskmesh.app",
+    "WorkerContext": "taskmesh.core.hooks",
     "current_task": "taskmesh.core.context",
     "get_task_logger": "taskmesh.core.logs",
 }
 
 __all__ = [
     "AsyncResult",
+    "BaseTask",
     "CurrentTask",
+    "Middleware",
     "ResultSet",
     "State",
     "Task",
     "TaskFilter",
     "TaskMesh",
+    "WorkerContext",
     "__version__",
     "current_task",
     "errors",

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from taskmesh.client.batch import Batch
+from taskmesh.client.class_task import BaseTask, Runs, base_instance, class_options, clothe, task_of
+from taskmesh.client.hook_points import HookPoints
 from taskmesh.client.meshes import mesh_named, note_mesh
 from taskmesh.client.options import TaskArguments, check_queue, task_options
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.task import AsyncTask, Task, TaskDecorator, callable_task
 from taskmesh.config import Settings, load_settings
+from taskmesh.core.hooks import Hooks
 from taskmesh.core.naming import check_task_name, share_main, task_name
 from taskmesh.errors import UsageError
 from taskmesh.nodes import private_nodes
@@ -44,7 +47,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class TaskMesh:
+class TaskMesh(HookPoints):
     """A mesh: its name, its settings, its tasks, and the way to its nodes.
 
     With no settings it uses the embedded node of this account, started when first needed.
@@ -52,6 +55,7 @@ class TaskMesh:
     Attributes:
         name: Name of the mesh.
         settings: Every setting, with its source.
+        hooks: What is called when workers and tasks begin and end.
         tasks: The tasks of this process by name.
     """
 
@@ -71,6 +75,7 @@ class TaskMesh:
         self.settings: Settings = load_settings(name, settings, environ=os.environ, cwd=".")
         self.name = name
         self.tasks: dict[str, Task[..., Any]] = {}
+        self.hooks = Hooks()
         self._private: PrivateNode | None = None
         self._portal: Portal | None = None
         self._link: Link | None = None
@@ -106,6 +111,7 @@ class TaskMesh:
         self,
         *,
         name: str | None = None,
+        base: type[BaseTask] | None = None,
         **options: Unpack[TaskArguments],
     ) -> TaskDecorator: ...
 
@@ -114,6 +120,7 @@ class TaskMesh:
         function: Callable[..., Any] | None = None,
         *,
         name: str | None = None,
+        base: type[BaseTask] | None = None,
         **options: Any,
     ) -> Any:
         """Make a function a task: `@mesh.task` or `@mesh.task(queue="mail")`. Sync or `async def`.
@@ -121,6 +128,7 @@ class TaskMesh:
         Args:
             function: The function, when used without options.
             name: Its name in messages; `module.qualname` if not given.
+            base: A class derived from `BaseTask` whose options and hooks it has.
             options: For all its messages, see `TaskArguments`: queue, priority, expires and more.
 
         Raises:
@@ -128,14 +136,26 @@ class TaskMesh:
         """
         if name is not None:
             check_task_name(name)
-        chosen = task_options(options)
+        chosen = task_options(options if base is None else {**class_options(base), **options})
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
             if not callable(fn):
                 raise UsageError(f"@mesh.task decorates a function, not {fn!r}")
-            return self._register(Task(self, fn, name or task_name(fn), chosen))
+            task = Task(self, fn, name or task_name(fn), chosen)
+            return self._register(task if base is None else clothe(task, base_instance(base, task.name)))
 
         return decorate if function is None else decorate(function)
+
+    def register_task(self, task: Runs[P, R]) -> Task[P, R]:
+        """Make an instance of a class-based task a task of this mesh, and return what can be sent.
+
+        Args:
+            task: An instance of a class derived from `BaseTask` that defines `run`.
+
+        Raises:
+            UsageError: It is none, or an option is impossible, or another function has its name.
+        """
+        return self._register(task_of(self, task))
 
     def _register(self, task: Task[P, R]) -> Task[P, R]:
         known = self.tasks.get(task.name)
@@ -145,6 +165,8 @@ class TaskMesh:
                 f"{_place(task.function)}; give one of them name="
             )
         self.tasks[task.name] = task
+        if task.own_hooks is not None:
+            self.hooks.watch()
         share_main(task.function)
         return task
 

@@ -50,7 +50,16 @@ async def send_async(
     portal = mesh.portal
     if mesh.eager:
         return await run_eagerly_async(
-            portal, task.name, task.function, args, kwargs, options, task_id, by_value=task.by_value
+            portal,
+            task.name,
+            task.function,
+            args,
+            kwargs,
+            options,
+            task_id,
+            hooks=mesh.hooks,
+            own_hooks=task.own_hooks,
+            by_value=task.by_value,
         )
     if portal.link.meta is None:
         await portal.open_to_send_async()

@@ -16,8 +16,10 @@ from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.codec.functions import encode_function
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_call, encode_call, encode_error, encode_value
-from taskmesh.core.context import CURRENT, Running
+from taskmesh.core.context import CURRENT, Running, current_task
+from taskmesh.core.hooks import Hooks
 from taskmesh.core.ids import check_task_id
+from taskmesh.core.observed import Observed, OwnHooks
 from taskmesh.core.state import State
 from taskmesh.errors import NotPicklable
 
@@ -36,6 +38,8 @@ def run_eagerly(
     options: SendOptions,
     task_id: str | None,
     *,
+    hooks: Hooks,
+    own_hooks: OwnHooks | None = None,
     by_value: bool = False,
     keep: bool = True,
 ) -> AsyncResult[Any]:
@@ -52,10 +56,24 @@ def run_eagerly(
         kwargs: Keyword arguments.
         options: As for sending.
         task_id: Id of the message; made if None.
+        hooks: What is called before and after it.
+        own_hooks: The hooks of the task's class.
         by_value: Whether the function itself would have to travel.
         keep: Whether `mesh.result(id)` is to know the outcome.
     """
-    run = _Run(portal, name, function, args, kwargs, options, task_id, by_value=by_value, keep=keep)
+    run = _Run(
+        portal,
+        name,
+        function,
+        args,
+        kwargs,
+        options,
+        task_id,
+        hooks=hooks,
+        own_hooks=own_hooks,
+        by_value=by_value,
+        keep=keep,
+    )
     if run.handle.outcome is None:
         with run.as_current():
             result = function(*run.args, **run.kwargs)
@@ -74,10 +92,24 @@ async def run_eagerly_async(
     options: SendOptions,
     task_id: str | None,
     *,
+    hooks: Hooks,
+    own_hooks: OwnHooks | None = None,
     by_value: bool = False,
 ) -> AsyncResult[Any]:
     """As `run_eagerly`; a coroutine is awaited in the loop that runs already."""
-    run = _Run(portal, name, function, args, kwargs, options, task_id, by_value=by_value, keep=True)
+    run = _Run(
+        portal,
+        name,
+        function,
+        args,
+        kwargs,
+        options,
+        task_id,
+        hooks=hooks,
+        own_hooks=own_hooks,
+        by_value=by_value,
+        keep=True,
+    )
     if run.handle.outcome is None:
         with run.as_current():
             result = function(*run.args, **run.kwargs)
@@ -100,12 +132,17 @@ class _Run:
         options: SendOptions,
         task_id: str | None,
         *,
+        hooks: Hooks,
+        own_hooks: OwnHooks | None,
         by_value: bool,
         keep: bool,
     ) -> None:
         self._portal = portal
         self._options = options
         self._keep = keep
+        self._hooks = hooks
+        self._own_hooks = own_hooks
+        self._observed: Observed | None = None
         self._value: tuple[int, bytes | None] = (0, None)
         self._started_ms = _now_ms()
         task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
@@ -127,7 +164,11 @@ class _Run:
     def as_current(self) -> Iterator[None]:
         """Be the current task, and end as the body ends."""
         token = CURRENT.set(self._running)
+        begun_s = time.monotonic()
         try:
+            if self._hooks.watch_tasks:
+                self._begin_observed()
+                begun_s = time.monotonic()
             yield
         except KeyboardInterrupt:
             raise  # the user's, who wants the caller to stop
@@ -135,13 +176,26 @@ class _Run:
             if _is_cancelled(error):
                 raise
             self._end(self._outcome("FAILURE", error))
+            if self._observed is not None:
+                self._observed.raised(error)
+                self._observed.after(State.FAILURE, time.monotonic() - begun_s)
         else:
             self._end(self._outcome("SUCCESS", None))
+            if self._observed is not None:
+                self._observed.after(State.SUCCESS, time.monotonic() - begun_s)
         finally:
             CURRENT.reset(token)
 
+    def _begin_observed(self) -> None:
+        self._observed = Observed(
+            self._hooks, self._own_hooks, current_task(), self.args, self.kwargs, _run_coroutine
+        )
+        self._observed.before()
+
     def returned(self, value: object) -> None:
         """Take the value that the function returned."""
+        if self._observed is not None:
+            self._observed.returned(value)
         if not self._options.ignore_result:
             self._value = encode_value(value, max_size=self._portal.max_result_size)
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from taskmesh.client.portal import Portal
 from taskmesh.config import Settings
+from taskmesh.core.hooks import Hooks
 
 
 class Host(Protocol):
@@ -23,6 +24,10 @@ class Host(Protocol):
     @property
     def tasks(self) -> Mapping[str, Any]:
         """Its tasks by name."""
+
+    @property
+    def hooks(self) -> Hooks:
+        """What is called when tasks begin and end."""
 
     @property
     def eager(self) -> bool:

@@ -14,6 +14,7 @@ from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
 from taskmesh.core.naming import MAIN, is_importable, module_name
+from taskmesh.core.observed import OwnHooks
 from taskmesh.errors import UsageError
 
 P = ParamSpec("P")
@@ -58,6 +59,10 @@ class Task(Generic[P, R]):
         self.__module__ = getattr(function, "__module__", None) or ""
         self.__wrapped__ = function
         self._defaults: SendOptions | None = None
+        #: Of the class that the task was made of, if it was.
+        self.instance: Any = None
+        #: The same, if that has hooks.
+        self.own_hooks: OwnHooks | None = None
         self._by_value = by_value if by_value is not None else not is_importable(function)
         self.main = module_name(function) if self.__module__ in MAIN and not self._by_value else ""
 
@@ -224,6 +229,8 @@ class Task(Generic[P, R]):
             kwargs,
             options,
             task_id,
+            hooks=self.mesh.hooks,
+            own_hooks=self.own_hooks,
             by_value=self._by_value,
             keep=keep,
         )

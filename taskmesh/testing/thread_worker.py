@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from taskmesh.core import keys
+from taskmesh.core.hooks import WorkerContext
 from taskmesh.errors import NodeUnavailable, UsageError, WorkerError
 from taskmesh.replication.ask import plain
 from taskmesh.worker.child import Child
@@ -22,7 +23,7 @@ from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.presence import DeclaredDead, Presence
-from taskmesh.worker.template import build_of
+from taskmesh.worker.template import asyncio_run, build_of
 from taskmesh.worker.undertaker import worker_info
 from taskmesh.worker.wake import wake
 
@@ -121,6 +122,8 @@ class _Life:
             max_crashes=settings.max_crashes,
             dead_expires_s=int(settings.dead_letter_expires),
         )
+        self._context = WorkerContext(name, self._queues)
+        mesh.hooks.start("on_worker_start", self._context, asyncio_run)
         self._register()
         self._failures: list[BaseException] = []
         self._ending = threading.Event()
@@ -236,6 +239,7 @@ class _Life:
                 # what was handed to it while it ended
                 self._presence.undertaker.child_died(child.holder, queues, None, "")
             self._presence.leave()
+            self._mesh.hooks.tell("on_worker_stop", asyncio_run, self._context)
         finally:
             self._ending.set()
             self._heart.join()

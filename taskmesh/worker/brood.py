@@ -17,6 +17,8 @@ from taskmesh.worker.options import (
     EXIT_BURST_DONE,
     EXIT_CANNOT_START,
     EXIT_DECLARED_DEAD,
+    EXIT_HOOK_FAILED,
+    EXIT_OK,
     EXIT_RETIRED,
     SUPERVISOR_PATIENCE_S,
     ChildOrder,
@@ -37,6 +39,8 @@ RESTART_S_MAX = 5.0
 FAILED_STARTS_MAX = 3
 #: How long to leave a node alone that could not put back what a dead child held.
 REAP_AGAIN_S = 0.2
+#: Ends that a child has told, or that nobody needs to be told of.
+_IN_PEACE = (EXIT_OK, EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_RETIRED, EXIT_HOOK_FAILED)
 
 
 class _Child:
@@ -205,15 +209,15 @@ class Brood:
         if self._stopping:
             self._dead.append(_Dead(child.order, None, how))
             return
-        if in_task or code_means not in (0, EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_RETIRED):
+        if in_task or code_means not in _IN_PEACE:
             log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
         self._dead.append(_Dead(child.order, note if in_task else None, how))
         if code_means == EXIT_BURST_DONE:
             self._resting.append(place)
             return
         self._failed_starts = self._failed_starts + 1 if code_means == EXIT_CANNOT_START else 0
-        died_early = time.monotonic() - child.since_s < SHORT_LIFE_S
-        if died_early and not in_task and code_means != EXIT_RETIRED:
+        died_early = time.monotonic() - child.since_s < SHORT_LIFE_S and not in_task
+        if (died_early and code_means != EXIT_RETIRED) or code_means == EXIT_HOOK_FAILED:
             self._restart_s = min(RESTART_S_MAX, max(0.05, self._restart_s * 2))
         else:
             self._restart_s = 0.0

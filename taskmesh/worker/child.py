@@ -32,6 +32,7 @@ from taskmesh.worker.options import (
 from taskmesh.worker.pace import CLAIM_MAX, Pace
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import text_of
+from taskmesh.worker.task_log import tell_of_tasks
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -57,7 +58,7 @@ class Child:
         self._talk = Conversation(mesh, order, build)
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
-        self._lifetime = Lifetime(order, self._talk)
+        self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._run_coroutine)
         self._loop: Any = None
         self._runner = make_runner(
             mesh,
@@ -84,6 +85,19 @@ class Child:
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""
         try:
+            if not self._lifetime.begin():
+                return self._lifetime.exit_code
+            try:
+                return self._live()
+            finally:
+                self._lifetime.end()
+        finally:
+            self._outbox.close()
+            if self._loop is not None:
+                self._loop.close()
+
+    def _live(self) -> int:
+        try:
             while True:
                 batch: list[Claimed] = self._talk.turn(self._lifetime.most(self._pace.most()))
                 if self.stopping:
@@ -101,10 +115,6 @@ class Child:
                 raise
             log.warning("this worker was declared dead (%s); its messages run elsewhere", error)
             return EXIT_DECLARED_DEAD
-        finally:
-            self._outbox.close()
-            if self._loop is not None:
-                self._loop.close()
 
     # -- a claim ------------------------------------------------------------------
 
@@ -156,6 +166,7 @@ class Child:
 def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     """Live a child's life in this process, and return its exit code."""
     name_worker(order.worker)
+    tell_of_tasks(mesh.hooks)
     child: list[Child] = []
 
     def stop(_signum: int, _frame: FrameType | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from taskmesh.codec.keyring import Keyring
 from taskmesh.config import Settings
+from taskmesh.core.hooks import Hooks
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 
@@ -44,3 +45,7 @@ class App(Host, Protocol):
     @property
     def tasks(self) -> Mapping[str, Any]:
         """Tasks by name."""
+
+    @property
+    def hooks(self) -> Hooks:
+        """What is called when workers and tasks begin and end."""

@@ -1,15 +1,16 @@
-"""What a child is given to live: when it is old, and with which exit code it then ends.
+"""A child's life from the first hook to the last: whether it may begin, when it is old, how it ends.
 
-The same for every kind of child; each asks `most` before it claims, and tells of what has `ran`.
+The same for every kind of child; each calls `begin` and `end`, asks `most` before it claims, and tells of what has `ran`.
 """
 
 from __future__ import annotations
 
 import logging
 
+from taskmesh.core.hooks import Await, Hooks, WorkerContext
 from taskmesh.worker.age import Age
 from taskmesh.worker.conversation import Conversation
-from taskmesh.worker.options import EXIT_OK, EXIT_RETIRED, ChildOrder
+from taskmesh.worker.options import EXIT_HOOK_FAILED, EXIT_OK, EXIT_RETIRED, ChildOrder
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -21,17 +22,41 @@ class Lifetime:
         exit_code: With what the child ends when it is told to stop, or has told itself.
     """
 
-    def __init__(self, order: ChildOrder, talk: Conversation) -> None:
+    def __init__(self, order: ChildOrder, talk: Conversation, hooks: Hooks, await_: Await) -> None:
         """Prepare.
 
         Args:
             order: What the child was told.
             talk: Its conversation with the node, which is stopped when the child is old.
+            hooks: Of the mesh.
+            await_: Runs coroutines of hooks.
         """
         self.exit_code = EXIT_OK
         self._order = order
         self._talk = talk
+        self._hooks = hooks
+        self._await = await_
+        self._context = WorkerContext(order.worker, order.queues, order.number)
         self._age = Age(order.max_tasks, order.max_memory)
+
+    def begin(self) -> bool:
+        """Call the hooks of a start, and tell whether the child may live."""
+        try:
+            self._hooks.start("on_child_start", self._context, self._await)
+        except Exception:
+            # a hook may raise anything; the supervisor tries again with another child
+            log.exception(
+                "child %d of worker %s does not start, for a hook failed",
+                self._order.number,
+                self._order.worker,
+            )
+            self.exit_code = EXIT_HOOK_FAILED
+            return False
+        return True
+
+    def end(self) -> None:
+        """Call the hooks of a stop."""
+        self._hooks.tell("on_child_stop", self._await, self._context)
 
     def most(self, wanted: int) -> int:
         """Return how many messages to claim: not more than it may still run."""

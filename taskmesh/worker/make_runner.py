@@ -33,6 +33,7 @@ def make_runner(
     link, settings = talk.link, mesh.settings
     return Runner(
         mesh.tasks,
+        hooks=mesh.hooks,
         messages=link.messages,
         results=link.results,
         functions=link.functions,

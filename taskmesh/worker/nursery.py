@@ -142,13 +142,15 @@ class Forked:
 class Spawned:
     """Children that are processes of their own; SIGCHLD wakes the supervisor when one ends."""
 
-    def __init__(self, options: WorkerOptions, build: str) -> None:
+    def __init__(self, options: WorkerOptions, build: str, template: Template | None) -> None:
         """Prepare.
 
         Args:
             options: Of the worker: they name the app that each child imports.
             build: What the supervisor was told that the app can run.
+            template: To be ended at the end, for the hooks that it calls then; None if it has ended.
         """
+        self._template = template
         self._options = msgspec.json.encode(options).decode()
         self._build = build
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -193,6 +195,8 @@ class Spawned:
             process.kill()
         for process in self._processes:
             process.wait()
+        if self._template is not None:
+            self._template.close()
 
 
 def start_method(options: WorkerOptions, facts: MeshFacts) -> str:
@@ -225,5 +229,7 @@ def make_nursery(template: Template, options: WorkerOptions, facts: MeshFacts) -
     """
     if start_method(options, facts) == FORK:
         return Forked(template)
-    template.close()
-    return Spawned(options, facts.build)
+    if not facts.has_worker_hooks:
+        template.close()
+        return Spawned(options, facts.build, None)
+    return Spawned(options, facts.build, template)

@@ -62,6 +62,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         log_level: Of the settings.
         max_tasks_per_child: Of the settings.
         max_memory_per_child: Of the settings.
+        has_worker_hooks: Whether the template has something to do when the worker stops.
         threads: Names of threads that the app's import started: forking would be unsafe.
         place: File of the app.
     """
@@ -83,6 +84,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     max_tasks_per_child: int
     max_memory_per_child: int
+    has_worker_hooks: bool
     threads: tuple[str, ...]
     place: str
 
@@ -127,3 +129,4 @@ EXIT_BURST_DONE = 70
 EXIT_DECLARED_DEAD = 71
 EXIT_CANNOT_START = 72
 EXIT_RETIRED = 73
+EXIT_HOOK_FAILED = 74

@@ -21,8 +21,11 @@ from taskmesh.codec.functions import decode_function, open_function
 from taskmesh.codec.outcome import RAW_BYTES_MAX, ErrorInfo, Outcome, encode_outcome, expired_outcome
 from taskmesh.codec.pickling import decode_call, encode_error, encode_value
 from taskmesh.codec.signing import Signer
-from taskmesh.core.context import CURRENT, Running
+from taskmesh.core.context import CURRENT, Running, current_task
+from taskmesh.core.hooks import Hooks
+from taskmesh.core.observed import Observed, OwnHooks
 from taskmesh.core.record import HEAD_LENGTH
+from taskmesh.core.state import STATE_OF
 from taskmesh.errors import (
     Malformed,
     NewerFormat,
@@ -48,6 +51,10 @@ class TaskLike(Protocol):
     @property
     def function(self) -> Callable[..., Any]:
         """The function."""
+
+    @property
+    def own_hooks(self) -> OwnHooks | None:
+        """The hooks of its class, if it has one with any."""
 
 
 #: The letter of a message's new state, and the signed outcome; for a parked message, until when.
@@ -111,6 +118,7 @@ class Runner:
         self,
         tasks: Mapping[str, TaskLike],
         *,
+        hooks: Hooks,
         messages: Signer,
         results: Signer,
         functions: Signer,
@@ -130,6 +138,7 @@ class Runner:
 
         Args:
             tasks: The app's tasks by name.
+            hooks: What is called before and after runs.
             messages: Verifies envelopes.
             results: Signs outcomes.
             functions: Verifies functions sent by value.
@@ -146,6 +155,7 @@ class Runner:
             after_end: Called with the task's name and how many seconds it took.
         """
         self._tasks = tasks
+        self._hooks = hooks
         self._messages = messages
         self._results = results
         self._functions = functions
@@ -181,14 +191,22 @@ class Runner:
         envelope = job.envelope
         self._before_start(envelope.task)
         context = CURRENT.set(self._running(job))
+        observed = self._observed(job) if self._hooks.watch_tasks else None
         begun_s = monotonic()
         try:
-            result = job.function(*job.args, **job.kwargs)
-            if inspect.iscoroutine(result):
-                result = self._run_coroutine(result)
-            ended = self._returned(job, result)
-        except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-            ended = self._raised(job, error)
+            try:
+                result = job.function(*job.args, **job.kwargs)
+                if inspect.iscoroutine(result):
+                    result = self._run_coroutine(result)
+                ended = self._returned(job, result)
+                if observed is not None:
+                    observed.returned(result)
+            except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
+                ended = self._raised(job, error)
+                if observed is not None:
+                    observed.raised(error)
+            if observed is not None and getpid() == self._pid:
+                observed.after(STATE_OF[ended[0][0]], monotonic() - begun_s)
         finally:
             if getpid() != self._pid:
                 # the task forked, and this is the copy: it has no part in the worker
@@ -237,6 +255,14 @@ class Runner:
         except (TrustError, PayloadTooLarge) as error:
             return self._dead(task_id, token, started_ms, f"{type(error).__name__}: {error}", wire)
         return Job(task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms)
+
+    def _observed(self, job: Job) -> Observed:
+        """Tell hooks that a run begins, and return what tells them of its end."""
+        task = self._tasks.get(job.envelope.task) if not job.envelope.function else None
+        own = task.own_hooks if task is not None else None
+        observed = Observed(self._hooks, own, current_task(), job.args, job.kwargs, self._run_coroutine)
+        observed.before()
+        return observed
 
     def _running(self, job: Job) -> Running:
         envelope = job.envelope

@@ -49,12 +49,12 @@ class Supervisor:
 
     def __init__(self, options: WorkerOptions) -> None:
         """Prepare; `run` does the rest."""
-        self._options = options
         self._signals = 0
         self._stop_by: float | None = None
         self._leave_by: float | None = None
         self._exit_code = 0
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
+        self._options = msgspec.structs.replace(options, name=self._name)
 
     # -- life ---------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from taskmesh.core.hooks import WorkerContext
 from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
 from taskmesh.worker.early import let
@@ -77,6 +78,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         log_level=settings.log_level,
         max_tasks_per_child=settings.max_tasks_per_child,
         max_memory_per_child=settings.max_memory_per_child,
+        has_worker_hooks=mesh.hooks.has("on_worker_stop"),
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
         ),
@@ -126,6 +128,13 @@ def _tell_ended(wire: Wire) -> None:
         if not pid:
             return
         _tell(wire, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def asyncio_run(coroutine: Any) -> None:
+    """Run what an `async def` hook returned: here in a loop of its own, since no task runs in this process."""
+    import asyncio
+
+    asyncio.run(coroutine)
 
 
 def _tell(wire: Wire, message: dict[str, Any]) -> None:
@@ -179,8 +188,15 @@ def main(argv: list[str], kind: type[App]) -> int:
     signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
     let()
     set_up_logging(options.log_level)
+    what = f"importing {options.app!r}"
     try:
         mesh = find_mesh(options, kind)
+        set_up_app_logging(
+            options.log_level or mesh.settings.log_level, configure=mesh.settings.configure_logging
+        )
+        what = "a hook of on_worker_start"
+        context = WorkerContext(options.name, options.queues)
+        mesh.hooks.start("on_worker_start", context, asyncio_run)
         facts = facts_of(mesh, options)
     except TaskMeshError as error:
         _tell(wire, {"failed": str(error), "usage": is_usage(error)})
@@ -189,10 +205,10 @@ def main(argv: list[str], kind: type[App]) -> int:
         import traceback
 
         text: Any = "".join(traceback.format_exception(error))
-        _tell(wire, {"failed": f"importing {options.app!r} failed:\n{text}", "usage": False})
+        _tell(wire, {"failed": f"{what} failed:\n{text}", "usage": False})
         return 1
-    set_up_app_logging(options.log_level or facts.log_level, configure=mesh.settings.configure_logging)
     preload()
     _tell(wire, {"ready": msgspec.to_builtins(facts)})
     serve(wire, mesh, facts.build.encode())
+    mesh.hooks.tell("on_worker_stop", asyncio_run, context)
     return 0

@@ -1,0 +1,131 @@
+"""Tasks that are classes, in the manner of Celery: options as attributes, `run`, and hooks of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+from taskmesh.client.host import Host
+from taskmesh.client.options import TaskArguments, task_options
+from taskmesh.client.task import Task
+from taskmesh.core.naming import check_task_name, task_name
+from taskmesh.core.observed import ExceptionInfo
+from taskmesh.errors import UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+OWN_HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+
+
+class BaseTask:
+    """A task as a class: derive from it, define `run`, and `mesh.register_task(Charge())`.
+
+    Options of `TaskArguments` may stand as attributes of the class: `queue = "mail"`, `priority = 7`. One instance
+    serves all runs of a process, one after the other; what its attributes hold is kept from run to run.
+
+    The hooks below are called in the process that runs the task. What they raise is logged and changes nothing.
+
+    Attributes:
+        name: How workers find it; `module.Class` if empty.
+    """
+
+    name: str = ""
+
+    if TYPE_CHECKING:
+        task: Task[..., Any]
+        """What `mesh.register_task` returned."""
+
+        run: Callable[..., Any]
+        """The work: each class defines it, with arguments of its own."""
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> Any:
+        """Before each run."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> Any:
+        """After a run that succeeded, with what it returned."""
+
+    def on_failure(
+        self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo
+    ) -> Any:
+        """After a run by which the message has failed for good."""
+
+    def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> Any:
+        """After a run that will be repeated."""
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo | None
+    ) -> Any:
+        """After each run, with the message's state, and what it returned or raised."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the handle, which leads to everything else."""
+        return {name: value for name, value in vars(self).items() if name != "task"}
+
+
+class Runs(Protocol[P, R_co]):
+    """What can be registered: it has a method `run`."""
+
+    @property
+    def run(self) -> Callable[P, R_co]:
+        """Do the work."""
+
+
+def has_own_hooks(kind: type[Any]) -> bool:
+    """Tell whether a class defines any hook itself."""
+    return any(getattr(kind, hook, None) is not getattr(BaseTask, hook) for hook in OWN_HOOKS)
+
+
+def class_options(kind: type[Any]) -> dict[str, Any]:
+    """Return the options of a task that stand as attributes of its class."""
+    return {
+        option: getattr(kind, option)
+        for option in TaskArguments.__annotations__
+        if option != "bind" and hasattr(kind, option)
+    }
+
+
+def task_of(mesh: Host, given: Runs[P, R]) -> Task[P, R]:
+    """Return the task that an instance makes.
+
+    Args:
+        mesh: Whose.
+        given: An instance of a class derived from `BaseTask`, or the class, to be made without arguments.
+
+    Raises:
+        UsageError: It is neither, has no `run`, or an option or the name is impossible.
+    """
+    instance: Any = given() if isinstance(given, type) and issubclass(given, BaseTask) else given
+    kind = type(instance)
+    if not isinstance(instance, BaseTask) or not callable(getattr(instance, "run", None)):
+        raise UsageError(
+            f"register_task takes an instance of a class derived from mesh.Task that defines run(), not {given!r}"
+        )
+    name = instance.name or task_name(kind)
+    check_task_name(name)
+    task: Task[P, R] = Task(mesh, instance.run, name, task_options(class_options(kind)))
+    return clothe(task, instance)
+
+
+def base_instance(base: Any, name: str) -> BaseTask:
+    """Return the instance that a function's task has for its class: `@mesh.task(base=...)`.
+
+    Raises:
+        UsageError: That is no class derived from `BaseTask`.
+    """
+    if not (isinstance(base, type) and issubclass(base, BaseTask)):
+        raise UsageError(f"base={base!r}: expected a class derived from mesh.Task")
+    instance = base()
+    instance.name = name
+    return instance
+
+
+def clothe(task: Task[P, R], instance: BaseTask) -> Task[P, R]:
+    """Give a task the hooks of an instance, and the instance the task."""
+    instance.name = task.name
+    instance.task = task
+    task.instance = instance
+    if has_own_hooks(type(instance)):
+        task.own_hooks = instance
+    return task
