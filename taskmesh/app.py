@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from taskmesh.client.batch import Batch
 from taskmesh.client.class_task import BaseTask, Runs, base_instance, class_options, clothe, task_of
+from taskmesh.client.discovery import Discovery
 from taskmesh.client.hook_points import HookPoints
 from taskmesh.client.meshes import mesh_named, note_mesh
 from taskmesh.client.options import TaskArguments, check_queue, task_options
@@ -76,6 +77,7 @@ class TaskMesh(HookPoints):
         self.name = name
         self.tasks: dict[str, Task[..., Any]] = {}
         self.hooks = Hooks()
+        self._discovery = Discovery(self.settings.include)
         self._private: PrivateNode | None = None
         self._portal: Portal | None = None
         self._link: Link | None = None
@@ -222,6 +224,31 @@ class TaskMesh(HookPoints):
         from taskmesh.client.executor import MeshExecutor
 
         return MeshExecutor(self, queue=check_queue(queue) if queue is not None else None)
+
+    def autodiscover_tasks(
+        self, packages: Sequence[str] | Callable[[], Sequence[str]], related_name: str | None = "tasks"
+    ) -> None:
+        """Have workers import `shop.tasks`, `mail.tasks` and so on, where a package has such a module.
+
+        Nothing is imported now, so this may stand right after the mesh in its module.
+
+        Args:
+            packages: Names of packages, or a function that returns them.
+            related_name: Name of the module in each; None for the packages themselves.
+
+        Raises:
+            UsageError: These are no names.
+        """
+        self._discovery.add(packages, related_name)
+
+    def import_tasks(self) -> None:
+        """Import what `include` and `autodiscover_tasks` name; workers and `taskmesh call` do.
+
+        Raises:
+            ConfigError: A module or a package does not exist.
+            Whatever a module raises; a note says which it was.
+        """
+        self._discovery.run()
 
     # -- workers ------------------------------------------------------------------
 

@@ -109,9 +109,12 @@ def full_name(name: str, mesh: TaskMesh) -> str:
     Raises:
         Failure: None or several fit.
     """
-    known = sorted(mesh.tasks)
     if name in mesh.tasks:
         return name
+    mesh.import_tasks()
+    if name in mesh.tasks:
+        return name
+    known = sorted(mesh.tasks)
     fitting = [other for other in known if other.endswith("." + name)]
     if len(fitting) == 1:
         return fitting[0]

@@ -39,6 +39,7 @@ class SettingArguments(TypedDict, total=False):
     allow_tasks: Sequence[str] | None
     allow_by_value: bool | None
     slots: int | None
+    include: Sequence[str] | None
     app: str | None
     grace: Duration | None
     concurrency: int | None

@@ -25,7 +25,7 @@ _LOGGING = (
     "use log_level or `taskmesh worker -l LEVEL`; the rest belongs to Python's logging: set it up in the app's module "
     "and a worker leaves it alone, and put taskmesh.TaskFilter on a handler to have %(task_id)s and %(task_name)s"
 )
-_IMPORTS = "import these modules in the app's own module: a worker imports what `module:attribute` leads to"
+_IMPORTS = "use include, or mesh.autodiscover_tasks([...])"
 _EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
 _PUBLISH = "a send is repeated under the same id until send_timeout"
 _POOL = "worker processes are the only pool of this version; `taskmesh worker -c N` says how many"
@@ -68,7 +68,6 @@ REPLACED_BY: dict[str, str] = {
     "event_serializer": _EVENTS,
     "ignore_result": "give it to the task, @mesh.task(ignore_result=True), or to the call",
     "imports": _IMPORTS,
-    "include": _IMPORTS,
     "main": "the name is the first argument: TaskMesh('shop')",
     "prefetch_multiplier": _PREFETCH,
     "redis_backend_use_ssl": "give nodes=['rediss://host:port']",
@@ -129,7 +128,7 @@ REPLACED_BY: dict[str, str] = {
     "worker_deduplicate_successful_tasks": "an outcome is committed once, whatever happens to its worker",
     "worker_direct": "use `taskmesh worker -Q QUEUE` with a queue of its own",
     "worker_disable_prefetch": _PREFETCH,
-    "worker_hijack_root_logger": "use configure_logging, which is on by default; logging that the app sets up is left alone anyway",
+    "worker_hijack_root_logger": "use configure_logging: what the app sets up is left alone anyway",
     "worker_log_color": _LOGGING,
     "worker_log_format": _LOGGING,
     "worker_lost_wait": "a dead worker process is noticed at once, a dead machine after lease_ttl",

@@ -49,6 +49,7 @@ class Settings:
         allow_tasks: Patterns of the task names that a worker accepts.
         allow_by_value: Whether a worker accepts functions sent by value.
         slots: Into how many slots ids are divided; fixed when the mesh is made.
+        include: Modules with tasks, which workers import after the app's own.
         app: `module:attribute` of the app, for the commands only.
         grace: How long a worker lets running tasks finish after the first signal.
         concurrency: Worker processes of one `taskmesh worker`.
@@ -81,6 +82,7 @@ class Settings:
     allow_tasks: tuple[str, ...]
     allow_by_value: bool
     slots: int
+    include: tuple[str, ...]
     app: str | None
     grace: float
     concurrency: int
@@ -167,6 +169,7 @@ SETTINGS: Mapping[str, Setting] = {
     "allow_tasks": Setting(values.names, ("*",)),
     "allow_by_value": Setting(values.flag, default=True),
     "slots": Setting(values.whole(1, 65_536), 1024),
+    "include": Setting(values.modules, ()),
     "app": Setting(values.app_path, None),
     "grace": Setting(values.duration(0, 7 * 86_400), 30.0),
     "concurrency": Setting(values.whole(1, 1024), _cpu_count),

@@ -157,6 +157,15 @@ def names(value: Any) -> tuple[str, ...]:
     raise ValueError("expected a list of texts")
 
 
+def modules(value: Any) -> tuple[str, ...]:
+    """Read names of modules."""
+    found = names(value)
+    wrong = [name for name in found if not all(part.isidentifier() for part in name.split("."))]
+    if wrong:
+        raise ValueError(f"expected names of modules, such as 'shop.tasks'; {wrong[0]!r} is none")
+    return found
+
+
 def queue_name(value: Any) -> str:
     """Read the name of a queue."""
     if (

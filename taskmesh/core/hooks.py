@@ -9,7 +9,6 @@ import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from taskmesh.core.context import CurrentTask
@@ -130,6 +129,8 @@ class Hooks:
         Raises:
             UsageError: It has no hook, or a method whose name is nearly one.
         """
+        from difflib import get_close_matches
+
         if isinstance(middleware, type):
             raise UsageError(f"add_hooks takes an instance: {middleware.__name__}(), not the class")
         kind = type(middleware)

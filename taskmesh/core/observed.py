@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -126,6 +125,8 @@ class Observed:
         task_id, args, kwargs = self._task.id, self._args, self._kwargs
         einfo = None
         if error is not None:
+            import traceback
+
             einfo = ExceptionInfo(error, "".join(traceback.format_exception(error)))
         if state is State.SUCCESS:
             self._call(own.on_success, value, task_id, args, kwargs)

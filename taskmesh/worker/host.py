@@ -46,6 +46,9 @@ class App(Host, Protocol):
     def tasks(self) -> Mapping[str, Any]:
         """Tasks by name."""
 
+    def import_tasks(self) -> None:
+        """Import the modules of tasks beside that of the app."""
+
     @property
     def hooks(self) -> Hooks:
         """What is called when workers and tasks begin and end."""

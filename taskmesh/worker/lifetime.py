@@ -1,6 +1,6 @@
 """A child's life from the first hook to the last: whether it may begin, when it is old, how it ends.
 
-The same for every kind of child; each calls `begin` and `end`, asks `most` before it claims, and tells of what has `ran`.
+The same for every kind of child: each calls `begin` and `end`, asks `most` before it claims, and tells what has `ran`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,6 @@ class Lifetime:
         """
         reason = self._age.ran(count, now_s)
         if reason and self.exit_code == EXIT_OK:
-            log.info(
-                "child %d of worker %s is replaced: %s", self._order.number, self._order.worker, reason
-            )
+            log.info("child %d of worker %s is replaced: %s", self._order.number, self._order.worker, reason)
             self.exit_code = EXIT_RETIRED
             self._talk.stopping = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +22,20 @@ _importing: list[str] = []
 def is_importing_app() -> bool:
     """Tell whether a worker's process is importing its app right now."""
     return bool(_importing)
+
+
+@contextmanager
+def importing(path: str) -> Iterator[None]:
+    """Say, for the length of the block, that the app is being imported.
+
+    Args:
+        path: Of the app.
+    """
+    _importing.append(path)
+    try:
+        yield
+    finally:
+        _importing.pop()
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -46,9 +62,9 @@ def load_app(path: str, kind: type[T]) -> T:
     module_name, attribute = split_path(path)
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise AppNotFound(f"app {path!r} is not of the form module:attribute, for example app:mesh")
-    _importing.append(path)
     try:
-        module = importlib.import_module(module_name)
+        with importing(path):
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise AppNotFound(
@@ -56,8 +72,6 @@ def load_app(path: str, kind: type[T]) -> T:
                 "in the folder that holds it, or give --path"
             ) from error
         raise
-    finally:
-        _importing.pop()
     if not attribute:
         found = {name: value for name, value in vars(module).items() if isinstance(value, kind)}
         if len({id(value) for value in found.values()}) == 1:

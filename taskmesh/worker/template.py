@@ -23,7 +23,7 @@ from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
 from taskmesh.worker.early import let
 from taskmesh.worker.host import App
-from taskmesh.worker.locate import load_app
+from taskmesh.worker.locate import importing, load_app
 from taskmesh.worker.logs import set_up_app_logging, set_up_logging
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
 from taskmesh.worker.wire import Wire
@@ -44,9 +44,10 @@ def find_mesh(options: WorkerOptions, kind: type[App]) -> App:
     for folder in reversed(options.path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
-    if not options.app:
-        return kind(options.mesh)
-    return load_app(options.app, kind)
+    mesh = load_app(options.app, kind) if options.app else kind(options.mesh)
+    with importing(options.app):
+        mesh.import_tasks()
+    return mesh
 
 
 def build_of(mesh: App) -> bytes:

@@ -163,7 +163,7 @@ class Scene:
         name = name or f"worker{len(self.workers) + 1}"
         order = WorkerOptions(
             app=options.pop("app", "tests.apps.worker_chaos:mesh"),
-            path=(str(ROOT),),
+            path=options.pop("path", (str(ROOT),)),
             concurrency=concurrency,
             queues=queues,
             name=name,

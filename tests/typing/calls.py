@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_type
 
-from taskmesh import AsyncResult, ResultSet, TaskMesh
+from taskmesh import AsyncResult, BaseTask, CurrentTask, Middleware, ResultSet, State, TaskMesh, WorkerContext
 
 mesh = TaskMesh("typed")
 
@@ -30,6 +30,65 @@ async def fetch(url: str) -> bytes:
 @mesh.task(queue="slow")
 async def count(url: str) -> int:
     return len(url)
+
+
+class Charge(BaseTask):
+    queue = "mail"
+    priority = 7
+
+    def run(self, cents: int, *, currency: str = "EUR") -> str:
+        return f"{cents} {currency}"
+
+
+class Fetch(BaseTask):
+    async def run(self, url: str) -> bytes:
+        return url.encode()
+
+
+charge = mesh.register_task(Charge())
+
+
+@mesh.task(base=Charge)
+def based(x: int) -> int:
+    return x
+
+
+@mesh.on_child_start
+def connect(worker: WorkerContext) -> None:
+    print(worker.name, worker.child)
+
+
+@mesh.on_failure
+def tell(task: CurrentTask, error: BaseException) -> None:
+    print(task.id, error)
+
+
+class Timing(Middleware):
+    def after_task(self, task: CurrentTask, state: State, seconds: float) -> None:
+        print(task.name, state, seconds)
+
+
+mesh.add_hooks(Timing())
+
+
+def right_with_classes() -> None:
+    assert_type(charge.delay(5), AsyncResult[str])
+    assert_type(charge.delay(5, currency="CHF").get(), str)
+    assert_type(charge(5), str)
+    assert_type(based.delay(5), AsyncResult[int])
+    assert_type(connect(WorkerContext("w", ())), None)
+    mesh.autodiscover_tasks(["shop"])
+
+
+def wrong_with_classes() -> None:
+    charge.delay("5")  # E: incompatible type "str"
+    charge.delay()  # E: cents
+    mesh.register_task(object())  # E: incompatible type "object"
+
+
+@mesh.before_task  # E: type variable
+def wants_nothing() -> None:
+    pass
 
 
 def right() -> None:

@@ -428,7 +428,9 @@ def test_errors_survive_pickling_with_their_facts(load):
         ("task_serializer", "pickled and signed"),
         ("accept_content", "pickled and signed"),
         ("task_reject_on_worker_lost", "max_crashes"),
-        ("imports", "import these modules"),
+        ("imports", "use include"),
+        ("worker_max_tasks_per_child", "use max_tasks_per_child"),
+        ("worker_max_memory_per_child", "a unit"),
         ("beat_schedule", "no scheduler"),
     ],
 )
