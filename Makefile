@@ -20,7 +20,7 @@ DOCS_READY := $(VENV)/.taskmesh-docs-ready
 # What is neither a package nor a test is checked only where it exists.
 CHECKED := $(wildcard taskmesh tests benchmarks examples docs .ci)
 
-.PHONY: help demo test test-fast check docs bench bench-peers clean
+.PHONY: help demo test test-fast pains check docs bench bench-peers clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv] [ARGS="..."]\n\n'
@@ -34,6 +34,9 @@ test: $(DEV_READY) ## every test, in random order
 
 test-fast: $(DEV_READY) ## the tests which are not marked slow
 	@$(PY) -m pytest -q -m "not slow" $(ARGS)
+
+pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
+	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q tests/pains $(ARGS)
 
 check: $(DEV_READY) ## style, types, layers
 	@$(BIN)/ruff check --quiet $(CHECKED)
