@@ -13,6 +13,7 @@ from taskmesh.core.version import VERSION as _VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh as TaskMesh
+    from taskmesh.client.attempts import Attempt as Attempt
     from taskmesh.client.class_task import BaseTask as BaseTask
     from taskmesh.client.result import AsyncResult as AsyncResult
     from taskmesh.client.result_set import ResultSet as ResultSet
@@ -24,13 +25,22 @@ if TYPE_CHECKING:
     from taskmesh.core.logs import TaskFilter as TaskFilter
     from taskmesh.core.logs import get_task_logger as get_task_logger
     from taskmesh.core.state import State as State
+    from taskmesh.errors import Ignore as Ignore
+    from taskmesh.errors import Reject as Reject
+    from taskmesh.errors import Retry as Retry
+    from taskmesh.errors import Snooze as Snooze
 
 _WHERE = {
     "AsyncResult": "taskmesh.client.result",
+    "Attempt": "taskmesh.client.attempts",
     "BaseTask": "taskmesh.client.class_task",
     "CurrentTask": "taskmesh.core.context",
+    "Ignore": "taskmesh.errors",
     "Middleware": "taskmesh.core.hooks",
+    "Reject": "taskmesh.errors",
     "ResultSet": "taskmesh.client.result_set",
+    "Retry": "taskmesh.errors",
+    "Snooze": "taskmesh.errors",
     "State": "taskmesh.core.state",
     "Task": "taskmesh.client.task",
     "TaskFilter": "taskmesh.core.logs",
@@ -42,10 +52,15 @@ _WHERE = {
 
 __all__ = [
     "AsyncResult",
+    "Attempt",
     "BaseTask",
     "CurrentTask",
+    "Ignore",
     "Middleware",
+    "Reject",
     "ResultSet",
+    "Retry",
+    "Snooze",
     "State",
     "Task",
     "TaskFilter",

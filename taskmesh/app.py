@@ -16,7 +16,7 @@ from taskmesh.client.meshes import mesh_named, note_mesh
 from taskmesh.client.options import TaskArguments, check_queue, task_options
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
-from taskmesh.client.task import AsyncTask, Task, TaskDecorator, callable_task
+from taskmesh.client.task import AsyncTask, BoundTaskDecorator, Task, TaskDecorator, callable_task
 from taskmesh.config import Settings, load_settings
 from taskmesh.core.hooks import Hooks
 from taskmesh.core.naming import check_task_name, share_main, task_name
@@ -112,6 +112,16 @@ class TaskMesh(HookPoints):
     def task(
         self,
         *,
+        bind: Literal[True],
+        name: str | None = None,
+        **options: Unpack[TaskArguments],
+    ) -> BoundTaskDecorator: ...
+
+    @overload
+    def task(
+        self,
+        *,
+        bind: Literal[False] = False,
         name: str | None = None,
         base: type[BaseTask] | None = None,
         **options: Unpack[TaskArguments],
@@ -131,7 +141,8 @@ class TaskMesh(HookPoints):
             function: The function, when used without options.
             name: Its name in messages; `module.qualname` if not given.
             base: A class derived from `BaseTask` whose options and hooks it has.
-            options: For all its messages, see `TaskArguments`: queue, priority, expires and more.
+            options: For all its messages, see `TaskArguments`: queue, priority, expires, max_retries and more. And
+                `bind=True`, which gives the task itself to the function as its first argument.
 
         Raises:
             UsageError: An option is unknown or impossible, or another function has this name.

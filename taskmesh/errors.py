@@ -26,6 +26,12 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   ├── TaskNotFound            nothing is known of this id
     │   ├── ResultExpired           it finished, and its result has been removed
     │   └── RemoteError             the task's exception could not be brought home
+    ├── MaxRetriesExceededError     a task asked for one retry more than it has
+    ├── Verdict                     what a task raises to say how its message goes on
+    │   ├── Retry                   it runs again later
+    │   ├── Snooze                  the same, and no attempt is charged
+    │   ├── Ignore                  it has ended well, without a value
+    │   └── Reject                  it becomes a dead letter, or goes back in line
     ├── TrustError                  bytes that must not be decoded
     │   ├── BadSignature            the signature does not match
     │   ├── UnknownKey              signed with a key this process does not hold
@@ -188,6 +194,70 @@ class RemoteError(ResultError):
     type_name: str
     text: str
     remote_traceback: str
+
+
+class MaxRetriesExceededError(TaskMeshError):
+    """A task asked to be tried again, its retries or their time are used up, and it gave no error of its own."""
+
+
+class Verdict(TaskMeshError):
+    """What a task raises to say how its message goes on. It goes no further than to the worker."""
+
+
+class Retry(Verdict):
+    """The message runs again later, as its next attempt; `retry()` of the running task makes and raises it.
+
+    Attributes:
+        exc: The error because of which.
+        due_ms: Unix time before which it does not run; None leaves that to the task's policy.
+        call: New positional and keyword arguments; None for those of before.
+    """
+
+    def __init__(
+        self,
+        message: str = "this is to be tried again",
+        *,
+        exc: BaseException | None = None,
+        due_ms: int | None = None,
+        call: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.exc = exc
+        self.due_ms = due_ms
+        self.call = call
+
+
+class Snooze(Verdict):
+    """The message runs again after some seconds, and no attempt is charged.
+
+    Attributes:
+        seconds: How long it waits.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"this waits for {seconds:g} s")
+        self.seconds = seconds
+
+
+class Ignore(Verdict):
+    """The message has ended well: SUCCESS, without a value."""
+
+    def __init__(self, message: str = "what this returns is of no interest") -> None:
+        super().__init__(message)
+
+
+class Reject(Verdict):
+    """The message is not wanted.
+
+    Attributes:
+        reason: Why, for people.
+        requeue: True puts it back at the end of its line, False makes it a dead letter.
+    """
+
+    def __init__(self, reason: object = "the task rejected it", requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Celery
+        super().__init__(str(reason))
+        self.reason = str(reason)
+        self.requeue = requeue
 
 
 class TrustError(TaskMeshError):

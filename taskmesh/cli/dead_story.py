@@ -137,6 +137,18 @@ def as_document(story: Story) -> dict[str, Any]:
             "raw_bytes": len(story.raw),
             "raw_hex": story.raw.hex(),
         }
+    if outcome is not None and outcome.attempts:
+        document["attempts"] = [
+            {
+                "number": past.number,
+                "worker": past.worker,
+                "started": as_iso(past.started_ms),
+                "finished": as_iso(past.finished_ms),
+                "error": past.error.type_name if past.error is not None else None,
+                "text": past.error.text if past.error is not None else "",
+            }
+            for past in outcome.attempts
+        ]
     if outcome is not None and outcome.error is not None:
         document["traceback"] = outcome.error.traceback
     return document
@@ -177,6 +189,13 @@ def as_tables(story: Story) -> list[RenderableType]:
     else:
         pairs.append(("problem", story.envelope_problem))
         pairs.append(("raw", f"{as_size(len(story.raw))}, of which the first are"))
+    for past in outcome.attempts if outcome is not None else ():
+        error = (
+            f"{past.error.type_name}: {past.error.text}"
+            if past.error is not None
+            else "asked to be tried again"
+        )
+        pairs.append((f"attempt {past.number}", f"{as_time(past.finished_ms)} on {past.worker}: {error}"))
     parts: list[RenderableType] = [facts(f"dead letter {story.id}", pairs)]
     if story.raw:
         parts += ["", visible(_dump(story.raw[:RAW_SHOWN]))]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.output import as_iso, as_time, facts, visible
+from taskmesh.client.attempts import Attempt
 from taskmesh.client.result import AsyncResult
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_value
@@ -29,6 +31,7 @@ class View:
         unreadable: Why the value cannot be shown; empty if it can.
         is_late: Whether it had not ended when the time to wait was over.
         note: What else there is to say.
+        attempts: Those that have ended.
     """
 
     id: str
@@ -38,6 +41,7 @@ class View:
     unreadable: str = ""
     is_late: bool = False
     note: str = ""
+    attempts: Sequence[Attempt] = ()
 
     @property
     def exit_code(self) -> int:
@@ -71,19 +75,19 @@ def view_of(mesh: TaskMesh, handle: AsyncResult[Any], wait_s: float | None) -> V
                 raise
             # the value alone cannot be read here: told below
     state = handle.state
-    outcome = handle.outcome
+    outcome, attempts = handle.outcome, handle.attempts
     if outcome is None:
         note = (
             "" if not handle.expired else "its outcome has been removed: result_expires is over, or forget()"
         )
-        return View(handle.id, state, None, is_late=late, note=note)
+        return View(handle.id, state, None, is_late=late, note=note, attempts=attempts)
     if outcome.value is None:
-        return View(handle.id, state, outcome)
+        return View(handle.id, state, outcome, attempts=attempts)
     try:
         value = decode_value(outcome.encoding, outcome.value, max_size=mesh.settings.max_result_size)
     except TaskMeshError as error:
-        return View(handle.id, state, outcome, unreadable=str(error))
-    return View(handle.id, state, outcome, value)
+        return View(handle.id, state, outcome, unreadable=str(error), attempts=attempts)
+    return View(handle.id, state, outcome, value, attempts=attempts)
 
 
 def as_document(view: View) -> dict[str, Any]:
@@ -107,9 +111,23 @@ def as_document(view: View) -> dict[str, Any]:
                 "text": outcome.error.text,
                 "traceback": outcome.error.traceback,
             }
+    if view.attempts:
+        document["attempts"] = [_attempt(each) for each in view.attempts]
     if view.note:
         document["note"] = view.note
     return document
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker or None,
+        "started": attempt.started_at.isoformat() if attempt.started_at is not None else None,
+        "finished": attempt.finished_at.isoformat() if attempt.finished_at is not None else None,
+        "error": attempt.error,
+        "text": attempt.text,
+        "traceback": attempt.traceback,
+    }
 
 
 def _value(view: View) -> dict[str, Any]:
@@ -141,6 +159,17 @@ def as_tables(view: View) -> list[RenderableType]:
             took_s = max(0, outcome.finished_ms - outcome.started_ms) / 1000
             pairs.append(("ran", f"{took_s:.3f} s, attempt {outcome.attempt}"))
         pairs.append(("finished", as_time(outcome.finished_ms)))
+    # the one that the outcome is of is told above
+    told = outcome.attempt if outcome is not None and outcome.started_ms else 0
+    pairs += [(f"attempt {each.number}", _told(each)) for each in view.attempts if each.number != told]
     if view.note:
         pairs.append(("note", view.note))
     return [facts(f"task {view.id}", pairs), *parts]
+
+
+def _told(attempt: Attempt) -> str:
+    error = f"{attempt.error}: {attempt.text}" if attempt.error else "asked to be tried again"
+    finished = (
+        as_time(int(attempt.finished_at.timestamp() * 1000)) if attempt.finished_at is not None else "?"
+    )
+    return f"{finished} on {attempt.worker}: {error}"

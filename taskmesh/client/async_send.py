@@ -52,11 +52,12 @@ async def send_async(
         return await run_eagerly_async(
             portal,
             task.name,
-            task.function,
+            task.run,
             args,
             kwargs,
             options,
             task_id,
+            policy=task.retry_policy,
             hooks=mesh.hooks,
             own_hooks=task.own_hooks,
             by_value=task.by_value,
@@ -66,7 +67,7 @@ async def send_async(
     sender = portal.sender
     function, functions = "", None
     if task.by_value:
-        _, function, blob = sender.pack_function(task.function)
+        _, function, blob = sender.pack_function(task.cargo)
         functions = {function.encode(): blob}
     outbox = outbox_of(portal)
     message = sender.build(

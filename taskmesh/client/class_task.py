@@ -10,7 +10,8 @@ from taskmesh.client.options import TaskArguments, task_options
 from taskmesh.client.task import Task
 from taskmesh.core.naming import check_task_name, task_name
 from taskmesh.core.observed import ExceptionInfo
-from taskmesh.errors import UsageError
+from taskmesh.core.request import Request
+from taskmesh.errors import Retry, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +40,15 @@ class BaseTask:
 
         run: Callable[..., Any]
         """The work: each class defines it, with arguments of its own."""
+
+    @property
+    def request(self) -> Request:
+        """The message that it runs for; see `Task.request`."""
+        return self.task.request
+
+    def retry(self, *args: Any, **options: Any) -> Retry:
+        """Have the message run again later; arguments, and what it raises, as `Task.retry`."""
+        return self.task.retry(*args, **options)
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> Any:
         """Before each run."""
@@ -126,6 +136,7 @@ def clothe(task: Task[P, R], instance: BaseTask) -> Task[P, R]:
     instance.name = task.name
     instance.task = task
     task.instance = instance
+    task.bind_to(instance)
     if has_own_hooks(type(instance)):
         task.own_hooks = instance
     return task

@@ -189,7 +189,7 @@ class MeshExecutor(Executor):
             futures.extend(new)
             collector.add(new)
 
-        function = task.function if task.by_value else None
+        function = task.cargo if task.by_value else None
         try:
             with outside_batches():
                 send_all(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.client.expected import Expected
 from taskmesh.client.line import Line
 from taskmesh.client.waiter import FIRST_LOOK_S, LOOK_AGAIN_S, Waiter
+from taskmesh.codec.attempts import open_history
 from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
@@ -357,6 +358,8 @@ class Inbox:
         handle.missing = False
         handle.last_state = found.state
         if found.state not in FINAL:
+            if found.outcome:
+                self._note_history(handle, found)
             return
         if not found.outcome:
             handle.set_missing(expired=True)
@@ -372,6 +375,13 @@ class Inbox:
         self._put_in(outcome)
         if handle.outcome is None:
             handle.set_outcome(outcome)
+
+    def _note_history(self, handle: AsyncResult[Any], found: Record) -> None:
+        """Put what is signed of the attempts so far into the handle; nobody waits for it, so no fault is made of it."""
+        try:
+            handle.history = open_history(found.outcome, self._link.results, expect_id=handle.id)
+        except TrustError as error:
+            log.warning("the attempts of task %s cannot be trusted: %s", handle.id, error)
 
 
 def check_state(outcome: Outcome, found: Record) -> None:

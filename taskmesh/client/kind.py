@@ -133,9 +133,12 @@ class Kind:
             args, kwargs, max_size=self._max_size, compress_over=self._compress_over, main=self._main
         )
         options = self._options
-        due, expires, expires_ms = b"", b"", 0
+        due, expires, expires_ms, extras = b"", b"", 0, options.extras
         if self._timed:
             due_ms, expires_ms = options.due_ms(now_ms), options.expires_ms(now_ms)
+            if due_ms:
+                # a deadline for retries begins there, and the record's moment says so only until it has passed
+                extras = {**(extras or {}), "due": due_ms}
             due, expires = b"%d" % due_ms if due_ms else b"", b"%d" % expires_ms if expires_ms else b""
         envelope = encode_envelope(
             Envelope(
@@ -152,7 +155,7 @@ class Kind:
                 options.ignore_result,
                 self._channel,
                 self._sender,
-                options.extras,
+                extras,
                 clear_size,
             ),
             self._signer,

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
+from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
 from taskmesh.config.values import duration, queue_name
+from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import UsageError
 
 PRIORITY_MAX = 9
@@ -52,6 +54,15 @@ class TaskArguments(TypedDict, total=False):
         expires: How long after sending a message may begin.
         ignore_result: Keep the state of outcomes only.
         result_expires: How long to keep outcomes, instead of the mesh's setting.
+        max_retries: How many retries there are at most; 3 if not given, None for any number.
+        default_retry_delay: How long a retry waits that nothing else says the delay of; 180 s if not given.
+        autoretry_for: Classes of errors after which a message is tried again without being asked.
+        dont_autoretry_for: Classes among those after which it is not.
+        retry_backoff: True for a delay of 1 s which each retry doubles, or its first value in seconds.
+        retry_backoff_max: Delay beyond which it does not grow; 600 s if not given.
+        retry_jitter: Whether such a delay is drawn between 0 and what it would be; True if not given.
+        retry_deadline: How long after a message was due its last attempt may begin; None for ever.
+        throws: Classes of errors that are expected: they are logged without their traceback.
     """
 
     queue: str | None
@@ -59,6 +70,15 @@ class TaskArguments(TypedDict, total=False):
     expires: Duration | None
     ignore_result: bool | None
     result_expires: Duration | None
+    max_retries: int | None
+    default_retry_delay: Duration | None
+    autoretry_for: Errors | None
+    dont_autoretry_for: Errors | None
+    retry_backoff: bool | Duration | None
+    retry_backoff_max: Duration | None
+    retry_jitter: bool | None
+    retry_deadline: Duration | None
+    throws: Errors | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +91,8 @@ class TaskOptions:
         expires_s: How long after sending a message may begin; None for ever.
         ignore_result: Keep the state of the outcome only.
         result_expires_s: How long outcomes are kept; None for the mesh's setting.
+        bind: Whether the function is given the task itself as its first argument.
+        retry: How often and when runs that fail are repeated.
     """
 
     queue: str | None = None
@@ -78,6 +100,8 @@ class TaskOptions:
     expires_s: float | None = None
     ignore_result: bool = False
     result_expires_s: int | None = None
+    bind: bool = False
+    retry: RetryPolicy = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +262,7 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "expires": ("expires_s", _expires),
     "ignore_result": ("ignore_result", check_flag("ignore_result")),
     "result_expires": ("result_expires_s", check_expires),
+    "bind": ("bind", check_flag("bind")),
 }
 
 
@@ -271,13 +296,15 @@ def task_options(given: Mapping[str, Any]) -> TaskOptions:
     """
     fields: dict[str, Any] = {}
     for name, value in given.items():
+        if name in RETRY_OPTIONS:
+            continue
         spec = _TASK.get(name)
         if spec is None:
-            raise _unknown("@mesh.task", name, {"name": None, **_TASK})
+            raise _unknown("@mesh.task", name, {"name": None, **_TASK, **RETRY_OPTIONS})
         if value is not None:
             field, read = spec
             fields[field] = read(value)
-    return TaskOptions(**fields)
+    return TaskOptions(**fields, retry=retry_policy(given))
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:

@@ -14,6 +14,7 @@ from taskmesh.client.inbox import Inbox
 from taskmesh.client.inline import Inline
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.client.sender import Sender, slices
+from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.outcome import Outcome, encode_outcome
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
@@ -149,15 +150,23 @@ class Portal:
         for some in slices(waiting, REVOKE_MAX):
             link.open()
             now_ms = link.clock.now_ms()
+            records = link.run(read(link.session, some, patience_s=patience_s))
             entries = [
                 (
                     task_id.encode(),
                     b"",
                     encode_outcome(
-                        Outcome(task_id, "REVOKED", finished_ms=now_ms, worker=self.client_name), link.results
+                        Outcome(
+                            task_id,
+                            "REVOKED",
+                            finished_ms=now_ms,
+                            worker=self.client_name,
+                            attempts=attempts_so_far(record, link.results, task_id),
+                        ),
+                        link.results,
                     ),
                 )
-                for task_id in some
+                for task_id, record in zip(some, records, strict=True)
             ]
             letters = link.run(revoke(link.session, entries, patience_s=patience_s))
             for task_id, letter in zip(some, letters.decode(), strict=True):

@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from taskmesh.client.attempts import Attempt, attempts_of, moment
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_error, decode_value
 from taskmesh.core.ids import created_ms_of
@@ -53,6 +55,7 @@ class AsyncResult(Generic[R_co]):
         "batch",
         "expired",
         "fault",
+        "history",
         "id",
         "last_state",
         "missing",
@@ -73,6 +76,7 @@ class AsyncResult(Generic[R_co]):
         self.round = round_
         self.sent_here = sent_here
         self.outcome: Outcome | None = None
+        self.history: Outcome | None = None
         self.last_state: State | None = None
         self.missing = False
         self.expired = False
@@ -297,6 +301,45 @@ class AsyncResult(Generic[R_co]):
         if self.outcome is not None and self.outcome.error is not None:
             return self.outcome.error.traceback
         return None
+
+    # -- how it came about --------------------------------------------------------
+
+    def _last(self) -> Outcome | None:
+        """Return the outcome; before there is one, that of the last attempt that was not the last one."""
+        self._look()
+        return self.outcome if self.outcome is not None else self.history
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts that have ended, oldest first; of more than ten the first three and the last."""
+        last = self._last()
+        return attempts_of(last) if last is not None else []
+
+    @property
+    def retries(self) -> int:
+        """How often it has been tried again so far."""
+        last = self._last()
+        if last is None:
+            return 0
+        return last.attempt if last is self.history else max(0, last.attempt - 1)
+
+    @property
+    def worker(self) -> str | None:
+        """Name of the worker of the last attempt that has ended; None before there is one."""
+        last = self._last()
+        return (last.worker or None) if last is not None else None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When that attempt began."""
+        last = self._last()
+        return moment(last.started_ms) if last is not None else None
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the message ended, in whatever way; None before that."""
+        self._look()
+        return moment(self.outcome.finished_ms) if self.outcome is not None else None
 
     # -- acting -------------------------------------------------------------------
 

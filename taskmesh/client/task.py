@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+from datetime import datetime, timedelta
+from functools import partial, update_wrapper
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
@@ -13,9 +26,12 @@ from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, cal
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
+from taskmesh.core.context import CURRENT
 from taskmesh.core.naming import MAIN, is_importable, module_name
 from taskmesh.core.observed import OwnHooks
-from taskmesh.errors import UsageError
+from taskmesh.core.request import Request, request_of
+from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
+from taskmesh.errors import MaxRetriesExceededError, Retry, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,8 +43,11 @@ class Task(Generic[P, R]):
     Attributes:
         name: `module.qualname`; how workers find it.
         function: The function itself.
+        run: What is called with the arguments: the function; given the task itself first, if it is bound.
         main: What workers call the main script, if the task stands in there.
     """
+
+    MaxRetriesExceededError = MaxRetriesExceededError
 
     def __init__(
         self,
@@ -53,6 +72,8 @@ class Task(Generic[P, R]):
         self.function = function
         self.name = name
         self.options = options
+        self.run: Callable[P, R] = function
+        self.bind_to(self)
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__doc__ = function.__doc__
@@ -66,9 +87,14 @@ class Task(Generic[P, R]):
         self._by_value = by_value if by_value is not None else not is_importable(function)
         self.main = module_name(function) if self.__module__ in MAIN and not self._by_value else ""
 
+    def bind_to(self, first: Any) -> None:
+        """Give this to the function as its first argument, if the task is bound."""
+        if self.options.bind:
+            self.run = update_wrapper(partial(self.function, first), self.function)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were not a task."""
-        return self.function(*args, **kwargs)
+        return self.run(*args, **kwargs)
 
     def __repr__(self) -> str:
         """Show the task's name and mesh."""
@@ -141,7 +167,7 @@ class Task(Generic[P, R]):
             portal.open_to_send()
         function, functions = "", None
         if self._by_value:
-            _, function, blob = portal.sender.pack_function(self.function)
+            _, function, blob = portal.sender.pack_function(self.cargo)
             functions = {function.encode(): blob}
         message = portal.sender.build(
             self.name, args, kwargs, options, task_id=task_id, function=function, main=self.main
@@ -204,7 +230,7 @@ class Task(Generic[P, R]):
                 [self._run_here(tuple(call), {}, chosen, None, keep=True) for call in calls], mesh.portal
             )
         portal = mesh.portal
-        function = self.function if self._by_value else None
+        function = self.cargo if self._by_value else None
         return ResultSet(send_all(portal, self.name, calls, chosen, function, main=self.main), portal)
 
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
@@ -224,16 +250,77 @@ class Task(Generic[P, R]):
         return run_eagerly(
             self.mesh.portal,
             self.name,
-            self.function,
+            self.run,
             args,
             kwargs,
             options,
             task_id,
             hooks=self.mesh.hooks,
             own_hooks=self.own_hooks,
+            policy=self.options.retry,
             by_value=self._by_value,
             keep=keep,
         )
+
+    # -- while it runs ------------------------------------------------------------
+
+    @property
+    def request(self) -> Request:
+        """The message that it runs for; as Celery's `self.request`."""
+        return request_of(self.name)
+
+    def retry(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        exc: BaseException | None = None,
+        throw: bool = True,  # noqa: FBT001, FBT002 - as in Celery
+        eta: datetime | None = None,
+        countdown: float | timedelta | None = None,
+        max_retries: int | None = None,
+    ) -> Retry:
+        """Have the message run again later, under the same id; this attempt ends here, for it raises `Retry`.
+
+        In a plain call, with no message behind it, `exc` or the error at hand is raised instead.
+
+        Args:
+            args: New positional arguments; those of now if not given.
+            kwargs: New keyword arguments; those of now if not given.
+            exc: The error because of which; raised instead when the retries are used up.
+            throw: False returns the `Retry`, for the task to raise it.
+            eta: The moment before which it does not run: a datetime with its zone.
+            countdown: How long it waits; the task's `retry_backoff` or `default_retry_delay` if neither is given.
+            max_retries: How many retries there may be, instead of the task's own number.
+
+        Raises:
+            Retry: Always, unless the retries or their time are used up.
+            MaxRetriesExceededError: They are, and no `exc` was given.
+        """
+        running = CURRENT.get()
+        if running is None or running.name != self.name:
+            raise exc or sys.exception() or Retry(f"{self.name} can be tried again, were it a message")
+        again = running.retrier.retry(
+            running.job,
+            args=args,
+            kwargs=kwargs,
+            exc=exc,
+            eta=eta,
+            countdown=countdown,
+            max_retries=max_retries,
+        )
+        if throw:
+            raise again
+        return again
+
+    @property
+    def max_retries(self) -> int | None:
+        """How many retries there are at most; None for any number."""
+        return self.options.retry.max_retries
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often and when runs that fail are repeated."""
+        return self.options.retry
 
     # -- options ------------------------------------------------------------------
 
@@ -241,6 +328,12 @@ class Task(Generic[P, R]):
     def by_value(self) -> bool:
         """Whether the function itself travels with its messages, since no worker could import it."""
         return self._by_value
+
+    @property
+    def cargo(self) -> Callable[..., Any]:
+        """What travels with its messages, if it travels by value."""
+        policy = self.options.retry
+        return self.run if policy is DEFAULT else Carried(self.run, policy)
 
     def _default_options(self) -> SendOptions:
         settings, own = self.mesh.settings, self.options
@@ -261,6 +354,17 @@ class Task(Generic[P, R]):
             UsageError: An option of the call is unknown or impossible.
         """
         return call_options(self._defaults or self._default_options(), given)
+
+
+class BoundTaskDecorator(Protocol):
+    """What `@mesh.task(bind=True)` returns: calls of the task leave out the first argument."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> Task[P, R]: ...
 
 
 class AsyncTask(Task[P, R]):

@@ -35,6 +35,24 @@ class ErrorInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.qualname if self.module == "builtins" else f"{self.module}.{self.qualname}"
 
 
+class PastAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One attempt that was not the last.
+
+    Attributes:
+        number: Which, from 1.
+        worker: Name of the worker.
+        started_ms: When it began, Unix time.
+        finished_ms: When it ended.
+        error: What it raised, in short; None if it asked to be tried again without an error.
+    """
+
+    number: int
+    worker: str = ""
+    started_ms: int = 0
+    finished_ms: int = 0
+    error: ErrorInfo | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How one message ended. On the wire it is an array in this order: new fields go at the end.
 
@@ -51,6 +69,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
         attempt: Number of the attempt, from 1; 0 if none began.
         reason: Why, in words, where the state alone does not say.
         raw: The bytes that could not be accepted, at most 64 KiB of them.
+        attempts: Those before this one, oldest first; of many, the first and the last.
     """
 
     id: str
@@ -65,9 +84,12 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempt: int = 0
     reason: str = ""
     raw: bytes = b""
+    attempts: tuple[PastAttempt, ...] = ()
 
 
-def expired_outcome(task_id: str, token: str, now_ms: int, worker: str) -> Outcome:
+def expired_outcome(
+    task_id: str, token: str, now_ms: int, worker: str, attempts: tuple[PastAttempt, ...] = ()
+) -> Outcome:
     """Return the outcome of a message that was not begun in time.
 
     Args:
@@ -75,8 +97,9 @@ def expired_outcome(task_id: str, token: str, now_ms: int, worker: str) -> Outco
         token: Of the claim that found so; empty without one.
         now_ms: The node's time.
         worker: Who found so.
+        attempts: Those that there were.
     """
-    return Outcome(task_id, "EXPIRED", token, finished_ms=now_ms, worker=worker)
+    return Outcome(task_id, "EXPIRED", token, finished_ms=now_ms, worker=worker, attempts=attempts)
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

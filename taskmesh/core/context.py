@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
 
+from taskmesh.core.retrier import Retrier, Retryable, snooze
 from taskmesh.errors import UsageError
 
 
@@ -30,12 +33,74 @@ class CurrentTask:
     attempt: int
     crashes: int
     worker: str
+    _running: Running = field(repr=False, compare=False)
+
+    @property
+    def retries(self) -> int:
+        """How often it has been tried again: 0 on the first attempt."""
+        return self.attempt - 1
+
+    def retry(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        exc: BaseException | None = None,
+        *,
+        eta: datetime | None = None,
+        countdown: float | timedelta | None = None,
+        max_retries: int | None = None,
+    ) -> NoReturn:
+        """Have the message run again later, under the same id; this attempt ends here, for it raises `Retry`.
+
+        Args:
+            args: New positional arguments; those of now if not given.
+            kwargs: New keyword arguments; those of now if not given.
+            exc: The error because of which; raised instead when the retries are used up.
+            eta: The moment before which it does not run: a datetime with its zone.
+            countdown: How long it waits; the task's `retry_backoff` or `default_retry_delay` if neither is given.
+            max_retries: How many retries there may be, instead of the task's own number.
+
+        Raises:
+            Retry: Always, unless the retries or their time are used up.
+            MaxRetriesExceededError: They are, and no `exc` was given.
+        """
+        running = self._running
+        raise running.retrier.retry(
+            running.job,
+            args=args,
+            kwargs=kwargs,
+            exc=exc,
+            eta=eta,
+            countdown=countdown,
+            max_retries=max_retries,
+        )
+
+    def snooze(self, seconds: float | timedelta) -> NoReturn:
+        """Have the message run again after a while, without spending an attempt; this run ends here.
+
+        Args:
+            seconds: How long it waits.
+
+        Raises:
+            Snooze: Always.
+        """
+        raise snooze(seconds)
 
 
 class Running:
     """What `CurrentTask` is made from, once somebody asks: most tasks never do."""
 
-    __slots__ = ("attempt", "crashes", "headers", "name", "queue", "task_id", "worker")
+    __slots__ = (
+        "attempt",
+        "crashes",
+        "headers",
+        "job",
+        "name",
+        "queue",
+        "retrier",
+        "task_id",
+        "worker",
+    )
 
     def __init__(
         self,
@@ -46,6 +111,8 @@ class Running:
         attempt: int,
         crashes: int,
         worker: str,
+        job: Retryable,
+        retrier: Retrier,
     ) -> None:
         self.task_id = task_id
         self.name = name
@@ -54,6 +121,8 @@ class Running:
         self.attempt = attempt
         self.crashes = crashes
         self.worker = worker
+        self.job = job
+        self.retrier = retrier
 
 
 CURRENT: ContextVar[Running | None] = ContextVar("taskmesh_current_task", default=None)
@@ -78,4 +147,5 @@ def current_task() -> CurrentTask:
         running.attempt,
         running.crashes,
         running.worker,
+        running,
     )

@@ -4,8 +4,13 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times
 --   a claim's sequence and epoch, of claims that are done with,
 --   then per message: id, token (50), new state (a letter), outcome
---   The outcome of a release (P) is ''; of a parking (S) the ms until which it may wait, if not parked before.
+--   The outcome of a release (P) or of one that goes to the end of its line (Q) is ''; of a parking (S) the ms until which
+--   it may wait, if not parked before; of a snooze (Z) the ms at which it is due; of a retry (Y) that (12 hex), the length of
+--   the signed history (8 hex), the history, and a new envelope ('' keeps the old one).
 -- Returns a string, a letter per message: 'o' done, 'r' done before, 'z' refused (not the holder's any more).
+local STATE_OF = {Q = 'P', Z = 'S'}
+-- An idle child looks by itself each second, and knows then when the next message is due.
+local SOON_MS = 1000
 local run = P .. 'run:' .. ARGV[3]
 local build = ARGV[4]
 DEAD_TTL = string.format('%08x', tonumber(ARGV[5]))
@@ -14,7 +19,19 @@ local n = (#ARGV - first + 1) / 4
 local keys = {}
 for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
-local written, released, verdicts, w = {}, {}, {}, 0
+local written, released, requeued, soon, verdicts, w = {}, {}, {}, {}, {}, 0
+
+-- Put a message that runs into the delayed index; one that somebody wants revoked is due at once, to end there.
+local function delayed(id, rec, state, due)
+  local version = version_after(string.sub(rec, 3, 10))
+  if string.find('2367abef', string.sub(rec, 62, 62), 1, true) then due = NOW end
+  CALL('ZADD', P .. 'd', due, id .. ':' .. version)
+  if due < NOW + SOON_MS then soon[queue_of(rec)] = true end
+  return '1' .. state .. version .. string.sub(rec, 11, 74) .. string.format('%012x', due) .. string.sub(rec, 87)
+end
+
+-- Only a commit brings what runs there; in line it may also have been put by who reaped or recalled it.
+local function is_delayed(op) return op == 'Y' or op == 'S' or op == 'Z' end
 
 for i = 1, n do
   local at = first + 4 * (i - 1)
@@ -22,7 +39,7 @@ for i = 1, n do
   local rec = records[i]
   local verdict = 'z'
   if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then
-    if not may_move('T', op) then return redis.error_reply('BADMOVE T' .. op) end
+    if not may_move('T', STATE_OF[op] or op) then return redis.error_reply('BADMOVE T' .. op) end
     verdict = 'o'
     w = w + 1
     written[2 * w - 1] = keys[i]
@@ -32,6 +49,23 @@ for i = 1, n do
       rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
       written[2 * w] = rec
       released[#released + 1] = {id, rec}
+    elseif op == 'Q' then
+      rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
+      written[2 * w] = rec
+      requeued[#requeued + 1] = {id, rec}
+    elseif op == 'Z' then
+      written[2 * w] = delayed(id, rec, 'S', tonumber(out) or NOW)
+    elseif op == 'Y' then
+      rec = delayed(id, rec, 'Y', tonumber(string.sub(out, 1, 12), 16) or NOW)
+      local attempt = math.min(255, (tonumber(string.sub(rec, 57, 58), 16) or 0) + 1)
+      local names = names_of(rec)
+      local length = tonumber(string.sub(out, 13, 20), 16) or 0
+      local envelope = string.sub(out, 21 + length)
+      if envelope == '' then
+        envelope = string.sub(rec, names.stop + 1 + (tonumber(string.sub(rec, 95, 102), 16) or 0))
+      end
+      written[2 * w] = string.sub(rec, 1, 56) .. string.format('%02x', attempt) .. string.sub(rec, 59, 94)
+        .. string.format('%08x', length) .. names.whole .. string.sub(out, 21, 20 + length) .. envelope
     elseif op == 'S' then
       -- parked: keep the first deadline, so that it cannot be parked for ever
       local due = tonumber(string.sub(rec, 75, 86), 16)
@@ -43,7 +77,8 @@ for i = 1, n do
     else
       return redis.error_reply('BADMOVE T' .. op)
     end
-  elseif rec and string.sub(rec, 2, 2) == op and is_final(op) and string.sub(rec, 11, 52) == string.sub(token, 9, 50) then
+  elseif rec and string.sub(rec, 2, 2) == (STATE_OF[op] or op) and string.sub(rec, 11, 52) == string.sub(token, 9, 50)
+    and (is_final(op) or is_delayed(op) and string.sub(rec, 3, 10) == version_after(string.sub(token, 1, 8))) then
     verdict = 'r'
   end
   verdicts[i] = verdict
@@ -51,6 +86,8 @@ end
 
 if w > 0 then CALL('MSET', unpack(written)) end
 for i = #released, 1, -1 do make_ready(released[i][1], released[i][2], true) end
+for i = 1, #requeued do make_ready(requeued[i][1], requeued[i][2], false) end
+for queue in pairs(soon) do wake(queue, 1) end
 -- A claim of an older epoch may be of a life that never was, since the disk is an older one: its sequence may stand
 -- for what was handed over since, or its messages be held again. Then the entry stays while anything of it is held.
 for i = 7, first - 1, 2 do

@@ -18,6 +18,21 @@ DEAD_EXPIRES_S = 7 * 86_400
 DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
 
 
+#: Letters of an entry that say a state and how the message comes to it: the end of its line, or the delayed index.
+REQUEUED, SNOOZED = b"Q", b"Z"
+
+
+def retried(due_ms: int, history: bytes, envelope: bytes = b"") -> bytes:
+    """Return what stands in place of an outcome for a message that is tried again.
+
+    Args:
+        due_ms: When it may run again.
+        history: Its attempts so far, signed.
+        envelope: A new envelope, signed; empty to keep the old one.
+    """
+    return b"%012x%08x%b%b" % (due_ms, len(history), history, envelope)
+
+
 def commit_args(
     holder: bytes,
     build: bytes,
@@ -31,7 +46,7 @@ def commit_args(
         holder: Incarnation and child.
         build: What the worker can run, noted with messages that it parks.
         done: Claims of which nothing is held any more once this is executed: sequence, and epoch of the tokens.
-        entries: Flat: id, token, letter of the new state, outcome.
+        entries: Flat: id, token, letter of the new state, outcome or what the letter wants in its place.
         dead_expires_s: How long dead letters are kept.
     """
     return (

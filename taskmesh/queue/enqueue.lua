@@ -73,6 +73,8 @@ while at <= #ARGV do
         scored[2 * i] = hints[i]
       end
       CALL('ZADD', P .. 'd', unpack(scored))
+      -- an idle child looks by itself each second, and knows then when the next message is due
+      if tonumber(due) < NOW + 1000 then wake(queue, 1) end
     end
   end
 end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any
 
 from taskmesh.worker.conversation import Conversation
@@ -39,6 +40,7 @@ def make_runner(
         functions=link.functions,
         fetch_function=talk.fetch_function,
         now_ms=link.clock.now_ms,
+        chance=SystemRandom().random,  # the task may have seeded the other one
         worker=order.worker,
         max_message_size=settings.max_message_size,
         max_result_size=settings.max_result_size,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
+from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.control import Control
 from taskmesh.codec.outcome import encode_outcome, expired_outcome
 from taskmesh.core.steps import Steps
@@ -17,6 +18,7 @@ from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Beat, beat, bury, children, register, unpark
 from taskmesh.replication.ask import plain
+from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.orders import Orders
 from taskmesh.worker.patience import run_patiently, text_of
@@ -192,13 +194,19 @@ class Presence:
         if not found:
             return
         now_ms, results = self._link.clock.now_ms(), self._link.results
+        records = self._run(read(self._link.session, [task_id for task_id, _ in found]))
         entries = [
             (
                 task_id.encode(),
                 version,
-                encode_outcome(expired_outcome(task_id, "", now_ms, self._worker), results),
+                encode_outcome(
+                    expired_outcome(
+                        task_id, "", now_ms, self._worker, attempts_so_far(record, results, task_id)
+                    ),
+                    results,
+                ),
             )
-            for task_id, version in found
+            for (task_id, version), record in zip(found, records, strict=True)
         ]
         count = self._run(expire(self._link.session, entries))
         log.info("%d messages expired before they began", count)

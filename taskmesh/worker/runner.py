@@ -14,18 +14,26 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from os import getpid
 from time import monotonic
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
+from taskmesh.codec.attempts import history_with, open_history
 from taskmesh.codec.envelope import Envelope, decode_envelope
 from taskmesh.codec.functions import decode_function, open_function
-from taskmesh.codec.outcome import RAW_BYTES_MAX, ErrorInfo, Outcome, encode_outcome, expired_outcome
-from taskmesh.codec.pickling import decode_call, encode_error, encode_value
+from taskmesh.codec.outcome import (
+    RAW_BYTES_MAX,
+    Outcome,
+    PastAttempt,
+    encode_outcome,
+    expired_outcome,
+)
+from taskmesh.codec.pickling import decode_call, encode_value
 from taskmesh.codec.signing import Signer
 from taskmesh.core.context import CURRENT, Running, current_task
 from taskmesh.core.hooks import Hooks
 from taskmesh.core.observed import Observed, OwnHooks
-from taskmesh.core.record import HEAD_LENGTH
-from taskmesh.core.state import STATE_OF
+from taskmesh.core.record import HEAD_LENGTH, REVOKE_REQUESTED
+from taskmesh.core.retrier import Retrier, reason_of
+from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
 from taskmesh.errors import (
     Malformed,
     NewerFormat,
@@ -35,10 +43,13 @@ from taskmesh.errors import (
     TaskMeshError,
     TrustError,
 )
+from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, state_after
 
 log = logging.getLogger("taskmesh.worker")
 
-SUCCESS, FAILURE, PARKED, EXPIRED, DEAD = b"K", b"F", b"S", b"X", b"D"
+PARKED, EXPIRED, REVOKED = b"S", b"X", b"V"
+#: What stands in a record for how much was noted of attempts, and for its flags, where there is nothing.
+NO_HISTORY, NO_FLAGS = b"00000000", ord("0")
 #: Functions sent by value that a child keeps decoded.
 FUNCTIONS_MAX = 256
 #: Widths of names in records that a child remembers.
@@ -49,16 +60,16 @@ class TaskLike(Protocol):
     """What a runner needs of a registered task."""
 
     @property
-    def function(self) -> Callable[..., Any]:
-        """The function."""
+    def run(self) -> Callable[..., Any]:
+        """What is called with the arguments."""
 
     @property
     def own_hooks(self) -> OwnHooks | None:
         """The hooks of its class, if it has one with any."""
 
-
-#: The letter of a message's new state, and the signed outcome; for a parked message, until when.
-Ended: TypeAlias = tuple[bytes, bytes]
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often and when runs that fail are repeated."""
 
 
 class Job:
@@ -74,19 +85,25 @@ class Job:
         attempt: Which run of the retry policy this is, from 1.
         crashes: How many runs ended because their process died.
         started_ms: When it was taken up, on the node's clock.
+        policy: How often and when runs that fail are repeated.
+        earlier: The attempts before this one.
     """
 
     __slots__ = (
         "args",
         "attempt",
         "crashes",
+        "earlier",
         "envelope",
         "function",
         "kwargs",
+        "policy",
         "started_ms",
         "task_id",
         "token",
     )
+
+    is_eager = False
 
     def __init__(
         self,
@@ -99,6 +116,8 @@ class Job:
         attempt: int,
         crashes: int,
         started_ms: int,
+        policy: RetryPolicy,
+        earlier: tuple[PastAttempt, ...],
     ) -> None:
         self.task_id = task_id
         self.token = token
@@ -109,6 +128,24 @@ class Job:
         self.attempt = attempt
         self.crashes = crashes
         self.started_ms = started_ms
+        self.policy = policy
+        self.earlier = earlier
+
+    @property
+    def name(self) -> str:
+        """Name of its task."""
+        return self.envelope.task
+
+    @property
+    def expires_ms(self) -> int:
+        """Unix time after which it must not begin; 0 for never."""
+        return self.envelope.expires_ms
+
+    @property
+    def first_due_ms(self) -> int:
+        """Unix time at which it was sent, or first due if that is later."""
+        due_ms = (self.envelope.extras or {}).get("due")
+        return max(self.envelope.created_ms, due_ms if isinstance(due_ms, int) else 0)
 
 
 class Runner:
@@ -124,6 +161,7 @@ class Runner:
         functions: Signer,
         fetch_function: Callable[[str], bytes | None],
         now_ms: Callable[[], int],
+        chance: Callable[[], float],
         worker: str,
         max_message_size: int,
         max_result_size: int,
@@ -144,6 +182,7 @@ class Runner:
             functions: Verifies functions sent by value.
             fetch_function: Reads a function's signed blob by hash; None if the node has none.
             now_ms: The node's clock.
+            chance: Returns a number from 0 to 1, evenly.
             worker: Name of the worker.
             max_message_size: Bytes of arguments, unpacked.
             max_result_size: Bytes of a value.
@@ -158,6 +197,15 @@ class Runner:
         self._hooks = hooks
         self._messages = messages
         self._results = results
+        self._retrier = Retrier(now_ms, chance)
+        self._judge = Judge(
+            self._retrier,
+            messages=messages,
+            results=results,
+            now_ms=now_ms,
+            worker=worker,
+            max_message_size=max_message_size,
+        )
         self._functions = functions
         self._fetch_function = fetch_function
         self._now_ms = now_ms
@@ -204,9 +252,9 @@ class Runner:
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
                 ended = self._raised(job, error)
                 if observed is not None:
-                    observed.raised(error)
+                    observed.raised(reason_of(error))
             if observed is not None and getpid() == self._pid:
-                observed.after(STATE_OF[ended[0][0]], monotonic() - begun_s)
+                observed.after(state_after(ended), monotonic() - begun_s)
         finally:
             if getpid() != self._pid:
                 # the task forked, and this is the copy: it has no part in the worker
@@ -226,7 +274,9 @@ class Runner:
         started_ms = self._now_ms()
         try:
             attempt, crashes = int(record[56:58], 16), int(record[58:60], 16)
-            wire = record[self._envelope_at(record[94:HEAD_LENGTH]) :]
+            envelope_at = self._envelope_at(record[94:HEAD_LENGTH])
+            wire = record[envelope_at:]
+            flags = int(record[61:62], 16) if record[61] != NO_FLAGS else 0
         except ValueError as error:
             reason = f"Malformed: the head of its record cannot be read: {error}"
             return self._dead(task_id, token, started_ms, reason, record)
@@ -234,11 +284,25 @@ class Runner:
             envelope = decode_envelope(
                 wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
             )
+            earlier: tuple[PastAttempt, ...] = ()
+            if record[94:102] != NO_HISTORY:
+                history = record[envelope_at - int(record[94:102], 16) : envelope_at]
+                before = open_history(history, self._results, expect_id=task_id)
+                attempt, earlier = before.attempt + 1, history_with(before)
             if envelope.expires_ms and started_ms >= envelope.expires_ms:
-                outcome = expired_outcome(task_id, token, started_ms, self._worker)
+                outcome = expired_outcome(task_id, token, started_ms, self._worker, earlier)
                 return EXPIRED, encode_outcome(outcome, self._results)
-            function = self._function(envelope)
-            if function is None:
+            if flags & REVOKE_REQUESTED:
+                return REVOKED, self._ended(
+                    task_id,
+                    "REVOKED",
+                    token,
+                    "while an earlier run of it went on",
+                    started_ms,
+                    earlier=earlier,
+                )
+            found = self._function(envelope)
+            if found is None:
                 return self._park(
                     task_id,
                     record,
@@ -254,7 +318,10 @@ class Runner:
             return self._park(task_id, record, token, started_ms, wire, str(error))
         except (TrustError, PayloadTooLarge) as error:
             return self._dead(task_id, token, started_ms, f"{type(error).__name__}: {error}", wire)
-        return Job(task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms)
+        function, policy = found
+        return Job(
+            task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms, policy, earlier
+        )
 
     def _observed(self, job: Job) -> Observed:
         """Tell hooks that a run begins, and return what tells them of its end."""
@@ -274,53 +341,26 @@ class Runner:
             job.attempt,
             job.crashes,
             self._worker,
+            job,
+            self._retrier,
         )
 
     # -- after ----------------------------------------------------------------------
 
     def _returned(self, job: Job, value: object) -> Ended:
-        """Return how a message ended whose task returned a value.
-
-        Raises:
-            NotPicklable, PayloadTooLarge: The value cannot be kept; the task has failed by that.
-        """
+        """Return how a message ended whose task returned a value."""
         if job.envelope.ignore_result:
-            return SUCCESS, self._outcome(job, "SUCCESS")
-        encoding, wire = encode_value(value, max_size=self._max_result_size)
-        return SUCCESS, self._outcome(job, "SUCCESS", wire, encoding)
+            return SUCCESS, self._judge.outcome(job, "SUCCESS")
+        try:
+            encoding, wire = encode_value(value, max_size=self._max_result_size)
+        except (NotPicklable, PayloadTooLarge) as error:
+            # the task has done its work: to run it again would not mend its value
+            return self._judge.failed(job, error)
+        return SUCCESS, self._judge.outcome(job, "SUCCESS", wire, encoding)
 
     def _raised(self, job: Job, error: BaseException) -> Ended:
-        """Return how a message ended whose task raised."""
-        info = encode_error(error)
-        if isinstance(error, (NotPicklable, PayloadTooLarge)):
-            log.error("task %s (%s) failed: %s", job.task_id, job.envelope.task, error)
-        else:
-            log.error("task %s (%s) failed: %s", job.task_id, job.envelope.task, info.traceback or error)
-        return FAILURE, self._outcome(job, "FAILURE", error=info)
-
-    def _outcome(
-        self,
-        job: Job,
-        state: str,
-        value: bytes | None = None,
-        encoding: int = 0,
-        error: ErrorInfo | None = None,
-    ) -> bytes:
-        return encode_outcome(
-            Outcome(
-                job.task_id,
-                state,
-                job.token,
-                value,
-                encoding,
-                error,
-                self._now_ms(),
-                job.started_ms,
-                self._worker,
-                job.attempt,
-            ),
-            self._results,
-        )
+        """Return how a message ended, or goes on, whose task raised."""
+        return self._judge.raised(job, error)
 
     def _envelope_at(self, widths: bytes) -> int:
         """Return where the envelope begins, from the widths of what stands before it."""
@@ -332,8 +372,8 @@ class Runner:
                 self._offsets.clear()
         return at
 
-    def _function(self, envelope: Envelope) -> Callable[..., Any] | None:
-        """Return what to run; None when this build does not know it.
+    def _function(self, envelope: Envelope) -> tuple[Callable[..., Any], RetryPolicy] | None:
+        """Return what to run and when that is repeated; None when this build does not know it.
 
         Raises:
             TrustError: It must not be run here.
@@ -346,10 +386,11 @@ class Runner:
             )
         if not envelope.function:
             task = self._tasks.get(envelope.task)
-            return task.function if task is not None else None
+            return (task.run, task.retry_policy) if task is not None else None
         if not self._allow_by_value:
             raise NotAllowed("this worker runs no functions sent by value (allow_by_value is off)")
-        return self._by_value(envelope.function)
+        function = self._by_value(envelope.function)
+        return (function.run, function.policy) if type(function) is Carried else (function, DEFAULT)
 
     def _by_value(self, content_hash: str) -> Callable[..., Any]:
         function = self._decoded.get(content_hash)
@@ -382,15 +423,29 @@ class Runner:
 
     def _dead(self, task_id: str, token: str, now_ms: int, reason: str, wire: bytes) -> tuple[bytes, bytes]:
         log.error("task %s becomes a dead letter: %s", task_id, reason)
-        return DEAD, encode_outcome(
+        return DEAD, self._ended(task_id, "DEAD", token, reason, now_ms, raw=wire[:RAW_BYTES_MAX])
+
+    def _ended(
+        self,
+        task_id: str,
+        state: str,
+        token: str,
+        reason: str,
+        now_ms: int,
+        raw: bytes = b"",
+        earlier: tuple[PastAttempt, ...] = (),
+    ) -> bytes:
+        """Return the outcome of a message that was not run."""
+        return encode_outcome(
             Outcome(
                 task_id,
-                "DEAD",
+                state,
                 token,
                 finished_ms=now_ms,
                 worker=self._worker,
                 reason=reason,
-                raw=wire[:RAW_BYTES_MAX],
+                raw=raw,
+                attempts=earlier,
             ),
             self._results,
         )

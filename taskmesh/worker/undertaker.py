@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.codec.attempts import attempts_so_far
+from taskmesh.codec.outcome import Outcome, PastAttempt, encode_outcome
 from taskmesh.core import keys
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import held
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
+from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.page import Note
 from taskmesh.worker.patience import run_patiently
@@ -96,8 +98,16 @@ class Undertaker:
             worker=self._worker,
             attempt=_hex(head[56:58]),
             reason=reason,
+            attempts=self._attempts(task_id, head),
         )
         return Charge(task_id.encode(), token, encode_outcome(outcome, self._link.results))
+
+    def _attempts(self, task_id: str, head: bytes) -> tuple[PastAttempt, ...]:
+        """Return the attempts that were made before its process died."""
+        if not _hex(head[94:102]):
+            return ()
+        (found,) = self._run(read(self._link.session, [task_id]))
+        return attempts_so_far(found, self._link.results, task_id)
 
     def worker_died(self, incarnation: bytes, *, blame: bool) -> int:
         """Put back what all children of a worker that is declared dead held.

@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskmesh.core import keys
+from taskmesh.core.record import REVOKE_REQUESTED, parse
 from taskmesh.core.steps import Call, Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import Claimed, handed_off, held, recall
-from taskmesh.queue.commit import DONE, REPEATED, commit
+from taskmesh.queue.commit import DONE, REPEATED, REQUEUED, SNOOZED, commit, retried
 from taskmesh.queue.turn import turn
 from taskmesh.testing.simulated_driver import SimulatedProcess
 
 if TYPE_CHECKING:
+    from tests.simulation.ledger import Plan
     from tests.simulation.supervisor import Supervisor
 
 LOOK_S = 1.0
@@ -134,6 +136,9 @@ class Child:
         if plan.expires_ms and self.process.now_ms() >= plan.expires_ms:
             self._add(claimed, b"X", b"X|%s|%s" % (claimed.task_id, self.holder))
             return
+        if int(claimed.record[61:62], 16) & REVOKE_REQUESTED:
+            self._add(claimed, b"V", b"V|%s|%s" % (claimed.task_id, self.holder))
+            return
         if plan.duration_s >= TINY_S and self.entries:
             yield from self._flush()
         if plan.kind.startswith("value"):
@@ -144,8 +149,29 @@ class Child:
             self.supervisor.child_dies(self)
         yield Pause(plan.duration_s)
         world.runs.ended(self, claimed)
+        if self._goes_on(claimed, plan):
+            return
         letter = b"F" if plan.kind.endswith("fail") else b"K"
         self._add(claimed, letter, b"%s|%s|%s|%d" % (letter, claimed.task_id, self.holder, plan.runs))
+
+    def _goes_on(self, claimed: Claimed, plan: Plan) -> bool:
+        """Let a message run again that asks for it, and tell whether it does."""
+        due_ms = self.process.now_ms() + self.world.random.choice([0, 5, 300, 2500])
+        if plan.kind in ("retry", "change"):
+            attempts = parse(claimed.record).outcome.count(b"+")
+            if attempts >= plan.again:
+                return False
+            history = b"Y|%s|%s" % (claimed.task_id, b"+" * (attempts + 1))
+            envelope = b"envelope %d of %s" % (attempts, claimed.task_id) if plan.kind == "change" else b""
+            self._add(claimed, b"Y", retried(due_ms, history, envelope))
+            return True
+        if plan.kind in ("snooze", "requeue") and plan.runs <= plan.again:
+            if plan.kind == "snooze":
+                self._add(claimed, SNOOZED, b"%d" % due_ms)
+            else:
+                self._add(claimed, REQUEUED, b"")
+            return True
+        return False
 
     def _park(self, claimed: Claimed) -> None:
         """Leave a message to another build, or give it up after the grace."""
@@ -184,7 +210,7 @@ class Child:
     def _judge(self, entries: list[bytes], verdicts: bytes) -> None:
         for at, verdict in enumerate(verdicts):
             task_id, token, letter, outcome = entries[4 * at : 4 * at + 4]
-            if verdict in (DONE, REPEATED) and letter in (b"K", b"F", b"X", b"D"):
+            if verdict in (DONE, REPEATED) and letter in (b"K", b"F", b"X", b"D", b"V"):
                 self.world.moves.heard_committed(task_id, token, outcome)
 
     def _give_back(self, position: int) -> Steps[None]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SLOTS = 64
 FUNCTIONS = [b"%064x" % number for number in range(1, 4)]
 RESULT_TTL_S = 3600
+#: Kinds of messages that ask to be run more than once.
+AGAIN = ("retry", "change", "snooze", "requeue")
 SLOW_S_MIN = 0.06
 
 
@@ -115,7 +117,10 @@ class Client:
         slot = b"%04x" % slot_of(random.getrandbits(16), SLOTS)
         created = b"%012x%012x" % (now_ms, due_ms)
         record = start + slot + middle + created + end + names + b"envelope of " + task_id
-        self.world.ledger.plans[task_id] = Plan(task_id, kind, duration_s, function, record, expires_ms)
+        again = random.randint(1, 3) if kind in AGAIN else 0
+        self.world.ledger.plans[task_id] = Plan(
+            task_id, kind, duration_s, function, record, expires_ms, again
+        )
         return NewMessage(
             task_id,
             record,

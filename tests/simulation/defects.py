@@ -224,6 +224,51 @@ DEFECTS = (
         CLAIM,
         (("and 'pidle:' or 'idle:'", "and 'idle:' or 'idle:'"),),
     ),
+    Defect(
+        "a retry is not counted",
+        "retries",
+        COMMIT,
+        (
+            (
+                "(tonumber(string.sub(rec, 57, 58), 16) or 0) + 1)",
+                "(tonumber(string.sub(rec, 57, 58), 16) or 0))",
+            ),
+        ),
+    ),
+    Defect(
+        "a second retry keeps the history of the first in its envelope",
+        "retries",
+        COMMIT,
+        (
+            (
+                "string.sub(rec, names.stop + 1 + (tonumber(string.sub(rec, 95, 102), 16) or 0))",
+                "string.sub(rec, names.stop + 1)",
+            ),
+        ),
+    ),
+    Defect(
+        "a retry is due before its time",
+        "retries",
+        CLAIM,
+        (("'-inf', NOW, 'LIMIT'", "'-inf', NOW + 250, 'LIMIT'"),),
+    ),
+    Defect(
+        "what was put off is taken for parked",
+        "retries",
+        CLAIM,
+        (("local moment = string.rep('0', 12)", "local moment = string.sub(rec, 75, 86)"),),
+    ),
+    Defect(
+        "what was put back in line stands there twice",
+        "retries",
+        COMMIT,
+        (
+            (
+                "requeued[#requeued + 1] = {id, rec}",
+                "requeued[#requeued + 1] = {id, rec} released[#released + 1] = {id, rec}",
+            ),
+        ),
+    ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(
         "a claim which a dead child had sent takes messages after it was reaped",

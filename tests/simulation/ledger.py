@@ -20,11 +20,14 @@ class Plan:
     Attributes:
         task_id: Its id.
         kind: `ok`, `fail`; `poison` kills each child that runs it, `poison-once` the first; `unknown` is known only
-            to the second build; `value` and `value-fail` need their function on the node.
+            to the second build; `value` and `value-fail` need their function on the node. `retry`, and `change` with
+            other arguments each time, are tried again after their first attempts; `snooze` waits and `requeue` goes
+            back in line in its first runs.
         duration_s: How long a run takes.
         function: Content hash, for those that need one.
         record: The record as it was sent.
         expires_ms: Until when it may begin; 0 for ever.
+        again: How many these first ones are.
         runs: How often it was begun.
         blamable: How often a child died that was running it, or held nothing else.
     """
@@ -35,6 +38,7 @@ class Plan:
     function: bytes
     record: bytes = b""
     expires_ms: int = 0
+    again: int = 0
     runs: int = 0
     blamable: int = 0
 

@@ -207,6 +207,29 @@ def functions(random: Random) -> Rates:
     return rates
 
 
+def retries(random: Random) -> Rates:
+    """Messages are tried again, put off and put back; meanwhile some are revoked, expire, or lose their child."""
+    rates = _base(random)
+    rates.kinds |= {
+        "ok": 0.3,
+        "retry": 1.0,
+        "change": random.choice([0.0, 0.7]),
+        "snooze": random.choice([0.0, 0.5]),
+        "requeue": random.choice([0.0, 0.5]),
+        "poison-once": random.choice([0.0, 0.1]),
+        "unknown": random.choice([0.0, 0.2]),
+    }
+    rates.revoke = _sometimes(random, 0.2, 3.0, odds=0.5)
+    rates.kill_child = _sometimes(random, 0.1, 1.0, odds=0.5)
+    rates.kill_worker = _sometimes(random, 0.05, 0.3, odds=0.3)
+    rates.pause = _sometimes(random, 0.05, 0.5, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.3, odds=0.3)
+    rates.roll_back = random.choice([0.0, 0.7])
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def full_memory(random: Random) -> Rates:
     """The node's memory is full for a while: sends are refused, what was accepted goes on."""
     rates = _base(random)
@@ -240,6 +263,8 @@ def everything(random: Random) -> Rates:
         "unknown": random.choice([0.0, 0.2]),
         "value": random.choice([0.0, 0.3]),
         "value-fail": random.choice([0.0, 0.1]),
+        "retry": random.choice([0.0, 0.2]),
+        "snooze": random.choice([0.0, 0.1]),
     }
     rates.kill_child = _sometimes(random, 0.05, 1.0)
     rates.kill_worker = _sometimes(random, 0.02, 0.4)
@@ -265,6 +290,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         revoked,
         parked,
         functions,
+        retries,
         full_memory,
         paused_queues,
         everything,

@@ -13,6 +13,7 @@ from taskmesh.core.record import REMEMBER_S, REVOKE_REQUESTED, Record, parse
 from taskmesh.core.state import FINAL, LETTER, MOVES, State
 from taskmesh.core.steps import NodeError
 from taskmesh.errors import Malformed
+from taskmesh.queue.commit import REQUEUED, SNOOZED
 from taskmesh.testing.simulated_network import Executed
 from tests.simulation.ledger import PREFIX, Violation
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Scripts that may be run at any epoch: they make the mesh, or only show things to people.
 ANY_EPOCH = {"replication.join", "queue.peek", "queue.status"}
+#: What a commit calls some of the states to which it brings messages.
+GOES_ON = {REQUEUED: b"P", SNOOZED: b"S"}
 WAITING = (State.SCHEDULED, State.RETRY)
 #: A clock that is believed to be the node's may be off by so much.
 SKEW_MS = 200
@@ -191,18 +194,23 @@ class Moves:
             raise Violation("that is no move of the table")
 
     def _unchanged_parts(self, before: Record, after: Record) -> None:
-        for part in ("slot", "attempt", "priority", "created_ms", "result_ttl_s", "queue", "channel"):
+        if after.attempt != before.attempt + (after.state is State.RETRY and before.state is State.STARTED):
+            raise Violation("its attempt is counted by its retries, and by nothing else")
+        for part in ("slot", "priority", "created_ms", "result_ttl_s", "queue", "channel"):
             if part == "result_ttl_s" and after.state is State.DEAD:
                 continue  # a dead letter is kept for a time of its own
             if getattr(before, part) != getattr(after, part):
                 raise Violation(f"its {part} changed")
-        if after.state not in FINAL or after.state in (State.FAILURE, State.DEAD):
+        if after.state is State.RETRY:
+            if before.function != after.function:
+                raise Violation("its function changed")
+        elif after.state not in FINAL or after.state in (State.FAILURE, State.DEAD):
             if (before.envelope, before.function) != (after.envelope, after.function):
                 raise Violation("its envelope or its function changed")
         elif after.envelope or after.function:
             raise Violation("its envelope or its function was kept")
-        if after.state not in FINAL and after.outcome:
-            raise Violation("it has an outcome and is not final")
+        if after.state not in FINAL and after.state is not State.RETRY and after.outcome != before.outcome:
+            raise Violation("what was signed of its attempts changed")
 
     def _accepted(self, task_id: bytes, sent: Record, after: Record) -> None:
         if task_id in self.world.ledger.rejected:
@@ -224,8 +232,17 @@ class Moves:
                 raise Violation("a claim only moves on what is due")
             return
         self._lease(after, args[0], args[2] + args[3])
-        if (before.crashes, before.flags, before.moment_ms) != (after.crashes, after.flags, after.moment_ms):
+        if (before.crashes, before.flags) != (after.crashes, after.flags):
             raise Violation("a claim charges and flags nothing")
+        if after.moment_ms != (before.moment_ms if self._is_parked(task_id, before) else 0):
+            raise Violation("its moment stays as long as it means how long it may be parked, and no longer")
+
+    def _is_parked(self, task_id: bytes, before: Record) -> bool:
+        """Tell whether a message waits, or waited, for a build that knows it, and not for a time."""
+        parked = self.world.node.call((b"HGET", PREFIX + b"parked", task_id))
+        if before.state is State.PENDING:
+            return before.moment_ms > 0
+        return isinstance(parked, bytes) and parked[-9:] == b":%08x" % before.version
 
     def _lease(self, after: Record, epoch: bytes, holder_and_sequence: bytes | None) -> None:
         lease = after.token[8:].encode()
@@ -244,14 +261,32 @@ class Moves:
         for at in range(first, len(args), 4):
             if args[at] != task_id or args[at + 1].decode() != before.token:
                 continue
-            if before.state is not State.STARTED or args[at + 2] != LETTER[after.state]:
+            letter, told = args[at + 2], args[at + 3]
+            if before.state is not State.STARTED or GOES_ON.get(letter, letter) != LETTER[after.state]:
                 continue
             if after.state in FINAL and after.outcome != args[at + 3]:
                 raise Violation(f"its outcome is not the one committed, {args[at + 3]!r}")
             if before.crashes != after.crashes:
                 raise Violation("a commit charges no crash")
+            plan = self.world.ledger.plans[task_id]
+            if letter == b"K" and plan.kind in ("retry", "change") and after.attempt != plan.again + 1:
+                raise Violation(f"it ended with attempt {after.attempt}, after {plan.again} retries")
+            if letter in (b"Y", SNOOZED):
+                self._put_off(before, after, int(args[1]), told)
             return
         raise Violation("no entry of the commit has its token and this state")
+
+    def _put_off(self, before: Record, after: Record, now_ms: int, told: bytes) -> None:
+        """A retry or a snooze is due as was said, but at once if it is only to learn that it is revoked."""
+        due_ms = int(told[:12], 16) if after.state is State.RETRY else int(told)
+        if after.moment_ms != (now_ms if before.flags & REVOKE_REQUESTED else due_ms):
+            raise Violation(f"it is due at {after.moment_ms}, and was put off until {due_ms}")
+        if after.state is State.RETRY:
+            length = int(told[12:20], 16)
+            if after.outcome != told[20 : 20 + length]:
+                raise Violation(f"its attempts are told as {after.outcome!r}")
+            if after.envelope != (told[20 + length :] or before.envelope):
+                raise Violation(f"its envelope is {after.envelope!r}")
 
     def _recalled(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
         if before.state is not State.STARTED or before.token[20:].encode() != args[2] + args[3]:

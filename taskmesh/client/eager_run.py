@@ -1,0 +1,271 @@
+"""One message that its caller runs: what it is to the task, and how each of its runs ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from taskmesh.client.options import SendOptions
+from taskmesh.client.result import LOCAL, AsyncResult
+from taskmesh.codec.attempts import history_with
+from taskmesh.codec.functions import encode_function
+from taskmesh.codec.outcome import Outcome, PastAttempt
+from taskmesh.codec.pickling import decode_call, encode_call, encode_error, encode_value
+from taskmesh.core.context import CURRENT, Running, current_task
+from taskmesh.core.hooks import Await, Hooks
+from taskmesh.core.ids import check_task_id
+from taskmesh.core.observed import Observed, OwnHooks
+from taskmesh.core.retrier import Retrier, exceeded, reason_of
+from taskmesh.core.retry import RetryPolicy
+from taskmesh.core.state import State
+from taskmesh.errors import Ignore, NotPicklable, Reject, Retry, Snooze, UsageError, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskmesh.client.portal import Portal
+
+#: So often a message may ask to be run later: nothing that it waits for can happen while its caller runs it.
+AGAIN_MAX = 100
+
+
+class EagerRun:
+    """One message that its caller runs.
+
+    Attributes:
+        handle: The handle on it; it has the outcome once there is one.
+        args: Positional arguments of the next run.
+        kwargs: Keyword arguments of the next run.
+        attempt: Which attempt that is, from 1.
+        policy: How often runs that fail are repeated.
+    """
+
+    is_eager = True
+
+    def __init__(
+        self,
+        portal: Portal,
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: SendOptions,
+        task_id: str | None,
+        *,
+        policy: RetryPolicy,
+        hooks: Hooks,
+        own_hooks: OwnHooks | None,
+        by_value: bool,
+        keep: bool,
+        await_: Await,
+    ) -> None:
+        """Prepare; arguments as `run_eagerly`, and what runs coroutines of hooks."""
+        self._hooks = hooks
+        self._own_hooks = own_hooks
+        self._await = await_
+        self._portal = portal
+        self._options = options
+        self._keep = keep
+        self._value: tuple[int, bytes | None] = (0, None)
+        self._created_ms = self._started_ms = _now_ms()
+        self._earlier: tuple[PastAttempt, ...] = ()
+        self._again = 0
+        self._observed: Observed | None = None
+        self._retrier = Retrier(_now_ms, SystemRandom().random)
+        self.name = name
+        self.policy = policy
+        self.attempt = 1
+        task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
+        if by_value:
+            encode_function(function, max_size=portal.max_message_size)
+        call = self._packed(args, kwargs)
+        self._headers = _as_sent(options.headers)
+        self.handle: AsyncResult[Any] = AsyncResult(portal, task_id, name, round_=LOCAL, sent_here=True)
+        known = portal.inline.find(task_id) if keep else None
+        if known is not None:
+            self._end(known)
+        else:
+            self.args, self.kwargs = call()
+
+    @property
+    def task_id(self) -> str:
+        """Its id."""
+        return self.handle.id
+
+    @property
+    def expires_ms(self) -> int:
+        """Unix time after which it must not begin; 0 for never."""
+        return self._options.expires_ms(self._created_ms)
+
+    @property
+    def first_due_ms(self) -> int:
+        """Unix time at which it was sent: here everything is due at once."""
+        return self._created_ms
+
+    @contextmanager
+    def as_current(self) -> Iterator[None]:
+        """Be the current task for one run, and end or go on as the body ends."""
+        self._started_ms = _now_ms()
+        token = CURRENT.set(self._running())
+        observed = self._observed = self._begin_observed() if self._hooks.watch_tasks else None
+        begun_s = time.monotonic()
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise  # the user's, who wants the caller to stop
+        except BaseException as error:
+            if _is_cancelled(error):
+                raise
+            state = self._raised(error)
+            if observed is not None:
+                observed.raised(reason_of(error))
+                observed.after(state, time.monotonic() - begun_s)
+        else:
+            state = State.FAILURE if self.handle.outcome is not None else self._end(self._outcome("SUCCESS"))
+            if observed is not None:
+                observed.after(state, time.monotonic() - begun_s)
+        finally:
+            CURRENT.reset(token)
+
+    def _running(self) -> Running:
+        return Running(
+            self.task_id,
+            self.name,
+            self._options.queue,
+            self._headers,
+            self.attempt,
+            0,
+            self._portal.client_name,
+            self,
+            self._retrier,
+        )
+
+    def _begin_observed(self) -> Observed:
+        observed = Observed(self._hooks, self._own_hooks, current_task(), self.args, self.kwargs, self._await)
+        observed.before()
+        return observed
+
+    def returned(self, value: object) -> None:
+        """Take the value that the function returned."""
+        if self._observed is not None:
+            self._observed.returned(value)
+        if not self._options.ignore_result:
+            try:
+                self._value = encode_value(value, max_size=self._portal.max_result_size)
+            except UsageError as error:
+                # it has done its work: to run it again would not mend its value
+                self._end(self._outcome("FAILURE", error))
+                if self._observed is not None:
+                    self._observed.raised(error)
+
+    def _raised(self, error: BaseException) -> State:
+        """End or go on as what the task raised says, and return the state to which that leads."""
+        if isinstance(error, Verdict):
+            return self._judged(error)
+        if self.policy.asks_for(error) and self._retrier.due_ms(self) is not None:
+            return self._try_again(error)
+        return self._end(self._outcome("FAILURE", error))
+
+    def _judged(self, verdict: Verdict) -> State:
+        """Do what the task asked for, without the waiting."""
+        if isinstance(verdict, Retry):
+            return self._retried(verdict)
+        if isinstance(verdict, Ignore):
+            return self._end(self._outcome("SUCCESS"))
+        if isinstance(verdict, Snooze):
+            return self._run_later(verdict, State.SCHEDULED)
+        if isinstance(verdict, Reject) and verdict.requeue:
+            return self._run_later(verdict, State.PENDING)
+        if isinstance(verdict, Reject):
+            cause = verdict.__cause__ or verdict.__context__
+            return self._end(self._outcome("DEAD", cause, reason=f"rejected: {verdict.reason}"))
+        return self._end(self._outcome("FAILURE", verdict))
+
+    def _retried(self, verdict: Retry) -> State:
+        if verdict.due_ms is None and self._retrier.due_ms(self) is None:
+            return self._end(self._outcome("FAILURE", verdict.exc or exceeded(self)))
+        try:
+            if verdict.call is not None:
+                self.args, self.kwargs = self._packed(*verdict.call)()
+        except UsageError as error:
+            return self._end(self._outcome("FAILURE", error))
+        return self._try_again(verdict.exc)
+
+    def _try_again(self, error: BaseException | None) -> State:
+        self._earlier = history_with(self._outcome("RETRY", error))
+        self.attempt += 1
+        return State.RETRY
+
+    def _run_later(self, verdict: Verdict, state: State) -> State:
+        self._again += 1
+        if self._again <= AGAIN_MAX:
+            return state
+        why = UsageError(
+            f"task {self.task_id} ({self.name}) put itself off {AGAIN_MAX} times ({verdict}): what it waits for "
+            "cannot happen while its caller runs it, so test it with a worker (the fixture mesh_worker)"
+        )
+        return self._end(self._outcome("FAILURE", why))
+
+    def _packed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
+        """Pickle a call, and return what unpickles it as a worker would."""
+        size_max = self._portal.max_message_size
+        encoding, body, clear_size = encode_call(args, kwargs, max_size=size_max)
+        return lambda: decode_call(encoding, body, clear_size, size_max)
+
+    def _outcome(self, state: str, error: BaseException | None = None, *, reason: str = "") -> Outcome:
+        encoding, value = self._value
+        return Outcome(
+            self.handle.id,
+            state,
+            value=value,
+            encoding=encoding,
+            error=encode_error(error) if error is not None else None,
+            finished_ms=_now_ms(),
+            started_ms=self._started_ms,
+            worker=self._portal.client_name,
+            attempt=self.attempt,
+            reason=reason,
+            attempts=self._earlier,
+        )
+
+    def _end(self, outcome: Outcome) -> State:
+        state = self.handle.last_state = State(outcome.state)
+        self.handle.set_outcome(outcome)
+        if self._keep:
+            self._portal.inline.keep(outcome)
+        return state
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _as_sent(headers: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return headers as the task would find them, or raise what sending them would."""
+    if headers is None:
+        return None
+    try:
+        sent: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(headers))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotPicklable(f"headers {headers!r} must be plain data, as msgpack knows it: {error}") from error
+    return sent
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Tell whether it is not the task that ends by this error, but the coroutine that runs it inline."""
+    if isinstance(error, GeneratorExit):
+        return True
+    import asyncio
+
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    try:
+        current = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return current is not None and current.cancelling() > 0

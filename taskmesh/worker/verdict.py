@@ -1,0 +1,187 @@
+"""How a message goes on whose task raised: it fails, runs again, waits, is set aside, or has ended after all."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+
+from taskmesh.codec.attempts import shortened
+from taskmesh.codec.envelope import encode_envelope
+from taskmesh.codec.outcome import ErrorInfo, Outcome, encode_outcome
+from taskmesh.codec.pickling import encode_call, encode_error
+from taskmesh.codec.signing import Signer
+from taskmesh.core.retrier import Retrier, exceeded
+from taskmesh.core.state import STATE_OF, State
+from taskmesh.errors import Ignore, NotPicklable, PayloadTooLarge, Reject, Retry, Snooze, Verdict
+from taskmesh.queue.commit import REQUEUED, SNOOZED, retried
+
+if TYPE_CHECKING:
+    from taskmesh.worker.runner import Job
+
+log = logging.getLogger("taskmesh.worker")
+
+SUCCESS: Final = b"K"
+FAILURE: Final = b"F"
+DEAD: Final = b"D"
+RETRY: Final = b"Y"
+
+#: The letters that stand for no state themselves.
+_GOES_ON: Final = {REQUEUED: State.PENDING, SNOOZED: State.SCHEDULED}
+
+#: The letter of a message's new state, and its signed outcome, or what the letter wants in its place: see `commit.lua`.
+Ended: TypeAlias = tuple[bytes, bytes]
+
+
+class Judge:
+    """Says how messages go on, and signs it."""
+
+    def __init__(
+        self,
+        retrier: Retrier,
+        *,
+        messages: Signer,
+        results: Signer,
+        now_ms: Callable[[], int],
+        worker: str,
+        max_message_size: int,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            retrier: Says whether and when messages are tried again.
+            messages: Signs envelopes with new arguments.
+            results: Signs outcomes and histories.
+            now_ms: The node's clock.
+            worker: Name of the worker.
+            max_message_size: Bytes of arguments.
+        """
+        self._retrier = retrier
+        self._messages = messages
+        self._results = results
+        self._now_ms = now_ms
+        self._worker = worker
+        self._max_message_size = max_message_size
+
+    def raised(self, job: Job, error: BaseException) -> Ended:
+        """Return how a message goes on whose task raised."""
+        if isinstance(error, Verdict):
+            return self._verdict(job, error)
+        if job.policy.autoretry_for and job.policy.asks_for(error):
+            due_ms = self._retrier.due_ms(job)
+            if due_ms is not None:
+                return self._tried_again(job, due_ms, error)
+        return self.failed(job, error)
+
+    def failed(self, job: Job, error: BaseException) -> Ended:
+        """Return how a message ended that is not tried again."""
+        info = encode_error(error)
+        if isinstance(error, (NotPicklable, PayloadTooLarge)):
+            log.error("task %s (%s) failed: %s", job.task_id, job.name, error)
+        elif isinstance(error, job.policy.throws):
+            log.info("task %s (%s) raised what it may raise: %r", job.task_id, job.name, error)
+        else:
+            log.error("task %s (%s) failed: %s", job.task_id, job.name, info.traceback or error)
+        return FAILURE, self.outcome(job, "FAILURE", error=info)
+
+    def outcome(
+        self,
+        job: Job,
+        state: str,
+        value: bytes | None = None,
+        encoding: int = 0,
+        error: ErrorInfo | None = None,
+        reason: str = "",
+    ) -> bytes:
+        """Return the signed outcome of an attempt."""
+        return encode_outcome(
+            Outcome(
+                job.task_id,
+                state,
+                job.token,
+                value,
+                encoding,
+                error,
+                self._now_ms(),
+                job.started_ms,
+                self._worker,
+                job.attempt,
+                reason,
+                b"",
+                job.earlier,
+            ),
+            self._results,
+        )
+
+    # -- what the task asked for --------------------------------------------------
+
+    def _verdict(self, job: Job, verdict: Verdict) -> Ended:
+        if isinstance(verdict, Retry):
+            return self._retry(job, verdict)
+        if isinstance(verdict, Snooze):
+            log.info("task %s (%s) waits for %.3g s", job.task_id, job.name, verdict.seconds)
+            return SNOOZED, b"%d" % (self._now_ms() + math.ceil(verdict.seconds * 1000))
+        if isinstance(verdict, Ignore):
+            return SUCCESS, self.outcome(job, "SUCCESS")
+        if isinstance(verdict, Reject):
+            return self._rejected(job, verdict)
+        return self.failed(job, verdict)
+
+    def _rejected(self, job: Job, verdict: Reject) -> Ended:
+        if verdict.requeue:
+            log.info("task %s (%s) goes back in line: %s", job.task_id, job.name, verdict.reason)
+            return REQUEUED, b""
+        log.error("task %s (%s) becomes a dead letter: %s", job.task_id, job.name, verdict.reason)
+        return DEAD, self.outcome(job, "DEAD", error=_cause(verdict), reason=f"rejected: {verdict.reason}")
+
+    def _retry(self, job: Job, verdict: Retry) -> Ended:
+        # one that the task made by itself leaves the time to the policy
+        due_ms = self._retrier.due_ms(job) if verdict.due_ms is None else verdict.due_ms
+        if due_ms is None:
+            return self.failed(job, verdict.exc or exceeded(job))
+        try:
+            envelope = self._with_call(job, verdict.call) if verdict.call is not None else b""
+        except (NotPicklable, PayloadTooLarge) as error:
+            return self.failed(job, error)
+        return self._tried_again(job, due_ms, verdict.exc, envelope)
+
+    # -- what comes of it ---------------------------------------------------------
+
+    def _tried_again(
+        self, job: Job, due_ms: int, error: BaseException | None, envelope: bytes = b""
+    ) -> Ended:
+        info = shortened(encode_error(error)) if error is not None else None
+        log.info(
+            "task %s (%s) will be tried again in %.3g s, after attempt %d: %s",
+            job.task_id,
+            job.name,
+            max(0, due_ms - self._now_ms()) / 1000,
+            job.attempt,
+            f"{info.type_name}: {info.text}" if info is not None else "it asked for it",
+        )
+        return RETRY, retried(due_ms, self.outcome(job, "RETRY", error=info), envelope)
+
+    def _with_call(self, job: Job, call: tuple[tuple[Any, ...], dict[str, Any]]) -> bytes:
+        """Return the message's envelope with other arguments.
+
+        Raises:
+            NotPicklable, PayloadTooLarge: They cannot be sent.
+        """
+        encoding, body, clear_size = encode_call(*call, max_size=self._max_message_size)
+        envelope = msgspec.structs.replace(job.envelope, body=body, encoding=encoding, clear_size=clear_size)
+        return encode_envelope(envelope, self._messages)
+
+
+def _cause(verdict: Reject) -> ErrorInfo | None:
+    """Return the error because of which a task rejects its message, if that is known."""
+    cause = verdict.__cause__ or verdict.__context__
+    return encode_error(cause) if cause is not None else None
+
+
+def state_after(ended: Ended) -> State:
+    """Return the state to which a run led its message."""
+    letter = ended[0]
+    return _GOES_ON.get(letter) or STATE_OF[letter[0]]

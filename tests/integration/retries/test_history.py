@@ -1,0 +1,77 @@
+"""What a caller, and people, can know of the attempts of a message."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from taskmesh.cli.outcome_view import as_document, as_tables, view_of
+from taskmesh.errors import TaskDead
+from tests.support import wait_until
+
+TIMEOUT_S = 30.0
+
+
+def test_the_attempts_of_a_message_are_told_with_their_errors(app, path):
+    result = app.busy.delay(path, 2)
+    result.get(timeout=TIMEOUT_S)
+    attempts = result.attempts
+    assert [attempt.number for attempt in attempts] == [1, 2, 3]
+    assert [attempt.text for attempt in attempts] == ["run 1", "run 2", ""]
+    assert [attempt.error for attempt in attempts] == ["tests.apps.retry_tasks.Busy"] * 2 + [None]
+    assert "raise" in attempts[0].traceback
+    moments = [moment for each in attempts for moment in (each.started_at, each.finished_at)]
+    assert moments == sorted(moments)
+    assert {attempt.worker for attempt in attempts} == {result.worker}
+    assert (result.started_at, result.finished_at) == (attempts[-1].started_at, attempts[-1].finished_at)
+
+
+def test_of_many_attempts_the_first_and_the_last_are_kept(app, path):
+    result = app.tireless.delay(path, 20)
+    assert result.get(timeout=TIMEOUT_S) == 21
+    assert [attempt.number for attempt in result.attempts] == [1, 2, 3, *range(14, 22)]
+    assert result.retries == 20
+
+
+def test_another_process_reads_the_same(app, path):
+    result = app.busy.delay(path, 1)
+    result.get(timeout=TIMEOUT_S)
+    assert app.mesh.result(result.id).attempts == result.attempts
+
+
+def test_a_message_that_never_ran_has_no_attempts(app):
+    result = app.busy.apply_async(("", 0), countdown=3600)
+    assert (result.attempts, result.worker, result.started_at, result.finished_at) == ([], None, None, None)
+    assert result.revoke()
+    assert result.attempts == []
+
+
+def test_the_history_outlives_crashes(app, path, notes):
+    result = app.crashes_later.delay(path)
+    with pytest.raises(TaskDead, match="died 3 times"):
+        result.get(timeout=TIMEOUT_S)
+    assert notes() == ["0", "0", "1", "2"]
+    (attempt,) = result.attempts
+    assert (attempt.number, attempt.text) == (1, "once")
+
+
+def test_the_history_outlives_a_revocation(app, path):
+    result = app.slow_to_retry.delay(path)
+    wait_until(lambda: result.state == "RETRY")
+    assert result.revoke()
+    (attempt,) = app.mesh.result(result.id).attempts
+    assert attempt.text == "later"
+
+
+def test_people_and_programs_are_shown_the_attempts(app, path):
+    result = app.busy.delay(path, 1)
+    result.get(timeout=TIMEOUT_S)
+    view = view_of(app.mesh, result, None)
+    first, second = as_document(view)["attempts"]
+    assert (first["number"], first["text"], second["error"]) == (1, "run 1", None)
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(*as_tables(view))
+    assert "attempt 1" in shown.get()
+    assert "Busy: run 1" in shown.get()
+    assert shown.get().count("attempt 2") == 1
