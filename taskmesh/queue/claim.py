@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from taskmesh.core import keys
 from taskmesh.core.script import load_script
 from taskmesh.core.steps import Call, Session, Steps
-from taskmesh.replication.ask import ask
+from taskmesh.replication.ask import ask, plain
 
 CLAIM = load_script("taskmesh.queue", "claim")
 RECALL = load_script("taskmesh.queue", "recall")
@@ -116,6 +117,13 @@ def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
     hint, _, record = wake_up[43:].partition(b"\n")
     sequence = _number(lease[-8:])
     return sequence, Claimed(hint[:-9], b"%08x%b" % (_number(hint[-8:]) + 1, lease), record)
+
+
+def unheard(session: Session, holder: bytes) -> Steps[set[str]]:
+    """Return the ids that were handed to a child which is dead, and which it never heard of."""
+    wake_ups = yield from plain(session, b"LRANGE", keys.wake(session.prefix, holder), b"0", b"-1")
+    handed = (handed_off(wake_up) for wake_up in wake_ups)
+    return {found[1].task_id.decode(errors="backslashreplace") for found in handed if found is not None}
 
 
 class Claims(list[Claimed]):

@@ -13,7 +13,7 @@ from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.outcome import Outcome, PastAttempt, encode_outcome
 from taskmesh.core import keys
 from taskmesh.nodes.link import Link
-from taskmesh.queue.claim import held
+from taskmesh.queue.claim import held, unheard
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
@@ -113,7 +113,8 @@ class Undertaker:
         """Put back what all children of a worker that is declared dead held.
 
         Its page died with it. So a crash is charged only where a child held a single message; of the others
-        any may be guilty, and they are claimed singly from now on.
+        any may be guilty, and they are claimed singly from now on. What was handed to a child with a wake-up that still
+        lies there has not begun.
 
         Args:
             incarnation: The dead worker.
@@ -124,6 +125,9 @@ class Undertaker:
         for child in self._run(children(self._link.session, incarnation)):
             holder = incarnation + child
             holds = self._run(held(self._link.session, holder))
+            if holds:
+                not_begun = self._run(unheard(self._link.session, holder))
+                holds = [found for found in holds if found[2] not in not_begun]
             note = None
             if blame and len(holds) == 1:
                 sequence, position, _, _ = holds[0]

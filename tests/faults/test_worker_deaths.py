@@ -63,6 +63,21 @@ def test_a_worker_on_a_dead_machine_is_declared_dead_when_its_lease_ends(scene: 
     assert [scene.crashes(handle) for handle in waiting] == [0] * 5
 
 
+def test_what_was_handed_to_a_dead_child_has_not_begun_and_is_not_charged(scene: Scene) -> None:
+    """The node takes the child for idle until its worker is declared dead."""
+    doomed = scene.worker(1, name="doomed")
+    doomed.signal_all(signal.SIGSTOP)  # so that nobody signs off
+    kill(doomed.template())
+    for process in doomed.family():
+        process.kill()
+    wait_until(lambda: scene.idle() == 1)
+    sent = scene.send(tasks.add, 1, 2, expect=3)
+    assert scene.state_of(sent) == "STARTED"
+    scene.worker(1, name="heir", ready=False)
+    scene.check()
+    assert scene.crashes(sent) == 0
+
+
 def test_messages_that_died_together_are_claimed_singly_and_nobody_is_charged(scene: Scene) -> None:
     folder = str(scene.folder)
     far = scene.worker(1, name="far")

@@ -20,10 +20,10 @@ T = TypeVar("T")
 def children_of(worker: Worker) -> list[psutil.Process]:
     """Return the children that live now; some may be dying."""
     found = []
-    template = worker.template()
     for process in worker.family():
         try:
-            if process.ppid() == template:
+            # its own child is the template, and the template's are those that run tasks
+            if process.ppid() not in (worker.pid, os.getpid()):
                 found.append(process)
         except psutil.NoSuchProcess:
             continue

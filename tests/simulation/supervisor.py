@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
-from taskmesh.queue.claim import held, recall
+from taskmesh.queue.claim import held, recall, unheard
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
@@ -225,6 +225,9 @@ class Supervisor:
         for child in (yield from children(self.session, incarnation)):
             holder = incarnation + child
             found = yield from held(self.session, holder, patience_s=PATIENCE_S)
+            if found:
+                not_begun = yield from unheard(self.session, holder)
+                found = [row for row in found if row[2] not in not_begun]
             note = None
             if blame and len(found) == 1:
                 note = (found[0][0], found[0][1], found[0][1], 0.0)
