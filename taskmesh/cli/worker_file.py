@@ -57,6 +57,8 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "name": _text,
     "log_level": _text,
     "burst": _flag,
+    "reload": _flag,
+    "reload_dir": _texts,
     "max_tasks_per_child": _count,
     "max_memory_per_child": limit_of_memory,
     "grace": _seconds,
@@ -100,6 +102,6 @@ def read_worker_file(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: {key} = {value!r} in [worker]: {error}", source=str(path)) from error
     if "app" in found and "mesh" in found:
         raise ConfigError(f"{path}: app and mesh in [worker] contradict; give one", source=str(path))
-    if "path" in found:
-        found["path"] = tuple(str((path.parent / folder).resolve()) for folder in found["path"])
+    for folders in {"path", "reload_dir"} & found.keys():
+        found[folders] = tuple(str((path.parent / folder).resolve()) for folder in found[folders])
     return found

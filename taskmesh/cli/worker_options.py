@@ -27,8 +27,9 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapper(*, json_wanted: bool, **options: Any) -> None:
         given = {name: value for name, value in options.items() if value is not None and value is not False}
-        if given["path"] == ():
-            del given["path"]
+        for several in ("path", "reload_dir"):
+            if given[several] == ():
+                del given[several]
         argument = given.pop("app_argument", None)
         if argument and given.get("app", argument) != argument:
             raise click.UsageError("the app is given twice: as an argument and with -A")
@@ -61,6 +62,18 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             type=click.IntRange(min=1, max=TASKS_PER_CHILD_MAX),
             metavar="N",
             help="Replace a child after so many tasks.  [default: never]",
+        ),
+        click.option(
+            "--reload-dir",
+            multiple=True,
+            metavar="DIR",
+            type=click.Path(exists=True, file_okay=False, resolve_path=True),
+            help="With --reload: watch all Python files in this folder, too; may be repeated.",
+        ),
+        click.option(
+            "--reload",
+            is_flag=True,
+            help="For development: import the app again, and replace the children, when its files change.",
         ),
         click.option("--burst", is_flag=True, help="Stop when the queues are empty."),
         click.option(
@@ -118,6 +131,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         raise click.UsageError("give either an app or the name of a mesh (--mesh), not both")
     if not app and not mesh:
         raise Failure(f"which app? {HOW}, or --mesh NAME for tasks that are sent by value", EXIT_USAGE)
+    if options.get("burst") and (options.get("reload") or options.get("reload_dir")):
+        raise click.UsageError("--burst ends when the queues are empty, and --reload never; give one")
     _check_pool(options.get("pool", "process"))
     name, folders = located(app, cwd) if app else ("", (str(cwd),))
     return WorkerOptions(
@@ -132,6 +147,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         max_tasks_per_child=options.get("max_tasks_per_child", 0),
         max_memory_per_child=_memory(options.get("max_memory_per_child", 0)),
         grace_s=options.get("grace", -1.0),
+        reload=options.get("reload", False) or bool(options.get("reload_dir")),
+        reload_dirs=tuple(options.get("reload_dir", ())),
         start_method=environ.get("TASKMESH_START_METHOD", ""),
     )
 

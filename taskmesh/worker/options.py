@@ -23,6 +23,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         start_method: `fork`, `spawn`, or empty to fork where that is safe.
         max_tasks_per_child: A child is replaced after so many tasks; 0 for the setting.
         max_memory_per_child: And with so much private memory, in bytes; 0 for the setting.
+        reload: Import the app again when its sources change.
+        reload_dirs: Folders whose Python files count as sources, too.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
 
@@ -38,6 +40,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     start_method: str = ""
     max_tasks_per_child: int = 0
     max_memory_per_child: int = 0
+    reload: bool = False
+    reload_dirs: tuple[str, ...] = ()
     parent: int = 0
 
 
@@ -65,6 +69,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         has_worker_hooks: Whether the template has something to do when the worker stops.
         threads: Names of threads that the app's import started: forking would be unsafe.
         place: File of the app.
+        sources: Files that the import has touched, if the worker is to reload.
     """
 
     mesh: str
@@ -87,6 +92,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_worker_hooks: bool
     threads: tuple[str, ...]
     place: str
+    sources: tuple[str, ...] = ()
 
 
 class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 import msgspec
@@ -30,6 +31,8 @@ from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions
 from taskmesh.worker.presence import DeclaredDead, Presence
+from taskmesh.worker.sources import LOOK_S as SOURCES_S
+from taskmesh.worker.sources import Sources
 from taskmesh.worker.undertaker import worker_info
 
 log = logging.getLogger("taskmesh.worker")
@@ -53,6 +56,9 @@ class Supervisor:
         self._stop_by: float | None = None
         self._leave_by: float | None = None
         self._exit_code = 0
+        self._sources = Sources(options.reload_dirs) if options.reload else None
+        self._look_at_sources_at_s = 0.0
+        self._is_reloading = False
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
         self._options = msgspec.structs.replace(options, name=self._name)
 
@@ -70,6 +76,13 @@ class Supervisor:
         if self._signals:
             return 0
         set_up_logging(self._options.log_level or "INFO")
+        self._exit_code = self._run_app()
+        while self._is_to_reload():
+            self._exit_code = self._run_app()
+        return self._exit_code
+
+    def _run_app(self) -> int:
+        """Import the app and work, until told to stop or until its sources have changed."""
         template = Template(self._options)
         nursery: Nursery | None = None
         try:
@@ -103,14 +116,18 @@ class Supervisor:
             messages, _ = wire.receive()
             if wire.is_closed():
                 log.error("the process that imports %s died before it was done", self._options.app)
+                self._watch((), self._options.path)
                 self._exit_code = 1
                 return None
             for message in messages:
                 if "failed" in message:
+                    self._watch(message["sources"], self._options.path)
                     sys.stderr.write(f"taskmesh worker: {message['failed']}\n")
                     self._exit_code = 2 if message["usage"] else 1
                     return None
-                return msgspec.convert(message["ready"], MeshFacts)
+                facts = msgspec.convert(message["ready"], MeshFacts)
+                self._watch(facts.sources)
+                return facts
         return None
 
     def _work(self, facts: MeshFacts, nursery: Nursery) -> int:
@@ -208,12 +225,43 @@ class Supervisor:
             self._next_beat = time.monotonic() + REGISTER_AGAIN_S
             log.warning("%s; trying again", error)
 
+    # -- reloading ----------------------------------------------------------------
+
+    def _watch(self, files: Sequence[str], folders: Sequence[str] = ()) -> None:
+        if self._sources is not None:
+            self._sources.watch(files, folders)
+
+    def _look_at_sources(self, now_s: float) -> None:
+        """Stop, to import the app again, when its sources have changed."""
+        if self._sources is None or self._stop_by is not None or now_s < self._look_at_sources_at_s:
+            return
+        self._look_at_sources_at_s = now_s + SOURCES_S
+        changed = self._sources.changed()
+        if changed:
+            log.info("%s has changed: worker %s imports its app again", changed, self._name)
+            self._is_reloading = True
+            self._stop_gently(now_s)
+
+    def _is_to_reload(self) -> bool:
+        """Tell whether the app is to be imported again; waits for a change of it if it does not work as it is."""
+        if self._sources is None or self._signals or not (self._is_reloading or self._exit_code):
+            return False
+        if not self._is_reloading:
+            log.info("worker %s waits for a change of its sources", self._name)
+            while not (self._signals or self._sources.changed()):
+                self._pause(SOURCES_S)
+        self._is_reloading = False
+        self._stop_by = self._leave_by = None
+        self._exit_code = 0
+        return not self._signals
+
     # -- the loop -----------------------------------------------------------------
 
     def _loop(self) -> None:
         while True:
             now_s = time.monotonic()
             self._heed_signals(now_s)
+            self._look_at_sources(now_s)
             if self._stop_by is None and self._presence.is_registered:
                 self._brood.tend(now_s)
             if self._is_over(now_s):
@@ -237,15 +285,18 @@ class Supervisor:
             log.warning("the process that started worker %s is gone; it ends at once", self._name)
             self._signals = 2
         if self._signals and self._stop_by is None:
-            grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
-            self._stop_by = now_s + grace_s
-            log.info("worker %s stops: running tasks have %g s to finish", self._name, grace_s)
-            self._brood.stop()
+            self._stop_gently(now_s)
         if self._stop_by is None or self._leave_by is not None:
             return
         if self._signals > 1 or now_s >= self._stop_by:
             self._leave_by = now_s + LAST_WORDS_S
             self._brood.kill()
+
+    def _stop_gently(self, now_s: float) -> None:
+        grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
+        self._stop_by = now_s + grace_s
+        log.info("worker %s stops: running tasks have %g s to finish", self._name, grace_s)
+        self._brood.stop()
 
     def _is_over(self, now_s: float) -> bool:
         brood = self._brood
@@ -265,7 +316,11 @@ class Supervisor:
         timeout_s = min(RECALL_S, max(0.0, self._next_beat - now_s))
         if self._brood.has_waiting():
             timeout_s = min(LOOK_S, timeout_s)
-        ready, _, _ = select.select([*self._nursery.watched(), self._wakeup], [], [], timeout_s)
+        self._pause(timeout_s, self._nursery.watched())
+
+    def _pause(self, timeout_s: float, watched: Sequence[int] = ()) -> None:
+        """Wait until there may be news, or a signal."""
+        ready, _, _ = select.select([*watched, self._wakeup], [], [], timeout_s)
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)
 

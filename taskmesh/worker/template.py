@@ -26,6 +26,7 @@ from taskmesh.worker.host import App
 from taskmesh.worker.locate import importing, load_app
 from taskmesh.worker.logs import set_up_app_logging, set_up_logging
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
+from taskmesh.worker.sources import files_of_failure, imported_files
 from taskmesh.worker.wire import Wire
 
 log = logging.getLogger("taskmesh.worker")
@@ -83,6 +84,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
         ),
+        sources=tuple(imported_files()) if options.reload else (),
         place=str(getattr(module, "__file__", "") or ""),
     )
 
@@ -129,6 +131,10 @@ def _tell_ended(wire: Wire) -> None:
         if not pid:
             return
         _tell(wire, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _sources(options: WorkerOptions, error: BaseException) -> list[str]:
+    return files_of_failure(error) if options.reload else []
 
 
 def asyncio_run(coroutine: Any) -> None:
@@ -200,13 +206,15 @@ def main(argv: list[str], kind: type[App]) -> int:
         mesh.hooks.start("on_worker_start", context, asyncio_run)
         facts = facts_of(mesh, options)
     except TaskMeshError as error:
-        _tell(wire, {"failed": str(error), "usage": is_usage(error)})
+        _tell(wire, {"failed": str(error), "usage": is_usage(error), "sources": _sources(options, error)})
         return 2
     except BaseException as error:  # noqa: BLE001 - the app's own import may raise anything; it is told to the user
         import traceback
 
         text: Any = "".join(traceback.format_exception(error))
-        _tell(wire, {"failed": f"{what} failed:\n{text}", "usage": False})
+        _tell(
+            wire, {"failed": f"{what} failed:\n{text}", "usage": False, "sources": _sources(options, error)}
+        )
         return 1
     preload()
     _tell(wire, {"ready": msgspec.to_builtins(facts)})

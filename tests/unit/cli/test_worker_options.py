@@ -148,3 +148,20 @@ def test_the_files_in_the_repository_are_right():
     for path in files:
         assert set(read_worker_file(path)) <= set(KEYS)
         assert resolved({"config": str(path)}, {}, path.parent / "nowhere")
+
+
+def test_reloading_is_for_workers_that_last(tmp_path, file):
+    assert resolved({"app": "app", "reload_dir": ("/x",)}, {}, tmp_path).reload
+    path = file('[worker]\napp = "app"\nreload-dir = ["src"]\n')
+    assert resolved({"config": str(path)}, {}, tmp_path).reload_dirs == (str(tmp_path / "src"),)
+    with pytest.raises(click.UsageError, match="--burst ends"):
+        resolved({"app": "app", "reload": True, "burst": True}, {}, tmp_path)
+
+
+def test_limits_of_children(tmp_path, file):
+    path = file('[worker]\napp = "app"\nmax-tasks-per-child = 5\nmax-memory-per-child = "200MB"\n')
+    options = resolved({"config": str(path), "max_memory_per_child": "1GiB"}, {}, tmp_path)
+    assert (options.max_tasks_per_child, options.max_memory_per_child) == (5, 1 << 30)
+    # what Celery counts in KiB
+    with pytest.raises(click.UsageError, match="a bare number is in bytes"):
+        resolved({"app": "app", "max_memory_per_child": "200000"}, {}, tmp_path)
