@@ -269,14 +269,17 @@ class TaskMesh(HookPoints):
         *,
         queues: tuple[str, ...] = (),
         name: str = "",
+        strategy: str = "",
         log_level: str = "WARNING",
     ) -> Workers:
         """Start worker processes for the length of a `with` block: `with mesh.workers(4): ...`.
 
         Args:
             concurrency: How many child processes; the setting if not given.
-            queues: Which queues; the default queue if none.
+            queues: Which queues, best first, each with its weight if it has one: `("mail=3", "default")`; the
+                default queue if none.
             name: Name of the worker.
+            strategy: From which of its queues it takes next; the setting if not given.
             log_level: What they, and the tasks in them, say on standard error, unless the app sets up logging.
 
         Raises:
@@ -284,7 +287,14 @@ class TaskMesh(HookPoints):
         """
         from taskmesh.worker.launch import Workers
 
-        return Workers(self, self._concurrency(concurrency), queues=queues, name=name, log_level=log_level)
+        return Workers(
+            self,
+            self._concurrency(concurrency),
+            queues=queues,
+            name=name,
+            strategy=strategy,
+            log_level=log_level,
+        )
 
     def run_worker(
         self,
@@ -292,6 +302,7 @@ class TaskMesh(HookPoints):
         *,
         queues: tuple[str, ...] = (),
         name: str = "",
+        strategy: str = "",
         burst: bool = False,
         log_level: str = "WARNING",
     ) -> int:
@@ -303,6 +314,7 @@ class TaskMesh(HookPoints):
             self._concurrency(concurrency),
             queues=queues,
             name=name,
+            strategy=strategy,
             burst=burst,
             log_level=log_level,
         )

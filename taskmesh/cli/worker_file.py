@@ -54,6 +54,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "path": _texts,
     "concurrency": _count,
     "queues": _texts,
+    "strategy": _text,
     "name": _text,
     "log_level": _text,
     "burst": _flag,

@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
+from taskmesh.balancing.named import chosen_strategy
 from taskmesh.cli.app_path import located
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
-from taskmesh.client.options import check_queue
 from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
-from taskmesh.config.values import limit_of_memory
+from taskmesh.config.strategies import STRATEGIES
+from taskmesh.config.values import limit_of_memory, weighted_queues
+from taskmesh.errors import UsageError
 from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
 
 _PROCESSES = ("process", "prefork")
@@ -85,7 +87,16 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]"),
         click.option(
-            "-Q", "--queues", metavar="a,b", help="Queues to serve, best first.  [default: the default queue]"
+            "-Q",
+            "--queues",
+            metavar="a,b",
+            help="Queues to serve, best first; a=3,b=1 gives them weights.  [default: the default queue]",
+        ),
+        click.option(
+            "--strategy",
+            metavar="NAME",
+            help="From which queue to take next: " + ", ".join(STRATEGIES) + ", or one that a package adds.  "
+            "[default: weighted where queues have weights, else the setting]",
         ),
         click.option(
             "-c",
@@ -134,13 +145,16 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
     if options.get("burst") and (options.get("reload") or options.get("reload_dir")):
         raise click.UsageError("--burst ends when the queues are empty, and --reload never; give one")
     _check_pool(options.get("pool", "process"))
+    queues, weights = _queues(options.get("queues", ()))
     name, folders = located(app, cwd) if app else ("", (str(cwd),))
     return WorkerOptions(
         app=name,
         mesh=check_mesh_name(mesh) if mesh else "",
         path=tuple(dict.fromkeys([*options.get("path", ()), *folders])),
         concurrency=options.get("concurrency", 0),
-        queues=_queues(options.get("queues", ())),
+        queues=queues,
+        weights=weights,
+        strategy=chosen_strategy(options.get("strategy", ""), weights),
         name=options.get("name", ""),
         log_level=_level(options.get("log_level", "")),
         burst=options.get("burst", False),
@@ -153,9 +167,19 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
     )
 
 
-def _queues(given: str | tuple[str, ...]) -> tuple[str, ...]:
+def _queues(given: str | tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]]:
     names = given.split(",") if isinstance(given, str) else given
-    return tuple(dict.fromkeys(check_queue(name.strip()) for name in names if name.strip()))
+    queues: dict[str, None] = {}
+    weights: dict[str, int] = {}
+    for name in (name.strip() for name in names):
+        if name:
+            try:
+                found, weighed = weighted_queues([name])
+            except ValueError as error:
+                raise UsageError(f"queue {name!r} (-Q, queues): {error}") from None
+            queues[found[0]] = None
+            weights |= weighed
+    return tuple(queues), weights
 
 
 def _level(given: str) -> str:

@@ -45,5 +45,6 @@ class SettingArguments(TypedDict, total=False):
     concurrency: int | None
     max_tasks_per_child: int | None
     max_memory_per_child: Size | None
+    strategy: str | None
     log_level: str | None
     configure_logging: bool | None

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from taskmesh.config import values
 from taskmesh.config.sources import VARIABLE_PREFIX, Given, from_arguments, from_file, from_variables
+from taskmesh.config.strategies import DEFAULT as DEFAULT_STRATEGY
+from taskmesh.config.strategies import strategy_name
 from taskmesh.errors import ConfigError
 
 MESH_NAME_LENGTH_MAX = 64
@@ -55,6 +57,7 @@ class Settings:
         concurrency: Worker processes of one `taskmesh worker`.
         max_tasks_per_child: After so many tasks a worker replaces a child; 0 for never.
         max_memory_per_child: With so much private memory a worker replaces a child; 0 for never.
+        strategy: From which of its queues a worker takes next, see `taskmesh.balancing`.
         log_level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
         configure_logging: Whether a worker gives the root logger a handler when the app's import has not.
         sources: Where each value came from: `argument`, a variable, a place in a file, or `default`.
@@ -88,6 +91,7 @@ class Settings:
     concurrency: int
     max_tasks_per_child: int
     max_memory_per_child: int
+    strategy: str
     log_level: str
     configure_logging: bool
     sources: Mapping[str, str] = field(compare=False)
@@ -175,6 +179,7 @@ SETTINGS: Mapping[str, Setting] = {
     "concurrency": Setting(values.whole(1, 1024), _cpu_count),
     "max_tasks_per_child": Setting(values.whole(0, TASKS_PER_CHILD_MAX), 0),
     "max_memory_per_child": Setting(values.limit_of_memory, 0),
+    "strategy": Setting(strategy_name, DEFAULT_STRATEGY),
     "log_level": Setting(values.one_of(*LOG_LEVELS), "INFO"),
     "configure_logging": Setting(values.flag, default=True),
 }

@@ -8,7 +8,7 @@ caller adds the name, the value and the source.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 MEMORY_BYTES_MIN, MEMORY_BYTES_MAX = 16 << 20, 1 << 40
 QUEUE_NAME_LENGTH_MAX = 100
+WEIGHT_MAX = 1000
 
 
 class NotOneOf(ValueError):
@@ -180,6 +181,27 @@ def queue_name(value: Any) -> str:
         f"a queue's name has 1 to {QUEUE_NAME_LENGTH_MAX} printable ASCII characters, "
         "without space, comma, colon or '='"
     )
+
+
+def weighted_queues(given: Iterable[Any]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Read the queues of a worker, such as `mail=3` and `default`, and the weights of those that have one."""
+    weights: dict[str, int] = {}
+    queues: dict[str, None] = {}
+    for item in given:
+        name, mark, weight = item.partition("=") if isinstance(item, str) else (item, "", "")
+        queue = queue_name(name.strip() if mark else name)
+        queues[queue] = None
+        if mark:
+            weights[queue] = _weight(weight)
+    return tuple(queues), weights
+
+
+def _weight(text: str) -> int:
+    try:
+        weight: int = whole(1, WEIGHT_MAX)(text)
+    except ValueError:
+        raise ValueError(f"a weight is a whole number from 1 to {WEIGHT_MAX}, such as mail=3") from None
+    return weight
 
 
 def routes(value: Any) -> tuple[tuple[str, str], ...]:

@@ -92,6 +92,14 @@ def head_parts(
     return start, middle, end, queue + channel + function
 
 
+def queue_of(raw: bytes) -> str:
+    """Return the queue of a record; empty if there is none in it, for anybody may have written there."""
+    try:
+        return raw[HEAD_LENGTH : HEAD_LENGTH + int(raw[102:104], 16)].decode("ascii")
+    except ValueError:
+        return ""
+
+
 def parse(raw: bytes) -> Record:
     """Take a record apart.
 

@@ -152,6 +152,7 @@ class _Life:
                 self._concurrency,
                 self._build,
                 tasks=sorted(mesh.tasks),
+                strategy=mesh.settings.strategy,
             )
         )
 
@@ -165,6 +166,7 @@ class _Life:
             queues=self._queues,
             burst=False,
             log_level="",
+            strategy=mesh.settings.strategy,
         )
         # one at a time: there is no supervisor who would recall what waits behind a slow one
         return Child(mesh, order, build, page, claim_max=1)

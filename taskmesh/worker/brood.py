@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from taskmesh.errors import NodeFault, NodeUnavailable
@@ -76,6 +76,8 @@ class Brood:
         incarnation: bytes,
         worker: str,
         queues: Sequence[str],
+        strategy: str,
+        weights: Mapping[str, int],
         concurrency: int,
         burst: bool,
         log_level: str,
@@ -91,6 +93,8 @@ class Brood:
             incarnation: Of this life.
             worker: Name of the worker.
             queues: Which queues they serve.
+            strategy: From which of them they take next.
+            weights: Of the queues.
             concurrency: How many they are.
             burst: They end when the queues are empty.
             log_level: Of the `taskmesh` logger.
@@ -103,6 +107,8 @@ class Brood:
         self._incarnation = incarnation.decode()
         self._worker = worker
         self._queues = tuple(queues)
+        self._strategy = strategy
+        self._weights = dict(weights)
         self._burst = burst
         self._log_level = log_level
         self._max_tasks = max_tasks
@@ -173,6 +179,8 @@ class Brood:
                 log_level=self._log_level,
                 max_tasks=self._max_tasks,
                 max_memory=self._max_memory,
+                strategy=self._strategy,
+                weights=self._weights,
             )
             self._children[order.number] = _Child(order)
             self._nursery.start(order, self._page_fd)

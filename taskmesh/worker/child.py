@@ -144,6 +144,8 @@ class Child:
             if len(outbox) >= COMMIT_MAX or (outbox.is_late(now_s) and position < total):
                 outbox.flush()
         desk.note(sequence, NOTHING, 0, now_s)
+        if ran < total:
+            talk.pick.given_back(batch[ran:])
         if ran:
             self._pace.ran(ran, now_s - begun_s)
             self._lifetime.ran(ran, now_s)

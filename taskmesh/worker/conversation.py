@@ -23,6 +23,7 @@ from taskmesh.worker.host import App
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.outbox import Done, Outbox
 from taskmesh.worker.patience import run_patiently, text_of
+from taskmesh.worker.pick import Pick
 
 T = TypeVar("T")
 log = logging.getLogger("taskmesh.worker")
@@ -63,7 +64,7 @@ class Conversation:
 
         Raises:
             NodeUnavailable: It cannot be joined now.
-            ConfigError: It cannot be joined at all.
+            ConfigError: It cannot be joined at all, or there is no strategy of the name that was ordered.
         """
         self.holder = order.holder
         self.link = mesh.link.open()
@@ -76,7 +77,7 @@ class Conversation:
         self._dead_expires_s = int(mesh.settings.dead_letter_expires)
         self._session = self.link.session
         self._wake_key = keys.wake(self.link.prefix, self.holder)
-        self._queues = [queue.encode() for queue in order.queues]
+        self.pick = Pick(order, self.link, time.monotonic())
         self._next_due_ms = 0
         self._compare_at_s = time.monotonic() + COMPARE_S
         self._epoch = self._session.epoch
@@ -84,11 +85,11 @@ class Conversation:
     @property
     def queue_count(self) -> int:
         """From how many queues it claims."""
-        return len(self._queues)
+        return self.pick.queue_count
 
     def serve_also(self, queue: str) -> None:
         """Claim from another queue, too, from the next claim on."""
-        self._queues = [*self._queues, queue.encode()]
+        self.pick.serve_also(queue)
 
     # -- claims and commits -------------------------------------------------------
 
@@ -102,6 +103,9 @@ class Conversation:
             # the node was started anew, perhaps with an older disk, which may say that this child holds something
             self._epoch = self._session.epoch
             self.compare()
+        asked_s = time.monotonic()
+        # once, before the first try: a repeat is answered as what it repeats
+        queues = self.pick.order(asked_s)
         entries, done = self.outbox.take()
         if len(entries) > 4 * COMMIT_MAX:
             self.commit(entries, done)
@@ -121,7 +125,7 @@ class Conversation:
                         entries,
                         self.sequence + 1,
                         most,
-                        self._queues_in_turn(),
+                        queues,
                         idle=self.is_idle,
                         dead_expires_s=self._dead_expires_s,
                         patience_s=PATIENCE_S,
@@ -145,16 +149,9 @@ class Conversation:
             self.sequence += 1
             self.is_idle = not claimed
             self._next_due_ms = claimed.next_due_ms
+            self.pick.claimed(claimed, most, asked_s)
             self._judge(entries, verdicts)
             return claimed
-
-    def _queues_in_turn(self) -> Sequence[bytes]:
-        """Return the queues, each first in its turn, so that a full one does not starve the others."""
-        queues = self._queues
-        if len(queues) == 1:
-            return queues
-        at = self.sequence % len(queues)
-        return queues[at:] + queues[:at]
 
     def commit(self, entries: list[bytes], done: list[Done]) -> None:
         """Commit outcomes, then let go of claims, repeating until it is done."""

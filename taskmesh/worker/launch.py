@@ -13,8 +13,9 @@ from typing import Any, Self
 
 import msgspec
 
+from taskmesh.balancing.named import chosen_strategy
 from taskmesh.config.settings import LOG_LEVELS
-from taskmesh.config.values import one_of, queue_name, whole
+from taskmesh.config.values import one_of, weighted_queues, whole
 from taskmesh.errors import UsageError, WorkerError
 from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
@@ -33,19 +34,21 @@ def options_for(
     queues: tuple[str, ...],
     name: str,
     *,
+    strategy: str = "",
     burst: bool = False,
     log_level: str = QUIET,
 ) -> WorkerOptions:
     """Return the options of a worker that serves a mesh of this process.
 
     Raises:
-        UsageError: The number of children, a queue, the name or the level is impossible.
+        UsageError: The number of children, a queue, the strategy, the name or the level is impossible.
     """
     _check("concurrency", concurrency, whole(1, CHILDREN_MAX))
     if not isinstance(queues, (tuple, list)):
         raise UsageError(f"queues is {queues!r}: expected a tuple of names, such as ('mail', 'default')")
     for queue in queues:
-        _check("a queue", queue, queue_name)
+        _check("a queue", queue, _weighted_queue)
+    names, weights = weighted_queues(queues)
     _check("name", name, _worker_name)
     _check("log_level", log_level, _log_level)
     app = path_of(mesh)
@@ -54,7 +57,9 @@ def options_for(
         mesh="" if app else mesh.name,
         path=tuple(folder or str(Path.cwd()) for folder in sys.path),
         concurrency=concurrency,
-        queues=tuple(queues),
+        queues=names,
+        weights=weights,
+        strategy=chosen_strategy(strategy, weights),
         name=name,
         burst=burst,
         log_level=log_level.upper(),
@@ -68,6 +73,11 @@ def _check(what: str, value: object, read: Callable[[Any], Any]) -> None:
             raise ValueError("expected a whole number, not a text")
     except ValueError as error:
         raise UsageError(f"{what} is {value!r}: {error}") from None
+
+
+def _weighted_queue(value: object) -> object:
+    weighted_queues([value])
+    return value
 
 
 def _worker_name(value: object) -> object:
@@ -128,11 +138,12 @@ class Workers:
         *,
         queues: tuple[str, ...] = (),
         name: str = "",
+        strategy: str = "",
         log_level: str = QUIET,
     ) -> None:
         """Prepare; `start` or `with` starts them."""
         self._mesh = mesh
-        self._options = options_for(mesh, concurrency, queues, name, log_level=log_level)
+        self._options = options_for(mesh, concurrency, queues, name, strategy=strategy, log_level=log_level)
         self._name = name or f"workers-{os.getpid()}-{os.urandom(3).hex()}"
         self._options = msgspec.structs.replace(self._options, name=self._name)
         self._process: subprocess.Popen[bytes] | None = None
@@ -207,11 +218,14 @@ def run_worker(
     *,
     queues: tuple[str, ...] = (),
     name: str = "",
+    strategy: str = "",
     burst: bool = False,
     log_level: str = QUIET,
 ) -> int:
     """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
-    options = options_for(mesh, concurrency, queues, name, burst=burst, log_level=log_level)
+    options = options_for(
+        mesh, concurrency, queues, name, strategy=strategy, burst=burst, log_level=log_level
+    )
     process = _started(mesh, options)
 
     def pass_on(signum: int, _frame: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from taskmesh.config.strategies import DEFAULT
+
 CHILDREN_MAX = 1024
 
 
@@ -16,6 +18,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         path: Folders put in front of `sys.path` before the app is imported.
         concurrency: How many children.
         queues: Which queues, best first; empty for the mesh's default queue.
+        weights: Of the queues; empty where none was given.
+        strategy: Name of the balancing strategy; empty for `weighted` where there are weights, else the setting.
         name: Name shown to people; made of host and pid if empty.
         log_level: Of the root logger, unless the app sets up logging itself; empty for the setting.
         burst: Stop when the queues are empty.
@@ -33,6 +37,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
     concurrency: int = 0
     queues: tuple[str, ...] = ()
+    weights: dict[str, int] = {}
+    strategy: str = ""
     name: str = ""
     log_level: str = ""
     burst: bool = False
@@ -58,6 +64,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         build: What this build can run, as a hash.
         default_queue: Of the settings.
         concurrency: Of the settings.
+        strategy: Name of the balancing strategy, from the options or the settings.
         slots: Of the settings.
         lease_ttl_s: Of the settings.
         grace_s: Of the settings.
@@ -81,6 +88,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     build: str
     default_queue: str
     concurrency: int
+    strategy: str
     slots: int
     lease_ttl_s: float
     grace_s: float
@@ -103,11 +111,13 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         number: Of this child, never used again in that life.
         place: Its place in the shared page.
         worker: Name of the worker.
-        queues: Which queues.
+        queues: Which queues, best first.
         burst: Stop when they are empty.
         log_level: Of the `taskmesh` logger.
         max_tasks: It retires after so many; 0 for never.
         max_memory: It retires with so much private memory, in bytes; 0 for never.
+        strategy: Name of the balancing strategy.
+        weights: Of the queues; 1 where it has none.
     """
 
     incarnation: str
@@ -119,6 +129,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     max_tasks: int = 0
     max_memory: int = 0
+    strategy: str = DEFAULT
+    weights: dict[str, int] = {}
 
     @property
     def holder(self) -> bytes:

@@ -191,6 +191,8 @@ class Supervisor:
             incarnation=presence.incarnation,
             worker=self._name,
             queues=self._queues,
+            strategy=facts.strategy,
+            weights=self._options.weights,
             concurrency=self._concurrency,
             burst=self._options.burst,
             log_level=self._options.log_level,
@@ -210,6 +212,8 @@ class Supervisor:
                 self._concurrency,
                 self._facts.build,
                 tasks=self._facts.tasks,
+                strategy=self._facts.strategy,
+                weights=self._options.weights,
             )
         )
 

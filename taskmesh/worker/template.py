@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from taskmesh.balancing.named import chosen_strategy, strategy_named
 from taskmesh.core.hooks import WorkerContext
 from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
@@ -72,6 +73,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         build=build_of(mesh).decode(),
         default_queue=settings.default_queue,
         concurrency=settings.concurrency,
+        strategy=_strategy(options, settings.strategy),
         slots=settings.slots,
         lease_ttl_s=settings.lease_ttl,
         grace_s=settings.grace,
@@ -87,6 +89,17 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         sources=tuple(imported_files()) if options.reload else (),
         place=str(getattr(module, "__file__", "") or ""),
     )
+
+
+def _strategy(options: WorkerOptions, setting: str) -> str:
+    """Return the name of the strategy that is meant, after a look at whether it can be made.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    name = chosen_strategy(options.strategy, options.weights, setting)
+    strategy_named(name)
+    return name
 
 
 def preload() -> None:

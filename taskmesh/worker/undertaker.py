@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +207,8 @@ def worker_info(
     build: str,
     *,
     tasks: Sequence[str] = (),
+    strategy: str = "",
+    weights: Mapping[str, int] | None = None,
 ) -> bytes:
     """Return what a worker tells of itself when it registers, as JSON.
 
@@ -221,6 +223,8 @@ def worker_info(
             "app": app,
             "place": place,
             "queues": list(queues),
+            "strategy": strategy,
+            "weights": dict(weights or {}),
             "concurrency": concurrency,
             "build": build,
             "host": socket.gethostname(),

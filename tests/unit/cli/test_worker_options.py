@@ -43,6 +43,27 @@ def test_the_command_line_alone(tmp_path):
     assert not options.burst
 
 
+def test_queues_with_weights(tmp_path, file):
+    options = resolved({"app": "app", "queues": "mail=3, default,slow=2"}, {}, tmp_path)
+    assert options.queues == ("mail", "default", "slow")
+    assert options.weights == {"mail": 3, "slow": 2}
+    assert options.strategy == "weighted"
+    path = file('[worker]\nqueues = ["a=2", "b"]\nstrategy = "weighted"\n')
+    options = resolved({"app": "app", "config": str(path)}, {}, tmp_path)
+    assert (options.queues, options.weights, options.strategy) == (("a", "b"), {"a": 2}, "weighted")
+
+
+def test_a_strategy(tmp_path):
+    assert resolved({"app": "app", "strategy": "priority"}, {}, tmp_path).strategy == "priority"
+    assert resolved({"app": "app", "queues": "a,b"}, {}, tmp_path).strategy == ""  # the setting's
+
+
+@pytest.mark.parametrize("queues", ["mail=", "mail=0", "mail=x", "mail=1001", "=3", "mail=3=2", "a b=3"])
+def test_weights_that_cannot_be(tmp_path, queues):
+    with pytest.raises(UsageError, match=f"queue '{queues}'"):
+        resolved({"app": "app", "queues": queues}, {}, tmp_path)
+
+
 def test_nothing_given_means_the_settings_of_the_app(tmp_path):
     options = resolved({"app": "app"}, {}, tmp_path)
     assert (options.concurrency, options.queues, options.name, options.grace_s) == (0, (), "", -1.0)
@@ -135,6 +156,8 @@ def test_prefork_is_process(tmp_path):
         ({"app": "a", "mesh": "b"}, click.UsageError),
         ({"app": "a", "queues": "x y"}, UsageError),
         ({"mesh": "no/name"}, ConfigError),
+        ({"app": "a", "strategy": "longest"}, ConfigError),
+        ({"app": "a", "strategy": "random", "queues": "a=2"}, ConfigError),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, given, kind):

@@ -1,0 +1,150 @@
+"""What one child keeps of its sources between two claims, and the order in which the next one looks into them.
+
+A source is *served* when a claim looks into it, whether or not it holds something; it is *passed over* when the claim
+was full before it came to it. A claim takes what it can from the first source and goes on only when that is empty. So
+all that stand before the last one that gave something were served and found empty, and all are when a claim is not
+full.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from taskmesh.balancing.sources import Chance, Load, Loads, Source
+from taskmesh.balancing.strategy import Strategy, ordered
+
+#: Backlogs are read anew after so long.
+BACKLOG_S = 0.1
+
+
+class _Standing:
+    """How one source stands."""
+
+    __slots__ = ("backlog", "drained", "oldest_ms", "passes", "served_s", "taken", "weight")
+
+    def __init__(self, weight: int, now_s: float) -> None:
+        self.weight = weight
+        self.served_s = now_s
+        self.passes = 0
+        self.taken = 0
+        self.drained = False
+        self.backlog: int | None = None
+        self.oldest_ms = 0
+
+    def load(self, now_ms: int) -> Load:
+        return Load(
+            weight=self.weight,
+            backlog=self.backlog,
+            oldest_age_s=max(0, now_ms - self.oldest_ms) / 1000 if self.oldest_ms and now_ms else None,
+            served_s=self.served_s,
+            passes=self.passes,
+            taken=self.taken,
+            drained=self.drained,
+        )
+
+
+class Balance:
+    """The sources of one child."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        queues: Sequence[str],
+        rng: Chance,
+        now_s: float,
+        *,
+        node: str = "",
+        weights: Mapping[str, int] | None = None,
+    ) -> None:
+        """Begin: nothing is known of any source.
+
+        Args:
+            strategy: Of this child alone, since it may keep state.
+            queues: The child's, best first.
+            rng: For the strategy to draw from.
+            now_s: On a clock that never goes back.
+            node: Where the queues are.
+            weights: Of the queues; 1 for those that are not named.
+        """
+        self.strategy = strategy
+        self._rng = rng
+        self._node = node
+        self._weights = dict(weights or {})
+        self._standing: dict[Source, _Standing] = {}
+        self._order: list[Source] = []
+        self._read_s: float | None = None
+        for queue in queues:
+            self.add(queue, now_s)
+
+    def add(self, queue: str, now_s: float) -> None:
+        """Have one more queue, behind the others."""
+        self._standing.setdefault(Source(self._node, queue), _Standing(self._weights.get(queue, 1), now_s))
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self._standing)
+
+    @property
+    def queues(self) -> list[str]:
+        """Their names, best first."""
+        return [source.queue for source in self._standing]
+
+    def order(self, now_s: float, now_ms: int = 0) -> list[str]:
+        """Return the queues in the order in which the next claim looks into them.
+
+        Args:
+            now_s: On the clock of the others.
+            now_ms: The node's time, to which the ages of messages refer.
+        """
+        standing = self._standing
+        loads = Loads(now_s, {source: each.load(now_ms) for source, each in standing.items()})
+        self._order = ordered(self.strategy, list(standing), loads, self._rng)
+        for each in standing.values():
+            each.taken = 0
+        return [source.queue for source in self._order]
+
+    def claimed(self, queues: Sequence[str], most: int, now_s: float) -> None:
+        """Take in what the claim found.
+
+        Args:
+            queues: Of its messages, in their order.
+            most: How many it could have taken.
+            now_s: When it was made.
+        """
+        found = Counter(queues)
+        at_end = len(queues) < most
+        last = max((at for at, source in enumerate(self._order) if source.queue in found), default=-1)
+        for at, source in enumerate(self._order):
+            each = self._standing[source]
+            if at > last and not at_end:
+                each.passes += 1
+                continue
+            count = found[source.queue]
+            each.served_s = now_s
+            each.passes = 0
+            each.drained = at_end or at < last
+            each.taken += count
+            if each.backlog is not None:
+                each.backlog = 0 if each.drained else max(0, each.backlog - count)
+
+    def given_back(self, queues: Sequence[str]) -> None:
+        """Take in that messages of the last claim went back in line before they began."""
+        for queue, count in Counter(queues).items():
+            each = self._standing.get(Source(self._node, queue))
+            if each is not None:
+                each.taken = max(0, each.taken - count)
+                each.drained = False
+                if each.backlog is not None:
+                    each.backlog += count
+
+    def wants_backlogs(self, now_s: float) -> bool:
+        """Tell whether the strategy goes by backlogs, and what is known of them is too old."""
+        return self.strategy.needs_backlog and (self._read_s is None or now_s - self._read_s >= BACKLOG_S)
+
+    def read_backlogs(self, found: Mapping[str, tuple[int, int]], now_s: float) -> None:
+        """Take in backlogs: per queue how many messages are ready, and when the first was sent (ms, 0 unknown)."""
+        self._read_s = now_s
+        for source, each in self._standing.items():
+            if source.queue in found:
+                each.backlog, each.oldest_ms = found[source.queue]
