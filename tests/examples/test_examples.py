@@ -24,6 +24,7 @@ PRINTED = {
     "08_django.py": ["202 True", "invoice-42.pdf", "404"],
     "09_large_file.py": ["1200000 words, 200000 times 'word'"],
     "10_async_crawler.py": ["100 pages, among them 'about /42'"],
+    "11_etl_with_retries.py": ["119 rows loaded, left out: ['4,7,x']", "4 of 12 parts"],
     "12_graceful_restart.py": [
         "100 done, 2 workers, none twice: True",
         "the rest went to the new release: True",
