@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from taskmesh.app import TaskMesh as TaskMesh
     from taskmesh.client.attempts import Attempt as Attempt
     from taskmesh.client.class_task import BaseTask as BaseTask
+    from taskmesh.client.keys import Unique as Unique
     from taskmesh.client.result import AsyncResult as AsyncResult
     from taskmesh.client.result_set import ResultSet as ResultSet
     from taskmesh.client.task import Task as Task
@@ -45,6 +46,7 @@ _WHERE = {
     "Task": "taskmesh.client.task",
     "TaskFilter": "taskmesh.core.logs",
     "TaskMesh": "taskmesh.app",
+    "Unique": "taskmesh.client.keys",
     "WorkerContext": "taskmesh.core.hooks",
     "current_task": "taskmesh.core.context",
     "get_task_logger": "taskmesh.core.logs",
@@ -65,6 +67,7 @@ __all__ = [
     "Task",
     "TaskFilter",
     "TaskMesh",
+    "Unique",
     "WorkerContext",
     "__version__",
     "current_task",

@@ -15,6 +15,7 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   └── UnknownTask             no task of this name is registered here
     ├── SendError                   a send did not plainly succeed
     │   ├── SendRejected            certainly not recorded
+    │   │   ├── IdempotencyConflict its idempotency key was given for another call
     │   │   └── QueueFull           the node's memory is nearly full
     │   ├── SendUnknown             may be recorded: send the same id again
     │   └── BatchError              some of many: ids accepted, rejected, unknown
@@ -118,6 +119,20 @@ class SendError(TaskMeshError):
 
 class SendRejected(SendError):
     """The message was certainly not recorded; sending it again is safe."""
+
+
+class IdempotencyConflict(SendRejected):
+    """The idempotency key was given before, for another task or other arguments.
+
+    Attributes:
+        task_id: The message that was not recorded.
+        first_id: The message that has the key.
+        first_task: Its task.
+    """
+
+    task_id: str
+    first_id: str
+    first_task: str
 
 
 class QueueFull(SendRejected):

@@ -39,7 +39,7 @@ def purge(*, queue: str, yes: bool, target: Target, json_wanted: bool) -> None:
     check_queue(queue)
     mesh = target.open()
     counted = mesh.link.run(status(mesh.link.session))
-    ready = counted.queues.get(queue, 0)
+    ready = counted.queues.get(queue, 0) + counted.blocked.get(queue, 0)
     if queue not in counted.queues:
         known = ", ".join(sorted(counted.queues)) or "none"
         say(f"mesh {mesh.name} has no queue {queue!r} (queues: {known})")

@@ -31,6 +31,7 @@ class QueueRow:
         workers: Names of the live workers that serve it.
         ended: State -> how many of its messages reached it.
         paused: Whether nothing of it is begun until it is resumed.
+        blocked: Messages that wait for their turn in a sequence.
     """
 
     name: str
@@ -39,6 +40,7 @@ class QueueRow:
     workers: tuple[str, ...]
     ended: dict[str, int]
     paused: bool
+    blocked: int
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for programs."""
@@ -46,6 +48,7 @@ class QueueRow:
             "queue": self.name,
             "paused": self.paused,
             "ready": self.ready,
+            "blocked": self.blocked,
             "idle_children": self.idle,
             "workers": list(self.workers),
             "totals": self.ended,
@@ -65,6 +68,7 @@ def queue_rows(counted: Status, workers: Sequence[WorkerFacts]) -> list[QueueRow
                 state.value: counted.stats.get((name, LETTER[state].decode()), 0) for state in sorted(FINAL)
             },
             paused=name in counted.paused,
+            blocked=counted.blocked.get(name, 0),
         )
         for name in sorted(names)
     ]
@@ -74,11 +78,12 @@ def queue_table(rows: Sequence[QueueRow]) -> Table:
     """Return the queues as a table."""
     return table(
         "queues",
-        ["queue", "ready", "idle children", "succeeded", "failed", "dead", "workers"],
+        ["queue", "ready", "blocked", "idle children", "succeeded", "failed", "dead", "workers"],
         [
             (
                 f"{row.name} (paused)" if row.paused else row.name,
                 row.ready,
+                row.blocked,
                 row.idle,
                 row.ended["SUCCESS"],
                 row.ended["FAILURE"],
@@ -87,7 +92,7 @@ def queue_table(rows: Sequence[QueueRow]) -> Table:
             )
             for row in rows
         ],
-        numbers=["ready", "idle children", "succeeded", "failed", "dead"],
+        numbers=["ready", "blocked", "idle children", "succeeded", "failed", "dead"],
     )
 
 

@@ -32,8 +32,8 @@ _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
 def status(*, target: Target, json_wanted: bool) -> None:
     """Show a mesh at a glance: its node, queues and totals.
 
-    Ready messages wait for a worker, delayed ones for a time, parked ones for a worker that knows their task. The
-    totals count what ended since the mesh was made.
+    Ready messages wait for a worker, delayed ones for a time, parked ones for a worker that knows their task, blocked
+    ones for their turn in a sequence. The totals count what ended since the mesh was made.
     """
     mesh = target.look()
     counted = mesh.link.run(count(mesh.link.session))
@@ -74,6 +74,7 @@ def _overview(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
             *([("paused", ", ".join(sorted(counted.paused)))] if counted.paused else []),
             ("delayed", max(0, counted.delayed - counted.parked)),
             ("parked", counted.parked),
+            ("blocked", sum(counted.blocked.values())),
             ("dead letters", counted.dead),
             ("ended", ended or "nothing yet"),
         ],
@@ -91,6 +92,7 @@ def _document(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
         "delayed": max(0, counted.delayed - counted.parked),
         "parked": counted.parked,
         "paused": sorted(counted.paused),
+        "blocked": sum(counted.blocked.values()),
         "dead": counted.dead,
         "totals": totals(counted),
     }

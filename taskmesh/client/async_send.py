@@ -13,10 +13,10 @@ from taskmesh.client.async_wait import ear_of
 from taskmesh.client.eager import run_eagerly_async
 from taskmesh.client.options import SendOptions
 from taskmesh.client.result import AsyncResult
-from taskmesh.client.sender import KNOWN, ROUTING_RUN
+from taskmesh.client.sender import ACCEPTED, ROUTING_RUN
 from taskmesh.core.steps import NoAnswer
 from taskmesh.errors import SendUnknown, TaskMeshError
-from taskmesh.queue.enqueue import NewMessage, enqueue, enqueue_one
+from taskmesh.queue.enqueue import NewMessage, Sent, answer_to, enqueue, enqueue_one
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-#: The node's answer to a message that is new to it.
-ACCEPTED = b"a"
 #: Bytes of a record over which a message goes alone, so that small ones need not wait for it.
 TOGETHER_BYTES_MAX = 16 * 1024
 
@@ -79,6 +77,7 @@ async def send_async(
         routing=outbox.routing(),
         function=function,
         main=task.main,
+        target=task.run,
     )
     ear = ear_of(portal)
     handle: AsyncResult[R] = AsyncResult(
@@ -88,11 +87,11 @@ async def send_async(
     batch = sender.open_batch
     if batch is not None:
         batch.add(message, functions or {}, handle)
-    elif task_id is not None:
-        # alone, since its id may be among those that go together
-        if await outbox.send_alone(message, functions) == KNOWN:
-            # another process may have sent it, and will hear of its outcome in our place
-            handle.round = 0
+    elif task_id is not None or message.keys is not None:
+        # alone, since its id may be among those that go together, or another message may stand for it
+        sent = await outbox.send_alone(message, functions)
+        if sent is not None:
+            sender.note_sent(handle, sent)
     else:
         await outbox.send(message, functions)
     return handle
@@ -135,7 +134,9 @@ class Outbox:
             functions: What it needs, by content hash.
         """
         if not self._under_way or len(message.record) > TOGETHER_BYTES_MAX:
-            await self.send_alone(message, functions)
+            sent = await self.send_alone(message, functions)
+            if sent is not None and not sent.accepted:
+                raise self._portal.sender.refusal(sent, message.task_id.decode())
             return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
@@ -146,14 +147,16 @@ class Outbox:
             self._functions.update(functions)
         await future
 
-    async def send_alone(self, message: NewMessage, functions: dict[bytes, bytes] | None) -> bytes:
-        """Send one message, and return the node's verdict: accepted, or `KNOWN`."""
+    async def send_alone(self, message: NewMessage, functions: dict[bytes, bytes] | None) -> Sent | None:
+        """Send one message, and return what became of it; None if it was plainly accepted."""
         self._under_way += 1
         try:
             link, sender = self._portal.link, self._portal.sender
             reply = await link.async_driver.run(enqueue_one(link.session, message))
+            if reply == ACCEPTED:
+                return None
             if type(reply) is bytes:
-                return reply
+                return answer_to(message, reply)
             sent = await link.async_driver.run(
                 enqueue(
                     link.session,
@@ -165,9 +168,7 @@ class Outbox:
             )
         finally:
             self._under_way -= 1
-        if not sent.accepted:
-            raise sender.refusal(sent, message.task_id.decode())
-        return KNOWN if sent.known else ACCEPTED
+        return sent
 
     def _flush(self) -> None:
         together, self._together = self._together, []

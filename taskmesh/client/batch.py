@@ -88,7 +88,7 @@ class Batch:
                 self._messages[message.task_id] = message
             else:
                 self._messages.pop(message.task_id, None)
-                self._accepted(message.task_id, known=task_id in known)
+                self._accepted(message.task_id, known=task_id in known, first=sent.duplicates.get(task_id))
             if task_id in sent.unknown:
                 self._maybe.add(message.task_id)
             else:
@@ -96,12 +96,14 @@ class Batch:
         if failed:
             self._functions.update(functions)
 
-    def _accepted(self, task_id: bytes, *, known: bool) -> None:
+    def _accepted(self, task_id: bytes, *, known: bool, first: str | None) -> None:
         ref, round_ = self._handles.pop(task_id, (None, 0))
         handle = ref() if ref is not None else None
         if handle is not None:
             handle.batch = None
-            if not known and not handle.is_settled():
+            if first is not None:
+                handle.stand_for(first)
+            elif not known and not handle.is_settled():
                 # listening has gone on since it was made, or this is not the round any more
                 handle.round = round_
 

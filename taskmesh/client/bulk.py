@@ -24,6 +24,7 @@ def send_all(
     function: Callable[..., Any] | None = None,
     *,
     main: str = "",
+    target: Callable[..., Any] | None = None,
     before_sent: Callable[[Sequence[AsyncResult[Any]]], None] | None = None,
 ) -> list[AsyncResult[Any]]:
     """Send one message per tuple of positional arguments, and return the handles in their order.
@@ -35,6 +36,7 @@ def send_all(
         options: For all of them.
         function: What is sent by value; None for a task that workers know.
         main: What workers call the main script, if the task stands in there.
+        target: The function itself, by whose parameters keys tell arguments apart.
         before_sent: Called with the handles of each slice before it is sent.
 
     Raises:
@@ -52,8 +54,15 @@ def send_all(
     batch = Batch(sender)
     for part in slices(calls, SLICE):
         messages: list[NewMessage] = []
-        for at in range(0, len(part), ROUTING_RUN):
-            messages += sender.build_run(kind, part[at : at + ROUTING_RUN])
+        if options.has_keys:
+            # each lives where its own keys lead
+            messages += [
+                sender.build(name, tuple(call), {}, options, function=content_hash, main=main, target=target)
+                for call in part
+            ]
+        else:
+            for at in range(0, len(part), ROUTING_RUN):
+                messages += sender.build_run(kind, part[at : at + ROUTING_RUN])
         round_ = inbox.round
         new: list[AsyncResult[Any]] = [
             AsyncResult(portal, message.task_id.decode(), name, round_=round_, sent_here=True)
@@ -69,6 +78,10 @@ def send_all(
                 open_batch.add(message, functions, handle)
             continue
         sent = sender.deliver(messages, functions)
+        if sent.duplicates:
+            for handle in new:
+                if handle.id in sent.duplicates:
+                    handle.stand_for(sent.duplicates[handle.id])
         if sent.rejected or sent.unknown:
             batch.hold(messages, functions, sent)
             failed.rejected.update(sent.rejected)

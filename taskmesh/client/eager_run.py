@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from taskmesh.client.keys import call_keys
 from taskmesh.client.options import SendOptions
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.codec.attempts import history_with
@@ -80,6 +81,7 @@ class EagerRun:
         self.name = name
         self.policy = policy
         self.attempt = 1
+        given_id = task_id
         task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
         if by_value:
             encode_function(function, max_size=portal.max_message_size)
@@ -87,6 +89,13 @@ class EagerRun:
         self._headers = _as_sent(options.headers)
         self.handle: AsyncResult[Any] = AsyncResult(portal, task_id, name, round_=LOCAL, sent_here=True)
         known = portal.inline.find(task_id) if keep else None
+        if keep and options.has_keys:
+            keys = call_keys(name, function, args, kwargs, options, given_id)
+            key = options.idempotency_key
+            first = portal.inline.first_with(key, keys.given_for, task_id, name) if key is not None else None
+            if first is not None and known is None:
+                self.handle.id, known = first
+                self.handle.duplicate = True
         if known is not None:
             self._end(known)
         else:

@@ -19,7 +19,7 @@ from taskmesh.client.chunk import run_chunk
 from taskmesh.client.collector import Collector
 from taskmesh.client.future import MeshFuture
 from taskmesh.client.task import Task, callable_task
-from taskmesh.errors import BatchError, NodeUnavailable, TaskMeshError
+from taskmesh.errors import BatchError, NodeUnavailable, TaskMeshError, UsageError
 
 if TYPE_CHECKING:
     from taskmesh.client.host import Host
@@ -145,6 +145,8 @@ class MeshExecutor(Executor):
         options = self._options(task)
         if chunksize == 1:
             return self._map(task, options, calls, buffersize, deadline)
+        if options.has_keys:
+            raise UsageError(f"task {task.name} has a key, which holds for single calls: use chunksize=1")
         chunks = ((chunk,) for chunk in iter(lambda: tuple(itertools.islice(calls, chunksize)), ()))
         whole = Task(self._mesh, partial(run_chunk, fn), task.name, task.options, by_value=True)
         return _flattened(self._map(whole, options, chunks, buffersize, deadline))
@@ -199,6 +201,7 @@ class MeshExecutor(Executor):
                     options,
                     function,
                     main=task.main,
+                    target=task.run,
                     before_sent=before_sent,
                 )
         except BatchError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
+from taskmesh.client.keys import KeyText, Unique, read_key, read_unique
 from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
 from taskmesh.config.values import duration, queue_name
@@ -33,6 +34,11 @@ class CallArguments(TypedDict, total=False):
         headers: Facts of your own, for `current_task().headers`: plain values.
         ignore_result: Keep the state of the outcome only.
         result_expires: How long to keep the outcome: seconds, a timedelta or a text such as `1h`.
+        unique: Return the handle of the first message while one like it lives: True for equal arguments, a text, a
+            function that makes one of the arguments, or a `Unique` with a time; False for this call not.
+        idempotency_key: Return the handle of the first message with this key as long as that one is remembered.
+        sequence_key: Messages with this key run in the order of sending, one at a time: a text, or a function that
+            makes one of the arguments.
     """
 
     queue: str | None
@@ -43,6 +49,9 @@ class CallArguments(TypedDict, total=False):
     headers: dict[str, Any] | None
     ignore_result: bool | None
     result_expires: Duration | None
+    unique: bool | KeyText | Unique | Mapping[str, Any] | None
+    idempotency_key: str | None
+    sequence_key: KeyText | None
 
 
 class TaskArguments(TypedDict, total=False):
@@ -63,6 +72,8 @@ class TaskArguments(TypedDict, total=False):
         retry_jitter: Whether such a delay is drawn between 0 and what it would be; True if not given.
         retry_deadline: How long after a message was due its last attempt may begin; None for ever.
         throws: Classes of errors that are expected: they are logged without their traceback.
+        unique: Return the handle of the first message while one like it lives, see `CallArguments`.
+        sequence_key: Messages with this key run in the order of sending, one at a time, see `CallArguments`.
     """
 
     queue: str | None
@@ -79,6 +90,8 @@ class TaskArguments(TypedDict, total=False):
     retry_jitter: bool | None
     retry_deadline: Duration | None
     throws: Errors | None
+    unique: bool | KeyText | Unique | Mapping[str, Any] | None
+    sequence_key: KeyText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,8 @@ class TaskOptions:
         result_expires_s: How long outcomes are kept; None for the mesh's setting.
         bind: Whether the function is given the task itself as its first argument.
         retry: How often and when runs that fail are repeated.
+        unique: When its messages are alike; None for never.
+        sequence_key: What is run one at a time; None for nothing.
     """
 
     queue: str | None = None
@@ -102,6 +117,8 @@ class TaskOptions:
     result_expires_s: int | None = None
     bind: bool = False
     retry: RetryPolicy = DEFAULT
+    unique: Unique | None = None
+    sequence_key: KeyText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,9 @@ class SendOptions:
         eta_ms: Unix time before which it may not run; counts before the countdown.
         expires_s: How long after sending it may begin; None for ever.
         expires_at_ms: Unix time until which it may begin; counts before `expires_s`.
+        unique: When messages are alike; None for never.
+        idempotency_key: Who asks again with this is given the first handle.
+        sequence_key: What is run one at a time; None for nothing.
     """
 
     queue: str
@@ -131,6 +151,14 @@ class SendOptions:
     eta_ms: int | None = None
     expires_s: float | None = None
     expires_at_ms: int | None = None
+    unique: Unique | None = None
+    idempotency_key: str | None = None
+    sequence_key: KeyText | None = None
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether what is sent has a key."""
+        return not (self.unique is None and self.idempotency_key is None and self.sequence_key is None)
 
     @property
     def is_timed(self) -> bool:
@@ -254,6 +282,11 @@ _CALL: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "headers": lambda value: {"headers": check_headers(value) or None},
     "ignore_result": lambda value: {"ignore_result": check_flag("ignore_result")(value)},
     "result_expires": lambda value: {"result_ttl_s": check_expires(value)},
+    "unique": lambda value: {"unique": read_unique(value)},
+    "idempotency_key": lambda value: {
+        "idempotency_key": read_key("idempotency_key", of_arguments=False)(value)
+    },
+    "sequence_key": lambda value: {"sequence_key": read_key("sequence_key", of_arguments=True)(value)},
 }
 #: Option of a task -> the field of `TaskOptions`, and how its value is read.
 _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
@@ -263,6 +296,8 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "ignore_result": ("ignore_result", check_flag("ignore_result")),
     "result_expires": ("result_expires_s", check_expires),
     "bind": ("bind", check_flag("bind")),
+    "unique": ("unique", read_unique),
+    "sequence_key": ("sequence_key", read_key("sequence_key", of_arguments=True)),
 }
 
 
@@ -285,7 +320,14 @@ def call_options(defaults: SendOptions, given: Mapping[str, Any]) -> SendOptions
         raise UsageError(
             f"countdown={given['countdown']!r} and eta={given['eta']!r}: give one; both say when it may run"
         )
-    return replace(defaults, **fields)
+    chosen = replace(defaults, **fields)
+    if chosen.sequence_key is not None and (chosen.countdown_s > 0 or chosen.eta_ms is not None):
+        name = "eta" if chosen.eta_ms is not None else "countdown"
+        raise UsageError(
+            f"{name}={given.get(name)!r} and sequence_key={chosen.sequence_key!r}: give one; in a sequence the "
+            "order of sending counts, and one that waits for a time would hold up all behind it"
+        )
+    return chosen
 
 
 def task_options(given: Mapping[str, Any]) -> TaskOptions:

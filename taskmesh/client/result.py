@@ -47,12 +47,15 @@ class AsyncResult(Generic[R_co]):
 
     Attributes:
         id: The message's id. `mesh.result(id)` gives a handle on it in any process.
+        duplicate: Whether the call was not recorded, since another message with its key stands for it: this is the
+            handle on that one.
     """
 
     __slots__ = (
         "__weakref__",
         "_portal",
         "batch",
+        "duplicate",
         "expired",
         "fault",
         "history",
@@ -75,6 +78,7 @@ class AsyncResult(Generic[R_co]):
         self.task = task
         self.round = round_
         self.sent_here = sent_here
+        self.duplicate = False
         self.outcome: Outcome | None = None
         self.history: Outcome | None = None
         self.last_state: State | None = None
@@ -85,6 +89,13 @@ class AsyncResult(Generic[R_co]):
         self.watchers: tuple[Callable[[AsyncResult[Any]], None], ...] = ()
 
     # -- how it learns of its end -------------------------------------------------
+
+    def stand_for(self, first: str) -> None:
+        """Become a handle on the message that stands for this one, which was not recorded."""
+        self.id = first
+        self.duplicate = True
+        # another process may have sent it, and will hear of its outcome in our place
+        self.round = 0
 
     def set_outcome(self, outcome: Outcome) -> None:
         """Put the outcome in, and tell those who watch."""

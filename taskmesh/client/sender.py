@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.batch import Batch, batch_of
+from taskmesh.client.keys import call_keys
 from taskmesh.client.kind import Kind
 from taskmesh.client.options import SendOptions
 from taskmesh.codec.functions import encode_function, function_name, seal_function
 from taskmesh.core.ids import check_task_id, created_ms_of, make_id, make_ids, routing_of, slot_of
 from taskmesh.core.steps import NoAnswer
-from taskmesh.errors import QueueFull, SendRejected, SendUnknown
-from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, enqueue_one
+from taskmesh.errors import IdempotencyConflict, QueueFull, SendRejected, SendUnknown
+from taskmesh.queue.enqueue import NewMessage, Sent, answer_to, enqueue, enqueue_one
 
 if TYPE_CHECKING:
     from taskmesh.client.result import AsyncResult
     from taskmesh.nodes.link import Link
 
-#: The node's answer to a message whose id it knows.
-KNOWN = b"k"
+#: The node's answer to a message that is new to it.
+ACCEPTED = b"a"
 #: Messages built and sent in one go of a long `map`, so that memory stays flat.
 SLICE = 2000
 #: Neighbours of one bulk send that share a routing: fewer commands on the node, and still spread evenly.
@@ -145,6 +147,7 @@ class Sender:
         routing: int | None = None,
         function: str = "",
         main: str = "",
+        target: Callable[..., Any] | None = None,
     ) -> NewMessage:
         """Make a message.
 
@@ -157,10 +160,17 @@ class Sender:
             routing: For a made id; drawn if None.
             function: Content hash of a function that is sent by value.
             main: What workers call the main script, if the task stands in there.
+            target: The function itself, by whose parameters keys tell arguments apart.
 
         Raises:
             NotPicklable, PayloadTooLarge, InvalidTaskId: The call cannot be sent.
+            UsageError: Its keys cannot be.
         """
+        keys = None
+        if options.has_keys:
+            call = call_keys(name, target, args, kwargs, options, task_id)
+            keys, routing = call.wire, call.routing
+            options = replace(options, extras={**(options.extras or {}), "keys": call.told})
         link = self._link
         now_ms = created_ms = link.clock.now_ms()
         if task_id is None:
@@ -174,7 +184,7 @@ class Sender:
             created_ms = created_ms_of(task_id) or now_ms
         kind = self.kind(name, options, function=function, main=main)
         slot = b"%04x" % slot_of(routing, link.session.slots)
-        return kind.message(
+        message = kind.message(
             task_id,
             args,
             kwargs,
@@ -183,6 +193,8 @@ class Sender:
             created_ms=created_ms,
             head=kind.head(slot, now_ms),
         )
+        message.keys = keys
+        return message
 
     def build_run(self, kind: Kind, calls: Sequence[Iterable[Any]]) -> list[NewMessage]:
         """Make neighbours of a bulk send: one message per tuple of positional arguments, of one routing.
@@ -224,11 +236,11 @@ class Sender:
         Args:
             message: The message.
             functions: What it needs, by content hash.
-            handle: The handle on it, which is told if the id was known before: another process may have sent it,
-                and will hear of its outcome in our place.
+            handle: The handle on it, which is told if the id was known before, or another message stands for it.
 
         Raises:
             QueueFull, SendRejected: It is certainly not recorded.
+            IdempotencyConflict: Nor is this, since its key was given for something else.
             SendUnknown: It may be.
         """
         batch = batch_of(self)
@@ -237,22 +249,37 @@ class Sender:
             return
         link = self._link
         reply = link.driver.run(enqueue_one(link.session, message))
-        if type(reply) is bytes:
-            if reply == KNOWN and handle is not None:
-                handle.round = 0
+        if reply == ACCEPTED:
             return
-        sent = link.run(
-            enqueue(
-                link.session,
-                [message],
-                functions,
-                patience_s=self.send_timeout_s,
-                sent_before=type(reply) is NoAnswer,
+        if type(reply) is bytes:
+            sent = answer_to(message, reply)
+        else:
+            sent = link.run(
+                enqueue(
+                    link.session,
+                    [message],
+                    functions,
+                    patience_s=self.send_timeout_s,
+                    sent_before=type(reply) is NoAnswer,
+                )
             )
-        )
-        if not sent.accepted:
+        if handle is not None:
+            self.note_sent(handle, sent)
+        elif not sent.accepted and not sent.duplicates:
             raise self.refusal(sent, message.task_id.decode())
-        if sent.known and handle is not None:
+
+    def note_sent(self, handle: AsyncResult[Any], sent: Sent) -> None:
+        """Tell a handle what became of its message.
+
+        Raises:
+            SendError: It was not accepted.
+        """
+        if handle.id in sent.duplicates:
+            handle.stand_for(sent.duplicates[handle.id])
+        elif not sent.accepted:
+            raise self.refusal(sent, handle.id)
+        elif sent.known:
+            # another process may have sent it, and will hear of its outcome in our place
             handle.round = 0
 
     def deliver(
@@ -295,6 +322,15 @@ class Sender:
                 task_id=task_id,
             )
         reason = sent.rejected[task_id]
+        if task_id in sent.conflicts:
+            first, task = sent.conflicts[task_id]
+            return IdempotencyConflict(
+                f"message {task_id} was not recorded: {reason}. A key may be repeated with the same task and arguments "
+                "only; use another one for this call",
+                task_id=task_id,
+                first_id=first,
+                first_task=task,
+            )
         if sent.full:
             return QueueFull(
                 f"message {task_id} was not recorded: the node's memory is full ({reason}); wait for workers to catch "

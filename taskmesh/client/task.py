@@ -170,7 +170,14 @@ class Task(Generic[P, R]):
             _, function, blob = portal.sender.pack_function(self.cargo)
             functions = {function.encode(): blob}
         message = portal.sender.build(
-            self.name, args, kwargs, options, task_id=task_id, function=function, main=self.main
+            self.name,
+            args,
+            kwargs,
+            options,
+            task_id=task_id,
+            function=function,
+            main=self.main,
+            target=self.run,
         )
         inbox = portal.inbox
         handle: AsyncResult[R] = AsyncResult(
@@ -231,7 +238,9 @@ class Task(Generic[P, R]):
             )
         portal = mesh.portal
         function = self.cargo if self._by_value else None
-        return ResultSet(send_all(portal, self.name, calls, chosen, function, main=self.main), portal)
+        return ResultSet(
+            send_all(portal, self.name, calls, chosen, function, main=self.main, target=self.run), portal
+        )
 
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
         """Run the function here and now, and return a handle that has the outcome already."""
@@ -344,6 +353,8 @@ class Task(Generic[P, R]):
             result_ttl_s=int(settings.result_expires if expires_s is None else expires_s),
             priority=own.priority,
             expires_s=own.expires_s,
+            unique=own.unique,
+            sequence_key=own.sequence_key,
         )
         return self._defaults
 

@@ -20,6 +20,12 @@
 <prefix>x:<minute>     list of the ids to be removed in this minute; xf: of the functions; xb: set of minutes
 <prefix>dead           sorted set of dead letters by the time they died (ms)
 <prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
+<prefix>uq             hash: digest of a unique key -> until when it is held, and by which message
+<prefix>us             hash id -> digest, of those that hold it only until they are claimed
+<prefix>ik             hash: digest of an idempotency key -> what it was given for, first message; ikid: id -> digest
+<prefix>gate           hash id -> which unique and sequence keys a message that is not final holds
+<prefix>sq:<digest>    sorted set: the messages of a sequence that are not final, in their order
+<prefix>blk:<queue>    set of the messages of a queue that wait for their turn in a sequence; they stand in no line
 <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
 <prefix>n:<client>     notice channel of one client process
 """

@@ -1,6 +1,6 @@
 -- Takes ready messages for one child and records the lease; a repeat returns the same answer.
 -- flags: allow-oom
--- parts: epoch, moves, ready, due
+-- parts: epoch, moves, ready, due, gates
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most,
 --   '1' if the child is registered as idle, then the queues, best first
 -- Returns a flat list: the lease (epoch, holder, sequence), then per message its hint (id:version) and the record as it
@@ -36,7 +36,9 @@ end
 CALL('HSET', worker, 's' .. string.sub(holder, 17), seq)
 move_due(100)
 
-local paused = CALL('EXISTS', P .. 'paused') == 1
+-- asked together: in most meshes there is neither
+local some = CALL('EXISTS', P .. 'paused', P .. 'us') > 0
+local paused = some and CALL('EXISTS', P .. 'paused') == 1
 local lines = {}
 for i = 7, #ARGV do
   if not paused or CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 0 then
@@ -101,6 +103,7 @@ if n == 0 then
   return {next_due[2]}
 end
 CALL('HSET', run, seq, table.concat(ids, '\n'))
+if some then let_go_when_claimed(ids) end
 if ARGV[6] == '1' then
   for i = 7, #ARGV do
     CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)

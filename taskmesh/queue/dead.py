@@ -135,7 +135,9 @@ def sent_again(
         expires_ms=0,  # whoever sends it again wants it to run
         channel="",
         sender=sender,
-        extras={**(old.extras or {}), "retry_of": old.id},
+        # whoever sends it again wants it to run now, whatever waits in its sequence
+        extras={name: fact for name, fact in (old.extras or {}).items() if name != "keys"}
+        | {"retry_of": old.id},
     )
     start, middle, end, names = head_parts(
         state=LETTER[State.PENDING],

@@ -1,9 +1,12 @@
 -- Records messages and puts them in line; an id that is known already is left as it is.
--- parts: epoch, ready, handoff
+-- parts: epoch, ready, handoff, gates, keyed
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then groups, each of one slot, queue, priority and function:
 --   slot (4 hex), queue, priority, due_ms ('' = now), expires_ms ('' = never), function hash or '', function blob or '', n,
---   then n times id, record
--- Returns a string, a letter per message: 'a' accepted, 'k' known before.
+--   then n times id, record. A message with keys is a group of its own: 'K' for n, its keys (7, see the part `keyed`), id,
+--   record.
+-- Returns a string, a letter per message: 'a' accepted, 'k' known before, 'd' not recorded, since another one stands for
+--   it, 'c' not recorded, since its idempotency key was given for something else. After these, for each 'd' and 'c', a
+--   newline and the id of the other one, for 'c' a space and its task, too.
 -- Errors: NEEDFUNCTION <hash> when the node lacks the function (nothing was changed).
 -- No allow-oom: when the node's memory is full it refuses this script as a whole.
 local verdicts, blobs = {}, {}
@@ -14,13 +17,14 @@ while at <= #ARGV do
   if hash ~= '' and not blobs[hash] and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then
     return redis.error_reply('NEEDFUNCTION ' .. hash)
   end
-  at = at + 8 + 2 * tonumber(ARGV[at + 7])
+  at = at + (ARGV[at + 7] == 'K' and 17 or 8 + 2 * tonumber(ARGV[at + 7]))
 end
 at = 3
 while at <= #ARGV do
   local slot, queue, priority, due, expires, hash = unpack(ARGV, at, at + 5)
-  local n = tonumber(ARGV[at + 7])
-  at = at + 8
+  local keyed = ARGV[at + 7] == 'K' and at + 8
+  local n = keyed and 1 or tonumber(ARGV[at + 7])
+  at = keyed and at + 15 or at + 8
   local ids, pairs_, hints = {}, {}, {}
   for i = 1, n do
     local id = ARGV[at]
@@ -29,7 +33,11 @@ while at <= #ARGV do
     pairs_[2 * i] = ARGV[at + 1]
     at = at + 2
   end
-  if CALL('MSETNX', unpack(pairs_)) == 1 then
+  local away = keyed and turned_away(ids[1], keyed)
+  if away then
+    verdicts[#verdicts + 1] = away
+    ids = {}
+  elseif CALL('MSETNX', unpack(pairs_)) == 1 then
     verdicts[#verdicts + 1] = string.rep('a', n)
     for i = 1, n do hints[i] = ids[i] .. ':00000001' end
   else
@@ -60,11 +68,16 @@ while at <= #ARGV do
       end
       CALL('ZADD', P .. 'e', unpack(scored))
     end
-    if due == '' then
+    local blocked = keyed and take_keys(ids[1], queue, keyed)
+    if blocked then
+      -- it gets its hint when those before it are final
+    elseif due == '' then
       local line = P .. 'q:' .. queue .. ':' .. priority
       if n > 1 or not hand_off(ids[1], ARGV[at - 1], queue, line) then
         CALL('RPUSH', line, unpack(hints))
         wake(queue, #hints)
+      elseif keyed then
+        let_go_when_claimed(ids)
       end
     else
       local scored = {}
@@ -78,4 +91,5 @@ while at <= #ARGV do
     end
   end
 end
+if #TOLD > 0 then return table.concat(verdicts) .. '\n' .. table.concat(TOLD, '\n') end
 return table.concat(verdicts)

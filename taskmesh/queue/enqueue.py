@@ -37,6 +37,7 @@ class NewMessage:
         function: Content hash of a function sent by value; empty for none.
         created_ms: When the sender made it.
         expires_ms: Until when it may begin, digits; empty for ever.
+        keys: Its keys as the script takes them, see `message_keys`; None for none.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class NewMessage:
         "due_ms",
         "expires_ms",
         "function",
+        "keys",
         "priority",
         "queue",
         "record",
@@ -62,6 +64,7 @@ class NewMessage:
         due_ms: bytes = b"",
         function: bytes = b"",
         expires_ms: bytes = b"",
+        keys: tuple[bytes, ...] | None = None,
     ) -> None:
         self.task_id = task_id
         self.record = record
@@ -72,16 +75,53 @@ class NewMessage:
         self.due_ms = due_ms
         self.function = function
         self.expires_ms = expires_ms
+        self.keys = keys
+
+
+def message_keys(
+    *,
+    unique: bytes = b"",
+    until_started: bool = False,
+    ttl_ms: bytes = b"",
+    idempotency: bytes = b"",
+    given_for: bytes = b"",
+    task: bytes = b"",
+    sequence: bytes = b"",
+) -> tuple[bytes, ...]:
+    """Return the keys of a message.
+
+    Args:
+        unique: Digest of its unique key, 32 hex digits; empty for none.
+        until_started: Whether it is held until the message is claimed, rather than until it is final.
+        ttl_ms: How long it is held at most, digits; empty for ever.
+        idempotency: Digest of its idempotency key, 32 hex digits; empty for none.
+        given_for: Digest of task and arguments, 32 hex digits.
+        task: Name of the task in hex digits, for the error of another.
+        sequence: Digest of its sequence key, 32 hex digits; empty for none.
+    """
+    return unique, b"s" if until_started else b"f", ttl_ms, idempotency, given_for, task, sequence
 
 
 @dataclass(slots=True)
 class Sent:
-    """What became of each message: accepted (and of those, known before), rejected, or unknown."""
+    """What became of each message: accepted (and of those, known before), rejected, unknown, or a duplicate.
+
+    Attributes:
+        accepted: Ids that are recorded.
+        known: Of these, those that were before.
+        rejected: Ids that certainly are not, with the reason for each.
+        unknown: Ids that may be.
+        duplicates: Ids that are not recorded, with the id of the message that stands for each.
+        conflicts: Of those that are rejected: whose idempotency key was given for another, with its id and task.
+        full: Whether the node's memory is.
+    """
 
     accepted: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     rejected: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[str, str] = field(default_factory=dict)
+    conflicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     full: bool = False
 
 
@@ -108,11 +148,12 @@ def _group(
         carried: set[bytes] = set()
         while at < count and len(inside) < GROUP_MAX and size < CALL_BYTES_MAX:
             kind = _key(messages[at])
+            keys = messages[at].keys
             group: list[bytes] = []
             started = len(inside)
             while at < count and len(inside) < GROUP_MAX and size < CALL_BYTES_MAX:
                 message = messages[at]
-                if _key(message) != kind:
+                if _key(message) != kind or (group and (keys is not None or message.keys is not None)):
                     break
                 group += (message.task_id, message.record)
                 size += len(message.record)
@@ -129,7 +170,7 @@ def _group(
                 kind[4],
                 function,
                 blob,
-                b"%d" % (len(inside) - started),
+                *((b"K", *keys) if keys is not None else (b"%d" % (len(inside) - started),)),
                 *group,
             )
         yield inside, args
@@ -139,7 +180,8 @@ def enqueue_one(session: Session, message: NewMessage) -> Steps[bytes | NodeErro
     """Make the single call that sends one message; the caller falls back to `enqueue` unless it is accepted.
 
     Returns:
-        `b"a"` or `b"k"`, or what went wrong.
+        The script's answer, see `read_answer`; a single letter, `a` or `k`, unless another message stands for this
+        one. Or what went wrong.
     """
     (reply,) = yield [
         session.call(
@@ -151,7 +193,7 @@ def enqueue_one(session: Session, message: NewMessage) -> Steps[bytes | NodeErro
             message.expires_ms,
             message.function,
             b"",
-            b"1",
+            *((b"1",) if message.keys is None else (b"K", *message.keys)),
             message.task_id,
             message.record,
         )
@@ -193,18 +235,20 @@ def enqueue(
             fresh.append(message)
     blobs: dict[bytes, bytes] = {}
     waiting = list(_group(fresh, blobs))
+    # what is repeated must not be overtaken where the order counts
+    at_once = 1 if any(message.keys is not None and message.keys[-1] for message in fresh) else CALLS_AT_ONCE
     maybe: set[bytes] = {message.task_id for message in fresh} if sent_before else set()
     give_up_ms = session.now_ms() + int(patience_s * 1000)
     delay_s = RETRY_DELAY_S_MIN
     while waiting:
-        now, waiting = waiting[:CALLS_AT_ONCE], waiting[CALLS_AT_ONCE:]
+        now, waiting = waiting[:at_once], waiting[at_once:]
         replies = yield [session.call(ENQUEUE, *args) for _, args in now]
         again: list[tuple[list[NewMessage], list[bytes]]] = []
         stale = False
         pause = False
         for (inside, args), reply in zip(now, replies, strict=True):
             if isinstance(reply, bytes):
-                _note(result, inside, reply)
+                read_answer(result, inside, reply)
                 continue
             if isinstance(reply, NodeError):
                 if reply.text.startswith("STALEVIEW"):
@@ -253,8 +297,40 @@ def _lacking(text: str) -> bytes:
     return text.rpartition(" ")[2].encode()
 
 
-def _note(result: Sent, inside: list[NewMessage], verdicts: bytes) -> None:
+def answer_to(message: NewMessage, answer: bytes) -> Sent:
+    """Return what the script's answer to a single message says."""
+    sent = Sent()
+    read_answer(sent, [message], answer)
+    return sent
+
+
+def read_answer(result: Sent, inside: Sequence[NewMessage], answer: bytes) -> None:
+    """Note what the script answered to a call with these messages."""
+    verdicts, _, told = answer.partition(b"\n")
     ids = [message.task_id.decode() for message in inside]
+    if told:
+        ids = _turned_away(result, ids, verdicts, told.split(b"\n"))
+        verdicts = verdicts.replace(b"d", b"").replace(b"c", b"")
     result.accepted += ids
     if b"k" in verdicts:
         result.known += [task_id for task_id, verdict in zip(ids, verdicts, strict=True) if verdict == 0x6B]
+
+
+def _turned_away(result: Sent, ids: list[str], verdicts: bytes, told: list[bytes]) -> list[str]:
+    """Note the messages that are not recorded for their keys, and return the ids of the others."""
+    others = []
+    firsts = iter(told)
+    for task_id, verdict in zip(ids, verdicts, strict=True):
+        if verdict not in b"dc":
+            others.append(task_id)
+            continue
+        first, _, task = next(firsts).decode().partition(" ")
+        if verdict == ord("d"):
+            result.duplicates[task_id] = first
+        else:
+            name = bytes.fromhex(task).decode()
+            result.conflicts[task_id] = first, name
+            result.rejected[task_id] = (
+                f"its idempotency_key was given for another call: message {first} to task {name}"
+            )
+    return others

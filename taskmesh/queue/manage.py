@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from taskmesh.core.script import load_script
@@ -29,6 +29,7 @@ class Status:
         workers: (incarnation, state, beat, info as JSON, running).
         idle: Queue -> children that are idle on it.
         paused: Queues from which nothing is claimed.
+        blocked: Queue -> messages that wait for their turn in a sequence.
     """
 
     queues: dict[str, int]
@@ -39,6 +40,7 @@ class Status:
     workers: list[tuple[str, str, int, bytes, int]]
     idle: dict[str, int]
     paused: frozenset[str] = frozenset()
+    blocked: Mapping[str, int] = field(default_factory=dict)
 
 
 def revoke(
@@ -79,7 +81,7 @@ def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes
 
 def status(session: Session) -> Steps[Status]:
     """Count."""
-    queues, delayed, parked, dead, stats, workers, idle, paused = yield from _look(
+    queues, delayed, parked, dead, stats, workers, idle, paused, blocked = yield from _look(
         session, Call(STATUS, session.prefix, ())
     )
     counted = {}
@@ -95,4 +97,5 @@ def status(session: Session) -> Steps[Status]:
         workers=[(w[0].decode(), w[1].decode(), int(w[2]), w[3], w[4]) for w in workers],
         idle={row[0].decode(): row[1] for row in idle},
         paused=frozenset(name.decode() for name in paused),
+        blocked={blocked[i].decode(): blocked[i + 1] for i in range(0, len(blocked), 2)},
     )

@@ -1,7 +1,8 @@
 -- Shows the first hints of a queue that are still valid, and drops those that are not.
 -- flags: allow-oom
 -- KEYS[1] prefix  ARGV: queue, most
--- Returns a flat list: id, version ... in the order in which they would be claimed.
+-- Returns a flat list: id, version ... in the order in which they would be claimed; last those that wait for their turn
+--   in a sequence.
 local P, out, most = KEYS[1], {}, tonumber(ARGV[2])
 for priority = 9, 0, -1 do
   local line = P .. 'q:' .. ARGV[1] .. ':' .. priority
@@ -23,6 +24,14 @@ for priority = 9, 0, -1 do
     end
     if stale > 0 then redis.call('LTRIM', line, stale, -1) end
     start = start + #hints - stale
+  end
+end
+local blocked = #out < 2 * most and redis.call('SMEMBERS', P .. 'blk:' .. ARGV[1]) or {}
+for i = 1, #blocked do
+  local head = redis.call('GETRANGE', P .. 'r:' .. blocked[i], 1, 9)
+  if #out < 2 * most and string.sub(head, 1, 1) == 'P' then
+    out[#out + 1] = blocked[i]
+    out[#out + 1] = string.sub(head, 2)
   end
 end
 return out

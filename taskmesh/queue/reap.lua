@@ -1,6 +1,6 @@
 -- Puts everything that a dead child held back in line, in bounded steps.
 -- flags: allow-oom
--- parts: epoch, moves, ready, finish
+-- parts: epoch, moves, ready, gates, finish
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the crash ('' = none), its token,
 --   outcome if that makes it a dead letter ('' = not yet), '1' to have the others claimed singly,
 --   seconds to keep a dead letter, then the queues on which it may be registered as idle

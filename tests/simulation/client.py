@@ -11,7 +11,7 @@ from taskmesh.core.record import head_parts
 from taskmesh.core.state import FINAL
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeUnavailable
-from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
+from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, message_keys
 from taskmesh.queue.manage import revoke
 from taskmesh.queue.pause import pause, resume
 from taskmesh.replication.join import join
@@ -102,6 +102,7 @@ class Client:
         )
         queue, priority = random.choice(self.world.queues), random.choice([4, 4, 9])
         due = random.random() < rates.delayed
+        keys = self._keys(due) if random.random() < rates.keyed else None
         now_ms = self.process.now_ms()
         due_ms = now_ms + int(random.uniform(0, 3000)) if due else 0
         expires_ms = now_ms + int(random.uniform(0, 6000)) if random.random() < rates.expiring else 0
@@ -119,7 +120,7 @@ class Client:
         record = start + slot + middle + created + end + names + b"envelope of " + task_id
         again = random.randint(1, 3) if kind in AGAIN else 0
         self.world.ledger.plans[task_id] = Plan(
-            task_id, kind, duration_s, function, record, expires_ms, again
+            task_id, kind, duration_s, function, record, expires_ms, again, keys
         )
         return NewMessage(
             task_id,
@@ -131,6 +132,21 @@ class Client:
             b"%d" % due_ms if due else b"",
             function,
             b"%d" % expires_ms if expires_ms else b"",
+            keys,
+        )
+
+    def _keys(self, due: bool) -> tuple[bytes, ...]:
+        random = self.world.random
+        kinds = random.choice(["u", "u", "s", "s", "i", "us", "ui"])
+        kinds = kinds.replace("s", "u") if due else kinds
+        return message_keys(
+            unique=b"%032x" % random.randrange(2) if "u" in kinds else b"",
+            until_started=random.random() < 0.5,
+            ttl_ms=random.choice([b"", b"", b"300", b"2000"]),
+            idempotency=b"%032x" % random.randrange(3) if "i" in kinds else b"",
+            given_for=b"%032x" % random.choice([0, 0, 0, 1]),
+            task=b"task".hex().encode(),
+            sequence=b"%032x" % random.randrange(2) if "s" in kinds else b"",
         )
 
     def _send(
@@ -147,7 +163,7 @@ class Client:
         except NodeUnavailable:
             sent = Sent(unknown={message.task_id.decode(): "" for message in messages})
         ids = {message.task_id.decode() for message in messages}
-        told = [*sent.accepted, *sent.rejected, *sent.unknown]
+        told = [*sent.accepted, *sent.rejected, *sent.unknown, *sent.duplicates]
         if sorted(told) != sorted(ids):
             raise Violation(f"of {sorted(ids)} the sender tells {sorted(told)}")
         for accepted in sent.accepted:

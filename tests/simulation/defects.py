@@ -269,6 +269,66 @@ DEFECTS = (
             ),
         ),
     ),
+    Defect(
+        "a unique key is taken by a second message",
+        "keyed",
+        ENQUEUE,
+        (("if taken and (tonumber(string.sub(taken, 1, 12), 16) or 0) > NOW then", "if false then"),),
+    ),
+    Defect(
+        "an idempotency key is taken by a second message",
+        "keyed",
+        ENQUEUE,
+        (("    if known then\n      local same", "    if false then\n      local same"),),
+    ),
+    Defect(
+        "a unique key is held beyond its time",
+        "keyed",
+        ENQUEUE,
+        (("if taken and (tonumber(string.sub(taken, 1, 12), 16) or 0) > NOW then", "if taken then"),),
+    ),
+    Defect(
+        "a unique key is not let go of at the end",
+        "keyed",
+        COMMIT,
+        (("          let_go_of_key(digest, id)\n", ""),),
+    ),
+    Defect(
+        "a unique key is let go of by one that held it before",
+        "keyed",
+        COMMIT,
+        (("if taken and string.sub(taken, 13) == id then", "if taken then"),),
+    ),
+    Defect(
+        "a unique key that is held until the start is held until the end",
+        "keyed",
+        CLAIM,
+        (("if some then let_go_when_claimed(ids) end", ""),),
+    ),
+    Defect(
+        "a unique key is held by one that was handed over",
+        "keyed",
+        ENQUEUE,
+        (("        let_go_when_claimed(ids)\n      end", "      end"),),
+    ),
+    Defect(
+        "a message of a sequence does not wait for its turn",
+        "keyed",
+        ENQUEUE,
+        (("    blocked = last[1] ~= nil\n", ""),),
+    ),
+    Defect(
+        "the end of one that waits for its turn gives it to the next",
+        "keyed",
+        REVOKE,
+        (("  if not had_turn then\n", "  if false then\n"),),
+    ),
+    Defect(
+        "the end of one that had its turn gives it to nobody",
+        "keyed",
+        COMMIT,
+        (("if string.sub(rec, 2, 2) == 'P' then make_ready(heir, rec, false) end", ""),),
+    ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(
         "a claim which a dead child had sent takes messages after it was reaped",

@@ -28,6 +28,7 @@ class Rates:
         delayed: Share of messages with a due time.
         expiring: Share of messages that must begin in time.
         queues: How many queues there are.
+        keyed: Share of messages with keys.
         crowd: In which part of the trouble all messages are sent; less makes longer lines.
         slow: Share of messages that take long enough to be recalled behind.
         slow_s_max: How long such a message takes at most.
@@ -44,6 +45,7 @@ class Rates:
     messages: int = 24
     most_max: int = 6
     queues: int = 1
+    keyed: float = 0.0
     crowd: float = 1.0
     slow: float = 0.1
     slow_s_max: float = 1.2
@@ -253,6 +255,26 @@ def paused_queues(random: Random) -> Rates:
     return rates
 
 
+def keyed(random: Random) -> Rates:
+    """Most messages have keys: they are turned away, or wait for their turn."""
+    rates = _base(random)
+    rates.keyed = random.choice([0.5, 0.9])
+    rates.messages = random.randint(20, 44)
+    rates.crowd = random.choice([0.1, 0.5, 1.0])
+    rates.slow = random.choice([0.1, 0.4])
+    rates.kinds |= {"poison-once": random.choice([0.0, 0.2]), "unknown": random.choice([0.0, 0.2])}
+    rates.kinds |= {"retry": random.choice([0.0, 0.3]), "requeue": random.choice([0.0, 0.2])}
+    rates.revoke = _sometimes(random, 0.5, 4.0, odds=0.5)
+    rates.forget = _sometimes(random, 0.5, 3.0, odds=0.3)
+    rates.kill_child = _sometimes(random, 0.1, 1.0, odds=0.5)
+    rates.kill_worker = _sometimes(random, 0.1, 0.3, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.4, odds=0.2)
+    rates.roll_back = 0.7
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def everything(random: Random) -> Rates:
     """All of it at once."""
     rates = _base(random)
@@ -275,6 +297,7 @@ def everything(random: Random) -> Rates:
     rates.revoke = _sometimes(random, 0.2, 3.0)
     rates.forget = _sometimes(random, 0.1, 1.0, odds=0.3)
     rates.pause_queue = _sometimes(random, 0.1, 2.0, odds=0.3)
+    rates.keyed = random.choice([0.0, 0.3])
     return rates
 
 
@@ -293,6 +316,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         retries,
         full_memory,
         paused_queues,
+        keyed,
         everything,
     )
 }

@@ -19,6 +19,7 @@ from taskmesh.testing.simulated_network import Executed, NetworkFaults, Simulate
 from taskmesh.testing.simulated_node import SimulatedNode, Snapshot
 from taskmesh.testing.virtual_time import VirtualTime
 from tests.simulation.checkers.claims import Claims
+from tests.simulation.checkers.gates import Gates
 from tests.simulation.checkers.indexes import Indexes
 from tests.simulation.checkers.moves import Moves
 from tests.simulation.checkers.notices import Notices
@@ -59,6 +60,7 @@ class World:
         self.claims = Claims(self)
         self.runs = Runs(self)
         self.indexes = Indexes(self)
+        self.gates = Gates(self)
         self.notices = Notices(self)
         self.healed = False
         self.queues = [b"default", b"mail"][: self.rates.queues]
@@ -145,6 +147,7 @@ class World:
             self.node.restore(disk)
             self.moves.came_back_older()
             self.claims.came_back_older()
+            self.gates.came_back_older()
 
         def back() -> None:
             self.node.restart()
@@ -157,6 +160,7 @@ class World:
     def _executed(self, executed: Executed) -> None:
         self.moves.executed(executed)
         self.claims.executed(executed)
+        self.gates.executed(executed)
         if self.network.executed % RECOUNT_EVERY == 0:
             self.indexes.check(settled=False)
 

@@ -100,8 +100,55 @@ local function final(id, rec, op, out)
   return head .. names.kept .. out
 end
 
+-- A message of a sequence is final: if it had its turn, the next one has it now.
+local function end_turn(digest, id)
+  local line = P .. 'sq:' .. digest
+  local had_turn = CALL('ZRANGE', line, 0, 0)[1] == id
+  if CALL('ZREM', line, id) == 0 then return end
+  if not had_turn then
+    CALL('SREM', P .. 'blk:' .. queue_of(CALL('GET', P .. 'r:' .. id) or ''), id)
+    return
+  end
+  while true do
+    local heir = CALL('ZRANGE', line, 0, 0)[1]
+    if not heir then return end
+    local rec = CALL('GET', P .. 'r:' .. heir)
+    if rec then CALL('SREM', P .. 'blk:' .. queue_of(rec), heir) end
+    if rec and not is_final(string.sub(rec, 2, 2)) then
+      if string.sub(rec, 2, 2) == 'P' then make_ready(heir, rec, false) end
+      return
+    end
+    -- ended by this very script, or lost
+    CALL('ZREM', line, heir)
+  end
+end
+
+-- Let go of what the keys of final messages hold. Their records must have been written.
+local function open_gates(ids)
+  local held = CALL('HMGET', P .. 'gate', unpack(ids))
+  for i = 1, #ids do
+    local id = ids[i]
+    if held[i] then
+      CALL('HDEL', P .. 'gate', id)
+      for kind, digest in string.gmatch(held[i], '([us])(%x+)') do
+        if kind == 'u' then
+          let_go_of_key(digest, id)
+          CALL('HDEL', P .. 'us', id)
+        else
+          end_turn(digest, id)
+        end
+      end
+    end
+  end
+end
+
 local function finish_all()
-  local expiring = CALL('EXISTS', P .. 'e') == 1
+  -- asked together: in most meshes there is neither
+  local some = CALL('EXISTS', P .. 'e', P .. 'gate') > 0
+  local expiring = some and CALL('EXISTS', P .. 'e') == 1
+  if some then
+    for _, ids in pairs(LEAVING) do open_gates(ids) end
+  end
   for slot, ids in pairs(LEAVING) do
     CALL('SREM', P .. 'L:' .. slot, unpack(ids))
     if expiring then CALL('ZREM', P .. 'e', unpack(ids)) end

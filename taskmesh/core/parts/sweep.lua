@@ -4,6 +4,18 @@ local REMEMBER_MS = 600000
 -- However short memory is, a result stays so long: its caller may be about to read it.
 local YOUNG_MS = 60000
 
+-- Whether the node knows idempotency keys at all; asked once per script, when a record is forgotten.
+local IDEMPOTENT
+
+local function forget_key(id)
+  if IDEMPOTENT == nil then IDEMPOTENT = CALL('EXISTS', P .. 'ikid') == 1 end
+  local digest = IDEMPOTENT and CALL('HGET', P .. 'ikid', id)
+  if digest then
+    CALL('HDEL', P .. 'ikid', id)
+    CALL('HDEL', P .. 'ik', digest)
+  end
+end
+
 local function sweep_record(id)
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
@@ -23,6 +35,7 @@ local function sweep_record(id)
   local forget_at = (tonumber(string.sub(rec, 75, 86), 16) or 0) + REMEMBER_MS
   if forget_at <= NOW then
     CALL('UNLINK', key)
+    forget_key(id)
   else
     -- the state alone, so that sending the id again is still harmless
     CALL('SET', key, string.sub(rec, 1, 94) .. '00000000' .. string.sub(rec, 103, 104) .. '0000'

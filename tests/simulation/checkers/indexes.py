@@ -39,6 +39,7 @@ class Indexes:
         self._buckets(records)
         self._expiring(records)
         self._idle()
+        self.world.gates.recount(records)
         if settled:
             self._settled()
 
@@ -75,9 +76,10 @@ class Indexes:
             hint = b"%s:%08x" % (task_id, record.version)
             if record.state is State.PENDING:
                 line = PREFIX + b"q:%s:%d" % (record.queue.encode(), record.priority)
-                if hints.get(line, {}).get(hint, 0) != 1:
+                times = 0 if self.world.gates.waits_for_its_turn(task_id) else 1
+                if hints.get(line, {}).get(hint, 0) != times:
                     raise Violation(
-                        f"{task_id!r} waits, and stands {hints.get(line, {}).get(hint, 0)} times in line"
+                        f"{task_id!r} waits, and stands {hints.get(line, {}).get(hint, 0)} times in line, not {times}"
                     )
             elif record.state in (State.SCHEDULED, State.RETRY):
                 due = delayed.scores.get(hint) if isinstance(delayed, SortedSet) else None
@@ -163,6 +165,11 @@ class Indexes:
                 b"idle:",
                 b"pidle:",
                 b"paused",
+                b"u",
+                b"ik",
+                b"gate",
+                b"sq:",
+                b"blk:",
                 b"dead",
                 b"d",
                 b"control:",

@@ -1,0 +1,173 @@
+"""Gates: no two messages hold one key, and those of a sequence run one at a time, in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskmesh.core.record import Record, parse
+from taskmesh.core.state import FINAL, State
+from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.testing.node_commands.values import SortedSet
+from taskmesh.testing.simulated_network import Executed
+from tests.simulation.ledger import PREFIX, Plan, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Gates:
+    """Knows who holds which key, by the records alone."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        # in the order in which the node recorded them
+        self._sequences: dict[bytes, list[bytes]] = {}
+        self._recorded_ms: dict[bytes, int] = {}
+        self._begun: set[bytes] = set()
+
+    def executed(self, executed: Executed) -> None:
+        """Look at what a call has changed; the records are noted already."""
+        script, args = executed.call.script, executed.call.args
+        new = self._new()
+        for plan in new:
+            self._recorded_ms[plan.task_id] = int(args[1])
+            self._took(plan, int(args[1]))
+            if self._state(plan.task_id) is State.STARTED:
+                # handed over, and its key let go of, before the next of the call was looked at
+                self._begun.add(plan.task_id)
+                self._begins(plan)
+        if script is not None and script.name == ENQUEUE.name and isinstance(executed.reply, bytes):
+            self._turned_away(executed.reply, args)
+        for task_id in [*self._recorded_ms]:
+            if self._state(task_id) is State.STARTED and task_id not in self._begun:
+                self._begun.add(task_id)
+                self._begins(self.world.ledger.plans[task_id])
+
+    def came_back_older(self) -> None:
+        """Know only what the older disk knows."""
+        records = self.world.moves.records
+        for task_id in [*self._recorded_ms]:
+            record = records.get(task_id)
+            if record is None:
+                del self._recorded_ms[task_id]
+                for line in self._sequences.values():
+                    if task_id in line:
+                        line.remove(task_id)
+            if record is None or parse(record).version == 1:
+                self._begun.discard(task_id)
+
+    def waits_for_its_turn(self, task_id: bytes) -> bool:
+        """Tell whether others of its sequence, recorded before it, are not final."""
+        keys = self.world.ledger.plans[task_id].keys
+        if keys is None or not keys[-1]:
+            return False
+        line = self._sequences[keys[-1]]
+        return any(not self._is_over(other) for other in line[: line.index(task_id)])
+
+    def recount(self, records: dict[bytes, Record]) -> None:
+        """What the node says of sequences and gates follows from the records."""
+        members = self.world.indexes.members
+        open_ = [task_id for task_id in self._recorded_ms if not self._is_over(task_id)]
+        for digest, line in self._sequences.items():
+            stands = self.world.node.values.get(PREFIX + b"sq:" + digest)
+            ids = [member for member, _ in _in_order(stands)]
+            expected = [task_id for task_id in line if not self._is_over(task_id)]
+            if ids != expected:
+                raise Violation(f"the sequence {digest!r} is {expected}, and by the node {ids}")
+        blocked = {(records[i].queue.encode(), i) for i in open_ if self.waits_for_its_turn(i)}
+        counted = {(queue, i) for queue in self.world.queues for i in members(b"blk:" + queue)}
+        if blocked != counted:
+            raise Violation(f"{blocked} wait for their turn, and by the node {counted}")
+        gated = {i for i in open_ if (keys := self.world.ledger.plans[i].keys) and (keys[0] or keys[-1])}
+        if gated != set(members(b"gate")):
+            raise Violation(f"{gated} hold keys, and by the node {members(b'gate')}")
+
+    # What happens
+
+    def _new(self) -> list[Plan]:
+        plans = self.world.ledger.plans
+        return [
+            plan
+            for task_id, plan in plans.items()
+            if plan.keys is not None
+            and task_id not in self._recorded_ms
+            and task_id in self.world.moves.records
+        ]
+
+    def _took(self, plan: Plan, now_ms: int) -> None:
+        keys = plan.keys or ()
+        for other in self._recorded_ms:
+            if other != plan.task_id and keys[0] and self._holds(other, keys[0], now_ms):
+                raise Violation(
+                    f"{plan.task_id!r} was recorded, and {other!r} holds the unique key {keys[0]!r}"
+                )
+            if other != plan.task_id and keys[3] and self._keys(other)[3] == keys[3]:
+                raise Violation(
+                    f"{plan.task_id!r} was recorded, and {other!r} has the idempotency key {keys[3]!r}"
+                )
+        if keys[-1]:
+            self._sequences.setdefault(keys[-1], []).append(plan.task_id)
+
+    def _turned_away(self, answer: bytes, args: tuple[bytes, ...]) -> None:
+        verdicts, _, told = answer.partition(b"\n")
+        firsts = iter(told.split(b"\n"))
+        asked = _asked(args)
+        if len(verdicts) != len(asked):
+            raise Violation(f"{len(asked)} messages were sent, and the answer is {answer!r}")
+        for task_id, verdict in zip(asked, verdicts, strict=True):
+            if verdict not in b"dc":
+                continue
+            keys = self._keys(task_id)
+            first, _, task = next(firsts).partition(b" ")
+            same = first in self.world.moves.records and keys[3] and self._keys(first)[3] == keys[3]
+            alike = same and self._keys(first)[4] == keys[4]
+            if verdict == ord("c"):
+                if not same or alike or task != keys[5]:
+                    raise Violation(
+                        f"{task_id!r} was refused for {first!r} of {task!r}, which is no conflict"
+                    )
+            elif not alike and not self._holds(first, keys[0], int(args[1])):
+                raise Violation(f"{first!r} does not stand for {task_id!r}, which was turned away")
+
+    def _begins(self, plan: Plan) -> None:
+        if self.waits_for_its_turn(plan.task_id):
+            raise Violation(f"{plan.task_id!r} begins, and its turn in {self._sequences} has not come")
+
+    # Small things
+
+    def _keys(self, task_id: bytes) -> tuple[bytes, ...]:
+        return self.world.ledger.plans[task_id].keys or (b"",) * 7
+
+    def _holds(self, task_id: bytes, unique: bytes, now_ms: int) -> bool:
+        keys = self._keys(task_id)
+        if not unique or keys[0] != unique or self._is_over(task_id):
+            return False
+        if keys[1] == b"s" and task_id in self._begun:
+            return False
+        return not keys[2] or now_ms < self._recorded_ms[task_id] + int(keys[2])
+
+    def _state(self, task_id: bytes) -> State | None:
+        record = self.world.moves.records.get(task_id)
+        return parse(record).state if record is not None else None
+
+    def _is_over(self, task_id: bytes) -> bool:
+        state = self._state(task_id)
+        return state is None or state in FINAL
+
+
+def _in_order(value: object) -> list[tuple[bytes, float]]:
+    if not isinstance(value, SortedSet):
+        return []
+    return sorted(value.scores.items(), key=lambda item: item[1])
+
+
+def _asked(args: tuple[bytes, ...]) -> list[bytes]:
+    """Return the ids in a call of enqueue."""
+    at, asked = 2, []
+    while at < len(args):
+        keyed = args[at + 7] == b"K"
+        count = 1 if keyed else int(args[at + 7])
+        at += 15 if keyed else 8
+        asked += args[at : at + 2 * count : 2]
+        at += 2 * count
+    return asked
