@@ -267,6 +267,7 @@ class TaskMesh(HookPoints):
         self,
         concurrency: int | None = None,
         *,
+        pool: str | Sequence[str] = (),
         queues: tuple[str, ...] = (),
         name: str = "",
         strategy: str = "",
@@ -275,7 +276,9 @@ class TaskMesh(HookPoints):
         """Start worker processes for the length of a `with` block: `with mesh.workers(4): ...`.
 
         Args:
-            concurrency: How many child processes; the setting if not given.
+            concurrency: How many tasks at once; if not given, the setting for processes, else what suits the pool.
+            pool: `process`, `thread` or `async`, with `:N` for how many at once; or a list of several, such as
+                `["process:4", "async:500=io"]`. Processes if not given.
             queues: Which queues, best first, each with its weight if it has one: `("mail=3", "default")`; the
                 default queue if none.
             name: Name of the worker.
@@ -289,7 +292,8 @@ class TaskMesh(HookPoints):
 
         return Workers(
             self,
-            self._concurrency(concurrency),
+            concurrency,
+            pool=pool,
             queues=queues,
             name=name,
             strategy=strategy,
@@ -300,6 +304,7 @@ class TaskMesh(HookPoints):
         self,
         concurrency: int | None = None,
         *,
+        pool: str | Sequence[str] = (),
         queues: tuple[str, ...] = (),
         name: str = "",
         strategy: str = "",
@@ -311,16 +316,14 @@ class TaskMesh(HookPoints):
 
         return run_worker(
             self,
-            self._concurrency(concurrency),
+            concurrency,
+            pool=pool,
             queues=queues,
             name=name,
             strategy=strategy,
             burst=burst,
             log_level=log_level,
         )
-
-    def _concurrency(self, given: int | None) -> int:
-        return self.settings.concurrency if given is None else given
 
     def stop_workers(self, *names: str) -> list[str]:
         """Tell workers anywhere to stop as by a first SIGTERM, and return the names of those that are told.

@@ -68,7 +68,7 @@ def _overview(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
             ("server", f"{node.product} {node.version}, up {as_duration(node.uptime_s)}"),
             ("memory", f"{as_size(node.memory_used)}{limit}"),
             ("persistence", node.persistence),
-            ("workers", f"{len(live)} with {sum(worker.children for worker in live)} children"),
+            ("workers", f"{len(live)} for {sum(worker.slots for worker in live)} tasks at once"),
             ("running", sum(worker.running for worker in workers)),
             ("ready", sum(counted.queues.values())),
             *([("paused", ", ".join(sorted(counted.paused)))] if counted.paused else []),

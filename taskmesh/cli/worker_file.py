@@ -29,6 +29,14 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts)
 
 
+def _pools(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (_text(value),)
+    if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
+        raise ValueError('expected a text or a list of texts, such as ["process:4", "async:500"]')
+    return tuple(value)
+
+
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("expected a whole number, 1 or more")
@@ -63,7 +71,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "max_tasks_per_child": _count,
     "max_memory_per_child": limit_of_memory,
     "grace": _seconds,
-    "pool": _text,
+    "pool": _pools,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from taskmesh.cli.output import as_iso
 from taskmesh.queue.manage import Status
+from taskmesh.worker.pools import PROCESS, Pool, seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class WorkerFacts:
         place: File of the app.
         build: What it can run, as a hash.
         queues: What it serves, best first.
-        children: How many tasks at once.
+        children: How many child processes.
+        slots: How many tasks at once.
+        pools: How they run side by side: kind, slots and queues of each.
         running: How many messages it holds.
         since_ms: When it started.
         tasks: What it can run; None where it does not tell.
@@ -41,6 +44,8 @@ class WorkerFacts:
     build: str
     queues: tuple[str, ...]
     children: int
+    slots: int
+    pools: tuple[Pool, ...]
     running: int
     since_ms: int
     tasks: frozenset[str] | None
@@ -54,6 +59,10 @@ class WorkerFacts:
             "pid": self.pid,
             "queues": list(self.queues),
             "children": self.children,
+            "slots": self.slots,
+            "pools": [
+                {"kind": pool.kind, "slots": pool.slots, "queues": list(pool.queues)} for pool in self.pools
+            ],
             "running": self.running,
             "since": as_iso(self.since_ms),
             "app": self.app or None,
@@ -74,6 +83,7 @@ def workers_of(counted: Status) -> list[WorkerFacts]:
 
 def _facts(incarnation: str, state: str, running: int, info: Mapping[str, Any]) -> WorkerFacts:
     tasks = info.get("tasks")
+    pools = _pools(info)
     return WorkerFacts(
         incarnation=incarnation,
         name=str(info.get("name", incarnation)),
@@ -84,10 +94,21 @@ def _facts(incarnation: str, state: str, running: int, info: Mapping[str, Any]) 
         place=str(info.get("place", "")),
         build=str(info.get("build", "")),
         queues=tuple(info.get("queues", ())),
-        children=int(info.get("concurrency", 0)),
+        children=len(seats(pools)),
+        slots=sum(pool.slots for pool in pools),
+        pools=pools,
         running=running,
         since_ms=int(info.get("since_ms", 0)),
         tasks=None if tasks is None else frozenset(tasks),
+    )
+
+
+def _pools(info: Mapping[str, Any]) -> tuple[Pool, ...]:
+    """Return the pools of a worker; one of processes where it does not tell of any."""
+    told = info.get("pools") or [{"slots": info.get("concurrency", 0), "queues": info.get("queues", ())}]
+    return tuple(
+        Pool(str(pool.get("kind", PROCESS)), int(pool.get("slots", 0)), tuple(pool.get("queues", ())))
+        for pool in told
     )
 
 

@@ -18,9 +18,8 @@ from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_settin
 from taskmesh.config.strategies import STRATEGIES
 from taskmesh.config.values import limit_of_memory, weighted_queues
 from taskmesh.errors import UsageError
-from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
-
-_PROCESSES = ("process", "prefork")
+from taskmesh.worker.options import WorkerOptions
+from taskmesh.worker.pools import SLOTS_MAX, read_pools, sized
 
 
 def worker_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -29,9 +28,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapper(*, json_wanted: bool, **options: Any) -> None:
         given = {name: value for name, value in options.items() if value is not None and value is not False}
-        for several in ("path", "reload_dir"):
-            if given[several] == ():
-                del given[several]
+        given = {name: value for name, value in given.items() if value != ()}
         argument = given.pop("app_argument", None)
         if argument and given.get("app", argument) != argument:
             raise click.UsageError("the app is given twice: as an argument and with -A")
@@ -45,8 +42,10 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     for decorate in (
         click.option(
             "--pool",
-            metavar="process",
-            help="How tasks run side by side: processes (prefork is the same). This version has no other pool.",
+            metavar="KIND[:N][=a,b]",
+            multiple=True,
+            help="How tasks run side by side: process, thread or async; N at once, from queues a and b only. Give "
+            "it several times for several pools: --pool process:4 --pool async:500=io.  [default: process]",
         ),
         click.option(
             "--grace",
@@ -101,9 +100,10 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "-c",
             "--concurrency",
-            type=click.IntRange(1, CHILDREN_MAX),
+            type=click.IntRange(1, max(SLOTS_MAX.values())),
             metavar="N",
-            help="Child processes: tasks that run at once.  [default: one per CPU]",
+            help="Tasks that run at once, of a pool without :N.  [default: a process per CPU; 16 threads; 1000 "
+            "coroutines]",
         ),
         path_option,
         app_option,
@@ -124,8 +124,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         cwd: The current folder.
 
     Raises:
-        Failure: Neither app nor mesh is known, or there is no such pool.
-        UsageError: A queue, a name or a file is wrong.
+        Failure: Neither app nor mesh is known.
+        UsageError: A queue, a pool, a name or a file is wrong.
     """
     options = dict(given)
     around = app_setting(environ, cwd)
@@ -144,7 +144,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         raise Failure(f"which app? {HOW}, or --mesh NAME for tasks that are sent by value", EXIT_USAGE)
     if options.get("burst") and (options.get("reload") or options.get("reload_dir")):
         raise click.UsageError("--burst ends when the queues are empty, and --reload never; give one")
-    _check_pool(options.get("pool", "process"))
+    pools = read_pools(options.get("pool", ()))
+    sized(pools, options.get("concurrency", 0))
     queues, weights = _queues(options.get("queues", ()))
     name, folders = located(app, cwd) if app else ("", (str(cwd),))
     return WorkerOptions(
@@ -152,6 +153,7 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         mesh=check_mesh_name(mesh) if mesh else "",
         path=tuple(dict.fromkeys([*options.get("path", ()), *folders])),
         concurrency=options.get("concurrency", 0),
+        pools=pools,
         queues=queues,
         weights=weights,
         strategy=chosen_strategy(options.get("strategy", ""), weights),
@@ -193,15 +195,3 @@ def _memory(given: str | int) -> int:
         return limit_of_memory(given)
     except ValueError as error:
         raise click.UsageError(f"--max-memory-per-child {given}: {error}") from None
-
-
-def _check_pool(pool: str) -> None:
-    if pool in _PROCESSES:
-        return
-    works = "this version runs tasks in child processes: --pool process, with -c N for how many at once"
-    if pool in ("thread", "threads", "async", "asyncio"):
-        raise Failure(
-            f"there is no pool of kind {pool!r} yet; {works} (`async def` tasks run there as well)",
-            EXIT_USAGE,
-        )
-    raise Failure(f"pool {pool!r} is unknown; {works}", EXIT_USAGE)

@@ -53,14 +53,15 @@ def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_al
         show(
             table(
                 "workers",
-                ["name", "host", "pid", "queues", "children", "running", "state", "since", "app"],
+                ["name", "host", "pid", "queues", "pools", "slots", "running", "state", "since", "app"],
                 [
                     (
                         worker.name,
                         worker.host,
                         str(worker.pid),
                         ", ".join(worker.queues),
-                        worker.children,
+                        " ".join(str(pool) for pool in worker.pools),
+                        worker.slots,
                         worker.running,
                         worker.state,
                         as_time(worker.since_ms),
@@ -68,7 +69,7 @@ def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_al
                     )
                     for worker in found
                 ],
-                numbers=["pid", "children", "running"],
+                numbers=["pid", "slots", "running"],
             )
         )
     else:

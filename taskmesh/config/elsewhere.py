@@ -28,7 +28,9 @@ _LOGGING = (
 _IMPORTS = "use include, or mesh.autodiscover_tasks([...])"
 _EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
 _PUBLISH = "a send is repeated under the same id until send_timeout"
-_POOL = "worker processes are the only pool of this version; `taskmesh worker -c N` says how many"
+_POOL = (
+    "`taskmesh worker --pool process|thread|async -c N` says how tasks run side by side; process is prefork"
+)
 _CRASHES = "use max_crashes: a message whose worker process died this many times becomes a dead letter"
 _STATES = "every state is recorded: AsyncResult.state"
 

@@ -189,6 +189,17 @@ def call_safely(function: Callable[..., Any], args: tuple[Any, ...], await_: Awa
         log.exception("the hook %s failed; that changes nothing else", name_of(function))
 
 
+async def await_safely(coroutines: list[Any]) -> None:
+    """Await what hooks returned, one after the other, and empty the list; errors are logged and change nothing."""
+    while coroutines:
+        coroutine = coroutines.pop(0)
+        try:
+            await coroutine
+        except BaseException:
+            # a hook may raise anything: what it was called for goes on
+            log.exception("the hook %s failed; that changes nothing else", name_of(coroutine))
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """Return the name of a hook, for logs."""
     return (

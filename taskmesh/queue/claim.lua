@@ -1,8 +1,9 @@
 -- Takes ready messages for one child and records the lease; a repeat returns the same answer.
 -- flags: allow-oom
 -- parts: epoch, moves, ready, due, gates
--- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most,
---   '1' if the child is registered as idle, then the queues, best first
+-- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most
+--   (0 = sign off: idle no more, it takes only what was handed over before), '1' if the child is registered as idle,
+--   then the queues, best first
 -- Returns a flat list: the lease (epoch, holder, sequence), then per message its hint (id:version) and the record as it
 --   stood before the claim. A token is the version after that of the hint, and the lease. With nothing to take the child is
 --   registered as idle, and the list holds only when the next delayed message is due (ms), if there is one.
@@ -34,6 +35,13 @@ if known[2] and tonumber(seq, 16) < tonumber(known[2], 16) then
   return redis.error_reply('OLDSEQUENCE ' .. known[2])
 end
 CALL('HSET', worker, 's' .. string.sub(holder, 17), seq)
+if most == 0 then
+  for i = 7, #ARGV do
+    CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
+    CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
+  end
+  return {}
+end
 move_due(100)
 
 -- asked together: in most meshes there is neither

@@ -20,11 +20,13 @@ from taskmesh.worker.options import (
     EXIT_HOOK_FAILED,
     EXIT_OK,
     EXIT_RETIRED,
+    MANY_AT_ONCE,
     SUPERVISOR_PATIENCE_S,
     ChildOrder,
 )
 from taskmesh.worker.page import NOTHING, Note, Page, make_page
 from taskmesh.worker.patience import run_patiently
+from taskmesh.worker.pools import PROCESS, Seat
 from taskmesh.worker.undertaker import Undertaker
 from taskmesh.worker.wake import wake
 
@@ -75,10 +77,9 @@ class Brood:
         *,
         incarnation: bytes,
         worker: str,
-        queues: Sequence[str],
+        seats: Sequence[Seat],
         strategy: str,
         weights: Mapping[str, int],
-        concurrency: int,
         burst: bool,
         log_level: str,
         max_tasks: int = 0,
@@ -92,10 +93,9 @@ class Brood:
             undertaker: Puts back what dead children held.
             incarnation: Of this life.
             worker: Name of the worker.
-            queues: Which queues they serve.
-            strategy: From which of them they take next.
+            seats: What each of them is.
+            strategy: From which of its queues each takes next.
             weights: Of the queues.
-            concurrency: How many they are.
             burst: They end when the queues are empty.
             log_level: Of the `taskmesh` logger.
             max_tasks: Each is replaced after so many; 0 for never.
@@ -106,19 +106,20 @@ class Brood:
         self._undertaker = undertaker
         self._incarnation = incarnation.decode()
         self._worker = worker
-        self._queues = tuple(queues)
+        self._seats = tuple(seats)
+        self._queues = tuple(dict.fromkeys(queue for seat in seats for queue in seat.queues))
         self._strategy = strategy
         self._weights = dict(weights)
         self._burst = burst
         self._log_level = log_level
         self._max_tasks = max_tasks
         self._max_memory = max_memory
-        self._page_fd = make_page(concurrency)
+        self._page_fd = make_page(len(self._seats))
         self._page = Page(self._page_fd)
         self._children: dict[int, _Child] = {}
         self._dead: list[_Dead] = []
         self._reap_at = 0.0
-        self._free = list(range(concurrency))
+        self._free = list(range(len(self._seats)))
         self._resting: list[int] = []
         self._restart_at: list[tuple[float, int]] = []
         self._restart_s = 0.0
@@ -169,18 +170,21 @@ class Brood:
             place = self._free.pop(0)
             self._next_number += 1
             self._page.clear(place)
+            seat = self._seats[place]
             order = ChildOrder(
                 incarnation=self._incarnation,
-                number=self._next_number,
+                number=self._next_number + (MANY_AT_ONCE if seat.kind != PROCESS else 0),
                 place=place,
                 worker=self._worker,
-                queues=self._queues,
+                queues=seat.queues,
                 burst=self._burst,
                 log_level=self._log_level,
                 max_tasks=self._max_tasks,
                 max_memory=self._max_memory,
                 strategy=self._strategy,
                 weights=self._weights,
+                pool=seat.kind,
+                slots=seat.slots,
             )
             self._children[order.number] = _Child(order)
             self._nursery.start(order, self._page_fd)

@@ -18,6 +18,7 @@ from taskmesh.core.logs import name_worker
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
+from taskmesh.worker.concurrent_child import ConcurrentChild
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
 from taskmesh.worker.lifetime import Lifetime
@@ -32,6 +33,7 @@ from taskmesh.worker.options import (
 from taskmesh.worker.pace import CLAIM_MAX, Pace
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import text_of
+from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.task_log import tell_of_tasks
 
 log = logging.getLogger("taskmesh.worker")
@@ -169,7 +171,8 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     """Live a child's life in this process, and return its exit code."""
     name_worker(order.worker)
     tell_of_tasks(mesh.hooks)
-    child: list[Child] = []
+    child: list[Child | ConcurrentChild] = []
+    kind = Child if order.pool == PROCESS else ConcurrentChild
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         for alive in child:
@@ -185,7 +188,7 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     page = Page(page_fd)
     while not child:
         try:
-            child.append(Child(mesh, order, build, page))
+            child.append(kind(mesh, order, build, page))
         except NodeUnavailable as error:
             log.warning("a child of worker %s waits for the node: %s", order.worker, error)
         except TaskMeshError as error:

@@ -15,7 +15,7 @@ from taskmesh.core import keys
 from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
-from taskmesh.queue.claim import Claimed, Claims, handed_off, held, recall
+from taskmesh.queue.claim import Claimed, Claims, claim, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
@@ -153,6 +153,35 @@ class Conversation:
             self._judge(entries, verdicts)
             return claimed
 
+    def sign_off(self) -> None:
+        """Be handed no message with a wake-up until the next claim; what has been handed over goes back."""
+        while True:
+            try:
+                found = self.ask(
+                    claim(
+                        self._session,
+                        self.holder,
+                        self.sequence + 1,
+                        0,
+                        self.pick.queues,
+                        idle=True,
+                        patience_s=PATIENCE_S,
+                    )
+                )
+            except NodeUnavailable as error:
+                log.warning("%s; trying again", error)
+                continue
+            except NodeFault as error:
+                if text_of(error) != f"OLDSEQUENCE {self.sequence + 2:08x}":
+                    raise
+                self.sequence += 1  # as in `turn`
+                continue
+            self.sequence += 1
+            self.is_idle = False
+            if found:
+                self.give_back()
+            return
+
     def commit(self, entries: list[bytes], done: list[Done]) -> None:
         """Commit outcomes, then let go of claims, repeating until it is done."""
         for at in range(0, max(1, len(entries)), 4 * COMMIT_MAX):
@@ -190,11 +219,12 @@ class Conversation:
                     entries[4 * at].decode(),
                 )
 
-    def give_back(self, position: int = 0) -> None:
-        """Give back what waits behind a position of the last claim; 0 gives back all of it."""
+    def give_back(self, position: int = 0, *, sequence: int = 0) -> None:
+        """Give back what waits behind a position of a claim, the last if none is named; 0 gives back all of it."""
+        sequence = sequence or self.sequence
         while True:
             try:
-                self.ask(recall(self._session, self.holder, self.sequence, position, patience_s=PATIENCE_S))
+                self.ask(recall(self._session, self.holder, sequence, position, patience_s=PATIENCE_S))
             except NodeUnavailable as error:
                 # the claim may not be called done before, or nobody would hold what it still has
                 log.warning("what was claimed and not begun cannot be given back yet: %s", error)

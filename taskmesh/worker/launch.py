@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,8 @@ from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
 from taskmesh.worker.host import Host
 from taskmesh.worker.locate import is_importing_app, path_of
-from taskmesh.worker.options import CHILDREN_MAX, WorkerOptions
+from taskmesh.worker.options import WorkerOptions
+from taskmesh.worker.pools import SLOTS_MAX, Pool, read_pools, sized
 
 START_TIMEOUT_S = 30.0
 #: What workers say that a program starts for itself, unless it asks for more.
@@ -30,10 +31,11 @@ QUIET = "WARNING"
 
 def options_for(
     mesh: Host,
-    concurrency: int,
+    concurrency: int | None,
     queues: tuple[str, ...],
     name: str,
     *,
+    pool: str | Sequence[str] = (),
     strategy: str = "",
     burst: bool = False,
     log_level: str = QUIET,
@@ -41,9 +43,15 @@ def options_for(
     """Return the options of a worker that serves a mesh of this process.
 
     Raises:
-        UsageError: The number of children, a queue, the strategy, the name or the level is impossible.
+        UsageError: The number of tasks at once, a pool, a queue, the strategy, the name or the level is impossible.
     """
-    _check("concurrency", concurrency, whole(1, CHILDREN_MAX))
+    pools = read_pools(pool)
+    if concurrency is None:
+        concurrency = 0
+    else:
+        most = max(SLOTS_MAX[found.kind] for found in pools or (Pool(),))
+        _check("concurrency", concurrency, whole(1, most))
+    sized(pools, concurrency)
     if not isinstance(queues, (tuple, list)):
         raise UsageError(f"queues is {queues!r}: expected a tuple of names, such as ('mail', 'default')")
     for queue in queues:
@@ -57,6 +65,7 @@ def options_for(
         mesh="" if app else mesh.name,
         path=tuple(folder or str(Path.cwd()) for folder in sys.path),
         concurrency=concurrency,
+        pools=pools,
         queues=names,
         weights=weights,
         strategy=chosen_strategy(strategy, weights),
@@ -134,8 +143,9 @@ class Workers:
     def __init__(
         self,
         mesh: Host,
-        concurrency: int,
+        concurrency: int | None,
         *,
+        pool: str | Sequence[str] = (),
         queues: tuple[str, ...] = (),
         name: str = "",
         strategy: str = "",
@@ -143,7 +153,9 @@ class Workers:
     ) -> None:
         """Prepare; `start` or `with` starts them."""
         self._mesh = mesh
-        self._options = options_for(mesh, concurrency, queues, name, strategy=strategy, log_level=log_level)
+        self._options = options_for(
+            mesh, concurrency, queues, name, pool=pool, strategy=strategy, log_level=log_level
+        )
         self._name = name or f"workers-{os.getpid()}-{os.urandom(3).hex()}"
         self._options = msgspec.structs.replace(self._options, name=self._name)
         self._process: subprocess.Popen[bytes] | None = None
@@ -214,8 +226,9 @@ class Workers:
 
 def run_worker(
     mesh: Host,
-    concurrency: int,
+    concurrency: int | None,
     *,
+    pool: str | Sequence[str] = (),
     queues: tuple[str, ...] = (),
     name: str = "",
     strategy: str = "",
@@ -224,7 +237,7 @@ def run_worker(
 ) -> int:
     """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
     options = options_for(
-        mesh, concurrency, queues, name, strategy=strategy, burst=burst, log_level=log_level
+        mesh, concurrency, queues, name, pool=pool, strategy=strategy, burst=burst, log_level=log_level
     )
     process = _started(mesh, options)
 

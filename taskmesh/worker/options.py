@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from taskmesh.config.strategies import DEFAULT
+from taskmesh.worker.pools import PROCESS, Pool
 
-CHILDREN_MAX = 1024
+#: The first number of a child that runs many messages at once: scripts tell them apart by it.
+MANY_AT_ONCE = 0x800000
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +18,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         app: `module:attribute` of the app; empty for a worker of by-value tasks only.
         mesh: Name of the mesh, when there is no app.
         path: Folders put in front of `sys.path` before the app is imported.
-        concurrency: How many children.
+        concurrency: How many tasks at once, for the pool that does not say so itself; 0 for what suits its kind.
+        pools: How tasks run side by side; none for processes.
         queues: Which queues, best first; empty for the mesh's default queue.
         weights: Of the queues; empty where none was given.
         strategy: Name of the balancing strategy; empty for `weighted` where there are weights, else the setting.
@@ -36,6 +39,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     mesh: str = ""
     path: tuple[str, ...] = ()
     concurrency: int = 0
+    pools: tuple[Pool, ...] = ()
     queues: tuple[str, ...] = ()
     weights: dict[str, int] = {}
     strategy: str = ""
@@ -108,7 +112,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         incarnation: 16 hex characters of the supervisor's life.
-        number: Of this child, never used again in that life.
+        number: Of this child, never used again in that life; from `MANY_AT_ONCE` if it runs many messages at once.
         place: Its place in the shared page.
         worker: Name of the worker.
         queues: Which queues, best first.
@@ -118,6 +122,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         max_memory: It retires with so much private memory, in bytes; 0 for never.
         strategy: Name of the balancing strategy.
         weights: Of the queues; 1 where it has none.
+        pool: Of which kind of pool it is.
+        slots: How many messages it may run at once.
     """
 
     incarnation: str
@@ -131,6 +137,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     max_memory: int = 0
     strategy: str = DEFAULT
     weights: dict[str, int] = {}
+    pool: str = PROCESS
+    slots: int = 1
 
     @property
     def holder(self) -> bytes:

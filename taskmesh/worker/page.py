@@ -25,6 +25,9 @@ _RECALLED_AT = _NOTE.size
 NOTHING = 0
 """The position of a child that runs nothing."""
 
+MANY = 0xFFFFFFFF
+"""The position, and the size, that a child notes while it runs several messages at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -32,7 +35,7 @@ class Note:
 
     Attributes:
         sequence: Of its current claim.
-        position: Of the message that it runs, from 1; 0 when it runs none.
+        position: Of the message that it runs, from 1; `NOTHING` when it runs none, `MANY` when several.
         total: How many messages the claim has.
         started_s: When the message was started, on the monotonic clock.
     """

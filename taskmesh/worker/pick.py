@@ -47,6 +47,11 @@ class Pick:
         """How many they are."""
         return len(self._queues)
 
+    @property
+    def queues(self) -> Sequence[bytes]:
+        """All of them."""
+        return self._queues
+
     def serve_also(self, queue: str) -> None:
         """Have one more queue from the next claim on; any thread may say so."""
         self._queues.append(queue.encode())

@@ -10,8 +10,9 @@ import fnmatch
 import inspect
 import logging
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from os import getpid
 from time import monotonic
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ from taskmesh.codec.outcome import (
 from taskmesh.codec.pickling import decode_call, encode_value
 from taskmesh.codec.signing import Signer
 from taskmesh.core.context import CURRENT, Running, current_task
-from taskmesh.core.hooks import Hooks
+from taskmesh.core.hooks import Await, Hooks, await_safely
 from taskmesh.core.observed import Observed, OwnHooks
 from taskmesh.core.record import HEAD_LENGTH, REVOKE_REQUESTED
 from taskmesh.core.retrier import Retrier, reason_of
@@ -40,7 +41,6 @@ from taskmesh.errors import (
     NotAllowed,
     NotPicklable,
     PayloadTooLarge,
-    TaskMeshError,
     TrustError,
 )
 from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, state_after
@@ -221,6 +221,7 @@ class Runner:
         self._pid = getpid()
         self._offsets: dict[bytes, int] = {}
         self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+        self._decoding = threading.Lock()
 
     def run(self, task_id: str, token: str, record: bytes) -> Ended:
         """Run the message in a claimed record.
@@ -239,7 +240,7 @@ class Runner:
         envelope = job.envelope
         self._before_start(envelope.task)
         context = CURRENT.set(self._running(job))
-        observed = self._observed(job) if self._hooks.watch_tasks else None
+        observed = self._observed(job, self._run_coroutine) if self._hooks.watch_tasks else None
         begun_s = monotonic()
         try:
             try:
@@ -261,6 +262,47 @@ class Runner:
                 os._exit(0)
             CURRENT.reset(context)
             self._after_end(envelope.task, monotonic() - begun_s)
+        return ended
+
+    async def run_async(
+        self, task_id: str, token: str, record: bytes, call: Callable[[Job], Awaitable[Any]]
+    ) -> Ended:
+        """As `run`, on an event loop, whose task this is.
+
+        Args:
+            task_id: Its id.
+            token: Of the claim.
+            record: The record.
+            call: Calls a job's function and awaits what comes of it.
+        """
+        job = self.open(task_id, token, record)
+        if not isinstance(job, Job):
+            return job
+        CURRENT.set(self._running(job))  # in the context of this asyncio task, which ends with it
+        # hooks are called as elsewhere; what those return that are `async def` is awaited when all have been called
+        of_hooks: list[Any] = []
+        observed = self._observed(job, of_hooks.append) if self._hooks.watch_tasks else None
+        if of_hooks:
+            await await_safely(of_hooks)
+        begun_s = monotonic()
+        try:
+            try:
+                result = await call(job)
+                ended = self._returned(job, result)
+                if observed is not None:
+                    observed.returned(result)
+            except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
+                ended = self._raised(job, error)
+                if observed is not None:
+                    observed.raised(reason_of(error))
+            if observed is not None and getpid() == self._pid:
+                observed.after(state_after(ended), monotonic() - begun_s)
+                if of_hooks:
+                    await await_safely(of_hooks)
+        finally:
+            if getpid() != self._pid:
+                # the task forked, and this is the copy: it has no part in the worker
+                os._exit(0)
         return ended
 
     # -- before ---------------------------------------------------------------------
@@ -323,11 +365,11 @@ class Runner:
             task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms, policy, earlier
         )
 
-    def _observed(self, job: Job) -> Observed:
+    def _observed(self, job: Job, await_: Await) -> Observed:
         """Tell hooks that a run begins, and return what tells them of its end."""
         task = self._tasks.get(job.envelope.task) if not job.envelope.function else None
         own = task.own_hooks if task is not None else None
-        observed = Observed(self._hooks, own, current_task(), job.args, job.kwargs, self._run_coroutine)
+        observed = Observed(self._hooks, own, current_task(), job.args, job.kwargs, await_)
         observed.before()
         return observed
 
@@ -393,17 +435,19 @@ class Runner:
         return (function.run, function.policy) if type(function) is Carried else (function, DEFAULT)
 
     def _by_value(self, content_hash: str) -> Callable[..., Any]:
-        function = self._decoded.get(content_hash)
-        if function is not None:
-            self._decoded.move_to_end(content_hash)
-            return function
+        with self._decoding:
+            function = self._decoded.get(content_hash)
+            if function is not None:
+                self._decoded.move_to_end(content_hash)
+                return function
         wire = self._fetch_function(content_hash)
         if wire is None:
             raise Malformed(f"the function {content_hash} that was sent by value is not on the node any more")
         function = decode_function(open_function(wire, self._functions, expect_hash=content_hash))
-        self._decoded[content_hash] = function
-        if len(self._decoded) > FUNCTIONS_MAX:
-            self._decoded.popitem(last=False)
+        with self._decoding:
+            self._decoded[content_hash] = function
+            if len(self._decoded) > FUNCTIONS_MAX:
+                self._decoded.popitem(last=False)
         return function
 
     # -- what does not run --------------------------------------------------------
@@ -449,8 +493,3 @@ class Runner:
             ),
             self._results,
         )
-
-
-def plain_failure(error: BaseException) -> str:
-    """Return one line on an error, for logs."""
-    return str(error) if isinstance(error, TaskMeshError) else f"{type(error).__name__}: {error}"

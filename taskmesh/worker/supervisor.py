@@ -30,6 +30,7 @@ from taskmesh.worker.early import taken
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions
+from taskmesh.worker.pools import in_words, queues_of, seats, settled, sized
 from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
@@ -143,15 +144,20 @@ class Supervisor:
             before_connect=self._ensure_embedded if facts.embedded else None,
         )
         link.open()
-        self._queues = list(self._options.queues) or [facts.default_queue]
-        self._concurrency = self._options.concurrency or facts.concurrency
+        options = self._options
+        self._pools = settled(
+            sized(options.pools, options.concurrency),
+            options.queues,
+            default_queue=facts.default_queue,
+            processes=facts.concurrency,
+        )
+        self._queues = queues_of(self._pools)
         self._begin_life()
         log.info(
-            "worker %s of mesh %r: %d %s on %s, queues %s, tasks %d",
+            "worker %s of mesh %r: %s on %s, queues %s, tasks %d",
             self._name,
             facts.mesh,
-            self._concurrency,
-            "child" if self._concurrency == 1 else "children",
+            in_words(self._pools),
             link.driver.address,
             ", ".join(self._queues),
             len(facts.tasks),
@@ -190,10 +196,9 @@ class Supervisor:
             presence.undertaker,
             incarnation=presence.incarnation,
             worker=self._name,
-            queues=self._queues,
+            seats=seats(self._pools),
             strategy=facts.strategy,
             weights=self._options.weights,
-            concurrency=self._concurrency,
             burst=self._options.burst,
             log_level=self._options.log_level,
             max_tasks=self._options.max_tasks_per_child or facts.max_tasks_per_child,
@@ -209,8 +214,9 @@ class Supervisor:
                 self._options.app,
                 self._facts.place,
                 self._queues,
-                self._concurrency,
+                sum(pool.slots for pool in self._pools),
                 self._facts.build,
+                pools=self._pools,
                 tasks=self._facts.tasks,
                 strategy=self._facts.strategy,
                 weights=self._options.weights,

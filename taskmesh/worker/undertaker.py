@@ -18,8 +18,9 @@ from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
-from taskmesh.worker.page import Note
+from taskmesh.worker.page import MANY, Note
 from taskmesh.worker.patience import run_patiently
+from taskmesh.worker.pools import Pool
 from taskmesh.worker.process import boot_id, started_at
 
 log = logging.getLogger("taskmesh.worker")
@@ -60,12 +61,15 @@ class Undertaker:
         Args:
             holder: The child.
             queues: On which it may be registered as idle.
-            note: What it noted last; None charges nobody.
+            note: What it noted last; None charges nobody. If it ran many, they are claimed singly from now on.
             how: Exit code or signal, for the dead letter's story.
             singly: Have the messages claimed one at a time from now on.
         """
         charge = None
-        if note is not None and note.position:
+        if note is not None and note.position == MANY:
+            # any may be guilty
+            singly = True
+        elif note is not None and note.position:
             for sequence, position, task_id, head in self._run(held(self._link.session, holder)):
                 if (sequence, position) == (note.sequence, note.position):
                     charge = self._charge(task_id, head, how)
@@ -206,6 +210,7 @@ def worker_info(
     concurrency: int,
     build: str,
     *,
+    pools: Sequence[Pool] = (),
     tasks: Sequence[str] = (),
     strategy: str = "",
     weights: Mapping[str, int] | None = None,
@@ -226,6 +231,9 @@ def worker_info(
             "strategy": strategy,
             "weights": dict(weights or {}),
             "concurrency": concurrency,
+            "pools": [
+                {"kind": pool.kind, "slots": pool.slots, "queues": list(pool.queues)} for pool in pools
+            ],
             "build": build,
             "host": socket.gethostname(),
             "boot": boot_id(),

@@ -11,6 +11,7 @@ import ctypes
 import os
 import resource
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,26 @@ async def hold_async(folder: str, name: str, value: int = 0) -> int:
     return value
 
 
+async def nap_async(seconds: float, value: int = 0) -> int:
+    """Take a while, in an event loop."""
+    await asyncio.sleep(seconds)
+    return value
+
+
+async def about_async(seconds: float) -> tuple[str, str, int]:
+    """Return the own id before and after a while, and the thread."""
+    before = current_task().id
+    await asyncio.sleep(seconds)
+    return before, current_task().id, threading.get_ident()
+
+
+def about(seconds: float) -> tuple[str, str, int]:
+    """Return the own id before and after a while, and the thread."""
+    before = current_task().id
+    time.sleep(seconds)
+    return before, current_task().id, threading.get_ident()
+
+
 def hold_or_nap(folder: str, name: str, seconds: float) -> float:
     """Hold when `seconds` is negative, else take so long: one task whose runs differ."""
     if seconds < 0:
@@ -124,6 +145,9 @@ TASKS = (
     hold,
     hold_run,
     hold_async,
+    nap_async,
+    about_async,
+    about,
     hold_or_nap,
     hold_gil,
     leave,

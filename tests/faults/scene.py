@@ -29,6 +29,7 @@ from taskmesh.core.record import Record, parse
 from taskmesh.core.state import FINAL, LETTER
 from taskmesh.errors import TaskDead
 from taskmesh.worker.options import WorkerOptions
+from taskmesh.worker.pools import read_pools, seats, settled
 from tests.apps import worker_tasks
 from tests.support import wait_until
 
@@ -157,6 +158,7 @@ class Scene:
         queues: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
         ready: bool = True,
+        pools: tuple[str, ...] = (),
         **options: Any,
     ) -> Worker:
         """Start a worker; `ready` waits until its children are idle or have taken something."""
@@ -164,7 +166,8 @@ class Scene:
         order = WorkerOptions(
             app=options.pop("app", "tests.apps.worker_chaos:mesh"),
             path=options.pop("path", (str(ROOT),)),
-            concurrency=concurrency,
+            concurrency=0 if pools else concurrency,
+            pools=read_pools(pools),
             queues=queues,
             name=name,
             burst=burst,
@@ -178,6 +181,7 @@ class Scene:
         environ |= {f"TASKMESH_{key.upper()}": str(value) for key, value in self.settings.items()}
         environ["TASKMESH_TEST_MESH"] = self.name
         environ |= env or {}
+        children = len(seats(settled(order.pools, queues, default_queue="", processes=concurrency)))
         log = self.folder / f"{name}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
@@ -193,7 +197,7 @@ class Scene:
         self.workers.append(found)
         if ready:
             wait_until(
-                lambda: process.poll() is not None or self.children_of(name) >= concurrency,
+                lambda: process.poll() is not None or self.children_of(name) >= children,
                 20,
                 f"{name} is ready; it said:\n{found.said()}",
             )

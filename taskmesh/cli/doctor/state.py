@@ -98,7 +98,7 @@ def check_workers(
             )
     alive = [worker for worker in workers if worker.state == "live" and worker not in gone]
     if alive:
-        yield ok("workers", f"{len(alive)} live, {sum(worker.children for worker in alive)} children")
+        yield ok("workers", f"{len(alive)} live, for {sum(worker.slots for worker in alive)} tasks at once")
     else:
         yield warn("workers", "none", command)
 

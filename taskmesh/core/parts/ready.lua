@@ -16,13 +16,16 @@ local function queue_of(rec)
 end
 
 -- The child that became idle last on the queue, taken off its list. One that is registered on several queues
--- may have been given something since: a child that holds anything is not idle.
+-- may have been given something since: a child that holds anything is not idle. One that runs many at once (its number
+-- begins with 8 or more) is, until it signs off; but it is given nothing while an earlier wake-up lies on its list, or
+-- the sequences of two claims would be taken before it hears of the first.
 local function idle_child(queue)
   local idle = P .. 'idle:' .. queue
   while true do
     local holder = CALL('ZPOPMAX', idle)[1]
     if not holder then return nil end
-    if CALL('EXISTS', P .. 'run:' .. holder) == 0 then
+    local many = string.sub(holder, 17, 17) >= '8'
+    if CALL('EXISTS', P .. (many and 'wake:' or 'run:') .. holder) == 0 then
       local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. string.sub(holder, 17))
       -- a child that was reaped takes nothing any more
       if known[1] == 'live' and known[2] ~= 'ffffffff' then return holder, known[2] or '00000000' end

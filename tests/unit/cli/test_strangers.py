@@ -9,6 +9,7 @@ import pytest
 
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
 from taskmesh.queue.manage import Status
+from taskmesh.worker.pools import Pool
 
 ONE = WorkerFacts(
     incarnation="a",
@@ -21,6 +22,8 @@ ONE = WorkerFacts(
     build="1",
     queues=("default", "mail"),
     children=2,
+    slots=2,
+    pools=(Pool("process", 2),),
     running=0,
     since_ms=0,
     tasks=frozenset({"app.add"}),

@@ -11,6 +11,7 @@ from taskmesh.cli.failure import Failure
 from taskmesh.cli.worker_file import KEYS, read_worker_file
 from taskmesh.cli.worker_options import resolved
 from taskmesh.errors import ConfigError, UsageError
+from taskmesh.worker.pools import Pool
 
 ROOT = Path(__file__).parents[3]
 
@@ -137,16 +138,17 @@ def test_a_file_that_cannot_be_read(tmp_path):
         read_worker_file(tmp_path)
 
 
-@pytest.mark.parametrize("pool", ["thread", "async", "gevent"])
-def test_other_pools_are_refused_with_what_works(tmp_path, pool):
-    with pytest.raises(Failure, match="--pool process") as caught:
-        resolved({"app": "app", "pool": pool}, {}, tmp_path)
-    assert caught.value.exit_code == 2
+@pytest.mark.parametrize(("pool", "instead"), [("solo", "-c 1"), ("gevent", "--pool async")])
+def test_other_pools_are_refused_with_what_to_use(tmp_path, pool, instead):
+    with pytest.raises(UsageError, match=instead):
+        resolved({"app": "app", "pool": (pool,)}, {}, tmp_path)
 
 
-def test_prefork_is_process(tmp_path):
-    for pool in ("process", "prefork"):
-        assert resolved({"app": "app", "pool": pool}, {}, tmp_path).app == "app"
+def test_pools_of_the_command_line_and_of_a_file(tmp_path, file):
+    given = resolved({"app": "app", "pool": ("prefork:4", "async:500=io,mail")}, {}, tmp_path)
+    assert given.pools == (Pool("process", 4), Pool("async", 500, ("io", "mail")))
+    told = resolved({"config": file('[worker]\napp = "app"\npool = ["thread", "async"]')}, {}, tmp_path)
+    assert told.pools == (Pool("thread"), Pool("async"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What runs the messages of a concurrent child side by side, as the child sees it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, Protocol
+
+from taskmesh.queue.claim import Claimed
+
+log = logging.getLogger("taskmesh.worker")
+
+#: Told how a message ended: the message, the letter of its state, its outcome. Called by any thread.
+OnEnd = Callable[[Claimed, bytes, bytes], None]
+
+
+class Crew(Protocol):
+    """Runs messages side by side."""
+
+    def open(self) -> None:
+        """Get ready."""
+
+    def start(self, batch: Sequence[Claimed]) -> None:
+        """Start messages now; there is room for them."""
+
+    def run_coroutine(self, coroutine: Any) -> Any:
+        """Run a coroutine to its end, for the child's first thread."""
+
+    def close(self) -> None:
+        """Let go of threads and loops. Nothing that is to be committed runs any more."""
+
+
+def end_process(error: BaseException) -> NoReturn:
+    """End this process by an error of its own in a thread: what it held is lost to it, so its lease must end."""
+    log.error("this child cannot go on; it ends, and its messages run again", exc_info=error)
+    os._exit(1)

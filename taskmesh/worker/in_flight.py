@@ -1,0 +1,116 @@
+"""What a child that runs many messages at once is running, and what the page says of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from taskmesh.queue.claim import Claimed
+from taskmesh.worker.outbox import Done
+from taskmesh.worker.page import MANY, NOTHING, Desk
+
+#: A message, by id and token: one that runs twice, since a lease was lost, is two.
+Message = tuple[bytes, bytes]
+
+
+class InFlight:
+    """The messages that run now. Any thread may say that one has ended."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Prepare.
+
+        Args:
+            desk: The child's place in the page, which says which one runs, or that several do.
+        """
+        self._desk = desk
+        self._running: dict[Message, tuple[int, int]] = {}
+        self._left: dict[int, int] = {}
+        self._suspect: Message | None = None
+        self._changed = threading.Condition(threading.Lock())
+        self._awaited = False
+        self._ended = 0
+
+    def __len__(self) -> int:
+        """How many run."""
+        return len(self._running)
+
+    def held(self) -> list[Message]:
+        """Return what runs."""
+        with self._changed:
+            return list(self._running)
+
+    def begin(self, sequence: int, batch: Sequence[Claimed], *, suspect: bool = False) -> None:
+        """Add the messages of one claim; they may be started after this.
+
+        Args:
+            sequence: Of the claim.
+            batch: Its messages, in its order.
+            suspect: The page is to name the only one of them until it ends, whatever else runs.
+        """
+        with self._changed:
+            for position, claimed in enumerate(batch, 1):
+                self._running[claimed.task_id, claimed.token] = sequence, position
+            self._left[sequence] = len(batch)
+            if suspect:
+                self._suspect = batch[0].task_id, batch[0].token
+            self._note()
+
+    def end(self, claimed: Claimed) -> Done | None:
+        """Take out a message whose outcome is in the outbox; return its claim if that was the last of it."""
+        message = claimed.task_id, claimed.token
+        with self._changed:
+            sequence, _ = self._running.pop(message)
+            self._ended += 1
+            left = self._left[sequence] - 1
+            if left:
+                self._left[sequence] = left
+            else:
+                del self._left[sequence]
+            if message == self._suspect:
+                self._suspect = None
+                self._note()
+            elif len(self._running) < 2:
+                self._note()
+            if self._awaited:
+                self._changed.notify_all()
+        return None if left else (sequence, claimed.epoch)
+
+    def not_counted(self) -> int:
+        """Return how many run, or have ended and are not counted yet."""
+        return len(self._running) + self._ended
+
+    def take_ended(self) -> int:
+        """Return how many have ended since this was last asked, and count them."""
+        with self._changed:
+            ended, self._ended = self._ended, 0
+        return ended
+
+    def wait(self, most: int, timeout_s: float) -> bool:
+        """Wait until so many run at most, and tell whether they do."""
+        with self._changed:
+            self._awaited = True
+            try:
+                return self._changed.wait_for(lambda: len(self._running) <= most, timeout_s)
+            finally:
+                self._awaited = False
+
+    def clear_page(self) -> None:
+        """Have the page say that nothing runs: what this process is about to do is no message's fault."""
+        self._desk.note(0, NOTHING, 0, time.monotonic())
+
+    def _note(self) -> None:
+        running, now_s = self._running, time.monotonic()
+        if self._suspect is not None:
+            self._note_one(self._suspect, now_s)
+        elif not running:
+            self._desk.note(0, NOTHING, 0, now_s)
+        elif len(running) == 1:
+            self._note_one(next(iter(running)), now_s)
+        else:
+            self._desk.note(0, MANY, MANY, now_s)
+
+    def _note_one(self, message: Message, now_s: float) -> None:
+        sequence, position = self._running[message]
+        # nothing waits behind it that could be recalled
+        self._desk.note(sequence, position, position, now_s)

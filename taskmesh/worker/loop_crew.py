@@ -1,0 +1,136 @@
+"""Runs messages as coroutines on one event loop; plain functions in a few threads, so that they do not block it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from taskmesh.queue.claim import Claimed
+from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.runner import Job, Runner
+
+log = logging.getLogger("taskmesh.worker")
+
+#: Plain functions that run at once in an async pool, each in a thread; more wait for one of these to end.
+THREADS_MAX = 500
+#: How long what tasks left on the loop may take to be cancelled when the child ends.
+CLOSE_S = 2.0
+#: Functions of which it is remembered whether they are `async def`.
+REMEMBERED_MAX = 1000
+
+
+class LoopCrew:
+    """One event loop, in a thread of its own: the process's first one speaks with the node and heeds signals."""
+
+    def __init__(self, runner: Runner, slots: int, on_end: OnEnd) -> None:
+        """Prepare.
+
+        Args:
+            runner: Verifies messages and makes outcomes.
+            slots: How many messages run at once at most.
+            on_end: Told how each ended.
+        """
+        self._runner = runner
+        self._on_end = on_end
+        self._slots = slots
+        self._threads = ThreadPoolExecutor(min(slots, THREADS_MAX), thread_name_prefix="taskmesh")
+        self._thread = threading.Thread(target=self._live, name="taskmesh-loop", daemon=True)
+        self._is_open = threading.Event()
+        self._closing = False
+        self._is_async: dict[Callable[..., Any], bool] = {}
+        self._tasks: dict[Claimed, asyncio.Task[None]] = {}
+        self._loop: asyncio.AbstractEventLoop
+
+    def open(self) -> None:
+        """See `Crew`."""
+        self._thread.start()
+        self._is_open.wait()
+
+    def start(self, batch: Sequence[Claimed]) -> None:
+        """See `Crew`."""
+        self._loop.call_soon_threadsafe(self._start, batch)
+
+    def run_coroutine(self, coroutine: Any) -> Any:
+        """See `Crew`."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def close(self) -> None:
+        """See `Crew`."""
+        self._closing = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CLOSE_S)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # -- on the loop --------------------------------------------------------------
+
+    def _live(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                self._loop.call_soon(self._is_open.set)
+                while not self._closing:
+                    self._run_loop()
+        except BaseException as error:  # noqa: BLE001 - the edge of the thread
+            end_process(error)
+
+    def _run_loop(self) -> None:
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # raised by something that a task left on the loop: the other tasks are to go on
+            log.exception("something that runs beside the tasks wanted to end the process")
+
+    def _start(self, batch: Sequence[Claimed]) -> None:
+        loop, tasks = self._loop, self._tasks
+        for claimed in batch:
+            tasks[claimed] = loop.create_task(self._run(claimed))
+
+    async def _run(self, claimed: Claimed) -> None:
+        try:
+            letter, outcome = await self._runner.run_async(
+                claimed.task_id.decode(errors="backslashreplace"),
+                claimed.token.decode(),
+                claimed.record,
+                self._call,
+            )
+            if self._closing:
+                return  # cancelled, since the child ends: that is no outcome
+            del self._tasks[claimed]
+            self._on_end(claimed, letter, outcome)
+        except BaseException as error:  # noqa: BLE001 - the edge of the task: whatever its function raises is an outcome
+            end_process(error)
+
+    async def _call(self, job: Job) -> Any:
+        function = job.function
+        is_async = self._is_async.get(function)
+        if is_async is None:
+            if len(self._is_async) >= REMEMBERED_MAX:
+                self._is_async.clear()
+            is_async = self._is_async[function] = inspect.iscoroutinefunction(function)
+        if is_async:
+            return await function(*job.args, **job.kwargs)
+        context = contextvars.copy_context()
+        result, error = await self._loop.run_in_executor(self._threads, _called, context, job)
+        if error is not None:
+            raise error
+        return await result if inspect.iscoroutine(result) else result
+
+
+def _called(context: contextvars.Context, job: Job) -> tuple[Any, BaseException | None]:
+    """Call a plain function in this thread, and return its value or its error: a future cannot hold every error."""
+    pid = os.getpid()
+    try:
+        return context.run(job.function, *job.args, **job.kwargs), None
+    except BaseException as error:  # noqa: BLE001 - it is raised again on the loop
+        return None, error
+    finally:
+        if os.getpid() != pid:
+            # the task forked, and this is the copy: it has no part in the worker
+            os._exit(0)

@@ -1,0 +1,78 @@
+"""Runs messages in threads of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Coroutine, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from taskmesh.queue.claim import Claimed
+from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.runner import Runner
+
+_here = threading.local()
+
+
+class ThreadCrew:
+    """As many threads as messages have ever run at once."""
+
+    def __init__(self, runner: Runner, slots: int, on_end: OnEnd) -> None:
+        """Prepare.
+
+        Args:
+            runner: Runs a message.
+            slots: How many messages run at once at most.
+            on_end: Told how each ended.
+        """
+        self._runner = runner
+        self._slots = slots
+        self._on_end = on_end
+        self._work: SimpleQueue[Claimed | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+
+    def open(self) -> None:
+        """See `Crew`."""
+
+    def start(self, batch: Sequence[Claimed]) -> None:
+        """See `Crew`."""
+        for claimed in batch:
+            self._work.put(claimed)
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._slots:
+                name = f"taskmesh-{len(self._threads) + 1}"
+                thread = threading.Thread(target=self._live, name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def run_coroutine(self, coroutine: Any) -> Any:
+        """See `Crew`."""
+        return run_in_this_thread(coroutine)
+
+    def close(self) -> None:
+        """See `Crew`."""
+        for _ in self._threads:
+            self._work.put(None)
+
+    def _live(self) -> None:
+        try:
+            while (claimed := self._work.get()) is not None:
+                letter, outcome = self._runner.run(
+                    claimed.task_id.decode(errors="backslashreplace"), claimed.token.decode(), claimed.record
+                )
+                # idle before the child may give it more, or that would start another thread
+                self._idle.release()
+                self._on_end(claimed, letter, outcome)
+        except BaseException as error:  # noqa: BLE001 - the edge of the thread
+            end_process(error)
+
+
+def run_in_this_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run what an `async def` task returned on this thread's own event loop, which stays for the next."""
+    runner: asyncio.Runner | None = getattr(_here, "runner", None)
+    if runner is None:
+        runner = _here.runner = asyncio.Runner()
+    # a context of its own for each task: the runner's is the one in which it first ran
+    return runner.run(coroutine, context=contextvars.copy_context())

@@ -1,0 +1,19 @@
+"""Pools are tried with real workers on a real node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.stage import chaos_node, make_scene, scene
+
+__all__ = ["chaos_node", "make_scene", "scene"]
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.needs_server)
