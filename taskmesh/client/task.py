@@ -72,6 +72,8 @@ class Task(Generic[P, R]):
         self.function = function
         self.name = name
         self.options = options
+        #: How often and when runs that fail are repeated.
+        self.retry_policy: RetryPolicy = options.retry
         self.run: Callable[P, R] = function
         self.bind_to(self)
         self.__name__ = getattr(function, "__name__", name)
@@ -325,11 +327,6 @@ class Task(Generic[P, R]):
     def max_retries(self) -> int | None:
         """How many retries there are at most; None for any number."""
         return self.options.retry.max_retries
-
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        """How often and when runs that fail are repeated."""
-        return self.options.retry
 
     # -- options ------------------------------------------------------------------
 

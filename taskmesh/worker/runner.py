@@ -50,6 +50,7 @@ log = logging.getLogger("taskmesh.worker")
 PARKED, EXPIRED, REVOKED = b"S", b"X", b"V"
 #: What stands in a record for how much was noted of attempts, and for its flags, where there is nothing.
 NO_HISTORY, NO_FLAGS = b"00000000", ord("0")
+NOTHING_BEFORE: tuple[PastAttempt, ...] = ()
 #: Functions sent by value that a child keeps decoded.
 FUNCTIONS_MAX = 256
 #: Widths of names in records that a child remembers.
@@ -326,7 +327,7 @@ class Runner:
             envelope = decode_envelope(
                 wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
             )
-            earlier: tuple[PastAttempt, ...] = ()
+            earlier = NOTHING_BEFORE
             if record[94:102] != NO_HISTORY:
                 history = record[envelope_at - int(record[94:102], 16) : envelope_at]
                 before = open_history(history, self._results, expect_id=task_id)
@@ -477,7 +478,7 @@ class Runner:
         reason: str,
         now_ms: int,
         raw: bytes = b"",
-        earlier: tuple[PastAttempt, ...] = (),
+        earlier: tuple[PastAttempt, ...] = NOTHING_BEFORE,
     ) -> bytes:
         """Return the outcome of a message that was not run."""
         return encode_outcome(

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import pytest
 
-from taskmesh.core.record import head_parts, parse
+from taskmesh.core.record import Record, head_parts, parse
 from taskmesh.core.state import State
 from taskmesh.core.steps import Session, Steps
 from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import Claimed, claim, held, recall
-from taskmesh.queue.commit import commit
+from taskmesh.queue.commit import REQUEUED, SNOOZED, commit, retried
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.queue.pause import pause, resume
 from taskmesh.queue.workers import declare_dead, reap, register
@@ -202,3 +202,91 @@ def test_a_dead_child_is_forgotten_by_the_queue_that_it_waited_for() -> None:
     scene.ask(reap(scene.session, CHILD, WORKER, QUEUES))
     scene.ask(resume(scene.session, "default"))
     assert not scene.node.call((b"EXISTS", PREFIX + b"wake:" + CHILD))
+
+
+def again(scene: Scene, holder: bytes, claimed: Claimed, letter: bytes, told: bytes) -> bytes:
+    """Have one message run again."""
+    return scene.ask(
+        commit(scene.session, holder, b"build", (), [claimed.task_id, claimed.token, letter, told])
+    )
+
+
+def record(scene: Scene, task_id: bytes) -> Record:
+    raw = scene.node.call((b"GET", PREFIX + b"r:" + task_id))
+    assert isinstance(raw, bytes)
+    return parse(raw)
+
+
+@pytest.mark.parametrize("letter", [b"Y", SNOOZED])
+@pytest.mark.parametrize(("after_ms", "wakes"), [(300, True), (60_000, False)])
+def test_what_is_due_soon_wakes_an_idle_child(letter: bytes, after_ms: int, wakes: bool) -> None:
+    """The one that ran it may be busy by then, and the idle one would look a second later."""
+    scene = Scene()
+    scene.send(b"m")
+    (claimed,) = scene.claim(CHILD, 1)
+    assert scene.claim(SECOND, 1) == []
+    due_ms = scene.process.now_ms() + after_ms
+    told = retried(due_ms, b"history") if letter == b"Y" else b"%d" % due_ms
+    assert again(scene, CHILD, claimed, letter, told) == b"o"
+    assert (scene.node.call((b"LLEN", PREFIX + b"wake:" + SECOND)) == 1) is wakes
+    found = record(scene, b"m")
+    assert (found.state, found.moment_ms) == (State.RETRY if letter == b"Y" else State.SCHEDULED, due_ms)
+
+
+def test_a_message_that_is_due_soon_wakes_an_idle_child_when_it_is_sent() -> None:
+    scene = Scene()
+    assert scene.claim(CHILD, 1) == []
+    message = scene.message(b"m")
+    due_ms = scene.process.now_ms() + 300
+    message.record = message.record.replace(b"1P", b"1S", 1)
+    message.due_ms = b"%d" % due_ms
+    scene.ask(enqueue(scene.session, [message]))
+    assert scene.node.call((b"LLEN", PREFIX + b"wake:" + CHILD)) == 1
+
+
+@pytest.mark.parametrize("letter", [b"Y", SNOOZED])
+def test_a_repeated_retry_is_told_that_it_is_done(letter: bytes) -> None:
+    scene = Scene()
+    scene.send(b"m")
+    (claimed,) = scene.claim(CHILD, 1)
+    due_ms = scene.process.now_ms() + 60_000
+    told = retried(due_ms, b"history") if letter == b"Y" else b"%d" % due_ms
+    assert again(scene, CHILD, claimed, letter, told) == b"o"
+    assert again(scene, CHILD, claimed, letter, told) == b"r"
+    assert record(scene, b"m").attempt == (2 if letter == b"Y" else 1)
+
+
+def test_the_history_and_the_new_arguments_of_a_retry_outlive_a_crash_and_a_recall() -> None:
+    scene = Scene()
+    scene.send(b"m")
+    (claimed,) = scene.claim(CHILD, 1)
+    now_ms = scene.process.now_ms()
+    again(scene, CHILD, claimed, b"Y", retried(now_ms, b"history", b"other envelope"))
+    (claimed,) = scene.claim(CHILD, 2)
+    scene.ask(recall(scene.session, CHILD, 2, 0))
+    (claimed,) = scene.claim(CHILD, 3)
+    scene.ask(reap(scene.session, CHILD, WORKER, QUEUES))
+    (claimed,) = scene.claim(SECOND, 1)
+    found = parse(claimed.record)
+    assert (found.outcome, found.envelope, found.attempt) == (b"history", b"other envelope", 2)
+    again(scene, SECOND, claimed, b"Y", retried(now_ms, b"longer history"))
+    found = record(scene, b"m")
+    assert (found.outcome, found.envelope, found.attempt) == (b"longer history", b"other envelope", 3)
+
+
+def test_attempts_are_counted_as_far_as_the_digits_reach() -> None:
+    """The number that counts is in the signed history."""
+    scene = Scene()
+    scene.send(b"m")
+    scene.node.call((b"SETRANGE", PREFIX + b"r:m", b"56", b"ff"))
+    (claimed,) = scene.claim(CHILD, 1)
+    again(scene, CHILD, claimed, b"Y", retried(0, b"history"))
+    assert record(scene, b"m").attempt == 255
+
+
+def test_what_is_put_back_goes_to_the_end_of_its_line() -> None:
+    scene = Scene()
+    scene.send(b"m", b"n")
+    (claimed,) = scene.claim(CHILD, 1, most=1)
+    assert again(scene, CHILD, claimed, REQUEUED, b"") == b"o"
+    assert [one.task_id for one in scene.claim(CHILD, 2)] == [b"n", b"m"]

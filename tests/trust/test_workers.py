@@ -194,3 +194,14 @@ def test_records_of_what_runs_that_cannot_be_read(forger: Forger) -> None:
     forger.assert_goes_on(heir)
     assert "died by" not in heir.said()
     assert "Traceback" not in heir.said()
+
+
+def test_histories_forged(forger: Forger) -> None:
+    """What is told of earlier attempts is verified as all else; the message says why it is not run."""
+    junk, strangers = forger.send("never"), forger.send("never")
+    forger.replace_outcome(junk, BOMB)
+    forger.replace_outcome(strangers, forger.forged_outcome(strangers, STRANGER, state="RETRY"))
+    worker = forger.worker(ready=False)
+    forger.assert_dead(junk, "Malformed")
+    forger.assert_dead(strangers, "UnknownKey")
+    forger.assert_goes_on(worker)

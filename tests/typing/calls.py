@@ -6,7 +6,18 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_type
 
-from taskmesh import AsyncResult, BaseTask, CurrentTask, Middleware, ResultSet, State, TaskMesh, WorkerContext
+from taskmesh import (
+    AsyncResult,
+    Attempt,
+    BaseTask,
+    CurrentTask,
+    Middleware,
+    ResultSet,
+    State,
+    Task,
+    TaskMesh,
+    WorkerContext,
+)
 
 mesh = TaskMesh("typed")
 
@@ -89,6 +100,35 @@ def wrong_with_classes() -> None:
 @mesh.before_task  # E: type variable
 def wants_nothing() -> None:
     pass
+
+
+@mesh.task(bind=True, max_retries=None, autoretry_for=(OSError,), retry_backoff=True)
+def bound(self: Task[..., int], a: int, *, b: str = "") -> int:
+    if self.request.retries:
+        raise self.retry(args=(a,), countdown=3)
+    return len(b) + a
+
+
+@mesh.task(bind=True)
+async def bound_async(self: object, a: int) -> str:
+    return f"{self} {a}"
+
+
+def right_for_bound_tasks() -> None:
+    """Callers leave out the first argument."""
+    assert_type(bound.delay(1, b="x"), AsyncResult[int])
+    assert_type(bound(1), int)
+    assert_type(bound_async.delay(1).get(), str)
+    assert_type(bound.delay(1).attempts, list[Attempt])
+    assert_type(bound.max_retries, int | None)
+
+
+def wrong_for_bound_tasks() -> None:
+    bound.delay("x")  # E: Argument 1 to "delay"
+    bound.delay(bound, 1)  # E: Too many positional arguments
+    bound_async.delay()  # E: Missing positional argument "a"
+    mesh.task(max_retries="3")  # E: No overload variant
+    mesh.task(autoretry_for=3)  # E: No overload variant
 
 
 def right() -> None:

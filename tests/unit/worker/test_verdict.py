@@ -1,0 +1,171 @@
+"""How a runner says that messages end or go on, and what it logs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from taskmesh import Reject, Retry, TaskMesh, current_task
+from taskmesh.codec.envelope import Envelope, decode_envelope, encode_envelope
+from taskmesh.codec.keyring import Key, Keyring
+from taskmesh.codec.outcome import Outcome, decode_outcome
+from taskmesh.codec.pickling import decode_call, decode_error, encode_call
+from taskmesh.core.record import head_parts
+from taskmesh.errors import MaxRetriesExceededError
+from taskmesh.worker.runner import Runner
+
+RING = Keyring(Key.of(b"k" * 32))
+MESSAGES, RESULTS, FUNCTIONS = (RING.signer(kind, "verdicts") for kind in ("message", "result", "function"))
+NOW_MS = 1_700_000_000_000
+
+
+class Busy(Exception):
+    """Something that passes."""
+
+
+class Bench:
+    """A runner, and messages for it."""
+
+    def __init__(self) -> None:
+        self.mesh = TaskMesh("verdicts", embedded="private")
+        self.now_ms = NOW_MS
+        self.runner = Runner(
+            self.mesh.tasks,
+            hooks=self.mesh.hooks,
+            messages=MESSAGES,
+            results=RESULTS,
+            functions=FUNCTIONS,
+            fetch_function=lambda _: None,
+            now_ms=lambda: self.now_ms,
+            chance=lambda: 0.5,
+            worker="w",
+            max_message_size=1000,
+            max_result_size=1000,
+            allow_tasks=("*",),
+            allow_by_value=True,
+            unknown_task_grace_s=300,
+            run_coroutine=lambda _: None,
+            before_start=lambda _: None,
+            after_end=lambda *_: None,
+        )
+
+    def run(self, task: Any, *args: Any, history: bytes = b"", **facts: Any) -> tuple[bytes, bytes]:
+        """Run a message as if it had been claimed, and return how it ended."""
+        encoding, body, clear_size = encode_call(args, {})
+        facts = {"created_ms": NOW_MS} | facts
+        envelope = encode_envelope(
+            Envelope("id-1", task.name, body, encoding, clear_size=clear_size, **facts), MESSAGES
+        )
+        start, middle, end, names = head_parts(
+            state=b"P", queue=b"default", channel=b"", function=b"", priority=4, flags=0, result_ttl_s=60
+        )
+        end = end[:8] + b"%08x" % len(history) + end[16:]
+        record = start + b"0000" + middle + b"0" * 24 + end + names + history + envelope
+        return self.runner.run("id-1", "token", record)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def put_off(told: bytes) -> tuple[int, Outcome, bytes]:
+    """Return when a retry is due, its signed history, and its new envelope."""
+    length = int(told[12:20], 16)
+    history = decode_outcome(told[20 : 20 + length], RESULTS, expect_id="id-1")
+    return int(told[:12], 16), history, told[20 + length :]
+
+
+def fail(*_: Any) -> None:
+    raise Busy("now")
+
+
+def test_a_retry_says_when_and_what_was_before(bench):
+    task = bench.mesh.task(autoretry_for=Busy, retry_backoff=4)(fail)
+    letter, told = bench.run(task)
+    due_ms, first, envelope = put_off(told)
+    # half of the delay: the chance
+    assert (letter, due_ms, envelope) == (b"Y", NOW_MS + 2000, b"")
+    assert (first.state, first.attempt, first.token, first.worker) == ("RETRY", 1, "token", "w")
+    assert (first.error.type_name.rpartition(".")[2], first.error.text) == ("Busy", "now")
+    history = told[20:]
+    _, told = bench.run(task, history=history)
+    due_ms, second, _ = put_off(told)
+    assert (due_ms, second.attempt) == (NOW_MS + 4000, 2)
+    assert [past.number for past in second.attempts] == [1]
+
+
+def test_a_retry_signs_its_new_arguments(bench):
+    @bench.mesh.task
+    def ask(x: int) -> None:
+        current_task().retry(args=(x + 1,), countdown=0)
+
+    _, told = bench.run(ask, 1, headers={"who": "ann"}, expires_ms=NOW_MS + 1000)
+    due_ms, _, wire = put_off(told)
+    envelope = decode_envelope(wire, MESSAGES, expect_id="id-1")
+    assert due_ms == NOW_MS
+    assert decode_call(envelope.encoding, envelope.body, envelope.clear_size) == ((2,), {})
+    assert (envelope.headers, envelope.expires_ms) == ({"who": "ann"}, NOW_MS + 1000)
+
+
+@pytest.mark.parametrize("arguments", [(b"x" * 2000,), ((each for each in ()),)])
+def test_new_arguments_that_cannot_be_sent_fail_the_message(bench, arguments):
+    @bench.mesh.task
+    def ask() -> None:
+        current_task().retry(args=arguments)
+
+    letter, _ = bench.run(ask)
+    assert letter == b"F"
+
+
+@pytest.mark.parametrize(
+    ("facts", "tries"),
+    [
+        ({}, False),
+        ({"created_ms": NOW_MS - 4000}, False),
+        ({"created_ms": NOW_MS + 1000}, True),
+        ({"created_ms": NOW_MS - 4000, "extras": {"due": NOW_MS - 5000}}, False),
+        ({"created_ms": NOW_MS - 4000, "extras": {"due": NOW_MS + 1000}}, True),
+        ({"created_ms": NOW_MS + 1000, "expires_ms": NOW_MS + 9000}, False),
+    ],
+)
+def test_a_deadline_begins_when_the_message_is_first_due(bench, facts, tries):
+    task = bench.mesh.task(autoretry_for=Busy, default_retry_delay=10, retry_deadline=10)(fail)
+    letter, _ = bench.run(task, **facts)
+    assert letter == (b"Y" if tries else b"F")
+
+
+def test_a_retry_that_is_raised_without_being_asked_for_is_counted_as_well(bench):
+    @bench.mesh.task(max_retries=0)
+    def raises() -> None:
+        raise Retry
+
+    letter, wire = bench.run(raises)
+    outcome = decode_outcome(wire, RESULTS)
+    assert letter == b"F"
+    assert isinstance(decode_error(outcome.error), MaxRetriesExceededError)
+
+
+def test_a_rejected_message_keeps_the_error_because_of_which(bench):
+    @bench.mesh.task
+    def rejects() -> None:
+        try:
+            fail()
+        except Busy as error:
+            raise Reject(error) from error
+
+    letter, wire = bench.run(rejects)
+    outcome = decode_outcome(wire, RESULTS)
+    assert (letter, outcome.reason, outcome.error.text) == (b"D", "rejected: now", "now")
+
+
+@pytest.mark.parametrize(("throws", "level"), [((Busy,), logging.INFO), ((), logging.ERROR)])
+def test_errors_that_are_expected_are_logged_in_a_line(bench, caplog, throws, level):
+    task = bench.mesh.task(throws=throws)(fail)
+    with caplog.at_level(logging.INFO):
+        assert bench.run(task)[0] == b"F"
+    (logged,) = caplog.records
+    assert logged.levelno == level
+    assert ("Traceback" in logged.getMessage()) is (level == logging.ERROR)
