@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from taskmesh import CurrentTask, Middleware, State, TaskMesh, WorkerContext, get_task_logger
+from taskmesh import CurrentTask, Middleware, State, TaskMesh, WorkerContext, current_task, get_task_logger
 from tests.apps import worker_tasks
 
 LIFE = os.environ.get("TASKMESH_TEST_LIFE", "").split(",")
@@ -29,6 +29,14 @@ def say(word: str) -> str:
 def pid() -> int:
     """Return which process runs it."""
     return os.getpid()
+
+
+@mesh.task(name="life.again", autoretry_for=(ValueError,), default_retry_delay=0)
+def again() -> int:
+    """Fail once."""
+    if not current_task().retries:
+        raise ValueError("once")
+    return current_task().retries
 
 
 kept: list[bytes] = []
@@ -69,6 +77,9 @@ class Watcher(Middleware):
 
     def before_task(self, task: CurrentTask) -> None:
         note(f"before {task.name} {os.getpid()}")
+
+    def on_retry(self, task: CurrentTask, error: BaseException) -> None:
+        note(f"retry {task.name} {error!r}")
 
     def after_task(self, task: CurrentTask, state: State, seconds: float) -> None:
         note(f"after {task.name} {os.getpid()} {state} {seconds >= 0}")

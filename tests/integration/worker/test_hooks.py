@@ -52,6 +52,17 @@ def test_a_child_that_retires_says_goodbye_and_its_successor_hello(scene: Scene)
     )
 
 
+def test_a_run_that_is_repeated_is_told_as_such(scene: Scene) -> None:
+    scene.worker(1, app=APP, env=env(scene, "hooks"))
+    assert scene.mesh.task(name="life.again")(print).delay().get(20) == 1
+    wait_until(lambda: sum(line.startswith("after") for line in scene.notes()) == 2)
+    words = [line.split() for line in scene.notes() if not line.startswith("child")]
+    assert [word[0] for word in words] == ["worker-start", "before", "retry", "after", "before", "after"]
+    assert words[2] == ["retry", "life.again", "ValueError('once')"]
+    assert words[3][3] == "RETRY"
+    assert words[5][3] == "SUCCESS"
+
+
 def test_a_worker_whose_hook_fails_does_not_start_and_says_why(scene: Scene) -> None:
     worker = scene.worker(1, app=APP, env=env(scene, "no-start"), ready=False)
     assert worker.exit_code() == 1

@@ -25,6 +25,9 @@ class Noting(BaseTask):
     def on_success(self, retval, task_id, args, kwargs):
         notes.append(("success", retval, task_id, args, kwargs))
 
+    def on_retry(self, exc, task_id, args, kwargs, einfo):
+        notes.append(("retry", exc, task_id, einfo.exception is exc))
+
     def on_failure(self, exc, task_id, args, kwargs, einfo):
         assert einfo.exception is exc
         assert einfo.type is type(exc)
@@ -81,6 +84,29 @@ def test_a_failure_is_told_with_its_traceback(mesh):
     assert failure[2:] == (handle.id, True)
     assert after[:2] == ("after", "FAILURE")
     assert not after[4]
+
+
+def test_a_class_asks_for_retries_as_celery_has_it(mesh):
+    class Flaky(Noting):
+        name = "flaky"
+        max_retries = 3
+        default_retry_delay = 0
+
+        def run(self, good):
+            if self.request.retries < good:
+                raise self.retry(exc=OSError("not yet"))
+            return self.request.retries
+
+    handle = mesh.register_task(Flaky()).delay(2)
+    assert handle.get() == 2
+    assert [note[0] for note in notes] == [
+        *("before", "retry", "after"),
+        *("before", "retry", "after"),
+        *("before", "success", "after"),
+    ]
+    assert isinstance(notes[1][1], OSError)
+    assert notes[1][2:] == (handle.id, True)
+    assert notes[2][1] == "RETRY"
 
 
 def test_the_mesh_has_the_class_under_the_name_that_celery_gives_it(mesh):

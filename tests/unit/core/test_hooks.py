@@ -31,6 +31,9 @@ class Teller(Middleware):
     def on_success(self, task, value):
         self.notes.append((self.name, "success", value))
 
+    def on_retry(self, task, error):
+        self.notes.append((self.name, "retry", task.attempt, str(error)))
+
     def on_failure(self, task, error):
         self.notes.append((self.name, "failure", str(error)))
 
@@ -60,6 +63,25 @@ def test_a_failure_is_told_as_one(mesh):
 
     assert isinstance(fail.delay().get(propagate=False), ValueError)
     assert notes == [("a", "before", "fail"), ("a", "failure", "no"), ("a", "after", State.FAILURE)]
+
+
+def test_retries_are_told_one_by_one_and_only_the_last_failure_as_one(mesh):
+    notes = []
+    mesh.add_hooks(Teller("a", notes))
+
+    @mesh.task(name="again", autoretry_for=(ValueError,), max_retries=1, default_retry_delay=0)
+    def again():
+        raise ValueError("no")
+
+    assert isinstance(again.delay().get(propagate=False), ValueError)
+    assert notes == [
+        ("a", "before", "again"),
+        ("a", "retry", 1, "no"),
+        ("a", "after", State.RETRY),
+        ("a", "before", "again"),
+        ("a", "failure", "no"),
+        ("a", "after", State.FAILURE),
+    ]
 
 
 def test_what_cannot_be_sent_home_is_a_failure_for_hooks_as_well(mesh):
