@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from taskmesh.config.strategies import STRATEGIES
 from taskmesh.config.values import limit_of_memory, weighted_queues
 from taskmesh.errors import UsageError
 from taskmesh.worker.options import WorkerOptions
-from taskmesh.worker.pools import SLOTS_MAX, read_pools, sized
+from taskmesh.worker.pools import PROCESS, SLOTS_MAX, Pool, read_pools, sized
 
 
 def worker_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -52,6 +52,11 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             type=click.FloatRange(min=0),
             metavar="S",
             help="Seconds that running tasks have to finish after the first signal.  [default: 30]",
+        ),
+        click.option(
+            "--autoscale",
+            metavar="MAX,MIN",
+            help="Keep MIN children, and up to MAX while all are busy and messages wait; instead of -c.",
         ),
         click.option(
             "--max-memory-per-child",
@@ -136,6 +141,9 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
     elif around is not None and (around[1] == "TASKMESH_APP" or not {"app", "mesh"} & in_file.keys()):
         in_file.pop("mesh", None)
         options["app"] = around[0]
+    for one, other in (("autoscale", "concurrency"), ("concurrency", "autoscale")):
+        if one in options and other not in options:
+            in_file.pop(other, None)  # the command line says it otherwise
     options = {**in_file, **options}
     app, mesh = options.get("app", ""), options.get("mesh", "")
     if app and mesh:
@@ -145,7 +153,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
     if options.get("burst") and (options.get("reload") or options.get("reload_dir")):
         raise click.UsageError("--burst ends when the queues are empty, and --reload never; give one")
     pools = read_pools(options.get("pool", ()))
-    sized(pools, options.get("concurrency", 0))
+    least, most = _bounds(options, pools)
+    sized(pools, most or options.get("concurrency", 0))
     queues, weights = _queues(options.get("queues", ()))
     name, folders = located(app, cwd) if app else ("", (str(cwd),))
     return WorkerOptions(
@@ -153,6 +162,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         mesh=check_mesh_name(mesh) if mesh else "",
         path=tuple(dict.fromkeys([*options.get("path", ()), *folders])),
         concurrency=options.get("concurrency", 0),
+        children_max=most,
+        children_min=least,
         pools=pools,
         queues=queues,
         weights=weights,
@@ -188,6 +199,31 @@ def _level(given: str) -> str:
     if given and given.upper() not in LOG_LEVELS:
         raise click.UsageError(f"log level {given!r} is unknown; it is one of {', '.join(LOG_LEVELS)}")
     return given.upper()
+
+
+def _bounds(options: Mapping[str, Any], pools: Sequence[Pool]) -> tuple[int, int]:
+    """Return how many children there are at least and at most; (1, 0) for a fixed number."""
+    autoscale = options.get("autoscale", "")
+    if not autoscale:
+        return 1, 0
+    if "concurrency" in options or options.get("burst"):
+        other = "-c" if "concurrency" in options else "--burst"
+        raise click.UsageError(f"--autoscale {autoscale} and {other} contradict; give one")
+    if [*pools, Pool()][0] != Pool() or len(pools) > 1:
+        raise click.UsageError(
+            f"--autoscale {autoscale} is for one pool of processes: pools of threads and of coroutines run many tasks "
+            "at once in one process, and take no more than there is"
+        )
+    try:
+        most, _, least = autoscale.partition(",")
+        bounds = int(least or 1), int(most)
+    except ValueError:
+        bounds = 0, 0
+    if not 1 <= bounds[0] <= bounds[1] <= SLOTS_MAX[PROCESS]:
+        raise click.UsageError(
+            f"--autoscale {autoscale}: expected MAX,MIN such as 8,2: whole numbers from 1 to {SLOTS_MAX[PROCESS]}"
+        )
+    return bounds
 
 
 def _memory(given: str | int) -> int:

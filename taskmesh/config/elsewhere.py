@@ -123,7 +123,7 @@ REPLACED_BY: dict[str, str] = {
     "task_track_started": _STATES,
     "timezone": "every time is UTC; this version has no schedules that need another",
     "visibility_timeout": _NO_VISIBILITY,
-    "worker_autoscaler": "a worker keeps as many processes as `taskmesh worker -c N` says",
+    "worker_autoscaler": "there is one: `taskmesh worker --autoscale MAX,MIN`",
     "worker_cancel_long_running_tasks_on_connection_loss": _NO_VISIBILITY,
     "worker_concurrency": "use concurrency, or `taskmesh worker -c N`",
     "worker_consumer": _POOL,

@@ -3,6 +3,7 @@
 -- parts: epoch, moves, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, what, incarnation, ...
 --   register: info (JSON)      -> 1
+--   tell: info (JSON)          -> 1 it is known now, 0 the incarnation does not live
 --   beat: seconds to sweep ahead -> flat list: incarnation, beat, state ... of every worker
 --   declare: the beat that stood still -> 1 declared dead now, 0 it moved on or is gone
 --   bury:                      -> 1 when nothing is left of it, 0 while it still holds messages
@@ -13,6 +14,10 @@ local key = P .. 'w:' .. incarnation
 if what == 'register' then
   CALL('HSET', key, 'state', 'live', 'beat', '1', 'info', ARGV[5])
   CALL('SADD', P .. 'workers', incarnation)
+  return 1
+elseif what == 'tell' then
+  if CALL('HGET', key, 'state') ~= 'live' then return 0 end
+  CALL('HSET', key, 'info', ARGV[5])
   return 1
 elseif what == 'beat' then
   local state = CALL('HGET', key, 'state')

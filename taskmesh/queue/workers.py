@@ -44,6 +44,12 @@ def register(session: Session, incarnation: bytes, info: bytes, *, patience_s: f
     yield from ask(session, WORKER, b"register", incarnation, info, patience_s=patience_s)
 
 
+def tell(session: Session, incarnation: bytes, info: bytes, *, patience_s: float = 2.0) -> Steps[bool]:
+    """Change what an incarnation tells of itself, unless it does not live any more; tell whether it does."""
+    reply = yield from ask(session, WORKER, b"tell", incarnation, info, patience_s=patience_s)
+    return bool(reply)
+
+
 def beat(
     session: Session, incarnation: bytes, *, sweep_ahead_s: int = 0, patience_s: float = 2.0
 ) -> Steps[list[Beat]]:

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskmesh.errors import NodeFault, NodeUnavailable
@@ -39,6 +39,8 @@ SHORT_LIFE_S = 1.0
 RESTART_S_MAX = 5.0
 #: After so many children in a row that could not start, none can.
 FAILED_STARTS_MAX = 3
+#: Between two claims a child notes nothing for a moment, and is not idle for that.
+BREATH_S = 0.1
 #: How long to leave a node alone that could not put back what a dead child held.
 REAP_AGAIN_S = 0.2
 #: Ends that a child has told, or that nobody needs to be told of.
@@ -48,13 +50,14 @@ _IN_PEACE = (EXIT_OK, EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_RETIRED, EXIT_HOO
 class _Child:
     """A child as its supervisor knows it."""
 
-    __slots__ = ("order", "pid", "recalled", "since_s")
+    __slots__ = ("is_dismissed", "order", "pid", "recalled", "since_s")
 
     def __init__(self, order: ChildOrder) -> None:
         self.order = order
         self.pid = 0
         self.since_s = time.monotonic()
         self.recalled = -1
+        self.is_dismissed = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,12 @@ class _Dead:
 
 
 class Brood:
-    """The children of one life. A new life has a new brood, so that nothing of the old one is mistaken for it."""
+    """The children of one life. A new life has a new brood, so that nothing of the old one is mistaken for it.
+
+    Attributes:
+        size: How many there are to be.
+        disowned: Whether a child was told that this life is over.
+    """
 
     def __init__(
         self,
@@ -84,6 +92,7 @@ class Brood:
         log_level: str,
         max_tasks: int = 0,
         max_memory: int = 0,
+        at_first: int = 0,
     ) -> None:
         """Prepare; `tend` starts children.
 
@@ -100,6 +109,7 @@ class Brood:
             log_level: Of the `taskmesh` logger.
             max_tasks: Each is replaced after so many; 0 for never.
             max_memory: Each is replaced with so much private memory, in bytes; 0 for never.
+            at_first: How many of them there are at first; 0 for all.
         """
         self._link = link
         self._nursery = nursery
@@ -114,12 +124,14 @@ class Brood:
         self._log_level = log_level
         self._max_tasks = max_tasks
         self._max_memory = max_memory
+        self.size = at_first or len(self._seats)
         self._page_fd = make_page(len(self._seats))
         self._page = Page(self._page_fd)
         self._children: dict[int, _Child] = {}
         self._dead: list[_Dead] = []
         self._reap_at = 0.0
-        self._free = list(range(len(self._seats)))
+        self._free = list(range(self.size))
+        self._spare = list(range(self.size, len(self._seats)))
         self._resting: list[int] = []
         self._restart_at: list[tuple[float, int]] = []
         self._restart_s = 0.0
@@ -224,6 +236,9 @@ class Brood:
         if in_task or code_means not in _IN_PEACE:
             log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
         self._dead.append(_Dead(child.order, note if in_task else None, how))
+        if child.is_dismissed:
+            self._spare.append(place)
+            return
         if code_means == EXIT_BURST_DONE:
             self._resting.append(place)
             return
@@ -242,6 +257,44 @@ class Brood:
             _Dead(child.order, None, "the death of the template") for child in self._children.values()
         ]
         self._children.clear()
+
+    # -- more and fewer -----------------------------------------------------------
+
+    def are_busy(self, now_s: float) -> bool:
+        """Tell whether every child runs something; between two claims it does, too."""
+        working = [child for child in self._children.values() if not child.is_dismissed]
+        return len(working) == self.size and all(self._idle_s(child, now_s) < BREATH_S for child in working)
+
+    def grow(self, count: int) -> None:
+        """Have so many more children, as far as there are places."""
+        added, self._spare = self._spare[:count], self._spare[count:]
+        self._free += added
+        self.size += len(added)
+
+    def dismiss_idle(self, now_s: float, idle_s: float) -> bool:
+        """Have the child end that has been idle longest, if it has been for so long, and tell whether it was."""
+        working = [child for child in self._children.values() if child.pid and not child.is_dismissed]
+        idle = max(working, key=lambda child: self._idle_s(child, now_s), default=None)
+        if idle is None or self._idle_s(idle, now_s) < idle_s:
+            return False
+        idle.is_dismissed = True
+        self.size -= 1
+        # should it have been given something meanwhile, it finishes that
+        self._send(idle.pid, signal.SIGTERM)
+        self._wake([idle])
+        return True
+
+    def _idle_s(self, child: _Child, now_s: float) -> float:
+        """Return for how long a child has had nothing to do; one that starts has."""
+        note = self._page.read(child.order.place)
+        return 0.0 if note.position else now_s - max(note.started_s, child.since_s)
+
+    def _wake(self, children: Iterable[_Child]) -> None:
+        holders = [child.order.holder for child in children]
+        try:
+            run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
+        except NodeUnavailable as error:
+            log.debug("idle children look by themselves within a second: %s", error)
 
     # -- taking back --------------------------------------------------------------
 
@@ -301,11 +354,7 @@ class Brood:
         """Have the children finish what they run, and end."""
         self._stopping = True
         self._signal_all(signal.SIGTERM)
-        holders = [child.order.holder for child in self._children.values()]
-        try:
-            run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
-        except NodeUnavailable as error:
-            log.debug("idle children look by themselves within a second: %s", error)
+        self._wake(self._children.values())
 
     def kill(self) -> None:
         """End the children now; what they run goes back in line, not charged."""

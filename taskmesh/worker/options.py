@@ -30,6 +30,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         start_method: `fork`, `spawn`, or empty to fork where that is safe.
         max_tasks_per_child: A child is replaced after so many tasks; 0 for the setting.
         max_memory_per_child: And with so much private memory, in bytes; 0 for the setting.
+        children_max: How many children there may come to be; 0 for as many as `concurrency` says, at all times.
+        children_min: How many there are at least, where they may become more.
+        idle_s: A child that idles for so long is dismissed, if there are more than the least.
         reload: Import the app again when its sources change.
         reload_dirs: Folders whose Python files count as sources, too.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
@@ -50,6 +53,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     start_method: str = ""
     max_tasks_per_child: int = 0
     max_memory_per_child: int = 0
+    children_max: int = 0
+    children_min: int = 1
+    idle_s: float = 10.0
     reload: bool = False
     reload_dirs: tuple[str, ...] = ()
     parent: int = 0

@@ -16,7 +16,7 @@ from taskmesh.errors import NodeFault, WorkerError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
-from taskmesh.queue.workers import Beat, beat, bury, children, register, unpark
+from taskmesh.queue.workers import Beat, beat, bury, children, register, tell, unpark
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
@@ -88,6 +88,14 @@ class Presence:
         self._run(register(self._link.session, self.incarnation, info))
         self.is_registered = True
         self._look_at_others()
+
+    def tell(self, info: bytes) -> None:
+        """Change what this incarnation tells of itself.
+
+        Raises:
+            NodeUnavailable: It may be known or not; the next change tells again.
+        """
+        self._run(tell(self._link.session, self.incarnation, info))
 
     def beat(self, own: Collection[bytes]) -> list[Control]:
         """Move the counter, take over from the dead, and return the orders that are to be obeyed.

@@ -25,12 +25,15 @@ from taskmesh.codec.keyring import Keyring
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
+from taskmesh.queue.manage import status
+from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import taken
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Lost, Nursery, Template, make_nursery
-from taskmesh.worker.options import MeshFacts, WorkerOptions
-from taskmesh.worker.pools import in_words, queues_of, seats, settled, sized
+from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions
+from taskmesh.worker.patience import run_patiently
+from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
 from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
@@ -146,7 +149,7 @@ class Supervisor:
         link.open()
         options = self._options
         self._pools = settled(
-            sized(options.pools, options.concurrency),
+            sized(options.pools, options.children_max or options.concurrency),
             options.queues,
             default_queue=facts.default_queue,
             processes=facts.concurrency,
@@ -157,7 +160,7 @@ class Supervisor:
             "worker %s of mesh %r: %s on %s, queues %s, tasks %d",
             self._name,
             facts.mesh,
-            in_words(self._pools),
+            in_words(self._pools_now()),
             link.driver.address,
             ", ".join(self._queues),
             len(facts.tasks),
@@ -203,25 +206,67 @@ class Supervisor:
             log_level=self._options.log_level,
             max_tasks=self._options.max_tasks_per_child or facts.max_tasks_per_child,
             max_memory=self._options.max_memory_per_child or facts.max_memory_per_child,
+            at_first=self._options.children_min if self._options.children_max else 0,
         )
+        self._autoscaler = self._make_autoscaler()
+        self._since_ms = int(time.time() * 1000)
         self._next_beat = time.monotonic() + presence.beat_s
         self._register()
 
     def _register(self) -> None:
-        self._presence.register(
-            worker_info(
-                self._name,
-                self._options.app,
-                self._facts.place,
-                self._queues,
-                sum(pool.slots for pool in self._pools),
-                self._facts.build,
-                pools=self._pools,
-                tasks=self._facts.tasks,
-                strategy=self._facts.strategy,
-                weights=self._options.weights,
-            )
+        self._presence.register(self._info())
+
+    def _pools_now(self) -> tuple[Pool, ...]:
+        """Return the pools with the sizes that they have now."""
+        if self._autoscaler is None:
+            return self._pools
+        return (msgspec.structs.replace(self._pools[0], slots=self._brood.size),)
+
+    def _info(self) -> bytes:
+        pools = self._pools_now()
+        return worker_info(
+            self._name,
+            self._options.app,
+            self._facts.place,
+            self._queues,
+            sum(pool.slots for pool in pools),
+            self._facts.build,
+            pools=pools,
+            tasks=self._facts.tasks,
+            strategy=self._facts.strategy,
+            weights=self._options.weights,
+            since_ms=self._since_ms,
         )
+
+    def _make_autoscaler(self) -> Autoscaler | None:
+        options = self._options
+        if not options.children_max:
+            return None
+        return Autoscaler(
+            options.children_min,
+            options.children_max,
+            idle_s=options.idle_s,
+            waiting=self._count_waiting,
+            worker=self._name,
+        )
+
+    def _count_waiting(self) -> int:
+        """Return how many messages wait in this worker's queues; 0 when the node does not say."""
+        try:
+            counted = run_patiently(self._link, status(self._link.session), SUPERVISOR_PATIENCE_S)
+        except NodeUnavailable as error:
+            log.debug("%s", error)
+            return 0
+        return sum(counted.queues.get(queue, 0) for queue in self._queues)
+
+    def _scale(self, now_s: float) -> None:
+        """Have more or fewer children, where that was asked for."""
+        if self._autoscaler is None or not self._autoscaler.look(self._brood, now_s):
+            return
+        try:
+            self._presence.tell(self._info())
+        except NodeUnavailable as error:
+            log.warning("the mesh does not know yet how many children there are: %s", error)
 
     def _begin_anew(self) -> None:
         """Leave the life in which others have declared this worker dead, and begin another."""
@@ -273,6 +318,7 @@ class Supervisor:
             self._heed_signals(now_s)
             self._look_at_sources(now_s)
             if self._stop_by is None and self._presence.is_registered:
+                self._scale(now_s)
                 self._brood.tend(now_s)
             if self._is_over(now_s):
                 break

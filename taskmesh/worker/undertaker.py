@@ -214,6 +214,7 @@ def worker_info(
     tasks: Sequence[str] = (),
     strategy: str = "",
     weights: Mapping[str, int] | None = None,
+    since_ms: int = 0,
 ) -> bytes:
     """Return what a worker tells of itself when it registers, as JSON.
 
@@ -240,7 +241,7 @@ def worker_info(
             "pid": os.getpid(),
             "pids": _pid_space(),
             "started": started_at(os.getpid()),
-            "since_ms": int(time.time() * 1000),
+            "since_ms": since_ms or int(time.time() * 1000),
         }
         | ({"tasks": list(tasks)} if len(tasks) <= TASKS_TOLD_MAX else {})
     ).encode()

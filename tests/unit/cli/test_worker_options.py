@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -190,3 +191,32 @@ def test_limits_of_children(tmp_path, file):
     # what Celery counts in KiB
     with pytest.raises(click.UsageError, match="a bare number is in bytes"):
         resolved({"app": "app", "max_memory_per_child": "200000"}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "bounds"), [("8,2", (2, 8)), ("8", (1, 8)), ("3, 3", (3, 3)), ("1024,1", (1, 1024))]
+)
+def test_bounds_of_the_number_of_children(tmp_path, given, bounds):
+    """In Celery's order: the most comes first."""
+    options = resolved({"app": "app", "autoscale": given}, {}, tmp_path)
+    assert (options.children_min, options.children_max) == bounds
+
+
+@pytest.mark.parametrize("given", ["2,8", "0", "a,b", "8,0", "1025,1", ",", "8,2,1", "-1"])
+def test_bounds_that_cannot_be(tmp_path, given):
+    with pytest.raises(click.UsageError, match=re.escape(f"--autoscale {given}: expected MAX,MIN")):
+        resolved({"app": "app", "autoscale": given}, {}, tmp_path)
+
+
+def test_a_number_of_children_and_bounds_contradict_and_the_command_line_counts(tmp_path, file):
+    with pytest.raises(click.UsageError, match="-c contradict"):
+        resolved({"app": "app", "autoscale": "8,2", "concurrency": 3}, {}, tmp_path)
+    with pytest.raises(click.UsageError, match="one pool of processes"):
+        resolved({"app": "app", "autoscale": "8,2", "pool": ("async",)}, {}, tmp_path)
+    with pytest.raises(click.UsageError, match="--burst contradict"):
+        resolved({"app": "app", "autoscale": "8,2", "burst": True}, {}, tmp_path)
+    path = str(file('[worker]\napp = "app"\nautoscale = "8,2"\n'))
+    assert resolved({"config": path}, {}, tmp_path).children_max == 8
+    assert resolved({"config": path, "concurrency": 3}, {}, tmp_path).children_max == 0
+    path = str(file('[worker]\napp = "app"\nconcurrency = 3\n'))
+    assert resolved({"config": path, "autoscale": "8,2"}, {}, tmp_path).concurrency == 0
