@@ -14,6 +14,7 @@ from typing import Any
 
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.loop_watch import LoopWatch
 from taskmesh.worker.runner import Job, Runner
 
 log = logging.getLogger("taskmesh.worker")
@@ -24,6 +25,8 @@ THREADS_MAX = 500
 CLOSE_S = 2.0
 #: Functions of which it is remembered whether they are `async def`.
 REMEMBERED_MAX = 1000
+#: Tasks that a report names where it is not certain which one it was.
+NAMED_MAX = 5
 
 
 class LoopCrew:
@@ -46,6 +49,7 @@ class LoopCrew:
         self._closing = False
         self._is_async: dict[Callable[..., Any], bool] = {}
         self._tasks: dict[Claimed, asyncio.Task[None]] = {}
+        self._jobs: dict[asyncio.Task[Any] | None, Job] = {}
         self._loop: asyncio.AbstractEventLoop
 
     def open(self) -> None:
@@ -74,9 +78,12 @@ class LoopCrew:
         try:
             with asyncio.Runner() as runner:
                 self._loop = runner.get_loop()
+                watch = LoopWatch(self._loop, self._who_holds)
+                self._loop.call_soon(watch.start)
                 self._loop.call_soon(self._is_open.set)
                 while not self._closing:
                     self._run_loop()
+                watch.stop()
         except BaseException as error:  # noqa: BLE001 - the edge of the thread
             end_process(error)
 
@@ -108,6 +115,25 @@ class LoopCrew:
             end_process(error)
 
     async def _call(self, job: Job) -> Any:
+        task = asyncio.current_task()
+        self._jobs[task] = job
+        try:
+            return await self._result_of(job)
+        finally:
+            del self._jobs[task]
+
+    def _who_holds(self) -> str:
+        """Return which message holds the loop, as far as that can be told: it may be a task of its own making."""
+        job = self._jobs.get(asyncio.current_task(self._loop))
+        if job is not None:
+            return _in_words(job)
+        jobs = list(self._jobs.values())
+        more = f" and {len(jobs) - NAMED_MAX} more" if len(jobs) > NAMED_MAX else ""
+        return (
+            f"one of {', '.join(map(_in_words, jobs[:NAMED_MAX]))}{more}" if jobs else "no task that runs now"
+        )
+
+    async def _result_of(self, job: Job) -> Any:
         function = job.function
         is_async = self._is_async.get(function)
         if is_async is None:
@@ -121,6 +147,10 @@ class LoopCrew:
         if error is not None:
             raise error
         return await result if inspect.iscoroutine(result) else result
+
+
+def _in_words(job: Job) -> str:
+    return f"task {job.task_id} ({job.envelope.task})"
 
 
 def _called(context: contextvars.Context, job: Job) -> tuple[Any, BaseException | None]:

@@ -81,6 +81,16 @@ async def nap_async(seconds: float, value: int = 0) -> int:
     return value
 
 
+async def block_loop(folder: str, name: str, value: int = 0) -> int:
+    """As `hold`, but the whole event loop with it."""
+    return hold(folder, name, value)
+
+
+async def block_loop_beside(folder: str, name: str) -> int:
+    """Have a task of its own block the loop."""
+    return await asyncio.create_task(block_loop(folder, name))
+
+
 async def about_async(seconds: float) -> tuple[str, str, int]:
     """Return the own id before and after a while, and the thread."""
     before = current_task().id
@@ -146,6 +156,8 @@ TASKS = (
     hold_run,
     hold_async,
     nap_async,
+    block_loop,
+    block_loop_beside,
     about_async,
     about,
     hold_or_nap,
