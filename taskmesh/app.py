@@ -252,14 +252,17 @@ class TaskMesh(HookPoints):
         """
         self._discovery.add(packages, related_name)
 
-    def import_tasks(self) -> None:
+    def import_tasks(self, *modules: str) -> None:
         """Import what `include` and `autodiscover_tasks` name; workers and `taskmesh call` do.
+
+        Args:
+            modules: These as well.
 
         Raises:
             ConfigError: A module or a package does not exist.
             Whatever a module raises; a note says which it was.
         """
-        self._discovery.run()
+        self._discovery.run(modules)
 
     # -- workers ------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "name": _text,
     "log_level": _text,
     "burst": _flag,
+    "include": _texts,
     "autoscale": _text,
     "reload": _flag,
     "reload_dir": _texts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import click
 
 from taskmesh.balancing.named import chosen_strategy
 from taskmesh.cli.app_path import located
+from taskmesh.cli.celery_options import refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
 from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
 from taskmesh.config.strategies import STRATEGIES
-from taskmesh.config.values import limit_of_memory, weighted_queues
+from taskmesh.config.values import limit_of_memory, modules, weighted_queues
 from taskmesh.errors import UsageError
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.pools import PROCESS, SLOTS_MAX, Pool, read_pools, sized
@@ -38,9 +40,10 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             given["app"] = app
         function(given=given, json_wanted=json_wanted)
 
-    decorated: Callable[..., None] = wrapper
+    decorated: Callable[..., None] = refused_options(wrapper)
     for decorate in (
         click.option(
+            "-P",
             "--pool",
             metavar="KIND[:N][=a,b]",
             multiple=True,
@@ -85,11 +88,26 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "-l",
             "--log-level",
+            "--loglevel",
+            "log_level",
             type=click.Choice(LOG_LEVELS, case_sensitive=False),
             metavar="LEVEL",
             help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.  [default: INFO]",
         ),
-        click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]"),
+        click.option(
+            "-I",
+            "--include",
+            metavar="a,b",
+            help="Modules with tasks to import after the app's own, beside those of the setting.",
+        ),
+        click.option(
+            "-n",
+            "--name",
+            "--hostname",
+            "name",
+            metavar="NAME",
+            help="Name for people; %h in it stands for the host.  [default: host and pid]",
+        ),
         click.option(
             "-Q",
             "--queues",
@@ -168,7 +186,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         queues=queues,
         weights=weights,
         strategy=chosen_strategy(options.get("strategy", ""), weights),
-        name=options.get("name", ""),
+        name=_name(options.get("name", "")),
+        include=_modules(options.get("include", "")),
         log_level=_level(options.get("log_level", "")),
         burst=options.get("burst", False),
         max_tasks_per_child=options.get("max_tasks_per_child", 0),
@@ -199,6 +218,23 @@ def _level(given: str) -> str:
     if given and given.upper() not in LOG_LEVELS:
         raise click.UsageError(f"log level {given!r} is unknown; it is one of {', '.join(LOG_LEVELS)}")
     return given.upper()
+
+
+def _name(given: str) -> str:
+    """Return a name with Celery's words for the host filled in: all of it, its first part, the rest."""
+    host = socket.gethostname()
+    first, _, rest = host.partition(".")
+    for word, value in (("%h", host), ("%n", first), ("%d", rest)):
+        given = given.replace(word, value)
+    return given
+
+
+def _modules(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        found: tuple[str, ...] = modules(given)
+    except ValueError as error:
+        raise click.UsageError(f"--include: {error}") from None
+    return found
 
 
 def _bounds(options: Mapping[str, Any], pools: Sequence[Pool]) -> tuple[int, int]:

@@ -37,14 +37,17 @@ class Discovery:
             raise UsageError(f"autodiscover_tasks: packages={packages!r}: expected a list of names")
         self._packages.append((packages, related_name))
 
-    def run(self) -> None:
+    def run(self, more: Sequence[str] = ()) -> None:
         """Import all of them; what is imported already is not run again.
+
+        Args:
+            more: Modules beside those.
 
         Raises:
             ConfigError: A module or a package does not exist.
             Whatever a module raises; a note says which it was.
         """
-        for module in self._modules:
+        for module in (*self._modules, *more):
             _import(module, "include")
         for given, related_name in self._packages:
             packages = given() if callable(given) else given

@@ -46,8 +46,8 @@ class App(Host, Protocol):
     def tasks(self) -> Mapping[str, Any]:
         """Tasks by name."""
 
-    def import_tasks(self) -> None:
-        """Import the modules of tasks beside that of the app."""
+    def import_tasks(self, *modules: str) -> None:
+        """Import the modules of tasks beside that of the app, and these."""
 
     @property
     def hooks(self) -> Hooks:

@@ -18,6 +18,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         app: `module:attribute` of the app; empty for a worker of by-value tasks only.
         mesh: Name of the mesh, when there is no app.
         path: Folders put in front of `sys.path` before the app is imported.
+        include: Modules with tasks, imported after it, beside those of the setting.
         concurrency: How many tasks at once, for the pool that does not say so itself; 0 for what suits its kind.
         pools: How tasks run side by side; none for processes.
         queues: Which queues, best first; empty for the mesh's default queue.
@@ -41,6 +42,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     app: str = ""
     mesh: str = ""
     path: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
     concurrency: int = 0
     pools: tuple[Pool, ...] = ()
     queues: tuple[str, ...] = ()

@@ -48,7 +48,7 @@ def find_mesh(options: WorkerOptions, kind: type[App]) -> App:
             sys.path.insert(0, folder)
     mesh = load_app(options.app, kind) if options.app else kind(options.mesh)
     with importing(options.app):
-        mesh.import_tasks()
+        mesh.import_tasks(*options.include)
     return mesh
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from taskmesh.cli.failure import Failure
+from taskmesh.cli.main import cli
 from taskmesh.cli.worker_file import KEYS, read_worker_file
-from taskmesh.cli.worker_options import resolved
+from taskmesh.cli.worker_options import resolved, worker_options
 from taskmesh.errors import ConfigError, UsageError
 from taskmesh.worker.pools import Pool
 
@@ -220,3 +223,48 @@ def test_a_number_of_children_and_bounds_contradict_and_the_command_line_counts(
     assert resolved({"config": path, "concurrency": 3}, {}, tmp_path).children_max == 0
     path = str(file('[worker]\napp = "app"\nconcurrency = 3\n'))
     assert resolved({"config": path, "autoscale": "8,2"}, {}, tmp_path).concurrency == 0
+
+
+def test_what_celery_calls_otherwise_is_understood(tmp_path):
+    class Given(Exception):
+        pass
+
+    @click.command()
+    @worker_options
+    @click.option("--json", "json_wanted", is_flag=True)
+    def command(*, given, json_wanted):
+        raise Given(given)
+
+    words = "app:mesh --loglevel=info --hostname=mailer@%h -I shop.tasks,mail.tasks -c 2 -Q a"
+    with pytest.raises(Given) as raised:
+        command.main(words.split(), standalone_mode=False)
+    options = resolved(raised.value.args[0], {}, tmp_path)
+    assert options.log_level == "INFO"
+    assert options.name == f"mailer@{socket.gethostname()}"
+    assert options.include == ("shop.tasks", "mail.tasks")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("-X slow", "leave it out there"),
+        ("--exclude-queues=slow", "leave it out there"),
+        ("-O fair", "adapts to how long"),
+        ("-B", "no scheduler"),
+        ("-E", "report by themselves"),
+        ("--without-gossip", "leave it out"),
+        ("--pidfile /run/x.pid", "systemd"),
+        ("--time-limit 5", "belong to a task"),
+    ],
+)
+def test_an_option_of_celery_that_means_nothing_is_refused_with_what_replaces_it(words, says):
+    run = CliRunner().invoke(cli, ["worker", "app:mesh", *words.split()])
+    assert run.exit_code == 2
+    assert "is an option of Celery" in run.output
+    assert says in " ".join(run.output.split())
+
+
+def test_refused_options_are_not_shown():
+    shown = CliRunner().invoke(cli, ["worker", "--help"]).output
+    assert "--loglevel" in shown
+    assert "gossip" not in shown
