@@ -324,6 +324,11 @@ class Task(Generic[P, R]):
         return again
 
     @property
+    def default_retry_delay(self) -> float:
+        """How long a retry waits that nothing else says the delay of, in seconds."""
+        return self.options.retry.delay_s
+
+    @property
     def max_retries(self) -> int | None:
         """How many retries there are at most; None for any number."""
         return self.options.retry.max_retries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,6 @@ def holds(self: Any, path: str) -> int:
     return self.request.retries
 
 
-@mesh.task(throws=(Busy,))
-def expected() -> None:
-    """Fail as is expected of it."""
-    raise Busy("as ever")
-
-
 @mesh.task(autoretry_for=(Busy,), default_retry_delay=0.01, ignore_result=True)
 def crashes_later(path: str) -> None:
     """Fail once, and then end the process whenever it runs."""
@@ -147,3 +142,17 @@ def crashes_later(path: str) -> None:
     if note(path, current_task().crashes) == 1:
         raise Busy("once")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@mesh.task(bind=True, autoretry_for=(Busy,), default_retry_delay=0.01)
+async def in_a_loop(self: Any, path: str, x: int) -> tuple[int, int]:
+    """Fail once, ask for another run with other arguments once, wait once; return the argument and the retries."""
+    await asyncio.sleep(0)
+    run = note(f"{path}-{x}", self.request.retries)
+    if x >= 1000:
+        return x, self.request.retries
+    if run == 1:
+        raise Busy
+    if run == 2:
+        current_task().snooze(0.01)
+    raise self.retry(args=(path, x + 1000), countdown=0)

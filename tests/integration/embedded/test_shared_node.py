@@ -45,6 +45,7 @@ def test_it_starts_with_the_settings_that_keep_its_promises(state_root):
         "aof-load-truncated": b"yes",
         "save": b"",
         "maxmemory-policy": b"noeviction",
+        "hz": b"50",
         "maxmemory": b"%d" % (machine_memory() // 4),
         "dir": os.fsencode(node.data_dir),
     }

@@ -5,11 +5,24 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from taskmesh.cli import dead_story
 from taskmesh.cli.outcome_view import as_document, as_tables, view_of
-from taskmesh.errors import TaskDead
+from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.core import keys
+from taskmesh.core.record import HEAD_LENGTH
+from taskmesh.errors import TaskDead, TaskExpired
+from taskmesh.queue.dead import whole_record
+from taskmesh.replication.ask import plain
 from tests.support import wait_until
 
 TIMEOUT_S = 30.0
+
+
+def shown(parts) -> str:
+    console = Console(width=200)
+    with console.capture() as printed:
+        console.print(*parts)
+    return printed.get()
 
 
 def test_the_attempts_of_a_message_are_told_with_their_errors(app, path):
@@ -53,6 +66,12 @@ def test_the_history_outlives_crashes(app, path, notes):
     assert notes() == ["0", "0", "1", "2"]
     (attempt,) = result.attempts
     assert (attempt.number, attempt.text) == (1, "once")
+    link = app.mesh.link
+    record = link.run(whole_record(link.session, result.id))
+    story = dead_story.story_of(app.mesh, result.id, record)
+    (told,) = dead_story.as_document(story)["attempts"]
+    assert (told["number"], told["text"]) == (1, "once")
+    assert "Busy: once" in shown(dead_story.as_tables(story))
 
 
 def test_the_history_outlives_a_revocation(app, path):
@@ -63,15 +82,28 @@ def test_the_history_outlives_a_revocation(app, path):
     assert attempt.text == "later"
 
 
+def test_the_history_outlives_the_time_to_begin(app, path):
+    """Nobody serves the queue: it is as if the last worker had gone after the first attempt."""
+    result = app.busy.apply_async((path, 0), queue="nobody-retries", expires=0.2)
+    link = app.mesh.link
+    history = encode_outcome(Outcome(result.id, "RETRY", attempt=1, worker="w", started_ms=1), link.results)
+    key = keys.record(link.prefix, result.id)
+    record = link.run(plain(link.session, b"GET", key))
+    names = HEAD_LENGTH + sum(int(record[at : at + 2], 16) for at in (102, 104, 106))
+    head = record[:94] + b"%08x" % len(history) + record[102:names]
+    link.run(plain(link.session, b"SET", key, head + history + record[names:]))
+    with pytest.raises(TaskExpired):
+        result.get(timeout=TIMEOUT_S)
+    assert [attempt.number for attempt in result.attempts] == [1]
+
+
 def test_people_and_programs_are_shown_the_attempts(app, path):
     result = app.busy.delay(path, 1)
     result.get(timeout=TIMEOUT_S)
     view = view_of(app.mesh, result, None)
     first, second = as_document(view)["attempts"]
     assert (first["number"], first["text"], second["error"]) == (1, "run 1", None)
-    console = Console(width=200)
-    with console.capture() as shown:
-        console.print(*as_tables(view))
-    assert "attempt 1" in shown.get()
-    assert "Busy: run 1" in shown.get()
-    assert shown.get().count("attempt 2") == 1
+    text = shown(as_tables(view))
+    assert "attempt 1" in text
+    assert "Busy: run 1" in text
+    assert text.count("attempt 2") == 1
