@@ -80,6 +80,9 @@ class Kind:
         self._queue = options.queue.encode()
         self._priority = b"%d" % options.priority
         self._timed = options.is_timed
+        flags = (record.IGNORE_RESULT if options.ignore_result else 0) | (
+            record.AT_MOST_ONCE if options.at_most_once else 0
+        )
         self._parts, self._scheduled_parts = (
             record.head_parts(
                 state=state,
@@ -87,7 +90,7 @@ class Kind:
                 channel=channel,
                 function=self._function_key,
                 priority=options.priority,
-                flags=record.IGNORE_RESULT if options.ignore_result else 0,
+                flags=flags,
                 result_ttl_s=options.result_ttl_s,
             )
             for state in (PENDING, SCHEDULED)

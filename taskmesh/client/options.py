@@ -34,6 +34,7 @@ class CallArguments(TypedDict, total=False):
         headers: Facts of your own, for `current_task().headers`: plain values.
         ignore_result: Keep the state of the outcome only.
         result_expires: How long to keep the outcome: seconds, a timedelta or a text such as `1h`.
+        at_most_once: Never run it twice: when the process that may have begun it dies, it becomes a dead letter.
         unique: Return the handle of the first message while one like it lives: True for equal arguments, a text, a
             function that makes one of the arguments, or a `Unique` with a time; False for this call not.
         idempotency_key: Return the handle of the first message with this key as long as that one is remembered.
@@ -49,6 +50,7 @@ class CallArguments(TypedDict, total=False):
     headers: dict[str, Any] | None
     ignore_result: bool | None
     result_expires: Duration | None
+    at_most_once: bool | None
     unique: bool | KeyText | Unique | Mapping[str, Any] | None
     idempotency_key: str | None
     sequence_key: KeyText | None
@@ -72,6 +74,7 @@ class TaskArguments(TypedDict, total=False):
         retry_jitter: Whether such a delay is drawn between 0 and what it would be; True if not given.
         retry_deadline: How long after a message was due its last attempt may begin; None for ever.
         throws: Classes of errors that are expected: they are logged without their traceback.
+        at_most_once: Never run a message twice, see `CallArguments`; it is never tried again automatically.
         unique: Return the handle of the first message while one like it lives, see `CallArguments`.
         sequence_key: Messages with this key run in the order of sending, one at a time, see `CallArguments`.
     """
@@ -90,6 +93,7 @@ class TaskArguments(TypedDict, total=False):
     retry_jitter: bool | None
     retry_deadline: Duration | None
     throws: Errors | None
+    at_most_once: bool | None
     unique: bool | KeyText | Unique | Mapping[str, Any] | None
     sequence_key: KeyText | None
 
@@ -106,6 +110,7 @@ class TaskOptions:
         result_expires_s: How long outcomes are kept; None for the mesh's setting.
         bind: Whether the function is given the task itself as its first argument.
         retry: How often and when runs that fail are repeated.
+        at_most_once: Whether a message never runs twice.
         unique: When its messages are alike; None for never.
         sequence_key: What is run one at a time; None for nothing.
     """
@@ -117,6 +122,7 @@ class TaskOptions:
     result_expires_s: int | None = None
     bind: bool = False
     retry: RetryPolicy = DEFAULT
+    at_most_once: bool = False
     unique: Unique | None = None
     sequence_key: KeyText | None = None
 
@@ -136,6 +142,7 @@ class SendOptions:
         eta_ms: Unix time before which it may not run; counts before the countdown.
         expires_s: How long after sending it may begin; None for ever.
         expires_at_ms: Unix time until which it may begin; counts before `expires_s`.
+        at_most_once: Whether it never runs twice.
         unique: When messages are alike; None for never.
         idempotency_key: Who asks again with this is given the first handle.
         sequence_key: What is run one at a time; None for nothing.
@@ -151,6 +158,7 @@ class SendOptions:
     eta_ms: int | None = None
     expires_s: float | None = None
     expires_at_ms: int | None = None
+    at_most_once: bool = False
     unique: Unique | None = None
     idempotency_key: str | None = None
     sequence_key: KeyText | None = None
@@ -282,6 +290,7 @@ _CALL: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "headers": lambda value: {"headers": check_headers(value) or None},
     "ignore_result": lambda value: {"ignore_result": check_flag("ignore_result")(value)},
     "result_expires": lambda value: {"result_ttl_s": check_expires(value)},
+    "at_most_once": lambda value: {"at_most_once": check_flag("at_most_once")(value)},
     "unique": lambda value: {"unique": read_unique(value)},
     "idempotency_key": lambda value: {
         "idempotency_key": read_key("idempotency_key", of_arguments=False)(value)
@@ -296,6 +305,7 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "ignore_result": ("ignore_result", check_flag("ignore_result")),
     "result_expires": ("result_expires_s", check_expires),
     "bind": ("bind", check_flag("bind")),
+    "at_most_once": ("at_most_once", check_flag("at_most_once")),
     "unique": ("unique", read_unique),
     "sequence_key": ("sequence_key", read_key("sequence_key", of_arguments=True)),
 }
@@ -346,7 +356,13 @@ def task_options(given: Mapping[str, Any]) -> TaskOptions:
         if value is not None:
             field, read = spec
             fields[field] = read(value)
-    return TaskOptions(**fields, retry=retry_policy(given))
+    options = TaskOptions(**fields, retry=retry_policy(given))
+    if options.at_most_once and options.retry.autoretry_for:
+        raise UsageError(
+            f"at_most_once=True and autoretry_for={given['autoretry_for']!r}: give one; what may run only once "
+            "is never tried again by itself"
+        )
+    return options
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:

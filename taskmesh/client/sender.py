@@ -83,7 +83,7 @@ class Sender:
         self.send_timeout_s = send_timeout_s
         self.sender_name = sender_name
         self._random = threading.local()
-        self._kinds: dict[tuple[str, str, bool, int, int, bytes, str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str, bool, bool, int, int, bytes, str, str], Kind] = {}
 
     # -- building -----------------------------------------------------------------
 
@@ -110,6 +110,7 @@ class Sender:
             name,
             options.queue,
             options.ignore_result,
+            options.at_most_once,
             options.result_ttl_s,
             options.priority,
             link.channel,

@@ -355,6 +355,7 @@ class Task(Generic[P, R]):
             result_ttl_s=int(settings.result_expires if expires_s is None else expires_s),
             priority=own.priority,
             expires_s=own.expires_s,
+            at_most_once=own.at_most_once,
             unique=own.unique,
             sequence_key=own.sequence_key,
         )

@@ -29,6 +29,8 @@ if known[2] == seq then
       end
     end
   end
+  -- a message may have been handed over with a wake-up: one that still lies there tells that nobody has the message
+  if #out > 0 then CALL('UNLINK', P .. 'wake:' .. holder) end
   return out
 end
 if known[2] and tonumber(seq, 16) < tonumber(known[2], 16) then

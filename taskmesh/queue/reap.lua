@@ -3,7 +3,8 @@
 -- parts: epoch, moves, ready, gates, finish
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the crash ('' = none), its token,
 --   outcome if that makes it a dead letter ('' = not yet), '1' to have the others claimed singly,
---   seconds to keep a dead letter, then the queues on which it may be registered as idle
+--   seconds to keep a dead letter, k, then k times what may have begun and must not begin again: id, token, outcome;
+--   then the queues on which it may be registered as idle
 --   by: the incarnation that reaps. Its own children any time; another's only once that is declared dead.
 -- Returns {messages put back, claims still to do}.
 -- Errors: NOTDEAD the incarnation is not declared dead.
@@ -16,6 +17,17 @@ end
 -- A claim that the child sent before it died may come later, while its worker lives: it must take nothing.
 if CALL('HGET', P .. 'w:' .. incarnation, 'state') == 'live' then
   CALL('HSET', P .. 'w:' .. incarnation, 's' .. string.sub(holder, 17), 'ffffffff')
+end
+local lost = {}
+for i = 11, 10 + 3 * tonumber(ARGV[10]), 3 do lost[ARGV[i]] = {ARGV[i + 1], ARGV[i + 2]} end
+local queues = 11 + 3 * tonumber(ARGV[10])
+-- What was given to the child with a wake-up that still lies there has not begun; nobody can take it from there any more.
+if queues > 11 then
+  for _, wake_up in ipairs(CALL('LRANGE', P .. 'wake:' .. holder, 0, -1)) do
+    local hint = string.match(wake_up, '^h([^\n]*)')
+    if hint then lost[string.sub(hint, 43, -10)] = nil end
+  end
+  CALL('UNLINK', P .. 'wake:' .. holder)
 end
 local run = P .. 'run:' .. holder
 local fields = CALL('HKEYS', run)
@@ -43,8 +55,10 @@ for f = 1, #fields do
         if math.floor(flags / 4) % 2 == 0 then flags = flags + 4 end
         rec = string.sub(rec, 1, 61) .. string.format('%x', flags) .. string.sub(rec, 63)
       end
-      if crashed and outcome ~= '' then
-        CALL('SET', key, final(id, rec, 'D', outcome))
+      local over = lost[id]
+      if over and string.sub(rec, 3, 52) ~= over[1] then over = nil end
+      if over or crashed and outcome ~= '' then
+        CALL('SET', key, final(id, rec, 'D', over and over[2] or outcome))
       else
         rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
         CALL('SET', key, rec)
@@ -56,7 +70,7 @@ for f = 1, #fields do
   done = done + 1
 end
 if ENDED > 0 then finish_all() end
-for i = 10, #ARGV do
+for i = queues, #ARGV do
   CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
   CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
 end

@@ -26,12 +26,12 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """The message that is charged with a crash.
+    """A message that is charged with a crash, or that ends by one.
 
     Attributes:
         task_id: Its id.
         token: Of the claim under which it ran.
-        outcome: Signed outcome if this crash makes it a dead letter, else empty.
+        outcome: Signed outcome if this makes it a dead letter, else empty.
     """
 
     task_id: bytes = b""
@@ -98,6 +98,7 @@ def reap(
     charge: Charge | None = None,
     *,
     singly: bool = False,
+    lost: Sequence[Charge] = (),
     dead_expires_s: int = DEAD_EXPIRES_S,
 ) -> Steps[int]:
     """Put everything that a dead child held back in line, and return how many those were.
@@ -109,6 +110,7 @@ def reap(
         queues: On which it may be registered as idle.
         charge: The message that it was running, if that is known.
         singly: Have the messages claimed one at a time from now on.
+        lost: What may have begun and must not begin again, with the outcome of each.
         dead_expires_s: How long a dead letter is kept.
     """
     charge = charge or Charge()
@@ -124,6 +126,8 @@ def reap(
             charge.outcome,
             b"1" if singly else b"0",
             b"%d" % dead_expires_s,
+            b"%d" % len(lost),
+            *[word for one in lost for word in (one.task_id, one.token, one.outcome)],
             *queues,
         )
         total += int(count)

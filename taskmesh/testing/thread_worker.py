@@ -129,7 +129,7 @@ class _Life:
         self._ending = threading.Event()
         page_fd = make_page(concurrency)
         try:
-            page = Page(page_fd)
+            page = self._page = Page(page_fd)
         finally:
             os.close(page_fd)
         self._children = [self._child(mesh, build, page, place) for place in range(concurrency)]
@@ -239,7 +239,8 @@ class _Life:
             queues = [queue.encode() for queue in self._queues]
             for child in self._children:
                 # what was handed to it while it ended
-                self._presence.undertaker.child_died(child.holder, queues, None, "")
+                last = self._page.read(child.order.place)
+                self._presence.undertaker.child_died(child.holder, queues, None, "", last=last)
             self._presence.leave()
             self._mesh.hooks.tell("on_worker_stop", asyncio_run, self._context)
         finally:

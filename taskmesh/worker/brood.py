@@ -62,11 +62,12 @@ class _Child:
 
 @dataclass(frozen=True, slots=True)
 class _Dead:
-    """A child whose messages are to be put back."""
+    """A child whose messages are to be put back: with `last`, what it noted last, if that tells what it had begun."""
 
     order: ChildOrder
     note: Note | None
     how: str
+    last: Note | None = None
 
 
 class Brood:
@@ -229,13 +230,15 @@ class Brood:
         if code_means == EXIT_DECLARED_DEAD:
             self.disowned = True
             return
+        # one that runs many at once notes only whose fault its death would be
+        last = note if child.order.pool == PROCESS else None
         how = _how(code)
         if self._stopping:
-            self._dead.append(_Dead(child.order, None, how))
+            self._dead.append(_Dead(child.order, None, how, last))
             return
         if in_task or code_means not in _IN_PEACE:
             log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
-        self._dead.append(_Dead(child.order, note if in_task else None, how))
+        self._dead.append(_Dead(child.order, note if in_task else None, how, last))
         if child.is_dismissed:
             self._spare.append(place)
             return
@@ -306,7 +309,9 @@ class Brood:
         while self._dead:
             dead = self._dead[0]
             try:
-                count = self._undertaker.child_died(dead.order.holder, queues, dead.note, dead.how)
+                count = self._undertaker.child_died(
+                    dead.order.holder, queues, dead.note, dead.how, last=dead.last
+                )
             except NodeUnavailable as error:
                 log.warning("what child %d held is not back in line yet: %s", dead.order.number, error)
                 self._reap_at = time.monotonic() + REAP_AGAIN_S

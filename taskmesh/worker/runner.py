@@ -13,6 +13,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from os import getpid
 from time import monotonic
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ from taskmesh.codec.signing import Signer
 from taskmesh.core.context import CURRENT, Running, current_task
 from taskmesh.core.hooks import Await, Hooks, await_safely
 from taskmesh.core.observed import Observed, OwnHooks
-from taskmesh.core.record import HEAD_LENGTH, REVOKE_REQUESTED
+from taskmesh.core.record import AT_MOST_ONCE, HEAD_LENGTH, REVOKE_REQUESTED
 from taskmesh.core.retrier import Retrier, reason_of
 from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
 from taskmesh.errors import (
@@ -362,6 +363,8 @@ class Runner:
         except (TrustError, PayloadTooLarge) as error:
             return self._dead(task_id, token, started_ms, f"{type(error).__name__}: {error}", wire)
         function, policy = found
+        if flags & AT_MOST_ONCE and policy.autoretry_for:
+            policy = replace(policy, autoretry_for=())
         return Job(
             task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms, policy, earlier
         )

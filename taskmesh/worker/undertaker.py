@@ -12,13 +12,14 @@ from typing import Any
 from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.outcome import Outcome, PastAttempt, encode_outcome
 from taskmesh.core import keys
+from taskmesh.core.record import AT_MOST_ONCE
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import held, unheard
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
-from taskmesh.worker.page import MANY, Note
+from taskmesh.worker.page import MANY, NOTHING, Note
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import Pool
 from taskmesh.worker.process import boot_id, started_at
@@ -54,7 +55,14 @@ class Undertaker:
         self._known: dict[bytes, dict[str, Any]] = {}
 
     def child_died(
-        self, holder: bytes, queues: Sequence[bytes], note: Note | None, how: str, *, singly: bool = False
+        self,
+        holder: bytes,
+        queues: Sequence[bytes],
+        note: Note | None,
+        how: str,
+        *,
+        singly: bool = False,
+        last: Note | None = None,
     ) -> int:
         """Put back what a child held, and return how many messages that were.
 
@@ -64,13 +72,14 @@ class Undertaker:
             note: What it noted last; None charges nobody. If it ran many, they are claimed singly from now on.
             how: Exit code or signal, for the dead letter's story.
             singly: Have the messages claimed one at a time from now on.
+            last: What it noted last, whoever is charged, for those that may begin only once; None if nobody knows.
         """
-        charge = None
+        charge, found = None, self._run(held(self._link.session, holder))
         if note is not None and note.position == MANY:
             # any may be guilty
             singly = True
         elif note is not None and note.position:
-            for sequence, position, task_id, head in self._run(held(self._link.session, holder)):
+            for sequence, position, task_id, head in found:
                 if (sequence, position) == (note.sequence, note.position):
                     charge = self._charge(task_id, head, how)
         count: int = self._run(
@@ -81,10 +90,35 @@ class Undertaker:
                 queues,
                 charge,
                 singly=singly,
+                lost=[
+                    self._lost(task_id, head, how)
+                    for sequence, position, task_id, head in found
+                    if _hex(head[61:62]) & AT_MOST_ONCE and may_have_begun(last, sequence, position)
+                ],
                 dead_expires_s=self._dead_expires_s,
             )
         )
         return count
+
+    def _lost(self, task_id: str, head: bytes, how: str) -> Charge:
+        """Return the end of a message that may begin only once, and perhaps has."""
+        died = f"its process died by {how}" if how else "its process is gone"
+        reason = f"{died}, it may have begun, and at_most_once forbids another run"
+        log.error("task %s becomes a dead letter: %s", task_id, reason)
+        return Charge(task_id.encode(), head[2:52], self._dead(task_id, head, reason))
+
+    def _dead(self, task_id: str, head: bytes, reason: str) -> bytes:
+        outcome = Outcome(
+            task_id,
+            "DEAD",
+            head[2:52].decode(),
+            finished_ms=self._link.clock.now_ms(),
+            worker=self._worker,
+            attempt=_hex(head[56:58]),
+            reason=reason,
+            attempts=self._attempts(task_id, head),
+        )
+        return encode_outcome(outcome, self._link.results)
 
     def _charge(self, task_id: str, head: bytes, how: str) -> Charge:
         token = head[2:52]
@@ -94,17 +128,7 @@ class Undertaker:
             return Charge(task_id.encode(), token)
         reason = f"its process died {crashes} times while running it, the last time by {how}"
         log.error("task %s becomes a dead letter: %s", task_id, reason)
-        outcome = Outcome(
-            task_id,
-            "DEAD",
-            token.decode(),
-            finished_ms=self._link.clock.now_ms(),
-            worker=self._worker,
-            attempt=_hex(head[56:58]),
-            reason=reason,
-            attempts=self._attempts(task_id, head),
-        )
-        return Charge(task_id.encode(), token, encode_outcome(outcome, self._link.results))
+        return Charge(task_id.encode(), token, self._dead(task_id, head, reason))
 
     def _attempts(self, task_id: str, head: bytes) -> tuple[PastAttempt, ...]:
         """Return the attempts that were made before its process died."""
@@ -175,6 +199,13 @@ class Undertaker:
 
     def _run(self, steps: Any) -> Any:
         return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
+
+
+def may_have_begun(last: Note | None, sequence: int, position: int) -> bool:
+    """Tell whether a message may have begun, by what the child that held it noted last."""
+    if last is None or last.sequence != sequence:
+        return last is None or sequence < last.sequence
+    return last.position == NOTHING or position <= last.position
 
 
 def _parsed(raw: bytes | None) -> dict[str, Any]:

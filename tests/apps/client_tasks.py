@@ -134,3 +134,12 @@ def write_down(path: str, word: str) -> None:
 def now() -> float:
     """Return when it runs, Unix time."""
     return time.time()
+
+
+@mesh.task(autoretry_for=(ConnectionError,), default_retry_delay=0.01)
+def flaky_once(key: str) -> int:
+    """Fail on each first attempt; return the attempt."""
+    attempt = current_task().attempt
+    if attempt == 1:
+        raise ConnectionError(key)
+    return attempt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.core import keys
 from taskmesh.core.ids import slot_of
 from taskmesh.core.notice import split_notice
-from taskmesh.core.record import head_parts
+from taskmesh.core.record import AT_MOST_ONCE, head_parts
 from taskmesh.core.state import FINAL
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeUnavailable
@@ -28,6 +28,8 @@ RESULT_TTL_S = 3600
 #: Kinds of messages that ask to be run more than once.
 AGAIN = ("retry", "change", "snooze", "requeue")
 SLOW_S_MIN = 0.06
+#: A request that is late is executed within so many seconds.
+LATE_S_MAX = 12
 
 
 class Client:
@@ -65,8 +67,7 @@ class Client:
     def insist(self) -> None:
         """Send until it is accepted whatever may not have arrived."""
         self._insists = True
-        for queue in self.world.queues:
-            self.process.start(self._until_it_works(lambda queue=queue: resume(self.session, queue.decode())))
+        self.process.start(self._keep_resuming())
         for messages, functions in self._unsure:
             self._sending += 1
             self.process.start(self._send(messages, functions, sent_before=True))
@@ -106,13 +107,15 @@ class Client:
         now_ms = self.process.now_ms()
         due_ms = now_ms + int(random.uniform(0, 3000)) if due else 0
         expires_ms = now_ms + int(random.uniform(0, 6000)) if random.random() < rates.expiring else 0
+        # what asks to run again may do so
+        once = kind not in AGAIN and random.random() < rates.once
         start, middle, end, names = head_parts(
             state=b"S" if due else b"P",
             queue=queue,
             channel=random.choice([b"", self.channel]),
             function=function,
             priority=priority,
-            flags=0,
+            flags=AT_MOST_ONCE if once else 0,
             result_ttl_s=RESULT_TTL_S,
         )
         slot = b"%04x" % slot_of(random.getrandbits(16), SLOTS)
@@ -120,7 +123,7 @@ class Client:
         record = start + slot + middle + created + end + names + b"envelope of " + task_id
         again = random.randint(1, 3) if kind in AGAIN else 0
         self.world.ledger.plans[task_id] = Plan(
-            task_id, kind, duration_s, function, record, expires_ms, again, keys
+            task_id, kind, duration_s, function, record, expires_ms, again, once, keys
         )
         return NewMessage(
             task_id,
@@ -232,6 +235,13 @@ class Client:
         queue = self.world.random.choice(self.world.queues).decode()
         deed = self.world.random.choice([pause, resume])
         self.process.start(self._quietly(deed(self.session, queue, patience_s=1.0)))
+
+    def _keep_resuming(self) -> Steps[None]:
+        """Let all queues go on, for as long as a request to pause one may still be under way."""
+        for _ in range(LATE_S_MAX):
+            for queue in self.world.queues:
+                yield from self._quietly(resume(self.session, queue.decode(), patience_s=1.0))
+            yield Pause(1.0)
 
     def _some_ids(self) -> list[bytes]:
         ids = list(self.world.ledger.plans)

@@ -329,6 +329,18 @@ DEFECTS = (
         COMMIT,
         (("if string.sub(rec, 2, 2) == 'P' then make_ready(heir, rec, false) end", ""),),
     ),
+    Defect(
+        "a child gets what was handed to it, and the wake-up says that it has not",
+        "at_most_once",
+        CLAIM,
+        (("  if #out > 0 then CALL('UNLINK', P .. 'wake:' .. holder) end\n", ""),),
+    ),
+    Defect(
+        "what may begin only once begins again after a death",
+        "at_most_once",
+        REAP,
+        (("      local over = lost[id]\n", "      local over = nil\n"),),
+    ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(
         "a claim which a dead child had sent takes messages after it was reaped",

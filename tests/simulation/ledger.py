@@ -28,6 +28,7 @@ class Plan:
         record: The record as it was sent.
         expires_ms: Until when it may begin; 0 for ever.
         again: How many these first ones are.
+        once: Whether it may begin only once.
         keys: Its keys, as `message_keys` returns them; None for none.
         runs: How often it was begun.
         blamable: How often a child died that was running it, or held nothing else.
@@ -40,6 +41,7 @@ class Plan:
     record: bytes = b""
     expires_ms: int = 0
     again: int = 0
+    once: bool = False
     keys: tuple[bytes, ...] | None = None
     runs: int = 0
     blamable: int = 0

@@ -29,6 +29,7 @@ class Rates:
         expiring: Share of messages that must begin in time.
         queues: How many queues there are.
         keyed: Share of messages with keys.
+        once: Share of messages that may begin only once.
         crowd: In which part of the trouble all messages are sent; less makes longer lines.
         slow: Share of messages that take long enough to be recalled behind.
         slow_s_max: How long such a message takes at most.
@@ -46,6 +47,7 @@ class Rates:
     most_max: int = 6
     queues: int = 1
     keyed: float = 0.0
+    once: float = 0.0
     crowd: float = 1.0
     slow: float = 0.1
     slow_s_max: float = 1.2
@@ -275,6 +277,19 @@ def keyed(random: Random) -> Rates:
     return rates
 
 
+def at_most_once(random: Random) -> Rates:
+    """Messages that may begin only once, among workers that die or stop and come back."""
+    rates = crashes(random)
+    rates.once = random.choice([0.3, 1.0])
+    rates.slow = random.choice([0.1, 0.4])
+    rates.pause = _sometimes(random, 0.2, 1.0, odds=0.5)
+    rates.pause_s_max = 6.0
+    rates.revoke = _sometimes(random, 0.5, 2.0, odds=0.3)
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def everything(random: Random) -> Rates:
     """All of it at once."""
     rates = _base(random)
@@ -298,6 +313,7 @@ def everything(random: Random) -> Rates:
     rates.forget = _sometimes(random, 0.1, 1.0, odds=0.3)
     rates.pause_queue = _sometimes(random, 0.1, 2.0, odds=0.3)
     rates.keyed = random.choice([0.0, 0.3])
+    rates.once = random.choice([0.0, 0.3])
     return rates
 
 
@@ -317,6 +333,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         full_memory,
         paused_queues,
         keyed,
+        at_most_once,
         everything,
     )
 }

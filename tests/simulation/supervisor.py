@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskmesh.core.record import AT_MOST_ONCE, TOKEN
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import held, recall, unheard
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
+from taskmesh.worker.page import Note
+from taskmesh.worker.undertaker import may_have_begun
 from taskmesh.worker.watch import Watch
 from tests.simulation.child import PATIENCE_S, Child
 from tests.simulation.ledger import PREFIX
@@ -116,21 +119,32 @@ class Supervisor:
             if child.holder[:16] != self.incarnation:
                 return  # declared dead meanwhile: others put back what it held
             try:
-                yield from self._child_died(child.holder, note, singly=False)
+                yield from self._child_died(child.holder, note, singly=False, last=child.note)
             except NodeUnavailable:
                 continue
             return
 
     def _child_died(
-        self, holder: bytes, note: tuple[int, int, int, float] | None, *, singly: bool
+        self,
+        holder: bytes,
+        note: tuple[int, int, int, float] | None,
+        *,
+        singly: bool,
+        last: tuple[int, int, int, float] | None = None,
     ) -> Steps[None]:
         charge, by = None, self.incarnation
+        held_now = yield from held(self.session, holder, patience_s=PATIENCE_S)
+        lost = [
+            Charge(task_id.encode(), head[TOKEN], b"D|%s|may have begun" % task_id.encode())
+            for sequence, position, task_id, head in held_now
+            if int(head[61:62], 16) & AT_MOST_ONCE
+            and may_have_begun(Note(*last) if last is not None else None, sequence, position)
+        ]
         if note is not None and note[1]:
-            found = yield from held(self.session, holder, patience_s=PATIENCE_S)
-            for sequence, position, task_id, head in found:
+            for sequence, position, task_id, head in held_now:
                 if (sequence, position) == note[:2]:
                     charge = self._charge(task_id.encode(), head)
-        yield from reap(self.session, holder, by, self.world.queues, charge, singly=singly)
+        yield from reap(self.session, holder, by, self.world.queues, charge, singly=singly, lost=lost)
 
     def _charge(self, task_id: bytes, head: bytes) -> Charge:
         outcome = b"D|%s|crashed" % task_id if int(head[58:60], 16) + 1 >= MAX_CRASHES else b""

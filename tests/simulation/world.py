@@ -24,7 +24,7 @@ from tests.simulation.checkers.indexes import Indexes
 from tests.simulation.checkers.moves import Moves
 from tests.simulation.checkers.notices import Notices
 from tests.simulation.checkers.runs import Runs
-from tests.simulation.client import Client
+from tests.simulation.client import LATE_S_MAX, Client
 from tests.simulation.ledger import PREFIX, Ledger, Violation
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.rates import HISTORIES, Rates
@@ -120,6 +120,7 @@ class World:
 
     def _let_days_pass(self) -> None:
         """Sweep far ahead in time; then nothing may be left of any message or function."""
+        self.time.pass_by(LATE_S_MAX + 2.0)
         # those who survive notice who does not, and then leave as well
         self.time.pass_by(2 * LEASE_TTL_S)
         for supervisor in self.supervisors:

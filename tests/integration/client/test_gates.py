@@ -214,3 +214,13 @@ def test_a_batch_is_a_sequence_as_well(app, mesh, tmp_path, key):
     for result in sent:
         result.get(timeout=TIMEOUT_S)
     assert (tmp_path / "order").read_text().split() == [str(n) for n in range(10)]
+
+
+# -- at most once ---------------------------------------------------------------------------
+
+
+def test_what_may_run_only_once_is_not_tried_again_though_its_task_says_so(app, mesh, make_mesh, key):
+    first = app.flaky_once.apply_async((key,), at_most_once=True)
+    with pytest.raises(ConnectionError):
+        first.get(timeout=TIMEOUT_S)
+    assert app.flaky_once.apply_async((key,)).get(timeout=TIMEOUT_S) == 2

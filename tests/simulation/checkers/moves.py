@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from taskmesh.core.record import REMEMBER_S, REVOKE_REQUESTED, Record, parse
+from taskmesh.core.record import AT_MOST_ONCE, REMEMBER_S, REVOKE_REQUESTED, Record, parse
 from taskmesh.core.state import FINAL, LETTER, MOVES, State
 from taskmesh.core.steps import NodeError
 from taskmesh.errors import Malformed
@@ -305,7 +305,14 @@ class Moves:
         guilty = charged == task_id and before.token.encode() == token
         if after.crashes != before.crashes + guilty:
             raise Violation(f"its crashes went from {before.crashes} to {after.crashes}")
-        if after.state is State.DEAD:
+        begun = self.world.runs.has_begun(task_id, before.token)
+        if before.flags & AT_MOST_ONCE and begun and after.state is not State.DEAD:
+            raise Violation("it may begin only once, has begun, and goes back in line")
+        if after.state is State.DEAD and before.flags & AT_MOST_ONCE and (not guilty or not outcome):
+            ends = dict(zip(args[10::3], args[12::3], strict=False))
+            if ends.get(task_id) != after.outcome:
+                raise Violation("it does not end by the outcome that came for it")
+        elif after.state is State.DEAD:
             if not guilty or after.outcome != outcome:
                 raise Violation(
                     "only the message that is charged dies, by the outcome that came with the charge"

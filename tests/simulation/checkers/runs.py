@@ -21,6 +21,7 @@ class Runs:
     def __init__(self, world: World) -> None:
         self.world = world
         self._running: dict[bytes, dict[Child, str]] = {}
+        self._begun: dict[bytes, list[str]] = {}
 
     def began(self, child: Child, claimed: Claimed) -> None:
         """Check that a child may begin a message."""
@@ -35,6 +36,15 @@ class Runs:
                 if other is not child and other.process.alive:
                     self._check_lost(claimed.task_id, its_token, f"{other.process.name} runs it")
         running[child] = token
+        begun = self._begun.setdefault(claimed.task_id, [])
+        begun.append(token)
+        # what an older disk makes of a run, nobody promises
+        if self.world.ledger.plans[claimed.task_id].once and len(begun) > 1 and not self.world.moves.lives:
+            raise Violation(f"{claimed.task_id!r} may begin only once, and begins by the claims {begun}")
+
+    def has_begun(self, task_id: bytes, token: str) -> bool:
+        """Tell whether a message has begun by a claim."""
+        return token in self._begun.get(task_id, ())
 
     def ended(self, child: Child, claimed: Claimed) -> None:
         """Note that a child has run a message to its end."""

@@ -125,3 +125,9 @@ def test_an_eager_mesh_remembers_what_an_idempotency_key_was_given_for():
     with pytest.raises(IdempotencyConflict) as refused:
         task.apply_async((2,), idempotency_key="k")
     assert (refused.value.first_id, refused.value.first_task) == (first.id, task.name)
+
+
+def test_what_may_run_only_once_is_not_tried_again_by_itself():
+    with pytest.raises(UsageError, match="at_most_once=True and autoretry_for"):
+        mesh.task(name="twice", at_most_once=True, autoretry_for=(OSError,))(charge)
+    assert mesh.task(name="once only", at_most_once=True)(charge).send_options({}).at_most_once
