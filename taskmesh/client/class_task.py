@@ -24,9 +24,11 @@ class BaseTask:
     """A task as a class: derive from it, define `run`, and `mesh.register_task(Charge())`.
 
     Options of `TaskArguments` may stand as attributes of the class: `queue = "mail"`, `priority = 7`. One instance
-    serves all runs of a process, one after the other; what its attributes hold is kept from run to run.
+    serves all runs of a process, in pools of threads and coroutines several at a time; what its attributes hold is
+    kept from run to run.
 
-    The hooks below are called in the process that runs the task. What they raise is logged and changes nothing.
+    The hooks below are called in the process that runs the task, except for a class that travels by value, since no
+    worker can import it: it has none there. What they raise is logged and changes nothing.
 
     Attributes:
         name: How workers find it; `module.Class` if empty.
@@ -68,10 +70,6 @@ class BaseTask:
         self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo | None
     ) -> Any:
         """After each run, with the message's state, and what it returned or raised."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the handle, which leads to everything else."""
-        return {name: value for name, value in vars(self).items() if name != "task"}
 
 
 class Runs(Protocol[P, R_co]):

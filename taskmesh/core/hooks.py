@@ -92,14 +92,15 @@ class Hooks:
 
     Attributes:
         watch_tasks: Whether any is called before or after tasks; looked at before each run.
+        watch_all_tasks: Whether that is so for every task, not only for those that have hooks of their own.
     """
 
-    __slots__ = ("_found", "watch_tasks")
+    __slots__ = ("_found", "watch_all_tasks", "watch_tasks")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._found: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
-        self.watch_tasks = False
+        self.watch_tasks = self.watch_all_tasks = False
 
     def add(self, event: str, function: Callable[..., Any]) -> None:
         """Have a function called.
@@ -118,7 +119,8 @@ class Hooks:
             found.append(function)
         else:
             found.insert(0, function)
-        self.watch_tasks = self.watch_tasks or event in TASK_EVENTS
+        if event in TASK_EVENTS:
+            self.watch_tasks = self.watch_all_tasks = True
 
     def add_all(self, middleware: Any) -> None:
         """Have the methods of an object called that are named as hooks.

@@ -369,10 +369,12 @@ class Runner:
             task_id, token, envelope, function, args, kwargs, attempt, crashes, started_ms, policy, earlier
         )
 
-    def _observed(self, job: Job, await_: Await) -> Observed:
-        """Tell hooks that a run begins, and return what tells them of its end."""
+    def _observed(self, job: Job, await_: Await) -> Observed | None:
+        """Tell hooks that a run begins, and return what tells them of its end; None if none asks for this task."""
         task = self._tasks.get(job.envelope.task) if not job.envelope.function else None
         own = task.own_hooks if task is not None else None
+        if own is None and not self._hooks.watch_all_tasks:
+            return None
         observed = Observed(self._hooks, own, current_task(), job.args, job.kwargs, await_)
         observed.before()
         return observed

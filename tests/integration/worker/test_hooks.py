@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from taskmesh import TaskMesh
+from taskmesh import BaseTask, TaskMesh
 from taskmesh.core.hooks import EVENTS
 from taskmesh.testing.thread_worker import ThreadWorker
 from tests.apps import worker_tasks
@@ -118,3 +118,40 @@ def test_hooks_in_a_thread_worker(chaos_node):
         "on_child_stop",
         "on_worker_stop",
     ]
+
+
+def test_a_class_that_travels_by_value_knows_its_task(scene: Scene) -> None:
+    class Flaky(BaseTask):
+        name = "flaky"
+        default_retry_delay = 0
+        factor = 3
+
+        def run(self, number: int) -> int:
+            if not self.request.retries:
+                raise self.retry(exc=ValueError("once"))
+            return self.factor * number
+
+    scene.worker(1, app="", mesh=scene.name)
+    flaky = scene.mesh.register_task(Flaky())
+    assert flaky.by_value
+    assert flaky.delay(4).get(20) == 12
+
+
+def test_only_tasks_with_hooks_of_their_own_are_watched_for_these(chaos_node) -> None:
+    seen = []
+
+    class Own(BaseTask):
+        def run(self) -> int:
+            return 1
+
+        def before_start(self, task_id, args, kwargs) -> None:
+            seen.append("own")
+
+    with TaskMesh("own-hooks", nodes=[f"unix://{chaos_node.socket_path}"], key="k" * 32) as mesh:
+        own = mesh.register_task(Own())
+        other = mesh.task(name="other")(len)
+        own._by_value = other._by_value = False
+        with ThreadWorker(mesh):
+            assert other.delay("abc").get(20) == 3
+            assert own.delay().get(20) == 1
+    assert seen == ["own"]

@@ -143,8 +143,10 @@ def test_nothing_is_watched_until_a_hook_of_tasks_is_there():
     hooks = Hooks()
     hooks.add("on_child_start", print)
     assert not hooks.watch_tasks
+    hooks.watch()
+    assert (hooks.watch_tasks, hooks.watch_all_tasks) == (True, False)
     hooks.add("on_retry", print)
-    assert hooks.watch_tasks
+    assert hooks.watch_all_tasks
 
 
 def test_what_cannot_be_a_hook_is_refused(mesh):
