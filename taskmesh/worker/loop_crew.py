@@ -14,8 +14,9 @@ from typing import Any
 
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.job import Job
 from taskmesh.worker.loop_watch import LoopWatch
-from taskmesh.worker.runner import Job, Runner
+from taskmesh.worker.runner import Runner
 
 log = logging.getLogger("taskmesh.worker")
 

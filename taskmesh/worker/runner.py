@@ -44,6 +44,7 @@ from taskmesh.errors import (
     PayloadTooLarge,
     TrustError,
 )
+from taskmesh.worker.job import Job
 from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, state_after
 
 log = logging.getLogger("taskmesh.worker")
@@ -72,82 +73,6 @@ class TaskLike(Protocol):
     @property
     def retry_policy(self) -> RetryPolicy:
         """How often and when runs that fail are repeated."""
-
-
-class Job:
-    """A message that was verified and decoded, and is to be run.
-
-    Attributes:
-        task_id: Its id.
-        token: Of the claim.
-        envelope: What was sent.
-        function: What to call.
-        args: With these positional arguments.
-        kwargs: And these keyword arguments.
-        attempt: Which run of the retry policy this is, from 1.
-        crashes: How many runs ended because their process died.
-        started_ms: When it was taken up, on the node's clock.
-        policy: How often and when runs that fail are repeated.
-        earlier: The attempts before this one.
-    """
-
-    __slots__ = (
-        "args",
-        "attempt",
-        "crashes",
-        "earlier",
-        "envelope",
-        "function",
-        "kwargs",
-        "policy",
-        "started_ms",
-        "task_id",
-        "token",
-    )
-
-    is_eager = False
-
-    def __init__(
-        self,
-        task_id: str,
-        token: str,
-        envelope: Envelope,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        attempt: int,
-        crashes: int,
-        started_ms: int,
-        policy: RetryPolicy,
-        earlier: tuple[PastAttempt, ...],
-    ) -> None:
-        self.task_id = task_id
-        self.token = token
-        self.envelope = envelope
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.attempt = attempt
-        self.crashes = crashes
-        self.started_ms = started_ms
-        self.policy = policy
-        self.earlier = earlier
-
-    @property
-    def name(self) -> str:
-        """Name of its task."""
-        return self.envelope.task
-
-    @property
-    def expires_ms(self) -> int:
-        """Unix time after which it must not begin; 0 for never."""
-        return self.envelope.expires_ms
-
-    @property
-    def first_due_ms(self) -> int:
-        """Unix time at which it was sent, or first due if that is later."""
-        due_ms = (self.envelope.extras or {}).get("due")
-        return max(self.envelope.created_ms, due_ms if isinstance(due_ms, int) else 0)
 
 
 class Runner:
@@ -324,11 +249,11 @@ class Runner:
         except ValueError as error:
             reason = f"Malformed: the head of its record cannot be read: {error}"
             return self._dead(task_id, token, started_ms, reason, record)
+        earlier = NOTHING_BEFORE
         try:
             envelope = decode_envelope(
                 wire, self._messages, expect_id=task_id, max_size=self._max_message_size + 65536
             )
-            earlier = NOTHING_BEFORE
             if record[94:102] != NO_HISTORY:
                 history = record[envelope_at - int(record[94:102], 16) : envelope_at]
                 before = open_history(history, self._results, expect_id=task_id)
@@ -354,14 +279,16 @@ class Runner:
                     started_ms,
                     wire,
                     f"no worker of this build knows the task {envelope.task!r}",
+                    earlier,
                 )
             args, kwargs = decode_call(
                 envelope.encoding, envelope.body, envelope.clear_size, self._max_message_size
             )
         except NewerFormat as error:
-            return self._park(task_id, record, token, started_ms, wire, str(error))
+            return self._park(task_id, record, token, started_ms, wire, str(error), earlier)
         except (TrustError, PayloadTooLarge) as error:
-            return self._dead(task_id, token, started_ms, f"{type(error).__name__}: {error}", wire)
+            reason = f"{type(error).__name__}: {error}"
+            return self._dead(task_id, token, started_ms, reason, wire, earlier)
         function, policy = found
         if flags & AT_MOST_ONCE and policy.autoretry_for:
             policy = replace(policy, autoretry_for=())
@@ -459,21 +386,36 @@ class Runner:
     # -- what does not run --------------------------------------------------------
 
     def _park(
-        self, task_id: str, record: bytes, token: str, now_ms: int, wire: bytes, reason: str
-    ) -> tuple[bytes, bytes]:
+        self,
+        task_id: str,
+        record: bytes,
+        token: str,
+        now_ms: int,
+        wire: bytes,
+        reason: str,
+        earlier: tuple[PastAttempt, ...],
+    ) -> Ended:
         """Leave the message for a build that knows it, or give it up after the grace."""
         try:
             until_ms = int(record[74:86], 16)
         except ValueError:
             until_ms = 1  # nobody knows since when it waits
         if until_ms and now_ms >= until_ms:
-            return self._dead(task_id, token, now_ms, f"UnknownTask: {reason}", wire)
+            return self._dead(task_id, token, now_ms, f"UnknownTask: {reason}", wire, earlier)
         log.warning("task %s is left for another build of the workers: %s", task_id, reason)
         return PARKED, b"%d" % (now_ms + self._grace_ms)
 
-    def _dead(self, task_id: str, token: str, now_ms: int, reason: str, wire: bytes) -> tuple[bytes, bytes]:
+    def _dead(
+        self,
+        task_id: str,
+        token: str,
+        now_ms: int,
+        reason: str,
+        wire: bytes,
+        earlier: tuple[PastAttempt, ...] = NOTHING_BEFORE,
+    ) -> Ended:
         log.error("task %s becomes a dead letter: %s", task_id, reason)
-        return DEAD, self._ended(task_id, "DEAD", token, reason, now_ms, raw=wire[:RAW_BYTES_MAX])
+        return DEAD, self._ended(task_id, "DEAD", token, reason, now_ms, wire[:RAW_BYTES_MAX], earlier)
 
     def _ended(
         self,

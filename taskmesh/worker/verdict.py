@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -18,9 +18,7 @@ from taskmesh.core.retrier import Retrier, exceeded
 from taskmesh.core.state import STATE_OF, State
 from taskmesh.errors import Ignore, NotPicklable, PayloadTooLarge, Reject, Retry, Snooze, Verdict
 from taskmesh.queue.commit import REQUEUED, SNOOZED, retried
-
-if TYPE_CHECKING:
-    from taskmesh.worker.runner import Job
+from taskmesh.worker.job import Job
 
 log = logging.getLogger("taskmesh.worker")
 

@@ -51,7 +51,9 @@ class Bench:
             after_end=lambda *_: None,
         )
 
-    def run(self, task: Any, *args: Any, history: bytes = b"", **facts: Any) -> tuple[bytes, bytes]:
+    def run(
+        self, task: Any, *args: Any, history: bytes = b"", moment_ms: int = 0, **facts: Any
+    ) -> tuple[bytes, bytes]:
         """Run a message as if it had been claimed, and return how it ended."""
         encoding, body, clear_size = encode_call(args, {})
         facts = {"created_ms": NOW_MS} | facts
@@ -62,7 +64,7 @@ class Bench:
             state=b"P", queue=b"default", channel=b"", function=b"", priority=4, flags=0, result_ttl_s=60
         )
         end = end[:8] + b"%08x" % len(history) + end[16:]
-        record = start + b"0000" + middle + b"0" * 24 + end + names + history + envelope
+        record = start + b"0000" + middle + b"%024x" % moment_ms + end + names + history + envelope
         return self.runner.run("id-1", "token", record)
 
 
@@ -108,6 +110,17 @@ def test_a_retry_signs_its_new_arguments(bench):
     assert due_ms == NOW_MS
     assert decode_call(envelope.encoding, envelope.body, envelope.clear_size) == ((2,), {})
     assert (envelope.headers, envelope.expires_ms) == ({"who": "ann"}, NOW_MS + 1000)
+
+
+def test_what_is_known_of_earlier_attempts_is_kept_when_no_build_knows_the_task_any_more(bench):
+    task = bench.mesh.task(autoretry_for=Busy)(fail)
+    _, told = bench.run(task)
+    del bench.mesh.tasks[task.name]
+    letter, _ = bench.run(task, history=told[20:])
+    assert letter == b"S"
+    letter, wire = bench.run(task, history=told[20:], moment_ms=NOW_MS - 1)
+    outcome = decode_outcome(wire, RESULTS)
+    assert (letter, [past.number for past in outcome.attempts]) == (b"D", [1])
 
 
 @pytest.mark.parametrize("arguments", [(b"x" * 2000,), ((each for each in ()),)])

@@ -1,0 +1,86 @@
+"""A message that is to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from taskmesh.codec.envelope import Envelope
+from taskmesh.codec.outcome import PastAttempt
+from taskmesh.core.retry import RetryPolicy
+
+
+class Job:
+    """A message that was verified and decoded, and is to be run.
+
+    Attributes:
+        task_id: Its id.
+        token: Of the claim.
+        envelope: What was sent.
+        function: What to call.
+        args: With these positional arguments.
+        kwargs: And these keyword arguments.
+        attempt: Which run of the retry policy this is, from 1.
+        crashes: How many runs ended because their process died.
+        started_ms: When it was taken up, on the node's clock.
+        policy: How often and when runs that fail are repeated.
+        earlier: The attempts before this one.
+    """
+
+    __slots__ = (
+        "args",
+        "attempt",
+        "crashes",
+        "earlier",
+        "envelope",
+        "function",
+        "kwargs",
+        "policy",
+        "started_ms",
+        "task_id",
+        "token",
+    )
+
+    is_eager = False
+
+    def __init__(
+        self,
+        task_id: str,
+        token: str,
+        envelope: Envelope,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        attempt: int,
+        crashes: int,
+        started_ms: int,
+        policy: RetryPolicy,
+        earlier: tuple[PastAttempt, ...],
+    ) -> None:
+        self.task_id = task_id
+        self.token = token
+        self.envelope = envelope
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.attempt = attempt
+        self.crashes = crashes
+        self.started_ms = started_ms
+        self.policy = policy
+        self.earlier = earlier
+
+    @property
+    def name(self) -> str:
+        """Name of its task."""
+        return self.envelope.task
+
+    @property
+    def expires_ms(self) -> int:
+        """Unix time after which it must not begin; 0 for never."""
+        return self.envelope.expires_ms
+
+    @property
+    def first_due_ms(self) -> int:
+        """Unix time at which it was sent, or first due if that is later."""
+        due_ms = (self.envelope.extras or {}).get("due")
+        return max(self.envelope.created_ms, due_ms if isinstance(due_ms, int) else 0)
