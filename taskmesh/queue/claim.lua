@@ -15,6 +15,12 @@ local worker = P .. 'w:' .. string.sub(holder, 1, 16)
 local run = P .. 'run:' .. holder
 local known = CALL('HMGET', worker, 'state', 's' .. string.sub(holder, 17))
 if known[1] ~= 'live' then return redis.error_reply('DEADWORKER ' .. (known[1] or 'unknown')) end
+if most == 0 then
+  for i = 7, #ARGV do
+    CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
+    CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
+  end
+end
 
 if known[2] == seq then
   local out, ids = {}, CALL('HGET', run, seq)
@@ -37,13 +43,7 @@ if known[2] and tonumber(seq, 16) < tonumber(known[2], 16) then
   return redis.error_reply('OLDSEQUENCE ' .. known[2])
 end
 CALL('HSET', worker, 's' .. string.sub(holder, 17), seq)
-if most == 0 then
-  for i = 7, #ARGV do
-    CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
-    CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
-  end
-  return {}
-end
+if most == 0 then return {} end
 move_due(100)
 
 -- asked together: in most meshes there is neither

@@ -77,7 +77,7 @@ class Child:
     def _turn(self) -> Steps[list[Claimed]]:
         entries, self.entries = self.entries, []
         done, self.done = self.done, []
-        most = self.world.random.randint(1, self.world.rates.most_max)
+        most = self._most()
         while True:
             try:
                 verdicts, claimed = yield from turn(
@@ -96,15 +96,23 @@ class Child:
                 continue  # both halves may be repeated as they are
             except NodeFault as error:
                 said = str(error.__dict__.get("text", ""))
-                if not said.startswith("OLDSEQUENCE"):
+                if said != f"OLDSEQUENCE {self.sequence + 2:08x}":
                     raise
                 # the answer to an empty claim was lost, and a message was handed over since: ask for that one
-                self.sequence = int(said.split()[1], 16) - 1
+                self.sequence += 1
                 continue
             self.sequence += 1
             self.idle = not claimed
             self._judge(entries, verdicts)
             return claimed
+
+    def _most(self) -> int:
+        """Return how many messages to claim."""
+        return self.world.random.randint(1, self.world.rates.most_max)
+
+    def noted(self) -> Claimed | None:
+        """Return the message that the page names."""
+        return self.batch[self.note[1] - 1] if self.note[1] else None
 
     def _run_claim(self, batch: list[Claimed]) -> Steps[None]:
         sequence, total, world = self.sequence, len(batch), self.world
@@ -223,10 +231,7 @@ class Child:
             return
 
     def _sleep(self) -> Steps[list[Claimed]]:
-        world = self.world
-        if world.time.now_s >= self.compare_at_s:
-            self.compare_at_s = world.time.now_s + COMPARE_S
-            yield from self._compare()
+        yield from self._compare_now_and_then()
         wake_key = keys.wake(self.session.prefix, self.holder)
         (reply,) = yield [Call(None, self.session.prefix, (b"BLPOP", wake_key, b"%g" % LOOK_S), LOOK_S)]
         if reply is None:
@@ -239,6 +244,11 @@ class Child:
             return []
         self.sequence += 1
         return [handed[1]]
+
+    def _compare_now_and_then(self) -> Steps[None]:
+        if self.world.time.now_s >= self.compare_at_s:
+            self.compare_at_s = self.world.time.now_s + COMPARE_S
+            yield from self._compare()
 
     def _compare(self) -> Steps[None]:
         try:

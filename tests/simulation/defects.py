@@ -341,6 +341,18 @@ DEFECTS = (
         REAP,
         (("      local over = lost[id]\n", "      local over = nil\n"),),
     ),
+    Defect(
+        "who runs many at once is handed more before it has heard of the last",
+        "side_by_side",
+        ENQUEUE,
+        (("(many and 'wake:' or 'run:')", "(many and 'none:' or 'run:')"),),
+    ),
+    Defect(
+        "who signs off stays idle",
+        "side_by_side",
+        CLAIM,
+        (("if most == 0 then\n  for i = 7, #ARGV do", "if most == 0 then\n  for i = 8, #ARGV do"),),
+    ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(
         "a claim which a dead child had sent takes messages after it was reaped",

@@ -22,6 +22,7 @@ class Rates:
         workers: Supervisors.
         children: Children of each.
         messages: How many are sent, in all.
+        concurrent: Share of children that run many messages at once.
         most_max: Most messages in one claim.
         lost_patience: How long clients go on trying to send.
         kinds: Weights of what messages do, see `plan.py`.
@@ -43,6 +44,7 @@ class Rates:
     fault_s: float = 8.0
     workers: int = 2
     children: int = 2
+    concurrent: float = 0.0
     messages: int = 24
     most_max: int = 6
     queues: int = 1
@@ -257,6 +259,26 @@ def paused_queues(random: Random) -> Rates:
     return rates
 
 
+def side_by_side(random: Random) -> Rates:
+    """Children run many messages at once; some kill them in company, and disks grow older meanwhile."""
+    rates = _base(random)
+    rates.concurrent = random.choice([0.5, 1.0])
+    rates.queues = random.choice([1, 2, 4])
+    rates.once = random.choice([0.0, 0.2])
+    rates.slow = random.choice([0.2, 0.6])
+    rates.slow_s_max = random.choice([0.3, 3.0])
+    rates.messages = random.randint(20, 40)
+    rates.kinds |= {"poison": random.choice([0.0, 0.05, 0.2]), "poison-once": random.choice([0.0, 0.1])}
+    rates.kill_child = _sometimes(random, 0.1, 1.0, odds=0.4)
+    rates.kill_worker = _sometimes(random, 0.1, 0.3, odds=0.3)
+    rates.pause = _sometimes(random, 0.1, 0.5, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.5, odds=0.4)
+    rates.roll_back = random.choice([0.0, 0.7])
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def keyed(random: Random) -> Rates:
     """Most messages have keys: they are turned away, or wait for their turn."""
     rates = _base(random)
@@ -334,6 +356,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         paused_queues,
         keyed,
         at_most_once,
+        side_by_side,
         everything,
     )
 }

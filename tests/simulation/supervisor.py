@@ -15,6 +15,7 @@ from taskmesh.worker.page import Note
 from taskmesh.worker.undertaker import may_have_begun
 from taskmesh.worker.watch import Watch
 from tests.simulation.child import PATIENCE_S, Child
+from tests.simulation.concurrent_child import MANY, ConcurrentChild
 from tests.simulation.ledger import PREFIX
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ class Supervisor:
 
     def _hire(self) -> None:
         self.numbers += 1
-        child = Child(self, self.numbers)
+        rates, random = self.world.rates, self.world.random
+        many = rates.concurrent and random.random() < rates.concurrent
+        child = ConcurrentChild(self, self.numbers) if many else Child(self, self.numbers)
         self.children.append(child)
         child.begin()
 
@@ -118,8 +121,10 @@ class Supervisor:
         while True:
             if child.holder[:16] != self.incarnation:
                 return  # declared dead meanwhile: others put back what it held
+            # one that runs many at once notes only whose fault its death would be
+            last = None if isinstance(child, ConcurrentChild) else child.note
             try:
-                yield from self._child_died(child.holder, note, singly=False, last=child.note)
+                yield from self._child_died(child.holder, note, singly=False, last=last)
             except NodeUnavailable:
                 continue
             return
@@ -140,7 +145,9 @@ class Supervisor:
             if int(head[61:62], 16) & AT_MOST_ONCE
             and may_have_begun(Note(*last) if last is not None else None, sequence, position)
         ]
-        if note is not None and note[1]:
+        if note is not None and note[1] == MANY:
+            singly = True
+        elif note is not None and note[1]:
             for sequence, position, task_id, head in held_now:
                 if (sequence, position) == note[:2]:
                     charge = self._charge(task_id.encode(), head)

@@ -63,7 +63,7 @@ class World:
         self.gates = Gates(self)
         self.notices = Notices(self)
         self.healed = False
-        self.queues = [b"default", b"mail"][: self.rates.queues]
+        self.queues = [b"default", b"mail", b"rare", b"bulk"][: self.rates.queues]
         self.supervisors: list[Supervisor] = []
         self.incarnations = 0
         self.clients = [Client(self, number) for number in range(2)]

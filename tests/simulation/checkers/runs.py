@@ -54,9 +54,9 @@ class Runs:
         """Note that a child is being killed: what it runs, or holds alone, may be charged with that."""
         for running in self._running.values():
             running.pop(child, None)
-        _, position, _, _ = child.note
-        if position:
-            self.world.ledger.plans[child.batch[position - 1].task_id].blamable += 1
+        claimed = child.noted()
+        if claimed is not None:
+            self.world.ledger.plans[claimed.task_id].blamable += 1
 
     def function_is_missing(self, claimed: Claimed, function: bytes) -> None:
         """Note that a child found no function for a message that it claimed."""
