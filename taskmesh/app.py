@@ -13,6 +13,7 @@ from taskmesh.client.class_task import BaseTask, Runs, base_instance, class_opti
 from taskmesh.client.discovery import Discovery
 from taskmesh.client.hook_points import HookPoints
 from taskmesh.client.meshes import mesh_named, note_mesh
+from taskmesh.client.operating import Operating
 from taskmesh.client.options import TaskArguments, check_queue, task_options
 from taskmesh.client.portal import Portal
 from taskmesh.client.result import AsyncResult
@@ -24,7 +25,6 @@ from taskmesh.errors import UsageError
 from taskmesh.nodes import private_nodes
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
-from taskmesh.queue.pause import pause, paused_queues, resume
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -48,7 +48,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class TaskMesh(HookPoints):
+class TaskMesh(HookPoints, Operating):
     """A mesh: its name, its settings, its tasks, and the way to its nodes.
 
     With no settings it uses the embedded node of this account, started when first needed.
@@ -327,39 +327,6 @@ class TaskMesh(HookPoints):
             burst=burst,
             log_level=log_level,
         )
-
-    def stop_workers(self, *names: str) -> list[str]:
-        """Tell workers anywhere to stop as by a first SIGTERM, and return the names of those that are told.
-
-        They read it with their next heartbeat, finish what runs and return the rest.
-
-        Args:
-            names: Which workers; none for all of the mesh.
-
-        Raises:
-            UsageError: No live worker has one of the names.
-        """
-        from taskmesh.client.orders import stop_workers
-
-        return stop_workers(self.portal, names)
-
-    # -- queues -------------------------------------------------------------------
-
-    def pause_queue(self, name: str) -> bool:
-        """Pause a queue: from now on nothing of it is begun, by any worker; tell whether it went on before.
-
-        It stands on the node, until `resume_queue`. Messages go on being accepted; delayed ones become ready and
-        wait. What runs already goes on, and what a worker has just taken may still begin, within a second.
-        """
-        return self.link.run(pause(self.link.open().session, check_queue(name)))
-
-    def resume_queue(self, name: str) -> bool:
-        """Let a paused queue go on, and tell whether it was paused."""
-        return self.link.run(resume(self.link.open().session, check_queue(name)))
-
-    def paused_queues(self) -> list[str]:
-        """Return the names of the queues that are paused."""
-        return self.link.run(paused_queues(self.link.open().session))
 
     # -- wiring -------------------------------------------------------------------
 

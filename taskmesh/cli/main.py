@@ -35,6 +35,10 @@ SECTIONS = {
         "status": ("taskmesh.cli.status:status", "Show a mesh at a glance: its node, queues and totals."),
         "queues": ("taskmesh.cli.queues:queues", "Show the queues: what waits in each, and who serves it."),
         "workers": ("taskmesh.cli.workers:workers", "Show the workers: where they run and what they serve."),
+        "inspect": (
+            "taskmesh.cli.inspect:inspect",
+            "Look at what workers do: what runs, what is claimed, what waits.",
+        ),
         "result": ("taskmesh.cli.result:result", "Show the state of a task and what came of it."),
         "doctor": (
             "taskmesh.cli.doctor.command:doctor",

@@ -11,7 +11,7 @@
 <prefix>parked         hash id -> build that could not take it
 <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
 <prefix>workers        set of the incarnations
-<prefix>w:<incarnation> hash: state, beat, info, s<child> = last claim sequence of a child
+<prefix>w:<incarnation> hash: state, beat, info, report, s<child> = last claim sequence of a child
 <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
 <prefix>paused         set of the queues from which nothing is claimed
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
@@ -63,6 +63,11 @@ def paused(of: bytes) -> bytes:
     return of + b"paused"
 
 
+def run(of: bytes, holder: bytes) -> bytes:
+    """Return the key of what one child has claimed."""
+    return of + b"run:" + holder
+
+
 def wake(of: bytes, holder: bytes) -> bytes:
     """Return the key of the list on which an idle child blocks."""
     return of + b"wake:" + holder
@@ -71,6 +76,11 @@ def wake(of: bytes, holder: bytes) -> bytes:
 def control(of: bytes, incarnation: bytes) -> bytes:
     """Return the key of the list of control messages for one supervisor."""
     return of + b"control:" + incarnation
+
+
+def workers(of: bytes) -> bytes:
+    """Return the key of the set of the workers' incarnations."""
+    return of + b"workers"
 
 
 def worker(of: bytes, incarnation: bytes) -> bytes:

@@ -128,6 +128,7 @@ class Link:
                     self.results = keyring.signer("result", self.mesh)
                     self.controls = keyring.signer("control", self.mesh)
                     self.functions = keyring.signer("function", self.mesh)
+                    self.reports = keyring.signer("report", self.mesh)
                     self.key_id = keyring.active.name
                     driver = self.driver
                     self.measure_clock()
@@ -145,6 +146,7 @@ class Link:
     results: Signer
     controls: Signer
     functions: Signer
+    reports: Signer
     key_id: str
 
     def run(self, steps: Steps[T]) -> T:

@@ -4,7 +4,7 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, what, incarnation, ...
 --   register: info (JSON)      -> 1
 --   tell: info (JSON)          -> 1 it is known now, 0 the incarnation does not live
---   beat: seconds to sweep ahead -> flat list: incarnation, beat, state ... of every worker
+--   beat: seconds to sweep ahead, what it publishes ('' = nothing new) -> flat list: incarnation, beat, state ... of every worker
 --   declare: the beat that stood still -> 1 declared dead now, 0 it moved on or is gone
 --   bury:                      -> 1 when nothing is left of it, 0 while it still holds messages
 --   children:                  -> the child parts of its holders
@@ -23,6 +23,7 @@ elseif what == 'beat' then
   local state = CALL('HGET', key, 'state')
   if state ~= 'live' then return redis.error_reply('DEADWORKER ' .. (state or 'unknown')) end
   CALL('HINCRBY', key, 'beat', 1)
+  if ARGV[6] and ARGV[6] ~= '' then CALL('HSET', key, 'report', ARGV[6]) end
   sweep(1000, tonumber(ARGV[5]))
   local out, all = {}, CALL('SMEMBERS', P .. 'workers')
   for i = 1, #all do

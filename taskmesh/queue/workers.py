@@ -51,15 +51,27 @@ def tell(session: Session, incarnation: bytes, info: bytes, *, patience_s: float
 
 
 def beat(
-    session: Session, incarnation: bytes, *, sweep_ahead_s: int = 0, patience_s: float = 2.0
+    session: Session,
+    incarnation: bytes,
+    *,
+    sweep_ahead_s: int = 0,
+    report: bytes = b"",
+    patience_s: float = 2.0,
 ) -> Steps[list[Beat]]:
     """Move this worker's counter and read everybody's.
+
+    Args:
+        session: Where.
+        incarnation: Of this worker.
+        sweep_ahead_s: How much sooner than due results are removed.
+        report: What it publishes of itself, signed; empty leaves what it published before.
+        patience_s: How long to go on repeating.
 
     Raises:
         NodeFault: `DEADWORKER`: this worker was declared dead.
     """
     reply = yield from ask(
-        session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, patience_s=patience_s
+        session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, report, patience_s=patience_s
     )
     # a counter that is none stands still, and nothing else: anybody may have written there
     return [

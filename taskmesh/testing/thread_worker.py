@@ -23,6 +23,7 @@ from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.presence import DeclaredDead, Presence
+from taskmesh.worker.report import Place, Reporter
 from taskmesh.worker.template import asyncio_run, build_of
 from taskmesh.worker.undertaker import worker_info
 from taskmesh.worker.wake import wake
@@ -124,15 +125,24 @@ class _Life:
         )
         self._context = WorkerContext(name, self._queues)
         mesh.hooks.start("on_worker_start", self._context, asyncio_run)
+        self._reporter = Reporter(
+            link,
+            self._presence.incarnation,
+            pool="threads of a test",
+            beat_s=self._presence.beat_s,
+            processes=[os.getpid()],
+            now_s=time.monotonic(),
+        )
+        page_fd = make_page(concurrency)
+        try:
+            self._page = Page(page_fd)
+        finally:
+            os.close(page_fd)
+        self._places = [Place(at + 1, 0, at) for at in range(concurrency)]
         self._register()
         self._failures: list[BaseException] = []
         self._ending = threading.Event()
-        page_fd = make_page(concurrency)
-        try:
-            page = self._page = Page(page_fd)
-        finally:
-            os.close(page_fd)
-        self._children = [self._child(mesh, build, page, place) for place in range(concurrency)]
+        self._children = [self._child(mesh, build, self._page, place) for place in range(concurrency)]
         self._threads = [
             threading.Thread(target=self._live, args=(child,), name=f"{name}-{at}", daemon=True)
             for at, child in enumerate(self._children)
@@ -153,8 +163,12 @@ class _Life:
                 self._build,
                 tasks=sorted(mesh.tasks),
                 strategy=mesh.settings.strategy,
-            )
+            ),
+            self._report(),
         )
+
+    def _report(self) -> bytes:
+        return self._reporter.report(self._page, self._places, time.monotonic())
 
     def _child(self, mesh: TaskMesh, build: bytes, page: Page, place: int) -> Child:
         page.clear(place)
@@ -189,7 +203,7 @@ class _Life:
                     self._look_for_queues()
                 if time.monotonic() >= beat_at_s:
                     beat_at_s = time.monotonic() + self._presence.beat_s
-                    if self._presence.beat({child.holder for child in self._children}):
+                    if self._presence.beat({child.holder for child in self._children}, self._report()):
                         self._stop_children()
             except NodeUnavailable as error:
                 self._presence.missed()

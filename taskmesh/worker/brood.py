@@ -27,6 +27,7 @@ from taskmesh.worker.options import (
 from taskmesh.worker.page import NOTHING, Note, Page, make_page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS, Seat
+from taskmesh.worker.report import Place, Reporter
 from taskmesh.worker.undertaker import Undertaker
 from taskmesh.worker.wake import wake
 
@@ -83,6 +84,7 @@ class Brood:
         link: Link,
         nursery: Nursery,
         undertaker: Undertaker,
+        reporter: Reporter,
         *,
         incarnation: bytes,
         worker: str,
@@ -101,6 +103,7 @@ class Brood:
             link: To the mesh.
             nursery: Starts processes.
             undertaker: Puts back what dead children held.
+            reporter: Says what they do.
             incarnation: Of this life.
             worker: Name of the worker.
             seats: What each of them is.
@@ -115,6 +118,7 @@ class Brood:
         self._link = link
         self._nursery = nursery
         self._undertaker = undertaker
+        self._reporter = reporter
         self._incarnation = incarnation.decode()
         self._worker = worker
         self._seats = tuple(seats)
@@ -168,6 +172,13 @@ class Brood:
     def has_waiting(self) -> bool:
         """Tell whether messages wait behind one that runs."""
         return any(self._page.read(child.order.place).waiting for child in self._children.values())
+
+    def report(self, now_s: float) -> bytes:
+        """Return what the worker publishes of its children."""
+        places = (
+            Place(child.order.number, child.pid, child.order.place) for child in self._children.values()
+        )
+        return self._reporter.report(self._page, places, now_s)
 
     # -- starting -----------------------------------------------------------------
 
@@ -224,6 +235,7 @@ class Brood:
         del self._children[child.order.number]
         place = child.order.place
         note = self._page.read(place)
+        self._reporter.ended(self._page, place)
         # a task may end the process with any code: the codes mean something only between tasks
         in_task = note.position != NOTHING
         code_means = None if in_task else code

@@ -57,7 +57,7 @@ class Child:
         self.order = order
         self.holder = order.holder
         self._desk = page.desk(order.place)
-        self._talk = Conversation(mesh, order, build)
+        self._talk = Conversation(mesh, order, build, count=self._desk.count)
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._run_coroutine)

@@ -66,8 +66,9 @@ class ConcurrentChild:
         """
         self.order = order
         self.holder = order.holder
-        self._flight = InFlight(page.desk(order.place))
-        self._talk = Conversation(mesh, order, build, holds=self._flight.held)
+        desk = page.desk(order.place)
+        self._flight = InFlight(desk)
+        self._talk = Conversation(mesh, order, build, holds=self._flight.held, count=desk.count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
         runner = make_runner(

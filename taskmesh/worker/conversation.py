@@ -52,7 +52,13 @@ class Conversation:
     """One child's conversation with the node."""
 
     def __init__(
-        self, mesh: App, order: ChildOrder, build: bytes, *, holds: Callable[[], Held] = nothing
+        self,
+        mesh: App,
+        order: ChildOrder,
+        build: bytes,
+        *,
+        holds: Callable[[], Held] = nothing,
+        count: Callable[[bytes], None] = lambda _letters: None,
     ) -> None:
         """Join the mesh.
 
@@ -61,6 +67,7 @@ class Conversation:
             order: What the child was told.
             build: What this build can run.
             holds: Returns what the child runs while it speaks with the node.
+            count: Told the letters of outcomes that were committed, one for each; by any thread.
 
         Raises:
             NodeUnavailable: It cannot be joined now.
@@ -74,6 +81,7 @@ class Conversation:
         self.is_idle = False
         self._build = build
         self._holds = holds
+        self._count = count
         self._dead_expires_s = int(mesh.settings.dead_letter_expires)
         self._session = self.link.session
         self._wake_key = keys.wake(self.link.prefix, self.holder)
@@ -210,8 +218,12 @@ class Conversation:
             return
 
     def _judge(self, entries: Sequence[bytes], verdicts: bytes) -> None:
+        letters = b"".join(entries[2::4])
         if REFUSED not in verdicts:
+            if letters:
+                self._count(letters)
             return
+        self._count(bytes(letters[at] for at, verdict in enumerate(verdicts) if verdict != REFUSED))
         for at, verdict in enumerate(verdicts):
             if verdict == REFUSED:
                 log.warning(

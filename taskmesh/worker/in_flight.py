@@ -52,6 +52,7 @@ class InFlight:
             for position, claimed in enumerate(batch, 1):
                 self._running[claimed.task_id, claimed.token] = sequence, position
             self._left[sequence] = len(batch)
+            self._desk.running(len(self._running))
             if suspect:
                 self._suspect = batch[0].task_id, batch[0].token
             self._note()
@@ -62,6 +63,7 @@ class InFlight:
         with self._changed:
             sequence, _ = self._running.pop(message)
             self._ended += 1
+            self._desk.running(len(self._running))
             left = self._left[sequence] - 1
             if left:
                 self._left[sequence] = left

@@ -4,8 +4,10 @@ A child notes the position of a message before it starts it; that costs less tha
 survives the child. So the supervisor knows which message a dead child was running, and which ones
 wait behind a slow one.
 
-Per place, 64 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
-current message on the monotonic clock (8), and the sequence that the supervisor has recalled (8).
+Per place, 128 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
+current message on the monotonic clock (8), the sequence that the supervisor has recalled (8), how many messages a
+child runs that runs several at once (4); and from byte 64 on how many runs were committed with each of the letters in
+`COUNTED` (8 each).
 """
 
 from __future__ import annotations
@@ -14,13 +16,20 @@ import mmap
 import os
 import struct
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE_BYTES = 64
+PLACE_BYTES = 128
 _NOTE = struct.Struct("<qIId")
 _RECALLED = struct.Struct("<q")
 _RECALLED_AT = _NOTE.size
+_RUNNING = struct.Struct("<I")
+_RUNNING_AT = _RECALLED_AT + _RECALLED.size
+#: Letters of the states in which runs end: succeeded, failed, to be tried again, given up, expired, revoked.
+COUNTED = b"KFYDXV"
+_COUNTS = struct.Struct("<6Q")
+_COUNTS_AT = 64
 
 NOTHING = 0
 """The position of a child that runs nothing."""
@@ -83,6 +92,15 @@ class Page:
         """Tell a child that what waits in one of its claims is taken back."""
         _RECALLED.pack_into(self._memory, place * PLACE_BYTES + _RECALLED_AT, sequence)
 
+    def running(self, place: int) -> int:
+        """Return how many messages the place's child runs, if it runs several at once."""
+        count: int = _RUNNING.unpack_from(self._memory, place * PLACE_BYTES + _RUNNING_AT)[0]
+        return count
+
+    def counts(self, place: int) -> tuple[int, ...]:
+        """Return how many runs of the place's child were committed with each letter of `COUNTED`."""
+        return _COUNTS.unpack_from(self._memory, place * PLACE_BYTES + _COUNTS_AT)
+
     def desk(self, place: int) -> Desk:
         """Return a child's own place."""
         return Desk(self._memory, place * PLACE_BYTES)
@@ -91,15 +109,27 @@ class Page:
 class Desk:
     """A child's own place in the page."""
 
-    __slots__ = ("_at", "_memory")
+    __slots__ = ("_at", "_counting", "_memory")
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         self._memory = memory
         self._at = at
+        self._counting = threading.Lock()
 
     def note(self, sequence: int, position: int, total: int, started_s: float) -> None:
         """Note what is started now."""
         _NOTE.pack_into(self._memory, self._at, sequence, position, total, started_s)
+
+    def running(self, count: int) -> None:
+        """Say how many messages run at once."""
+        _RUNNING.pack_into(self._memory, self._at + _RUNNING_AT, count)
+
+    def count(self, letters: bytes) -> None:
+        """Count runs that were committed, by the letter of each; any thread of the child may."""
+        with self._counting:
+            before = _COUNTS.unpack_from(self._memory, self._at + _COUNTS_AT)
+            added = [count + letters.count(letter) for count, letter in zip(before, COUNTED, strict=True)]
+            _COUNTS.pack_into(self._memory, self._at + _COUNTS_AT, *added)
 
     def recalled(self) -> int:
         """Return the sequence of the claim that the supervisor takes back; -1 for none."""

@@ -79,15 +79,19 @@ class Presence:
         self._unpark_at = 0.0
         self._epoch = b""
 
-    def register(self, info: bytes) -> None:
+    def register(self, info: bytes, report: bytes = b"") -> None:
         """Make this incarnation known: it is alive from now on.
+
+        Args:
+            info: What it tells of itself.
+            report: What it publishes with its first beat.
 
         Raises:
             NodeUnavailable: It may be known or not; registering again is harmless.
         """
         self._run(register(self._link.session, self.incarnation, info))
         self.is_registered = True
-        self._look_at_others()
+        self._look_at_others(report)
 
     def tell(self, info: bytes) -> None:
         """Change what this incarnation tells of itself.
@@ -97,18 +101,19 @@ class Presence:
         """
         self._run(tell(self._link.session, self.incarnation, info))
 
-    def beat(self, own: Collection[bytes]) -> list[Control]:
+    def beat(self, own: Collection[bytes], report: bytes = b"") -> list[Control]:
         """Move the counter, take over from the dead, and return the orders that are to be obeyed.
 
         Args:
             own: The holders of this life that live, or whose end is being dealt with.
+            report: What it publishes of them.
 
         Raises:
             DeclaredDead: This incarnation holds nothing any more.
             NodeUnavailable: The counter may not have moved.
         """
         self._link.measure_clock()
-        self._look_at_others()
+        self._look_at_others(report)
         self._disown(own)
         wires = self._run(take_orders(self._link.session, self.incarnation))
         return self._orders.accept(wires, self._link.clock.now_ms())
@@ -125,11 +130,11 @@ class Presence:
     def _run(self, steps: Steps[T]) -> T:
         return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
 
-    def _look_at_others(self) -> None:
+    def _look_at_others(self, report: bytes) -> None:
         session = self._link.session
         ahead_s = sweep_ahead_s(self._run(plain(session, b"INFO", b"memory")))
         try:
-            beats = self._run(beat(session, self.incarnation, sweep_ahead_s=ahead_s))
+            beats = self._run(beat(session, self.incarnation, sweep_ahead_s=ahead_s, report=report))
         except NodeFault as error:
             if text_of(error).startswith("DEADWORKER"):
                 raise DeclaredDead(str(error)) from error

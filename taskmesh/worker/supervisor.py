@@ -30,11 +30,12 @@ from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import taken
 from taskmesh.worker.logs import set_up_logging
-from taskmesh.worker.nursery import Lost, Nursery, Template, make_nursery
+from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
 from taskmesh.worker.presence import DeclaredDead, Presence
+from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
 from taskmesh.worker.undertaker import worker_info
@@ -43,6 +44,8 @@ log = logging.getLogger("taskmesh.worker")
 
 #: How often the page is looked at while messages wait behind others.
 LOOK_S = 0.02
+#: How long a new child may be missing in what the worker publishes.
+SHOW_S = 0.1
 #: How often to try to register again.
 REGISTER_AGAIN_S = 0.2
 #: How long killed children, and a node that should take back what they held, may keep the worker.
@@ -193,10 +196,19 @@ class Supervisor:
             max_crashes=facts.max_crashes,
             dead_expires_s=facts.dead_expires_s,
         )
+        reporter = Reporter(
+            self._link,
+            presence.incarnation,
+            pool=", ".join(map(str, self._pools)),
+            beat_s=presence.beat_s,
+            processes=[os.getpid()],
+            now_s=time.monotonic(),
+        )
         self._brood = Brood(
             self._link,
             self._nursery,
             presence.undertaker,
+            reporter,
             incarnation=presence.incarnation,
             worker=self._name,
             seats=seats(self._pools),
@@ -214,7 +226,7 @@ class Supervisor:
         self._register()
 
     def _register(self) -> None:
-        self._presence.register(self._info())
+        self._presence.register(self._info(), self._brood.report(time.monotonic()))
 
     def _pools_now(self) -> tuple[Pool, ...]:
         """Return the pools with the sizes that they have now."""
@@ -327,6 +339,9 @@ class Supervisor:
                 if isinstance(news, Lost):
                     self._template_died()
                 self._brood.hear(news)
+                if isinstance(news, Began):
+                    # or nobody who looks would know of it until the next beat
+                    self._next_beat = min(self._next_beat, time.monotonic() + SHOW_S)
             self._brood.reap(time.monotonic())
             self._brood.recall_waiting(time.monotonic())
             if self._brood.disowned:
@@ -395,7 +410,7 @@ class Supervisor:
         try:
             if not presence.is_registered:
                 self._register()
-            for order in presence.beat(self._brood.holders()):
+            for order in presence.beat(self._brood.holders(), self._brood.report(time.monotonic())):
                 log.info("worker %s is told to stop by %s", self._name, order.sender)
                 self._signals += 1
         except NodeUnavailable as error:

@@ -1,0 +1,324 @@
+"""A look at what workers do: `mesh.inspect()`, with Celery's methods and shape, a dict from a worker to a list.
+
+No worker is asked. What each holds stands on the node, and what it is at is published with its heartbeat, every two
+seconds at most; so what changed since is not seen yet. A task's name is shown only where its message's signature is
+fine, and a worker's report only where its own is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.codec.envelope import decode_envelope
+from taskmesh.codec.report import ChildReport, Report, decode_report
+from taskmesh.core.record import REVOKE_REQUESTED, Record
+from taskmesh.errors import TrustError, UsageError
+from taskmesh.queue.inspect import Holding, holdings, records, scheduled, workers
+from taskmesh.queue.workers import children
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.link import Link
+
+Rows = dict[str, list[dict[str, Any]]]
+
+#: How many messages are shown of one worker, unless the caller says otherwise.
+LIMIT = 50
+#: A worker whose last beat is older than so many beats does not answer.
+BEATS_MISSED_MAX = 3
+#: Children whose messages are read together.
+_CHILDREN = 20
+#: Of one child so many are read at least: all that a child can have claimed that runs one at a time.
+_CLAIM = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that is looked at.
+
+    Attributes:
+        name: For people; with a part of its incarnation where two have the same.
+        incarnation: One life of it.
+        state: `live` or `dead`.
+        about: What it told of itself when it registered. Not signed.
+        report: What it published with its last beat; None where that is missing or cannot be believed.
+        problem: Why not.
+    """
+
+    name: str
+    incarnation: str
+    state: str
+    about: dict[str, Any]
+    report: Report | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A message of a child; `started_ms` is 0 where that is not known, None where it has not begun."""
+
+    child: int
+    pid: int
+    holding: Holding
+    started_ms: int | None
+
+
+class Inspection:
+    """A look at some workers of a mesh; each method looks anew."""
+
+    def __init__(self, link: Link, names: Sequence[str] = (), *, limit: int = LIMIT) -> None:
+        """Prepare.
+
+        Args:
+            link: To the mesh.
+            names: Of the workers; none for all.
+            limit: How many messages to show of each worker at most.
+        """
+        self._link = link
+        self._names = tuple(names)
+        self._limit = limit
+
+    # -- what is asked ------------------------------------------------------------
+
+    def active(self) -> Rows:
+        """Return what runs now, by worker.
+
+        Each has id, task (None where the message cannot be verified), queue, priority, attempt, crashes, child, pid,
+        started (None where it began after the worker's last beat), age_s, and revoked: whether it was asked to end.
+        """
+        return self._rows(running=True)
+
+    def reserved(self) -> Rows:
+        """Return what is claimed and has not begun, by worker."""
+        return self._rows(running=False)
+
+    def scheduled(self, *, start: int = 0) -> Rows:
+        """Return what waits for its time, the next first: countdown, eta, retries, and what no worker knows yet.
+
+        No worker holds it, it waits on the node: the one key is `node`.
+
+        Args:
+            start: How many to pass over, to read on.
+        """
+        link = self._link
+        _, found = link.run(scheduled(link.session, self._limit, start))
+        return {
+            "node": [
+                {
+                    **self._about(waiting.task_id, waiting.record),
+                    "state": waiting.record.state.value if waiting.record is not None else None,
+                    "eta": as_iso(waiting.due_ms),
+                    "parked_by": waiting.build or None,
+                }
+                for waiting in found
+            ]
+        }
+
+    def registered(self) -> dict[str, list[str]]:
+        """Return the names of the tasks that each worker can run; a worker with hundreds of them does not list them."""
+        return {
+            worker.name: sorted(str(task) for task in worker.about.get("tasks") or ())
+            for worker in self.workers()
+            if worker.state == "live"
+        }
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return facts and counts of each worker: children, pool, how many runs ended how, since when it lives."""
+        return {worker.name: self._stats(worker) for worker in self.workers()}
+
+    def ping(self) -> dict[str, dict[str, Any]]:
+        """Tell of each worker whether its heart beats, `{"ok": "pong"}`, or `{"error": why not}`, and since when."""
+        return {worker.name: self._pulse(worker) for worker in self.workers()}
+
+    # -- workers ------------------------------------------------------------------
+
+    def workers(self) -> list[Worker]:
+        """Return the workers that are looked at, by name.
+
+        Raises:
+            UsageError: There is none of one of the names.
+        """
+        link = self._link.open()
+        found = []
+        for seen in link.run(workers(link.session)):
+            about = _parsed(seen.info)
+            report, problem = None, "it has not published anything yet"
+            if seen.report:
+                try:
+                    report, problem = decode_report(seen.report, link.reports, seen.incarnation), ""
+                except TrustError as error:
+                    problem = str(error)
+            name = str(about.get("name") or seen.incarnation)
+            found.append(Worker(name, seen.incarnation, seen.state, about, report, problem))
+        found.sort(key=lambda worker: (worker.name, worker.incarnation))
+        unknown = [name for name in self._names if name not in {worker.name for worker in found}]
+        if unknown:
+            known = ", ".join(worker.name for worker in found) or "none"
+            raise UsageError(f"mesh {link.mesh!r} has no worker {unknown[0]!r}; it has {known}")
+        return _told_apart([worker for worker in found if not self._names or worker.name in self._names])
+
+    def _pulse(self, worker: Worker) -> dict[str, Any]:
+        report = worker.report
+        if report is None:
+            return {"error": worker.problem, "beat_age_s": None}
+        age_s = max(0, self._link.clock.now_ms() - report.at_ms) / 1000
+        if worker.state != "live":
+            return {"error": f"it was declared {worker.state}", "beat_age_s": age_s}
+        if age_s > BEATS_MISSED_MAX * report.beat_s:
+            return {
+                "error": f"its last beat is {age_s:.1f} s old; one is due every {report.beat_s:g} s",
+                "beat_age_s": age_s,
+            }
+        return {"ok": "pong", "beat_age_s": age_s}
+
+    def _stats(self, worker: Worker) -> dict[str, Any]:
+        about, report = worker.about, worker.report
+        facts = {
+            "state": worker.state,
+            "incarnation": worker.incarnation,
+            "host": about.get("host"),
+            "pid": about.get("pid"),
+            "app": about.get("app") or None,
+            "build": about.get("build"),
+            "queues": about.get("queues"),
+            "strategy": about.get("strategy"),
+            "weights": about.get("weights") or {},
+            "concurrency": about.get("concurrency"),
+            "problem": worker.problem or None,
+        }
+        if report is None:
+            return facts
+        return facts | {
+            "pool": report.pool,
+            "children": [child.pid for child in report.children],
+            "running": sum(child.running for child in report.children),
+            "prefetch": sum(child.total - child.position for child in report.children if child.position),
+            "processed": report.counts,
+            "total": sum(report.counts.values()),
+            "uptime_s": report.uptime_s,
+            "rss_bytes": report.rss_bytes or None,
+            "beat_age_s": max(0, self._link.clock.now_ms() - report.at_ms) / 1000,
+        }
+
+    # -- messages -----------------------------------------------------------------
+
+    def _rows(self, *, running: bool) -> Rows:
+        return {worker.name: self._rows_of(worker, running=running) for worker in self.workers()}
+
+    def _rows_of(self, worker: Worker, *, running: bool) -> list[dict[str, Any]]:
+        link = self._link
+        shown = []
+        for held in self._held(worker):
+            if (held.started_ms is not None) == running:
+                shown.append(held)
+                if len(shown) >= self._limit:
+                    break
+        found = link.run(records(link.session, [held.holding.task_id for held in shown]))
+        now_ms = link.clock.now_ms()
+        return [
+            {
+                **self._about(held.holding.task_id, record),
+                "worker": worker.name,
+                "child": held.child,
+                "pid": held.pid or None,
+                **(_begun(held.started_ms, now_ms) if running else {}),
+            }
+            for held, record in zip(shown, found, strict=True)
+            # what has ended in between is not shown
+            if record is None or record.token == held.holding.head[2:52].decode(errors="replace")
+        ]
+
+    def _held(self, worker: Worker) -> Iterator[_Held]:
+        """Yield what a worker's children hold, some children at a time."""
+        link = self._link
+        notes = {child.number: child for child in worker.report.children} if worker.report is not None else {}
+        numbers = sorted(notes)
+        if worker.report is None or worker.report.left_out:
+            known = link.run(children(link.session, worker.incarnation.encode()))
+            numbers = sorted(int(number, 16) for number in known)
+        for start in range(0, len(numbers), _CHILDREN):
+            some = numbers[start : start + _CHILDREN]
+            holders = [b"%b%06x" % (worker.incarnation.encode(), number) for number in some]
+            found = link.run(holdings(link.session, holders, max(self._limit, _CLAIM)))
+            for number, held in zip(some, found, strict=True):
+                yield from _split(number, notes.get(number), held)
+
+    def _about(self, task_id: str, record: Record | None) -> dict[str, Any]:
+        """Return what is known of a message; its task only where the signature is fine."""
+        if record is None:
+            return {"id": task_id, "task": None, "queue": None, "verified": False}
+        task = None
+        with suppress(TrustError):  # `verified` says so; the worker that runs it tells why
+            task = decode_envelope(record.envelope, self._link.messages, expect_id=task_id).task
+        return {
+            "id": task_id,
+            "task": task,
+            "queue": record.queue,
+            "priority": record.priority,
+            "attempt": record.attempt,
+            "crashes": record.crashes,
+            "revoked": bool(record.flags & REVOKE_REQUESTED),
+            "verified": task is not None,
+        }
+
+
+def _split(number: int, note: ChildReport | None, held: Sequence[Holding]) -> Iterator[_Held]:
+    """Yield what a child holds, and say which of it runs.
+
+    A child that runs many at once has begun all that it holds.
+
+    The note of another may be two seconds old. Where it speaks of another claim, or of a message that has ended, the
+    first that is still held is the one that runs: a child begins what it claimed, at once and in order.
+    """
+    pid = note.pid if note is not None else 0
+    many = note is not None and note.many
+    running = True
+    for holding in held:
+        at = holding.sequence, holding.position
+        if note is not None and not many and (note.sequence, 0) < at < (note.sequence, note.position):
+            continue  # it has ended; its outcome is on its way
+        if running:
+            noted = note is not None and (holding.sequence, holding.position) == (
+                note.sequence,
+                note.position,
+            )
+            yield _Held(number, pid, holding, note.started_ms if note is not None and noted else 0)
+            running = many
+        else:
+            yield _Held(number, pid, holding, None)
+
+
+def _begun(started_ms: int | None, now_ms: int) -> dict[str, Any]:
+    if not started_ms:
+        return {"started": None, "age_s": None}
+    return {"started": as_iso(started_ms), "age_s": round(max(0, now_ms - started_ms) / 1000, 3)}
+
+
+def as_iso(ms: int) -> str | None:
+    """Return a moment as ISO 8601, UTC; None for none."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else None
+
+
+def _told_apart(found: Sequence[Worker]) -> list[Worker]:
+    """Return the workers, with a part of the incarnation behind each name that two of them have."""
+    count = Counter(worker.name for worker in found)
+    return [
+        worker
+        if count[worker.name] == 1
+        else replace(worker, name=f"{worker.name} ({worker.incarnation[:6]})")
+        for worker in found
+    ]
+
+
+def _parsed(info: bytes) -> dict[str, Any]:
+    """Return what stands in the JSON; nothing if it is none, for anybody may have written there."""
+    try:
+        about = json.loads(info or b"{}")
+    except ValueError:
+        return {}
+    return about if isinstance(about, dict) else {}
