@@ -4,6 +4,7 @@ What a block is for is said by a comment on the line before it, which no reader 
 
     <!-- file: app.py -->         the block is a file of that name; later blocks may import it
     <!-- worker: app:mesh -->     from here to the end of the document a worker of that app runs (no block)
+    <!-- workers end -->          those that run end (no block)
     <!-- program -->              the block is a program of its own: it runs as `python program.py`
     <!-- not run: REASON -->      the block is only shown
 
@@ -24,6 +25,7 @@ _FENCE = re.compile(
     r"^(?P<tick>```+)(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=tick)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
+_END = re.compile(r"^<!--[ ]*workers end[ ]*-->$", re.MULTILINE)
 _WORKER = re.compile(r"^<!--[ ]*worker:[ ]*(?P<what>[^>]*?)[ ]*-->$", re.MULTILINE)
 
 
@@ -32,7 +34,7 @@ class Block:
     """One step of a story.
 
     Attributes:
-        kind: `file`, `worker`, `program`, `session`, `pycon` or `console`.
+        kind: `file`, `worker`, `end`, `program`, `session`, `pycon` or `console`.
         line: Where it stands in the document.
         text: What is in it.
         what: Name of the file, or the app of the worker.
@@ -55,6 +57,9 @@ def blocks(document: str) -> Iterator[Block]:
     found += [
         Block("worker", document.count("\n", 0, match.start()) + 1, "", match["what"])
         for match in _WORKER.finditer(document)
+    ]
+    found += [
+        Block("end", document.count("\n", 0, match.start()) + 1, "") for match in _END.finditer(document)
     ]
     yield from sorted(found, key=lambda block: block.line)
 

@@ -65,6 +65,13 @@ class Story:
                 )
             )
 
+    def _end(self, block: Block) -> None:
+        for worker in self._workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in self._workers:
+            assert worker.wait(BLOCK_S) == 0
+        self._workers.clear()
+
     def _program(self, block: Block) -> None:
         (self.folder / "program.py").write_text(block.text)
         self._run([sys.executable, "program.py"])
@@ -84,7 +91,7 @@ class Story:
             timeout=BLOCK_S,
             check=False,
         )
-        assert ended.returncode == 0, f"{command[-1]} ended with {ended.returncode}:\n{ended.stderr}"
+        assert ended.returncode == 0, f"{command[-1]} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
         return ended.stdout
 
     def _session(self, block: Block) -> None:
