@@ -39,11 +39,13 @@ class Target:
         app: `module:attribute` or a file; empty if not given.
         mesh: A name; empty if not given.
         path: Folders to import the app from, in front of the others.
+        folder: What the app is relative to; empty for the current folder.
     """
 
     app: str = ""
     mesh: str = ""
     path: tuple[str, ...] = ()
+    folder: str = ""
 
     @property
     def is_given(self) -> bool:
@@ -58,7 +60,7 @@ class Target:
             TaskMeshError: There is no such app, or a setting is wrong.
         """
         if self.app:
-            return load(self.app, self.path)
+            return load(self.app, self.path, self.folder)
         if self.mesh:
             return TaskMesh(check_mesh_name(self.mesh))
         raise Failure(f"which mesh? {HOW}, or give --mesh NAME{_running()}", EXIT_USAGE)
@@ -154,20 +156,20 @@ def chosen(app: str | None, mesh: str | None, path: tuple[str, ...] = ()) -> Tar
     if mesh or app:
         return Target(app=app or "", mesh=mesh or "", path=path)
     found = app_setting(os.environ, Path.cwd())
-    return Target(app=found[0] if found else "", path=path)
+    return Target(app=found.app, path=path, folder=found.folder) if found else Target(path=path)
 
 
-def load(app: str, path: tuple[str, ...] = ()) -> TaskMesh:
+def load(app: str, path: tuple[str, ...] = (), folder: str = "") -> TaskMesh:
     """Import an app; what it prints goes to stderr, since stdout is the command's.
 
     Raises:
         AppNotFound: There is no such module or attribute, or it is no TaskMesh.
         Failure: The import raised something; the app's own traceback is shown.
     """
-    name, folders = located(app, Path.cwd())
-    for folder in reversed([*path, *folders]):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+    name, around = located(app, Path.cwd(), Path(folder) if folder else None)
+    for place in reversed([*path, *around]):
+        if place not in sys.path:
+            sys.path.insert(0, place)
     try:
         with redirect_stdout(sys.stderr):
             return load_app(name, TaskMesh)

@@ -151,14 +151,16 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         UsageError: A queue, a pool, a name or a file is wrong.
     """
     options = dict(given)
-    around = app_setting(environ, cwd)
+    found = app_setting(environ, cwd)
+    folder = cwd
     in_file = read_worker_file(Path(options.pop("config"))) if "config" in options else {}
     if "app" in options or "mesh" in options:
         in_file.pop("app", None)
         in_file.pop("mesh", None)
-    elif around is not None and (around[1] == "TASKMESH_APP" or not {"app", "mesh"} & in_file.keys()):
+    elif found is not None and (found.source == "TASKMESH_APP" or not {"app", "mesh"} & in_file.keys()):
         in_file.pop("mesh", None)
-        options["app"] = around[0]
+        options["app"] = found.app
+        folder = Path(found.folder)
     for one, other in (("autoscale", "concurrency"), ("concurrency", "autoscale")):
         if one in options and other not in options:
             in_file.pop(other, None)  # the command line says it otherwise
@@ -174,7 +176,7 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
     least, most = _bounds(options, pools)
     sized(pools, most or options.get("concurrency", 0))
     queues, weights = _queues(options.get("queues", ()))
-    name, folders = located(app, cwd) if app else ("", (str(cwd),))
+    name, folders = located(app, cwd, folder) if app else ("", (str(cwd),))
     return WorkerOptions(
         app=name,
         mesh=check_mesh_name(mesh) if mesh else "",

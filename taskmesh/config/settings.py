@@ -219,12 +219,27 @@ def load_settings(
     return _settings(name, _strongest(given))
 
 
-def app_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> tuple[str, str] | None:
-    """Return the app that a variable or the nearest settings file names, and the source."""
+@dataclass(frozen=True, slots=True)
+class AppSetting:
+    """The app that the surroundings name.
+
+    Attributes:
+        app: `module:attribute`, or a file such as `app.py`.
+        source: Where that was said, in words for people.
+        folder: What it is relative to: the settings file's own, or the current one for a variable.
+    """
+
+    app: str
+    source: str
+    folder: str
+
+
+def app_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> AppSetting | None:
+    """Return the app that a variable or the nearest settings file names."""
     folder = os.path.abspath(os.fspath(cwd))
     given = [*from_variables(environ, folder), *from_file(folder)]
     found = _strongest(item for item in given if item.name == "app").get("app")
-    return (_read(found), found.source) if found else None
+    return AppSetting(_read(found), found.source, found.folder) if found else None
 
 
 def check_mesh_name(name: str) -> str:

@@ -13,7 +13,7 @@ from taskmesh.config import Settings, load_settings
 from taskmesh.config.arguments import SettingArguments
 from taskmesh.config.elsewhere import REPLACED_BY
 from taskmesh.config.nodes import shown
-from taskmesh.config.settings import SETTINGS, app_setting
+from taskmesh.config.settings import SETTINGS, AppSetting, app_setting
 from taskmesh.errors import ConfigError
 
 
@@ -157,8 +157,17 @@ def test_variables_of_others_are_left_alone(load):
 def test_the_app_is_found_before_anything_is_imported(tmp_path):
     assert app_setting({}, tmp_path) is None
     write(tmp_path, "pyproject.toml", '[tool.taskmesh]\napp = "shop.tasks:mesh"\n')
-    assert app_setting({}, tmp_path) == ("shop.tasks:mesh", "pyproject.toml [tool.taskmesh] app")
-    assert app_setting({"TASKMESH_APP": "a:b"}, tmp_path) == ("a:b", "TASKMESH_APP")
+    here = AppSetting("shop.tasks:mesh", "pyproject.toml [tool.taskmesh] app", str(tmp_path))
+    assert app_setting({}, tmp_path) == here
+    assert app_setting({"TASKMESH_APP": "a:b"}, tmp_path) == AppSetting("a:b", "TASKMESH_APP", str(tmp_path))
+
+
+def test_an_app_is_imported_from_the_folder_of_the_file_that_names_it(tmp_path):
+    write(tmp_path, "taskmesh.toml", 'app = "shop:mesh"\n')
+    below = tmp_path / "src"
+    below.mkdir()
+    assert app_setting({}, below) == AppSetting("shop:mesh", "../taskmesh.toml app", str(tmp_path))
+    assert app_setting({"TASKMESH_APP": "a:b"}, below) == AppSetting("a:b", "TASKMESH_APP", str(below))
 
 
 # --- how values are read

@@ -19,6 +19,14 @@ def test_a_file_is_imported_from_its_own_folder(tmp_path):
     assert located("src/app:mesh", tmp_path) == ("app:mesh", (str(tmp_path / "src"), str(tmp_path)))
 
 
+def test_an_app_is_relative_to_where_it_was_named(tmp_path):
+    named_in, cwd = tmp_path, tmp_path / "below"
+    (named_in / "src").mkdir()
+    (named_in / "src" / "app.py").touch()
+    assert located("app:mesh", cwd, named_in) == ("app:mesh", (str(named_in), str(cwd)))
+    assert located("src/app.py", cwd, named_in) == ("app", (str(named_in / "src"), str(named_in), str(cwd)))
+
+
 def test_a_file_here_needs_no_attribute(tmp_path):
     (tmp_path / "app.py").touch()
     assert located("app.py", tmp_path) == ("app", (str(tmp_path),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -85,6 +86,18 @@ def test_a_wild_guess_is_answered_without_one():
     assert run.exit_code == 2
     assert "there is no command 'xyzzy'" in run.stderr
     assert "did you mean" not in run.stderr
+
+
+def test_a_file_above_names_the_app_as_seen_from_itself(tmp_path, monkeypatch):
+    (tmp_path / "taskmesh.toml").write_text('app = "app_named_by_a_file_above.py:mesh"\n')
+    (tmp_path / "app_named_by_a_file_above.py").write_text(
+        "from taskmesh import TaskMesh\nmesh = TaskMesh('above')\n"
+    )
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    run = CliRunner().invoke(cli, ["config", "--json"])
+    assert (run.exit_code, json.loads(run.stdout)["mesh"]) == (0, "above"), run.stderr
 
 
 def test_the_version():

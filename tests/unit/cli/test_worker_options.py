@@ -82,6 +82,18 @@ def test_the_app_of_the_surroundings(tmp_path):
     assert resolved({"mesh": "shop"}, {"TASKMESH_APP": "env:mesh"}, tmp_path).app == ""
 
 
+def test_the_app_of_a_file_above_is_imported_from_there(tmp_path):
+    (tmp_path / "taskmesh.toml").write_text('app = "toml:mesh"\n')
+    below = tmp_path / "below"
+    below.mkdir()
+    assert resolved({}, {}, below).path == (str(tmp_path), str(below))
+    assert resolved({"path": ("/given",)}, {}, below).path == ("/given", str(tmp_path), str(below))
+    assert resolved({"app": "other"}, {}, below).path == (str(below),)
+    (tmp_path / "taskmesh.toml").write_text('app = "app.py:mesh"\n')
+    (tmp_path / "app.py").touch()
+    assert resolved({}, {}, below).app == "app:mesh"
+
+
 def test_a_file_of_options(tmp_path, file):
     path = file(
         '[worker]\napp = "filed:mesh"\nqueues = ["a", "b"]\nlog-level = "WARNING"\nburst = true\npath = ["src"]\n'
