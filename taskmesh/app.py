@@ -348,8 +348,14 @@ class TaskMesh(HookPoints, Operating):
             max_result_size=settings.max_result_size,
             compress_over=settings.compress_over,
             send_timeout_s=settings.send_timeout,
-            worker_command=lambda: f"taskmesh worker {self.app_path or '--mesh ' + self.name}",
+            worker_command=self._worker_command,
         )
+
+    def _worker_command(self, queue: str) -> str:
+        from taskmesh.worker.locate import worker_command
+
+        has_names = any(not task.by_value for task in self.tasks.values())
+        return worker_command(self, self.name, queue, has_names=has_names)
 
     @property
     def link(self) -> Link:

@@ -65,6 +65,21 @@ class Target:
             return TaskMesh(check_mesh_name(self.mesh))
         raise Failure(f"which mesh? {HOW}, or give --mesh NAME{_running()}", EXIT_USAGE)
 
+    def worker_command(self, mesh: str, queue: str = "") -> str:
+        """Return the command that starts a worker of this mesh, as advice.
+
+        Args:
+            mesh: Its name.
+            queue: What the worker should serve; empty for the default queue.
+        """
+        options = f" -Q {queue}" if queue else ""
+        if self.folder:
+            return f"taskmesh worker{options}"  # it finds the app where this command found it
+        if self.app:
+            place = "".join(f" --path {folder}" for folder in self.path)
+            return f"taskmesh worker {self.app}{place}{options}"
+        return f"taskmesh worker APP{options} (or --mesh {mesh} in place of APP, for functions sent by value only)"
+
     def look(self) -> TaskMesh:
         """As `open`, for a command that only looks: where nothing was said, the one that runs here is meant."""
         if not self.is_given:
@@ -87,11 +102,25 @@ class Target:
         refuse_private(mesh)
         try:
             if not self.app:
-                _check_exists(mesh)
+                self._check_exists(mesh)
             mesh.link.open()
         except NodeUnavailable as error:
             raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh)}") from error
         return mesh
+
+    def _check_exists(self, mesh: TaskMesh) -> None:
+        if is_shared(mesh):
+            if not Path(paths_of(mesh.name).generation).exists():
+                raise Failure(
+                    f"mesh {mesh.name!r} has no embedded node on this machine: nothing was ever sent to it"
+                    f"{_running()}; a worker starts one: {self.worker_command(mesh.name)}"
+                )
+            return
+        link = mesh.link
+        if not link.driver.run(plain(link.session, b"EXISTS", keys.meta(link.prefix))):
+            raise Failure(
+                f"there is no mesh {mesh.name!r} on {link.driver.address}: nothing was ever sent to it"
+            )
 
     def open_app(self) -> TaskMesh:
         """As `open`, for a command that needs the tasks: a name alone does not do."""
@@ -210,19 +239,6 @@ def refuse_private(mesh: TaskMesh) -> None:
 def is_shared(mesh: TaskMesh) -> bool:
     """Tell whether a mesh uses the shared embedded node of this account."""
     return not mesh.settings.nodes and mesh.settings.embedded == "shared"
-
-
-def _check_exists(mesh: TaskMesh) -> None:
-    if is_shared(mesh):
-        if not Path(paths_of(mesh.name).generation).exists():
-            raise Failure(
-                f"mesh {mesh.name!r} has no embedded node on this machine: nothing was ever sent to it"
-                f"{_running()}; `taskmesh worker --mesh {mesh.name}` starts one"
-            )
-        return
-    link = mesh.link
-    if not link.driver.run(plain(link.session, b"EXISTS", keys.meta(link.prefix))):
-        raise Failure(f"there is no mesh {mesh.name!r} on {link.driver.address}: nothing was ever sent to it")
 
 
 def _running() -> str:

@@ -37,7 +37,7 @@ def up(*, given: dict[str, Any], json_wanted: bool) -> None:
     Ctrl-C ends what was started: the worker finishes what runs; the embedded node, if it did not run before and nobody
     else uses it now, is stopped, and its data stays. With nodes of its own (nodes=[...]), the app gets a worker only.
     """
-    options = resolved(given, os.environ, Path.cwd())
+    options = resolved(given, os.environ, Path.cwd(), takes_mesh=False)
     before = {node.mesh for node in embedded.running()}
     begun_s = time.monotonic()
     supervisor = CommandSupervisor(options)

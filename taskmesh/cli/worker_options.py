@@ -136,7 +136,9 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> WorkerOptions:
+def resolved(
+    given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path, *, takes_mesh: bool = True
+) -> WorkerOptions:
     """Return the worker that is meant.
 
     The command line counts first, then TASKMESH_APP, then the file of `--config`, then the app in the settings file.
@@ -145,6 +147,7 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
         given: What the command line gave, by name.
         environ: The variables of the process.
         cwd: The current folder.
+        takes_mesh: Whether the command can be given the name of a mesh instead of an app.
 
     Raises:
         Failure: Neither app nor mesh is known.
@@ -169,7 +172,8 @@ def resolved(given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) ->
     if app and mesh:
         raise click.UsageError("give either an app or the name of a mesh (--mesh), not both")
     if not app and not mesh:
-        raise Failure(f"which app? {HOW}, or --mesh NAME for tasks that are sent by value", EXIT_USAGE)
+        or_mesh = ", or --mesh NAME for tasks that are sent by value" if takes_mesh else ""
+        raise Failure(f"which app? {HOW}{or_mesh}", EXIT_USAGE)
     if options.get("burst") and (options.get("reload") or options.get("reload_dir")):
         raise click.UsageError("--burst ends when the queues are empty, and --reload never; give one")
     pools = read_pools(options.get("pool", ()))

@@ -73,6 +73,4 @@ def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_al
             )
         )
     else:
-        show(
-            f"mesh {mesh.name} has no workers; `taskmesh worker {target.app or '--mesh ' + mesh.name}` starts one"
-        )
+        show(f"mesh {mesh.name} has no workers; start one with: {target.worker_command(mesh.name)}")

@@ -53,7 +53,7 @@ class Portal:
         max_result_size: int,
         compress_over: int,
         send_timeout_s: float,
-        worker_command: Callable[[], str],
+        worker_command: Callable[[str], str],
     ) -> None:
         """Prepare; connects when first used.
 
@@ -64,14 +64,15 @@ class Portal:
             max_result_size: Bytes of a value.
             compress_over: Bytes over which arguments are compressed.
             send_timeout_s: How long a send goes on trying.
-            worker_command: Returns the command that starts a worker, shown to a caller whose queue nobody serves.
+            worker_command: Returns the command that starts a worker for a queue, shown to a caller whose queue nobody
+                serves.
         """
         self.link = link
         self.result_expires_s = result_expires_s
         self.max_message_size = max_message_size
         self.max_result_size = max_result_size
         self.client_name = _client_name()
-        self._worker_command = worker_command
+        self.worker_command = worker_command
         self._warned: set[str] = set()
         self.sender = Sender(
             link,
@@ -220,13 +221,12 @@ class Portal:
             self._warned.add(queue)
             log.warning(
                 "task %s waits in queue %r of mesh %r, and nobody serves that queue. Workers: %s. "
-                "Start one with: %s -Q %s",
+                "Start one with: %s",
                 task_id,
                 queue,
                 self.link.mesh,
                 ", ".join(f"{name} ({', '.join(queues)})" for name, queues in workers.items()) or "none",
-                self._worker_command(),
-                queue,
+                self.worker_command(queue),
             )
 
     def end(self, why: str) -> None:

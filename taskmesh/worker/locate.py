@@ -96,6 +96,26 @@ def load_app(path: str, kind: type[T]) -> T:
     return value
 
 
+def worker_command(app: object, mesh: str, queue: str, *, has_names: bool) -> str:
+    """Return the command that starts a worker for a queue, as advice for the person who needs one.
+
+    Args:
+        app: The mesh.
+        mesh: Its name.
+        queue: The queue.
+        has_names: Whether some of its tasks are known by name: a worker has to import the app to know them.
+    """
+    path = path_of(app)
+    if path:
+        return f"taskmesh worker {path} -Q {queue}"
+    if not has_names:
+        return f"taskmesh worker --mesh {mesh} -Q {queue}"
+    return (
+        f"taskmesh worker FILE.py:ATTRIBUTE -Q {queue} (this mesh is no attribute of a module yet: make it one, so "
+        "that a worker can import it and knows its tasks)"
+    )
+
+
 def path_of(app: object) -> str:
     """Return the `module:attribute` under which other processes find an app; empty if they cannot."""
     for name, module in list(sys.modules.items()):

@@ -64,6 +64,7 @@ def doctor(*, app: str | None, mesh: str | None, json_wanted: bool) -> None:
 def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
     yield from check_python()
     mesh: TaskMesh | None = None
+    target = Target()
     try:
         target = chosen(app, name)
         place = place_of(load_settings("any", {}, environ=os.environ, cwd=Path.cwd()))
@@ -85,7 +86,7 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
         yield from check_key(place, is_local=mesh is None or _is_local(mesh))
     if mesh is not None and place is not None:
         try:
-            yield from _mesh_findings(mesh, place)
+            yield from _mesh_findings(mesh, target, place)
         except (NodeUnavailable, NodeFault) as error:
             yield fail("node", f"it answered and then no more: {error}", "look at the node's log")
         finally:
@@ -102,7 +103,7 @@ def _is_local(mesh: TaskMesh) -> bool:
     return all(NodeAddress(url).is_local for url in mesh.settings.nodes)
 
 
-def _mesh_findings(mesh: TaskMesh, place: KeyPlace) -> Iterator[Finding]:
+def _mesh_findings(mesh: TaskMesh, target: Target, place: KeyPlace) -> Iterator[Finding]:
     if is_shared(mesh):
         found, runs = check_embedded(mesh)
         yield from found
@@ -123,7 +124,7 @@ def _mesh_findings(mesh: TaskMesh, place: KeyPlace) -> Iterator[Finding]:
     found, usable = check_meta(mesh, keyring)
     yield from found
     if usable:
-        yield from check_state(mesh)
+        yield from check_state(mesh, target)
 
 
 def _report(findings: list[Finding]) -> Table:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
+from taskmesh.cli.target import Target
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
 from taskmesh.codec.keyring import Keyring
 from taskmesh.core import keys
@@ -52,11 +53,14 @@ def check_meta(mesh: TaskMesh, keyring: Keyring) -> tuple[list[Finding], bool]:
     return [ok("key accepted", f"{own}, of {', '.join(accepted)}")], True
 
 
-def check_state(mesh: TaskMesh) -> Iterator[Finding]:
+def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
     """Look at workers, queues, parked messages and dead letters."""
+
+    def command(queue: str = "") -> str:
+        return target.worker_command(mesh.name, queue)
+
     counted = mesh.link.driver.run(count(mesh.link.session))
     workers = workers_of(counted)
-    command = f"taskmesh worker {mesh.app_path or '--mesh ' + mesh.name}"
     undertaker = Undertaker(
         mesh.link,
         b"",
@@ -69,7 +73,7 @@ def check_state(mesh: TaskMesh) -> Iterator[Finding]:
         for worker in workers
         if worker.state == "live" and undertaker.is_gone_from_this_host(worker.incarnation.encode())
     ]
-    yield from check_workers(workers, gone, command)
+    yield from check_workers(workers, gone, command())
     yield from check_builds(workers)
     yield from check_queues(counted, workers, command)
     yield from check_left_behind(counted)
@@ -127,8 +131,16 @@ def check_builds(workers: Sequence[WorkerFacts]) -> Iterator[Finding]:
         yield ok("builds", "equal" if len(live) > 1 else live[0].build)
 
 
-def check_queues(counted: Status, workers: Sequence[WorkerFacts], command: str) -> Iterator[Finding]:
-    """Look whether something waits where nobody serves, or where nothing is begun."""
+def check_queues(
+    counted: Status, workers: Sequence[WorkerFacts], command: Callable[[str], str]
+) -> Iterator[Finding]:
+    """Look whether something waits where nobody serves, or where nothing is begun.
+
+    Args:
+        counted: How much waits.
+        workers: Who is there.
+        command: Returns what starts a worker for a queue.
+    """
     for name in sorted(counted.paused):
         yield warn(
             "queues",
@@ -137,7 +149,7 @@ def check_queues(counted: Status, workers: Sequence[WorkerFacts], command: str) 
         )
     unserved = {name: ready for name, ready in counted.queues.items() if ready and not serving(workers, name)}
     for name, ready in sorted(unserved.items()):
-        yield warn("queues", f"{ready:,} wait in {name}, and nobody serves it", f"{command} -Q {name}")
+        yield warn("queues", f"{ready:,} wait in {name}, and nobody serves it", command(name))
     if not unserved:
         yield ok("queues", f"{len(counted.queues)}, {sum(counted.queues.values()):,} messages ready")
 

@@ -100,6 +100,13 @@ def test_a_file_above_names_the_app_as_seen_from_itself(tmp_path, monkeypatch):
     assert (run.exit_code, json.loads(run.stdout)["mesh"]) == (0, "above"), run.stderr
 
 
+def test_up_without_an_app_advises_no_option_that_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TASKMESH_APP", raising=False)
+    run = CliRunner().invoke(cli, ["up"])
+    assert (run.exit_code, "-A" in run.stderr, "--mesh" in run.stderr) == (2, True, False)
+
+
 def test_the_version():
     run = CliRunner().invoke(cli, ["--version"])
     assert (run.exit_code, run.output) == (0, f"taskmesh {VERSION}\n")

@@ -107,7 +107,7 @@ def test_memory(facts, level):
 
 def test_queues_that_nobody_serves():
     counted = replace(EMPTY, queues={"default": 2, "slow": 3, "empty": 0})
-    findings = list(state.check_queues(counted, [ONE], "taskmesh worker app:mesh"))
+    findings = list(state.check_queues(counted, [ONE], lambda queue: f"taskmesh worker app:mesh -Q {queue}"))
     assert [(finding.level, "slow" in finding.text) for finding in findings] == [(Level.WARN, True)]
     assert findings[0].remedy == "taskmesh worker app:mesh -Q slow"
 
