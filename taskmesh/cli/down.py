@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from taskmesh.cli.failure import Failure
 from taskmesh.cli.group import ending
-from taskmesh.cli.output import json_option, print_json
+from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.target import Target, is_shared, target_options
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes import embedded
@@ -39,16 +38,12 @@ def down(*, all_wanted: bool, target: Target, json_wanted: bool) -> None:
         stopped, left = _stop_those(embedded.running(), used_too=True)
     elif target.is_given:
         mesh = target.load()
-        if not is_shared(mesh):
-            raise Failure(
-                f"mesh {mesh.name!r} does not use an embedded node of this account: nothing to stop"
-            )
         of = f" for mesh {mesh.name}"
-        stopped, left = _stop_those(
-            [node for node in embedded.running() if node.mesh == mesh.name], used_too=True
-        )
-        if not stopped and embedded.stop(mesh.name):
-            stopped = [{"mesh": mesh.name, "clients": 0}]  # its guardian lived, and its server did not answer
+        stopped, left = [], []
+        if is_shared(mesh):
+            stopped = _stop_node_of(mesh.name)
+        else:
+            say(f"mesh {mesh.name} does not use an embedded node of this account: there is nothing to stop")
     else:
         stopped, left = _stop_those(embedded.running(), used_too=False)
     if json_wanted:
@@ -64,6 +59,13 @@ def down(*, all_wanted: bool, target: Target, json_wanted: bool) -> None:
         )
     if not stopped and not left:
         click.echo(f"no embedded node runs{of}")
+
+
+def _stop_node_of(mesh: str) -> list[dict[str, Any]]:
+    stopped, _ = _stop_those([node for node in embedded.running() if node.mesh == mesh], used_too=True)
+    if not stopped and embedded.stop(mesh):
+        return [{"mesh": mesh, "clients": 0}]  # its guardian lived, and its server did not answer
+    return stopped
 
 
 def _stop_those(nodes: list[Running], *, used_too: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -18,7 +18,7 @@ from taskmesh.cli.output import json_option, print_json, say, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.codec.keyring import Key, Keyring
 from taskmesh.core.steps import Steps
-from taskmesh.errors import NodeFault
+from taskmesh.errors import ConfigError, NodeFault
 from taskmesh.nodes.keyfile import write_key_file
 from taskmesh.replication.accept import accept_key, refuse_key
 
@@ -83,7 +83,7 @@ def new(*, out: Path | None, json_wanted: bool) -> None:
             say("this is a secret: keep it in a file that only you can read (chmod 600)")
         return
     try:
-        write_key_file(out, keyring)
+        _write(out, keyring)
     except FileExistsError as error:
         raise Failure(
             f"{out} exists, and is left as it is; `taskmesh key rotate --file {out}` adds a key"
@@ -155,7 +155,7 @@ def rotate(*, activate: str | None, file: Path | None, target: Target, json_want
     accepted = _in_mesh(
         target, before, lambda mesh: accept_key(mesh.link.session, new_id, by=before.active.name)
     )
-    write_key_file(path, after, replace=True)
+    _write(path, after, replace=True)
     _report(after, path, accepted, json_wanted=json_wanted)
     if not json_wanted:
         say(
@@ -205,16 +205,34 @@ def retire(*, key_id: str, file: Path | None, target: Target, json_wanted: bool)
     place = key_place(target, file)
     path = place.writable()
     before = place.read()
-    after = before if key_id in {each.name for each in before.retired} else before.retire(key_id)
+    after = _retired(before, key_id)
     accepted = _in_mesh(
         target, before, lambda mesh: refuse_key(mesh.link.session, key_id, by=before.active.name)
     )
-    write_key_file(path, after, replace=True)
+    _write(path, after, replace=True)
     _report(after, path, accepted, json_wanted=json_wanted)
     if not json_wanted:
         say(
             f"key {key_id} is refused from now on; copy {path} to every machine, and restart workers and callers"
         )
+
+
+def _retired(keyring: Keyring, key_id: str) -> Keyring:
+    """Return the keyring that refuses a key. A repeat changes nothing."""
+    if key_id in {each.name for each in keyring.retired}:
+        return keyring
+    try:
+        return keyring.retire(key_id)
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+
+
+def _write(path: Path, keyring: Keyring, *, replace: bool = False) -> None:
+    """As `write_key_file`; a place that cannot be written to is a failure, no wrong use of the command."""
+    try:
+        write_key_file(path, keyring, replace=replace)
+    except ConfigError as error:
+        raise Failure(str(error)) from error
 
 
 def _in_mesh(

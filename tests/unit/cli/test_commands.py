@@ -107,6 +107,18 @@ def test_up_without_an_app_advises_no_option_that_it_lacks(tmp_path, monkeypatch
     assert (run.exit_code, "-A" in run.stderr, "--mesh" in run.stderr) == (2, True, False)
 
 
+@pytest.mark.parametrize(
+    "variables", [{"TASKMESH_NODES": "redis://127.0.0.1:1"}, {"TASKMESH_EMBEDDED": "private"}]
+)
+def test_down_has_nothing_to_stop_for_a_mesh_without_an_embedded_node_here(variables, monkeypatch):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    run = CliRunner().invoke(cli, ["down", "--mesh", "shop", "--json"])
+    assert run.exit_code == 0, run.stderr
+    assert json.loads(run.stdout) == {"stopped": [], "left": []}
+    assert "nothing to stop" in run.stderr
+
+
 def test_the_version():
     run = CliRunner().invoke(cli, ["--version"])
     assert (run.exit_code, run.output) == (0, f"taskmesh {VERSION}\n")

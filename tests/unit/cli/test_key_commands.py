@@ -64,9 +64,16 @@ def test_a_rotation_in_three_steps(run):
 
 def test_what_cannot_be_done_is_refused(run):
     own = run("key", "new", "--out", "k", "--json")["id"]
-    assert "active" in run("key", "retire", own, "--file", "k", code=2).stderr
+    assert "active" in run("key", "retire", own, "--file", "k", code=1).stderr
+    assert "not an accepted key" in run("key", "retire", "00000000", "--file", "k", code=1).stderr
     assert "no accepted key" in run("key", "rotate", "--activate", "00000000", "--file", "k", code=2).stderr
     assert "taskmesh key new" in run("key", "id", code=1).stderr
+
+
+def test_a_file_that_cannot_be_written_is_a_failure(run, tmp_path):
+    assert "cannot be written" in run("key", "new", "--out", "no/folder/k", code=1).stderr
+    (tmp_path / "file").touch()
+    assert "cannot be written" in run("key", "new", "--out", "file/k", code=1).stderr
 
 
 def test_a_text_cannot_be_rotated(run, monkeypatch):
