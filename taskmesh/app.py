@@ -197,6 +197,7 @@ class TaskMesh(HookPoints, Operating):
         The function travels by value, with the globals that it uses as they are now.
 
         Raises:
+            WrongArguments: The function does not take these arguments (a `TypeError`).
             NotPicklable: The function or an argument cannot be sent.
             SendRejected, SendUnknown: As `Task.delay`.
         """

@@ -10,6 +10,7 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   │   └── ServerBinaryMissing no valkey-server to start the embedded node with
     │   ├── AppNotFound             `module:attribute` does not lead to a TaskMesh
     │   ├── InvalidTaskId           an id that is not 1 to 200 printable ASCII characters
+    │   ├── WrongArguments          arguments that the function does not take (also a TypeError)
     │   ├── NotPicklable            an argument or function that cannot be sent
     │   ├── PayloadTooLarge         larger than `max_message_size` or `max_result_size`
     │   └── UnknownTask             no task of this name is registered here
@@ -96,6 +97,12 @@ class AppNotFound(UsageError):
 
 class InvalidTaskId(UsageError):
     """A task id must be 1 to 200 printable ASCII characters."""
+
+
+class WrongArguments(UsageError, TypeError):
+    """A task was sent with arguments that its function does not take."""
+
+    task: str
 
 
 class NotPicklable(UsageError):

@@ -77,6 +77,7 @@ class TaskArguments(TypedDict, total=False):
         at_most_once: Never run a message twice, see `CallArguments`; it is never tried again automatically.
         unique: Return the handle of the first message while one like it lives, see `CallArguments`.
         sequence_key: Messages with this key run in the order of sending, one at a time, see `CallArguments`.
+        typing: Refuse to send a call that the function would refuse. False leaves that to the worker.
     """
 
     queue: str | None
@@ -96,6 +97,7 @@ class TaskArguments(TypedDict, total=False):
     at_most_once: bool | None
     unique: bool | KeyText | Unique | Mapping[str, Any] | None
     sequence_key: KeyText | None
+    typing: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class TaskOptions:
         at_most_once: Whether a message never runs twice.
         unique: When its messages are alike; None for never.
         sequence_key: What is run one at a time; None for nothing.
+        typing: Refuse to send a call that the function would refuse.
     """
 
     queue: str | None = None
@@ -125,6 +128,7 @@ class TaskOptions:
     at_most_once: bool = False
     unique: Unique | None = None
     sequence_key: KeyText | None = None
+    typing: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +312,7 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "at_most_once": ("at_most_once", check_flag("at_most_once")),
     "unique": ("unique", read_unique),
     "sequence_key": ("sequence_key", read_key("sequence_key", of_arguments=True)),
+    "typing": ("typing", check_flag("typing")),
 }
 
 

@@ -18,6 +18,7 @@ from typing import (
     overload,
 )
 
+from taskmesh.client.arguments import Arguments
 from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
@@ -86,6 +87,7 @@ class Task(Generic[P, R]):
         self.instance: Any = None
         #: The same, if that has hooks.
         self.own_hooks: OwnHooks | None = None
+        self._arguments: Arguments | None = None
         self._by_value = by_value if by_value is not None else not is_importable(function)
         self.main = module_name(function) if self.__module__ in MAIN and not self._by_value else ""
 
@@ -118,8 +120,12 @@ class Task(Generic[P, R]):
         Raises:
             SendRejected: It is certainly not recorded. `QueueFull` when the node's memory is.
             SendUnknown: It may be recorded.
+            WrongArguments: The function does not take these arguments (a `TypeError`).
             NotPicklable, PayloadTooLarge: The arguments cannot be sent.
         """
+        takes = self._arguments or self._read_signature()
+        if kwargs or not takes.least <= len(args) <= takes.most:
+            takes.check(args, kwargs)
         return self.send(args, kwargs, self._defaults or self._default_options(), None)
 
     def apply_async(
@@ -142,7 +148,8 @@ class Task(Generic[P, R]):
         Raises:
             As `delay`, and `InvalidTaskId`, `UsageError` for options that cannot be.
         """
-        return self.send(tuple(args), dict(kwargs or {}), self.send_options(options), task_id)
+        args, kwargs = self._checked(args, kwargs)
+        return self.send(args, kwargs, self.send_options(options), task_id)
 
     def send(
         self,
@@ -206,7 +213,8 @@ class Task(Generic[P, R]):
         """As `apply_async`, in an event loop."""
         from taskmesh.client.async_send import send_async
 
-        return await send_async(self, tuple(args), dict(kwargs or {}), self.send_options(options), task_id)
+        args, kwargs = self._checked(args, kwargs)
+        return await send_async(self, args, kwargs, self.send_options(options), task_id)
 
     def map(self, items: Iterable[Any], **options: Unpack[CallArguments]) -> ResultSet[R]:
         """Send one message per item, each with the item as its only argument, in few round trips.
@@ -217,6 +225,7 @@ class Task(Generic[P, R]):
 
         Raises:
             BatchError: Some were not accepted.
+            WrongArguments: The function takes more arguments than one, or none.
             UsageError: An option cannot be.
         """
         return self.starmap(((item,) for item in items), **options)
@@ -230,18 +239,23 @@ class Task(Generic[P, R]):
 
         Raises:
             BatchError: Some were not accepted.
+            WrongArguments: The function does not take one of them; some before it may have been sent.
             UsageError: An option cannot be.
         """
-        mesh = self.mesh
         chosen = self.send_options(options)
+        takes = self._arguments or self._read_signature()
+        return self._send_all(map(takes.checked, calls), chosen)
+
+    def _send_all(self, calls: Iterable[tuple[Any, ...]], options: SendOptions) -> ResultSet[R]:
+        mesh = self.mesh
         if mesh.eager:
             return ResultSet(
-                [self._run_here(tuple(call), {}, chosen, None, keep=True) for call in calls], mesh.portal
+                [self._run_here(call, {}, options, None, keep=True) for call in calls], mesh.portal
             )
         portal = mesh.portal
         function = self.cargo if self._by_value else None
         return ResultSet(
-            send_all(portal, self.name, calls, chosen, function, main=self.main, target=self.run), portal
+            send_all(portal, self.name, calls, options, function, main=self.main, target=self.run), portal
         )
 
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
@@ -332,6 +346,20 @@ class Task(Generic[P, R]):
     def max_retries(self) -> int | None:
         """How many retries there are at most; None for any number."""
         return self.options.retry.max_retries
+
+    # -- arguments ----------------------------------------------------------------
+
+    def _read_signature(self) -> Arguments:
+        """Return what the function can be called with; read once, when it is first asked for."""
+        self._arguments = Arguments(self.name, self.run if self.options.typing else None)
+        return self._arguments
+
+    def _checked(
+        self, args: Iterable[Any], kwargs: dict[str, Any] | None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = tuple(args), dict(kwargs or {})
+        (self._arguments or self._read_signature()).check(args, kwargs)
+        return args, kwargs
 
     # -- options ------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ def memory(worker) -> int:
 def test_delayed_messages_wait_on_the_node_and_late_workers_get_their_share(scene, at_scale):
     worker = scene.worker(2, name="early")
     add = scene.task(tasks.add)
-    add.map(range(500), ignore_result=True).get(timeout=60, propagate=False)
+    add.starmap([(n, n) for n in range(500)], ignore_result=True).get(timeout=60, propagate=False)
     before = memory(worker)
     count = at_scale(20_000, 1_000_000)
     eta = datetime.now(UTC) + timedelta(seconds=at_scale(30, 600))

@@ -27,7 +27,7 @@ def add(a: int, b: int = 0) -> int:
     return a + b
 
 
-@mesh.task(queue="mail", ignore_result=True)
+@mesh.task(queue="mail", ignore_result=True, typing=False)
 def send_mail(to: str, *, subject: str) -> None:
     print(to, subject)
 
@@ -142,6 +142,8 @@ def right() -> None:
     assert_type(add.map([1, 2]), ResultSet[int])
     assert_type(add.starmap([(1, 2), (3, 4)]), ResultSet[int])
     assert_type(add.starmap([(1, 2)]).get(), list[int])
+    assert_type(add.map([1], queue="slow", headers={"a": 1}), ResultSet[int])
+    assert_type(add.starmap([(1,)], ignore_result=True, result_expires="1h"), ResultSet[int])
     assert_type([each.get() for each in add.map([1]).as_completed()], list[int])
     assert_type(send_mail.delay("a@b.c", subject="hi"), AsyncResult[None])
     assert_type(mesh.submit(len, "abc"), AsyncResult[int])
@@ -193,6 +195,8 @@ def wrong() -> None:
     text: str = add.delay(1).get()  # E: Incompatible types in assignment
     add.apply_async((1, 2), priorty=3)  # E: Unexpected keyword argument "priorty"
     add.apply_async((1, 2), queue=3)  # E: Argument "queue" to "apply_async"
+    add.map([1], task_id="x")  # E: Unexpected keyword argument "task_id"
+    add.starmap([(1,)], queue=3)  # E: Argument "queue" to "starmap"
     add.dealy(1)  # E: has no attribute "dealy"
     mesh.task(3)  # E: No overload variant
     mesh.task(queu="x")  # E: Unexpected keyword argument "queu"

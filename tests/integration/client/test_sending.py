@@ -308,6 +308,13 @@ def test_headers_and_ids_reach_the_task(app):
     assert app.who_async.apply_async(task_id="async-id").get(timeout=TIMEOUT_S) == "async-id"
 
 
+def test_headers_reach_each_of_many(app):
+    (sent,) = app.who.map([True], headers={"who": "all"}, queue="default")
+    assert sent.get(timeout=TIMEOUT_S) == (sent.id, app.who.name, {"who": "all"})
+    kept_none = app.echo.starmap([(1,), (2,)], ignore_result=True)
+    assert kept_none.get(timeout=TIMEOUT_S) == [None, None]
+
+
 @pytest.mark.parametrize(
     "options",
     [

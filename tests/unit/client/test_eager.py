@@ -105,6 +105,19 @@ def test_a_task_knows_itself(mesh):
         current_task()
 
 
+def test_many_are_sent_with_the_options_of_one(mesh):
+    task = mesh.task(typing=False)(lambda *_: facts())
+    options = {"queue": "mail", "headers": {"a": 1}}
+    for many in (task.map([1, 2], **options), task.starmap([(1, 2), ()], **options)):
+        assert [(queue, headers) for _, _, queue, headers, _ in many.get()] == [("mail", {"a": 1})] * 2
+    kept_none = {"ignore_result": True, "result_expires": "2h"}
+    assert task.map([1], **kept_none).get() == task.starmap([()], **kept_none).get() == [None]
+    for wrong in ({"queue": "a queue"}, {"result_expires": 0}, {"headers": [1]}):
+        for send in (task.map, task.starmap):
+            with pytest.raises(UsageError):
+                send([], **wrong)
+
+
 def test_tasks_may_call_tasks(mesh):
     inner = mesh.task(facts)
 
