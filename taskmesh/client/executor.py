@@ -19,6 +19,7 @@ from taskmesh.client.chunk import run_chunk
 from taskmesh.client.collector import Collector
 from taskmesh.client.future import MeshFuture
 from taskmesh.client.task import Task, callable_task
+from taskmesh.client.timeout import read_timeout
 from taskmesh.errors import BatchError, NodeUnavailable, TaskMeshError, UsageError
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class MeshExecutor(Executor):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        timeout = read_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         calls: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
         task = callable_task(self._mesh, fn)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from taskmesh.client.timeout import read_timeout
 from taskmesh.core.state import State
 from taskmesh.errors import TaskMeshError
 
@@ -70,12 +71,12 @@ class MeshFuture(Future[R]):
     def result(self, timeout: float | None = None) -> R:
         """As documented for `Future.result`."""
         self._be_waited_for()
-        return super().result(timeout)
+        return super().result(read_timeout(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """As documented for `Future.exception`."""
         self._be_waited_for()
-        return super().exception(timeout)
+        return super().exception(read_timeout(timeout))
 
     def _be_waited_for(self) -> None:
         if self.collector is not None and self._state == PENDING:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taskmesh.client.attempts import Attempt, attempts_of, moment
+from taskmesh.client.timeout import read_timeout
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_error, decode_value
 from taskmesh.core.ids import created_ms_of
@@ -172,9 +173,12 @@ class AsyncResult(Generic[R_co]):
             TaskRevoked, TaskExpired, TaskDead: It ended without a value.
             ResultExpired, TaskNotFound: There is no outcome to be had.
             RemoteError: The task's own exception cannot be rebuilt here.
+            UsageError: The timeout is not a number.
             NodeUnavailable: With a timeout of 0, the node does not answer; else it is gone for good.
             Exception: What the task raised, with the worker's traceback as a note.
         """
+        if timeout is not None:
+            timeout = read_timeout(timeout)
         if self.outcome is None:
             self._wait(timeout)
         return self.conclude(propagate=propagate)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taskmesh.client.result import AsyncResult
+from taskmesh.client.timeout import read_timeout
 from taskmesh.errors import InvariantBroken, TaskTimeout
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ResultSet(Generic[R_co]):
         Raises:
             TaskTimeout: Some had not ended in time; `get` on a handle that was yielded does not wait.
         """
+        timeout = read_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         waiting = {id(result): result for result in self.results}
         ready: deque[AsyncResult[Any]] = deque()
@@ -78,6 +80,7 @@ class ResultSet(Generic[R_co]):
         from taskmesh.client.async_wait import as_completed_async
 
         if self._portal is not None:
+            timeout = read_timeout(timeout)
             async for result in as_completed_async(
                 self._portal, self.results, timeout, lambda pending: self._late(pending, timeout)
             ):
@@ -106,6 +109,7 @@ class ResultSet(Generic[R_co]):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all have ended, whatever the outcome, and tell whether they have."""
+        timeout = read_timeout(timeout)
         at = 0
         results = self.results
 
