@@ -103,6 +103,8 @@ class Target:
         try:
             if not self.app:
                 self._check_exists(mesh)
+            if is_shared(mesh):
+                _have_node(mesh)
             mesh.link.open()
         except NodeUnavailable as error:
             raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh)}") from error
@@ -239,6 +241,21 @@ def refuse_private(mesh: TaskMesh) -> None:
 def is_shared(mesh: TaskMesh) -> bool:
     """Tell whether a mesh uses the shared embedded node of this account."""
     return not mesh.settings.nodes and mesh.settings.embedded == "shared"
+
+
+def _have_node(mesh: TaskMesh) -> None:
+    """Start the embedded node if it does not run, as it was started last unless somebody asks for something else.
+
+    Of a mesh that is only named it is not known what its app asks for: and whoever looks at the results of a node
+    that ended for want of use must not change how it keeps its data.
+    """
+    ran = Path(paths_of(mesh.name).socket).exists()
+    asked = None if mesh.settings.source_of("durability") == "default" else mesh.settings.durability
+    node = embedded.ensure_running(mesh.name, durability=asked or embedded.last_durability(mesh.name))
+    if not ran:
+        say(
+            f"started the embedded node of mesh {mesh.name}, which did not run (durability={node.durability})"
+        )
 
 
 def _running() -> str:

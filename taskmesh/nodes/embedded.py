@@ -22,6 +22,7 @@ from taskmesh.nodes.embedded_files import (
     is_locked,
     open_lock,
     read_card,
+    read_durability,
     read_small,
     start_time,
     try_lock,
@@ -37,6 +38,7 @@ __all__ = [
     "Running",
     "count_clients",
     "ensure_running",
+    "last_durability",
     "running",
     "socket_path_of",
     "start_private",
@@ -91,7 +93,8 @@ def ensure_running(mesh: str, *, durability: str | None = None, timeout_s: float
     Args:
         mesh: The name of the mesh.
         durability: What its data should survive: `process` death, power loss (`disk`), nothing (`memory`);
-            None for what it has, or `process` if it is started now.
+            None for what it has. If it is started now, None is what it was last started with, but never `memory`:
+            whoever says nothing relies on the data outliving the server.
         timeout_s: How long to wait for a node that starts or loads its data.
 
     Raises:
@@ -124,7 +127,7 @@ def _ensured(mesh: str, paths: NodePaths, durability: str | None, timeout_s: flo
             holding = holding or try_lock(lock)
             # A guardian that is there starts its server by itself.
             if holding and not is_locked(paths.guardian_lock):
-                order = order_for(mesh, paths, durability=durability or "process", idle_s=idle_s)
+                order = order_for(mesh, paths, durability=durability or _as_before(mesh), idle_s=idle_s)
                 report, report_fd = start_guardian(order, deadline_s)
                 os.close(report_fd)
                 if report.kind == "ready":
@@ -136,6 +139,19 @@ def _ensured(mesh: str, paths: NodePaths, durability: str | None, timeout_s: flo
             time.sleep(_POLL_S)
     finally:
         unlock(lock)
+
+
+def last_durability(mesh: str) -> str | None:
+    """Return the durability with which the shared node of this mesh was last started; None if it never was.
+
+    Raises:
+        ConfigError: What is kept of it cannot be read.
+    """
+    path = paths_of(mesh).durability
+    try:
+        return read_durability(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
 
 
 def stop(mesh: str, timeout_s: float = 30.0) -> bool:
@@ -222,6 +238,11 @@ def _connected(paths: NodePaths) -> Running | None:
         idle_s=float(card["idle_s"]),
         durability=card["durability"],
     )
+
+
+def _as_before(mesh: str) -> str:
+    before = last_durability(mesh)
+    return before if before == "disk" else "process"
 
 
 def _agreed(node: Running, durability: str | None) -> Running:

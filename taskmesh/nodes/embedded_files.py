@@ -9,6 +9,7 @@ module imports next to nothing: no pathlib, dataclasses, re or json, each of whi
     guardian.lock    held by the guardian all its life; its text is the guardian's pid and start time
     data.lock        held by the guardian *and* the server: while either lives, nobody else opens the data
     generation       how often the server was started, as a decimal number
+    durability       what the data of the last start should survive
     card             who serves (pids, generation); written anew before the socket of each server appears
     data/            the server's append-only file
     server.log, guardian.log (and .1 of each)
@@ -23,6 +24,7 @@ import errno
 import fcntl
 import os
 
+DURABILITIES = ("process", "disk", "memory")
 SOCKET_PATH_BYTES_MAX = 99  # the kernel allows 107, macOS 103
 
 _SOCKET, _NEXT_SOCKET, _HIDDEN_SOCKET = "socket", "next", "hidden"
@@ -77,6 +79,11 @@ class NodePaths:
     def generation(self) -> str:
         """The file that counts the server's starts."""
         return os.path.join(self.state, "generation")
+
+    @property
+    def durability(self) -> str:
+        """The file that says what the data of the last start should survive."""
+        return os.path.join(self.state, "durability")
 
     @property
     def card(self) -> str:
@@ -223,6 +230,31 @@ def read_generation(path: str) -> int:
             "number larger than the node's generation ever was, or remove the folder to begin anew"
         )
     return int(number)
+
+
+def read_durability(path: str) -> str | None:
+    """Return the durability with which the node was last started, None for a new node.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
+    content = read_small(path)
+    if content is None:
+        return None
+    word = content.decode("ascii", "replace").strip()
+    if word not in DURABILITIES:
+        raise ValueError(
+            f"{path} should hold one of {', '.join(DURABILITIES)}, and holds {word[:40]!r}; remove it, and say "
+            "durability= where the mesh is made"
+        )
+    return word
+
+
+def note_durability(path: str, durability: str) -> None:
+    """Keep with the node's files what its data should survive, unless it stands there."""
+    content = f"{durability}\n".encode()
+    if read_small(path) != content:
+        write_whole(path, content, durable=True)
 
 
 def tail(path: str, start: int, lines: int = 12) -> str:

@@ -32,6 +32,7 @@ import time
 
 from taskmesh.nodes.embedded_files import (
     make_data_folder,
+    note_durability,
     open_lock,
     read_card,
     read_generation,
@@ -242,6 +243,7 @@ class Guardian:
         self._server = None
         generation = read_generation(paths.generation) + 1
         write_whole(paths.generation, b"%d\n" % generation, durable=True)
+        note_durability(paths.durability, self._order.durability)
         make_data_folder(paths.data)
         remove(paths.next_socket)
         self._server = ServerProcess(

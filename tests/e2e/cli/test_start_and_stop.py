@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.e2e.cli.shell import APP
 from tests.integration.embedded.processes import is_alive
 from tests.support import wait_until
 
@@ -64,6 +65,19 @@ def test_up_leaves_a_node_alone_that_ran_before(shell):
     up = shell.start("up", "app.py", "-c", "1").until("1 child")
     assert up.ends(signal.SIGTERM).code == 0
     assert shell.run("down", "--json").json == {"stopped": [{"mesh": "shop", "clients": 0}], "left": []}
+
+
+def test_a_look_at_a_node_that_had_ended_starts_it_as_it_was(shell):
+    """A result can be had after the node ended for want of use, and its workers are not shut out afterwards."""
+    shell.write("app.py", APP.replace('TaskMesh("shop")', 'TaskMesh("shop", durability="memory")'))
+    shell.run("call", "-A", "app.py", "add", "2", "3")
+    assert "started" not in shell.run("queues", "--mesh", "shop").err
+    shell.run("down", "-A", "app.py")
+    looked = shell.run("queues", "--mesh", "shop", "--json")
+    assert looked.json == []
+    assert "started the embedded node of mesh shop" in looked.err
+    assert "durability=memory" in looked.err
+    shell.run("call", "-A", "app.py", "add", "2", "3")
 
 
 def test_down_leaves_alone_what_others_use(shell):

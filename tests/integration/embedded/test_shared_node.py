@@ -175,6 +175,7 @@ def test_stop_ends_everything_and_keeps_the_data(state_root):
     assert {path.name for path in state.iterdir()} == {
         "data",
         "data.lock",
+        "durability",
         "generation",
         "guardian.lock",
         "guardian.log",
