@@ -29,7 +29,7 @@ class CommandSupervisor(Supervisor):
             log.warning("cannot look who else serves mesh %r: %s", self._facts.mesh, error)
 
     def _look_for_strangers(self) -> None:
-        workers = workers_of(self._link.run(status(self._link.session)))
+        workers = workers_of(self._link.run(status(self._link.session, with_queues=False)))
         own = next((worker for worker in workers if worker.incarnation == self._incarnation.decode()), None)
         if own is None:
             return  # declared dead meanwhile: the next life looks again

@@ -46,7 +46,7 @@ def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_al
         else:
             show(f"told to stop: {', '.join(told)}" if told else f"mesh {mesh.name} has no workers")
         return
-    found = workers_of(mesh.link.run(count(mesh.link.session)))
+    found = workers_of(mesh.link.run(count(mesh.link.session, with_queues=False)))
     if json_wanted:
         print_json([worker.as_json() for worker in found])
     elif found:

@@ -28,7 +28,7 @@ def stop_workers(portal: Portal, names: Iterable[str]) -> list[str]:
     """
     link = portal.link.open()
     live: dict[str, list[bytes]] = {}
-    for incarnation, state, _, info, _ in link.run(status(link.session)).workers:
+    for incarnation, state, _, info, _ in link.run(status(link.session, with_queues=False)).workers:
         if state == "live":
             name = json.loads(info or b"{}").get("name", incarnation)
             live.setdefault(name, []).append(incarnation.encode())

@@ -205,7 +205,7 @@ class Portal:
             ]
             if not waiting:
                 return
-            counted = yield from status(session)
+            counted = yield from status(session, with_queues=False)
         except TaskMeshError as error:
             log.debug("cannot look who serves the queue: %s", error)
             return

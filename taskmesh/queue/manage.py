@@ -6,14 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from taskmesh.core.keys import queues
 from taskmesh.core.script import load_script
+from taskmesh.core.state import FINAL, LETTER
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.replication.ask import ask
 
 REVOKE = load_script("taskmesh.queue", "revoke")
 STATUS = load_script("taskmesh.queue", "status")
+LENGTHS = load_script("taskmesh.queue", "lengths")
 PEEK = load_script("taskmesh.queue", "peek")
+#: Queues that are counted in one call of the script, which takes the node about a millisecond.
+QUEUES_AT_ONCE = 100
+_FINAL_LETTERS = b"".join(LETTER[state] for state in sorted(FINAL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Status:
         delayed: Messages that wait for a time.
         parked: Of those, how many wait for a worker that knows their task.
         dead: Dead letters.
-        stats: (queue, state letter) -> how many reached that state.
+        stats: (queue, letter of a final state) -> how many reached that state.
         workers: (incarnation, state, beat, info as JSON, running).
         idle: Queue -> children that are idle on it.
         paused: Queues from which nothing is claimed.
@@ -79,23 +85,37 @@ def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes
     return [(reply[i].decode(), reply[i + 1]) for i in range(0, len(reply), 2)]
 
 
-def status(session: Session) -> Steps[Status]:
-    """Count."""
-    queues, delayed, parked, dead, stats, workers, idle, paused, blocked = yield from _look(
-        session, Call(STATUS, session.prefix, ())
-    )
-    counted = {}
-    for i in range(0, len(stats), 2):
-        queue, _, letter = stats[i].decode().rpartition(":")
-        counted[queue, letter] = int(stats[i + 1])
+def status(session: Session, *, with_queues: bool = True) -> Steps[Status]:
+    """Count. Of many queues some at a time, so that the counts are of about the same moment.
+
+    Args:
+        session: Where.
+        with_queues: Whether to count queue by queue; without, `queues`, `stats`, `idle` and `blocked` stay empty.
+    """
+    delayed, parked, dead, workers, paused = yield from _look(session, Call(STATUS, session.prefix, ()))
+    names: list[bytes] = []
+    if with_queues:
+        names = sorted(
+            (yield from _look(session, Call(None, session.prefix, (b"SMEMBERS", queues(session.prefix)))))
+        )
+    rows: list[list[int]] = []
+    for at in range(0, len(names), QUEUES_AT_ONCE):
+        some = names[at : at + QUEUES_AT_ONCE]
+        rows += yield from _look(session, Call(LENGTHS, session.prefix, (_FINAL_LETTERS, *some)))
+    counted = dict(zip((name.decode() for name in names), rows, strict=True))
     return Status(
-        queues={row[0].decode(): sum(row[1:]) for row in queues},
+        queues={name: row[0] for name, row in counted.items()},
         delayed=delayed,
         parked=parked,
         dead=dead,
-        stats=counted,
+        stats={
+            (name, letter): number
+            for name, row in counted.items()
+            for letter, number in zip(_FINAL_LETTERS.decode(), row[3:], strict=True)
+            if number
+        },
         workers=[(w[0].decode(), w[1].decode(), int(w[2]), w[3], w[4]) for w in workers],
-        idle={row[0].decode(): row[1] for row in idle},
+        idle={name: row[1] for name, row in counted.items()},
         paused=frozenset(name.decode() for name in paused),
-        blocked={blocked[i].decode(): blocked[i + 1] for i in range(0, len(blocked), 2)},
+        blocked={name: row[2] for name, row in counted.items()},
     )

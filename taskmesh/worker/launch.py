@@ -195,7 +195,7 @@ class Workers:
 
     def _is_known(self) -> bool:
         link = self._mesh.link
-        counted = link.run(status(link.session))
+        counted = link.run(status(link.session, with_queues=False))
         needle = f'"name": "{self._name}"'.encode()
         return any(needle in info for _, _, _, info, _ in counted.workers)
 

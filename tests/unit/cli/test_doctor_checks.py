@@ -114,7 +114,7 @@ def test_queues_that_nobody_serves():
 
 def test_a_paused_queue_is_told():
     counted = replace(EMPTY, queues={"default": 2}, paused=frozenset({"default"}))
-    (finding, _) = state.check_queues(counted, [ONE], "taskmesh worker app:mesh")
+    (finding, _) = state.check_queues(counted, [ONE], lambda queue: f"taskmesh worker app:mesh -Q {queue}")
     assert (finding.level, finding.remedy) == (Level.WARN, "taskmesh queue resume default")
 
 
