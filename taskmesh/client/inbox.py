@@ -141,8 +141,20 @@ class Inbox:
         """
         return Waiter(self, pending)
 
-    def catch_up(self, waiter: Waiter, handles: Iterable[AsyncResult[Any]], patience_s: float) -> int:
+    def catch_up(
+        self,
+        waiter: Waiter,
+        handles: Iterable[AsyncResult[Any]],
+        patience_s: float,
+        within_s: float | None = None,
+    ) -> int:
         """Begin to listen if nobody does, and read what may have ended before.
+
+        Args:
+            waiter: Who waits.
+            handles: For what.
+            patience_s: How long to go on asking.
+            within_s: How long an answer may take at most; None for the usual time.
 
         Returns:
             The round for which this holds; 0 when it must be done again.
@@ -152,7 +164,7 @@ class Inbox:
         """
         if self._ended:
             raise NodeUnavailable(self._ended, node=self._link.mesh)
-        current = self.round or self.begin()
+        current = self.round or self.begin(within_s)
         missed = [handle for handle in handles if handle.round != current and not handle.is_settled()]
         if not missed:
             return current
@@ -161,27 +173,36 @@ class Inbox:
         asked = missed
         if len(missed) == 1 and missed[0].sent_here:
             asked = missed + self._expected.read_ahead(missed[0], current)
-        waiter.channels, unheard = self._read(asked, len(missed), current, patience_s)
+        waiter.channels, unheard = self._read(asked, len(missed), current, patience_s, within_s)
         if unheard:
             if not self._hear_also(waiter, unheard, current, patience_s):
                 return 0
             late = [handle for handle in missed if not handle.is_settled()]
-            self._read(late, len(late), current, patience_s)
+            self._read(late, len(late), current, patience_s, within_s)
         return current
 
-    def begin(self) -> int:
+    def begin(self, within_s: float | None = None) -> int:
         """Begin to listen if nobody does, and return the round.
+
+        Args:
+            within_s: How long the caller has; None for as long as it takes.
 
         Raises:
             NodeUnavailable: The node cannot be reached.
         """
         from taskmesh.nodes.subscription import Subscription
 
-        with self._beginning:
+        if not self._beginning.acquire(timeout=-1 if within_s is None else within_s):
+            raise NodeUnavailable(
+                f"another thread did not reach the node within {within_s:g} s", node=self._link.mesh
+            )
+        try:
             if self.round:
                 return self.round
-            link = self._link.open()
-            subscription = Subscription(link.driver, [keys.channel(link.prefix, link.channel)])
+            link = self._link.open(within_s)
+            subscription = Subscription(
+                link.driver, [keys.channel(link.prefix, link.channel)], within_s=within_s
+            )
             self._expected.all_unread()
             with self._line.lock:
                 self._subscription = subscription
@@ -190,6 +211,8 @@ class Inbox:
                 self._rounds += 1
                 self.round = self._rounds
             return self.round
+        finally:
+            self._beginning.release()
 
     def _stop_listening(self, subscription: Subscription | None) -> None:
         """End the round of a subscription, unless that has happened; everybody catches up."""
@@ -309,18 +332,33 @@ class Inbox:
 
     # -- reading ------------------------------------------------------------------
 
-    def look(self, handles: Sequence[AsyncResult[Any]], patience_s: float = 10.0) -> None:
-        """Read the records of handles now, in few round trips, and put into them what these say."""
+    def look(
+        self, handles: Sequence[AsyncResult[Any]], patience_s: float = 10.0, within_s: float | None = None
+    ) -> None:
+        """Read the records of handles now, in few round trips, and put into them what these say.
+
+        Args:
+            handles: Whose.
+            patience_s: How long to go on asking.
+            within_s: How long an answer may take at most; None for the usual time.
+        """
         if self._ended:
             raise NodeUnavailable(self._ended, node=self._link.mesh)
         link = self._link
-        found = link.run(read(link.session, [handle.id for handle in handles], patience_s=patience_s))
+        found = link.run(
+            read(link.session, [handle.id for handle in handles], patience_s=patience_s), within_s=within_s
+        )
         for handle, record in zip(handles, found, strict=True):
             self.settle(handle, record)
         self._line.wake_satisfied()
 
     def _read(
-        self, handles: Sequence[AsyncResult[Any]], asked_for: int, current: int, patience_s: float
+        self,
+        handles: Sequence[AsyncResult[Any]],
+        asked_for: int,
+        current: int,
+        patience_s: float,
+        within_s: float | None,
     ) -> tuple[set[bytes], set[bytes]]:
         """Read records: those of the first handles that are asked for, and of others ahead of time.
 
@@ -331,7 +369,9 @@ class Inbox:
         link = self._link
         subscription = self._subscription
         heard = set(subscription.channels) if subscription is not None else set()
-        records = link.run(read(link.session, [handle.id for handle in handles], patience_s=patience_s))
+        records = link.run(
+            read(link.session, [handle.id for handle in handles], patience_s=patience_s), within_s=within_s
+        )
         foreign = set()
         for at, (handle, found) in enumerate(zip(handles, records, strict=True)):
             if at >= asked_for and found is None:

@@ -38,6 +38,8 @@ log = logging.getLogger("taskmesh")
 REVOKE_MAX = 500
 #: How many of the messages that wait long are looked at for the queues that they wait in.
 WARN_MAX = 50
+#: How long that look may take: it is a courtesy, and its caller's time may be short.
+WHO_SERVES_S = 1.0
 _portals: weakref.WeakSet[Portal] = weakref.WeakSet()
 
 
@@ -127,7 +129,7 @@ class Portal:
             SendRejected: The node cannot be reached: nothing was sent.
         """
         try:
-            self.link.open()
+            self.link.open(self.sender.send_timeout_s)
         except NodeUnavailable as error:
             raise not_sent(error) from error
 
@@ -185,7 +187,7 @@ class Portal:
     def _nobody_serves(self, handles: Sequence[AsyncResult[Any]]) -> None:
         waiting = [handle.id for handle in handles if handle.last_state is State.PENDING]
         if waiting:
-            self.link.run(self.look_who_serves(waiting))
+            self.link.run(self.look_who_serves(waiting), within_s=WHO_SERVES_S)
 
     def look_who_serves(self, task_ids: Sequence[str]) -> Steps[None]:
         """Tell a waiting caller, once per queue, that nobody serves the queue it waits on.

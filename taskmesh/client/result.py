@@ -202,7 +202,7 @@ class AsyncResult(Generic[R_co]):
     def _last_look(self) -> NodeUnavailable | None:
         """Look once more, so that a caller whose time is over is told the state; return why that failed."""
         try:
-            self._portal.inbox.look((self,), LAST_LOOK_S)
+            self._portal.inbox.look((self,), LAST_LOOK_S, LAST_LOOK_S)
         except NodeUnavailable as error:
             return error
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -249,20 +250,23 @@ class Sender:
             batch.add(message, functions or {}, handle)
             return
         link = self._link
-        reply = link.driver.run(enqueue_one(link.session, message))
+        began_s = time.monotonic()
+        reply = link.driver.run(enqueue_one(link.session, message), within_s=self.send_timeout_s)
         if reply == ACCEPTED:
             return
         if type(reply) is bytes:
             sent = answer_to(message, reply)
         else:
+            left_s = max(0.0, self.send_timeout_s - (time.monotonic() - began_s))
             sent = link.run(
                 enqueue(
                     link.session,
                     [message],
                     functions,
-                    patience_s=self.send_timeout_s,
+                    patience_s=left_s,
                     sent_before=type(reply) is NoAnswer,
-                )
+                ),
+                within_s=left_s,
             )
         if handle is not None:
             self.note_sent(handle, sent)
@@ -301,7 +305,8 @@ class Sender:
         return link.run(
             enqueue(
                 link.session, messages, functions, patience_s=self.send_timeout_s, sent_before=sent_before
-            )
+            ),
+            within_s=self.send_timeout_s,
         )
 
     def new_id(self) -> str:

@@ -98,7 +98,7 @@ class Waiter:
             if deadline is not None and now >= deadline:
                 return False
             if now >= self._look_at:
-                self._look_again(now)
+                self._look_again(now, None if deadline is None else deadline - now)
                 continue
             until = min(now + LISTEN_S, self._look_at)
             if deadline is not None and deadline < until:
@@ -120,12 +120,11 @@ class Waiter:
             if self.channels:
                 inbox.still_needed(self.channels)
             return
-        patience_s = READ_PATIENCE_S
-        if deadline is not None:
-            patience_s = max(READ_PATIENCE_S_MIN, min(patience_s, deadline - time.monotonic()))
+        left_s = None if deadline is None else max(READ_PATIENCE_S_MIN, deadline - time.monotonic())
+        patience_s = READ_PATIENCE_S if left_s is None else min(READ_PATIENCE_S, left_s)
         self._round = 0
         try:
-            self._round = inbox.catch_up(self, self._pending(), patience_s)
+            self._round = inbox.catch_up(self, self._pending(), patience_s, left_s)
             self.unreachable = None
         except NodeUnavailable as error:
             if inbox.has_ended:
@@ -133,8 +132,13 @@ class Waiter:
             self.unreachable = error
             log.debug("cannot listen for results: %s", error)
 
-    def _look_again(self, now: float) -> None:
-        """Read some of what is waited for, in turn: if any had ended unheard, read all; else, warn if need be."""
+    def _look_again(self, now: float, left_s: float | None) -> None:
+        """Read some of what is waited for, in turn: if any had ended unheard, read all; else, warn if need be.
+
+        Args:
+            now: The monotonic clock.
+            left_s: How long the caller has; None for ever.
+        """
         self._look_at = now + LOOK_AGAIN_S
         unsettled = self._unsettled()
         if not unsettled or not self._round:
@@ -145,7 +149,7 @@ class Waiter:
         self._look_from += LOOK_AGAIN_MAX
         inbox = self._inbox
         try:
-            inbox.look(some, READ_PATIENCE_S)
+            inbox.look(some, READ_PATIENCE_S, left_s)
         except NodeUnavailable as error:
             if inbox.has_ended:
                 raise

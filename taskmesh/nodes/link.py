@@ -113,8 +113,11 @@ class Link:
                     )
         return self._driver
 
-    def open(self) -> Link:
+    def open(self, within_s: float | None = None) -> Link:
         """Join the mesh, unless that is done: check key and format, learn the epoch and the node's time.
+
+        Args:
+            within_s: How long the caller has; None for as long as it takes.
 
         Raises:
             ConfigError: No usable key, or `KeyMismatch`, `UpgradeNeeded`.
@@ -131,14 +134,16 @@ class Link:
                     self.reports = keyring.signer("report", self.mesh)
                     self.key_id = keyring.active.name
                     driver = self.driver
-                    self.measure_clock()
+                    deadline_s = None if within_s is None else time.monotonic() + within_s
+                    self.measure_clock(within_s)
                     self.meta = driver.run(
                         join(
                             self.session,
                             mesh_id=os.urandom(8).hex(),
                             slots=self.session.slots,
                             key_id=self.key_id,
-                        )
+                        ),
+                        within_s=None if deadline_s is None else deadline_s - time.monotonic(),
                     )
         return self
 
@@ -149,11 +154,16 @@ class Link:
     reports: Signer
     key_id: str
 
-    def run(self, steps: Steps[T]) -> T:
-        """Run a protocol, after joining the mesh if that is not done."""
+    def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
+        """Run a protocol, after joining the mesh if that is not done.
+
+        Args:
+            steps: The protocol.
+            within_s: How long the caller has; None for as long as it takes.
+        """
         if self.meta is None:
-            self.open()
-        return self.driver.run(steps)
+            self.open(within_s)
+        return self.driver.run(steps, within_s=within_s)
 
     # -- in event loops -----------------------------------------------------------
 
@@ -184,14 +194,17 @@ class Link:
 
     # -- the rest -----------------------------------------------------------------
 
-    def measure_clock(self) -> None:
+    def measure_clock(self, within_s: float | None = None) -> None:
         """Measure the node's clock.
+
+        Args:
+            within_s: How long the caller has; None for as long as it takes.
 
         Raises:
             NodeUnavailable: The node does not answer.
         """
         asked_s = time.monotonic()
-        seconds, micros = self.driver.run(plain(self.session, b"TIME"))
+        seconds, micros = self.driver.run(plain(self.session, b"TIME"), within_s=within_s)
         self.clock.measured(int(seconds) + int(micros) / 1e6, asked_s, time.monotonic())
 
     def close(self) -> None:

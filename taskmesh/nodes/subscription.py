@@ -28,8 +28,15 @@ class Subscription:
         channels: Those that the node has confirmed: no later notice on them is missed.
     """
 
-    def __init__(self, driver: SyncDriver, channels: Iterable[bytes]) -> None:
+    def __init__(
+        self, driver: SyncDriver, channels: Iterable[bytes], *, within_s: float | None = None
+    ) -> None:
         """Connect and subscribe; when this returns, the channels are confirmed.
+
+        Args:
+            driver: Makes the connection.
+            channels: At least one.
+            within_s: How long the caller has; None for as long as the driver waits for an answer.
 
         Raises:
             NodeUnavailable: The node cannot be reached.
@@ -52,12 +59,14 @@ class Subscription:
         self._writing = threading.Lock()
         asked = set(channels)
         try:
-            self._connection = driver.connect()
+            self._connection = driver.connect(within_s)
             self._socket: Any = self._connection._sock  # noqa: SLF001 - see above
         except self._failures as error:
             raise NodeUnavailable(f"cannot listen at {self._where}: {error}", node=self._where) from error
         self._send(b"SUBSCRIBE", asked)
         timeout_s = float(self._connection.socket_timeout or 10.0)
+        if within_s is not None:
+            timeout_s = min(timeout_s, within_s)
         while not asked <= self.channels:
             if self.read(timeout_s) is None:
                 self.close()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Reply, Steps
 from taskmesh.nodes.address import NodeAddress, connection_factory
@@ -22,6 +22,10 @@ T = TypeVar("T")
 
 #: Idle connections kept for the next conversation.
 IDLE_MAX = 16
+#: A caller whose time is over still gets one honest try.
+ANSWER_S_MIN = 0.05
+#: The share of the usual time for an answer from which on a caller's own is kept: it costs two system calls a reply.
+NEARLY = 0.9
 
 
 class SyncDriver:
@@ -62,8 +66,16 @@ class SyncDriver:
         self._response_error = exceptions.ResponseError
         self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 
-    def run(self, steps: Steps[T]) -> T:
-        """Run a protocol to its end and return its result."""
+    def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
+        """Run a protocol to its end and return its result.
+
+        Args:
+            steps: The protocol.
+            within_s: How long the caller has. When that is over no answer is waited for much longer, and what was
+                asked has none, whatever comes later. None: as long as the driver waits for an answer. The protocol
+                itself decides when to end.
+        """
+        deadline_s = None if within_s is None else time.monotonic() + within_s
         try:
             request = next(steps)
             while True:
@@ -71,7 +83,7 @@ class SyncDriver:
                     time.sleep(request.seconds)
                     request = steps.send([])
                 else:
-                    request = steps.send(self._perform(request))
+                    request = steps.send(self._perform(request, deadline_s))
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 
@@ -84,15 +96,35 @@ class SyncDriver:
                 return
             connection.disconnect()
 
-    def connect(self) -> AbstractConnection:
-        """Return a new connected connection, for those who keep one (subscriptions)."""
+    def connect(self, within_s: float | None = None) -> AbstractConnection:
+        """Return a new connected connection, for those who keep one (subscriptions).
+
+        Args:
+            within_s: How long the node may take to accept it and to be greeted; None for as long as the driver waits.
+        """
         if self._before_connect is not None:
             self._before_connect()
         connection = self._make()
+        if within_s is None or within_s >= self._answer_timeout_s:
+            connection.connect()
+            return connection
+        inside: Any = connection
+        usual_s = connection.socket_timeout
+        inside.socket_timeout = within_s
+        inside.socket_connect_timeout = min(within_s, inside.socket_connect_timeout or within_s)
         connection.connect()
+        # It would go on with the short time: the library keeps in two more places what it connected with.
+        inside.socket_timeout = usual_s
+        inside._sock.settimeout(usual_s)  # noqa: SLF001 - there is no public way
+        inside._parser.on_connect(connection)  # noqa: SLF001 - there is no public way
         return connection
 
-    def _borrow(self) -> AbstractConnection:
+    def _left_s(self, deadline_s: float) -> float | None:
+        """Return how long the next answer may take; None for the usual time, which costs nothing to keep."""
+        left_s = deadline_s - time.monotonic()
+        return max(left_s, ANSWER_S_MIN) if left_s < NEARLY * self._answer_timeout_s else None
+
+    def _borrow(self, left_s: float | None) -> AbstractConnection:
         if self._pid != os.getpid():
             # sockets of the parent: not ours to speak on, nor to shut down
             with self._lock:
@@ -102,13 +134,14 @@ class SyncDriver:
         try:
             return self._idle.pop()
         except IndexError:
-            return self.connect()
+            return self.connect(left_s)
 
-    def _perform(self, calls: list[Call]) -> list[Reply]:
+    def _perform(self, calls: list[Call], deadline_s: float | None) -> list[Reply]:
         from taskmesh.errors import TaskMeshError
 
+        left_s = self._left_s(deadline_s) if deadline_s is not None else None
         try:
-            connection = self._borrow()
+            connection = self._borrow(left_s)
         except (*self._failures, TaskMeshError) as error:
             return [Refused(f"{self.address}: {error}")] * len(calls)
         pack = self._pack
@@ -132,7 +165,12 @@ class SyncDriver:
         replies: list[Reply] = []
         for _ in calls:
             try:
-                if patience_s:
+                if left_s is not None and deadline_s is not None:
+                    left_s = self._left_s(deadline_s) or left_s
+                    replies.append(
+                        connection.read_response(disable_decoding=True, timeout=left_s + patience_s)
+                    )
+                elif patience_s:
                     replies.append(
                         connection.read_response(
                             disable_decoding=True, timeout=self._answer_timeout_s + patience_s
@@ -161,7 +199,9 @@ class SyncDriver:
         else:
             connection.disconnect()
         if missing:
-            for at, reply in zip(missing, self._perform([calls[at] for at in missing]), strict=True):
+            for at, reply in zip(
+                missing, self._perform([calls[at] for at in missing], deadline_s), strict=True
+            ):
                 replies[at] = reply
         return replies
 

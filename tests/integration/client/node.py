@@ -32,9 +32,9 @@ class Counted:
         driver = mesh.link.open().driver
         run = driver.run
 
-        def counted(steps: Any) -> Any:
+        def counted(steps: Any, **limit: Any) -> Any:
             self.names.append(steps.__name__)
-            return run(steps)
+            return run(steps, **limit)
 
         monkeypatch.setattr(driver, "run", counted)
 

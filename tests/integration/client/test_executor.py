@@ -394,7 +394,9 @@ def test_map_sends_many_in_few_round_trips(app, executor, monkeypatch):
     calls = []
     driver = app.mesh.link.driver
     run = driver.run
-    monkeypatch.setattr(driver, "run", lambda steps: calls.append(steps.__name__) or run(steps))
+    monkeypatch.setattr(
+        driver, "run", lambda steps, **limit: calls.append(steps.__name__) or run(steps, **limit)
+    )
     assert sum(executor.map(app.add, range(5000))) == sum(range(5000))
     assert calls.count("enqueue") == 3
     assert calls.count("enqueue_one") == 0

@@ -39,7 +39,7 @@ class Faults:
         self._run = driver.run
         monkeypatch.setattr(driver, "run", self._spoiled)
 
-    def _spoiled(self, steps):
+    def _spoiled(self, steps, within_s=None):
         try:
             request = next(steps)
             while True:

@@ -401,7 +401,7 @@ def test_what_ended_while_nobody_could_listen_is_read(app, mesh, holds, monkeypa
     begin = mesh.portal.inbox.begin
     tried = []
 
-    def unreachable():
+    def unreachable(within_s=None):
         tried.append(1)
         raise NodeUnavailable("cut off", node="test")
 
@@ -419,7 +419,7 @@ def test_one_who_times_out_is_told_why_he_heard_nothing(app, make_mesh, holds, m
     mesh = make_mesh()
     _, result = holds.send()
 
-    def unreachable():
+    def unreachable(within_s=None):
         raise NodeUnavailable("the node is cut off", node="test")
 
     monkeypatch.setattr(mesh.portal.inbox, "begin", unreachable)

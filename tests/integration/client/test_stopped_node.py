@@ -1,0 +1,100 @@
+"""A server that hangs: it is there, and does not answer. Whoever has little time is told in that time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from taskmesh import TaskMesh
+from taskmesh.errors import SendRejected, SendUnknown, TaskTimeout
+from taskmesh.nodes.embedded import PrivateNode, start_private
+
+#: Half of what a driver waits for one answer, and many times what these callers ask for.
+SOON_S = 5.0
+TIMEOUT_S = 20
+
+
+@pytest.fixture(scope="module")
+def node(node_exists) -> Iterator[PrivateNode]:
+    with start_private("stopped") as started:
+        yield started
+
+
+@pytest.fixture
+def mesh(node) -> Iterator[TaskMesh]:
+    with TaskMesh("stopped", nodes=[f"unix://{node.socket_path}"], send_timeout=0.3) as made:
+        yield made
+
+
+@contextmanager
+def stopped(node: PrivateNode) -> Iterator[None]:
+    """Stop the server, and fail if what is done meanwhile takes long."""
+    pid = node.server_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began_s = time.monotonic()
+        yield
+        took_s = time.monotonic() - began_s
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert took_s < SOON_S
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_get_keeps_its_timeout(node, mesh, listens):
+    result = mesh.task(add).delay(1, 2)
+    if listens:
+        assert not result.ready()
+        mesh.portal.inbox.begin()
+    else:
+        mesh.link.close()
+    with stopped(node), pytest.raises(TaskTimeout):
+        result.get(timeout=0.2)
+
+
+def test_a_send_keeps_its_timeout_and_says_that_it_may_be_recorded(node, mesh):
+    """The server reads it when it goes on: it may well be recorded, and the same id can be sent again."""
+    task = mesh.task(add)
+    task.delay(0, 0)
+    with stopped(node), pytest.raises(SendUnknown):
+        task.apply_async((1, 2), task_id="while-stopped")
+    again = task.apply_async((1, 2), task_id="while-stopped")
+    assert again.state == "PENDING"
+
+
+def test_a_first_send_keeps_its_timeout_too(node, mesh):
+    with stopped(node), pytest.raises(SendRejected, match="nothing was sent"):
+        mesh.task(add).delay(1, 2)
+
+
+def test_a_late_answer_is_nobodys(node, mesh):
+    """The connection on which it would come is given up, so it is not taken for the answer to what is asked next."""
+    task = mesh.task(add)
+    first = task.apply_async((1, 1), task_id="late-1", queue="late")
+    with stopped(node), pytest.raises(SendUnknown):
+        task.apply_async((2, 2), task_id="late-2", queue="late")
+    for number in range(3, 9):
+        sent = task.apply_async((number, number), task_id=f"late-{number}", queue="late")
+        assert (sent.state, sent.id) == ("PENDING", f"late-{number}")
+    assert first.state == "PENDING"
+
+
+def test_connections_made_in_a_hurry_wait_as_long_as_others_afterwards(node, mesh):
+    driver = mesh.link.open().driver
+    hurried, usual = driver.connect(0.05), driver.connect()
+    for connection in (hurried, usual):
+        assert connection.socket_timeout == usual.socket_timeout
+        assert connection._sock.gettimeout() == usual.socket_timeout
+        connection.send_command("PING")
+        assert connection.read_response(timeout=1) == b"PONG"
+        assert connection._sock.gettimeout() == usual.socket_timeout
+        connection.disconnect()
