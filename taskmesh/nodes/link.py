@@ -5,6 +5,7 @@ Connects when first used. After a fork the child's link connects anew, under a n
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -17,15 +18,17 @@ from taskmesh.codec.keyring import Keyring
 from taskmesh.codec.signing import Signer
 from taskmesh.core import keys
 from taskmesh.core.steps import Session, Steps
+from taskmesh.errors import NodeFault
 from taskmesh.nodes.address import NodeAddress
-from taskmesh.nodes.sync_driver import SyncDriver
+from taskmesh.nodes.sync_driver import SyncDriver, run_id_of
 from taskmesh.replication.ask import plain
-from taskmesh.replication.join import Meta, join
+from taskmesh.replication.join import Meta, embedded_generation, join
 
 if TYPE_CHECKING:
     from taskmesh.nodes.async_driver import AsyncDriver
 
 T = TypeVar("T")
+log = logging.getLogger("taskmesh")
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
@@ -54,7 +57,12 @@ class NodeClock:
 
 
 class Link:
-    """Everything that one process needs to speak with one mesh."""
+    """Everything that one process needs to speak with one mesh.
+
+    Attributes:
+        tells_restarts: Whether to say in the log that a server of the user's own was started anew; the children of a
+            worker leave it to their supervisor.
+    """
 
     def __init__(
         self,
@@ -88,6 +96,7 @@ class Link:
         self.session = Session(self.prefix, b"", slots, self.clock.now_ms)
         self.channel = os.urandom(8).hex().encode()
         self.meta: Meta | None = None
+        self.tells_restarts = True
         self._driver: SyncDriver | None = None
         self._async_driver: AsyncDriver | None = None
         self._open_lock = threading.RLock()
@@ -145,7 +154,28 @@ class Link:
                         ),
                         within_s=None if deadline_s is None else deadline_s - time.monotonic(),
                     )
+                    if not embedded_generation(self.session.epoch):
+                        self._watch_server(driver)
         return self
+
+    def _watch_server(self, driver: SyncDriver) -> None:
+        """Have it noticed when a server of the user's own is started anew: unlike an embedded one it does not count."""
+        try:
+            run_id = run_id_of(driver.run(plain(self.session, b"INFO", b"server")))
+        except NodeFault:
+            return  # this user of the server may not ask
+        if run_id:
+            driver.watch_server(run_id, self._server_began_anew)
+
+    def _server_began_anew(self) -> None:
+        log.log(
+            logging.WARNING if self.tells_restarts else logging.DEBUG,
+            "server %s of mesh %r was started anew. If it came back with older data than it had, messages that had "
+            "ended may run once more, and what it accepted last may be gone. Outcomes that were heard stand; what is "
+            "waited for is read again",
+            self.driver.address,
+            self.mesh,
+        )
 
     messages: Signer
     results: Signer

@@ -26,6 +26,7 @@ IDLE_MAX = 16
 ANSWER_S_MIN = 0.05
 #: The share of the usual time for an answer from which on a caller's own is kept: it costs two system calls a reply.
 NEARLY = 0.9
+RUN_ID = b"run_id:"
 
 
 class SyncDriver:
@@ -58,6 +59,8 @@ class SyncDriver:
         )
         self._before_connect = before_connect
         self._answer_timeout_s = answer_timeout_s
+        self._servers: set[bytes] = set()
+        self._on_other_server: Callable[[], None] | None = None
         self._idle: deque[AbstractConnection] = deque()
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -107,17 +110,41 @@ class SyncDriver:
         connection = self._make()
         if within_s is None or within_s >= self._answer_timeout_s:
             connection.connect()
+            self._look_at_server(connection)
             return connection
         inside: Any = connection
         usual_s = connection.socket_timeout
         inside.socket_timeout = within_s
         inside.socket_connect_timeout = min(within_s, inside.socket_connect_timeout or within_s)
         connection.connect()
+        self._look_at_server(connection)
         # It would go on with the short time: the library keeps in two more places what it connected with.
         inside.socket_timeout = usual_s
         inside._sock.settimeout(usual_s)  # noqa: SLF001 - there is no public way
         inside._parser.on_connect(connection)  # noqa: SLF001 - there is no public way
         return connection
+
+    def watch_server(self, run_id: bytes, on_other: Callable[[], None]) -> None:
+        """Tell when a connection leads to another process than those before: the server was started anew.
+
+        Args:
+            run_id: Which process answers now, as its `INFO` says.
+            on_other: Called once for each process that was not known before.
+        """
+        self._servers = {run_id}
+        self._on_other_server = on_other
+
+    def _look_at_server(self, connection: AbstractConnection) -> None:
+        on_other = self._on_other_server
+        if on_other is None:
+            return
+        connection.send_packed_command([self._pack((b"INFO", b"server"))], check_health=False)
+        run_id = run_id_of(connection.read_response(disable_decoding=True))
+        with self._lock:
+            is_new = run_id not in self._servers
+            self._servers.add(run_id)
+        if is_new:
+            on_other()
 
     def _left_s(self, deadline_s: float) -> float | None:
         """Return how long the next answer may take; None for the usual time, which costs nothing to keep."""
@@ -215,6 +242,12 @@ class SyncDriver:
         except self._failures:
             # the calls themselves are about to meet the same failure, and report it
             connection.disconnect()
+
+
+def run_id_of(info: object) -> bytes:
+    """Return which process a server is, from its `INFO`; empty if it does not say."""
+    lines = info.splitlines() if isinstance(info, bytes) else []
+    return next((line[len(RUN_ID) :] for line in lines if line.startswith(RUN_ID)), b"")
 
 
 def _lacks_script(reply: Reply) -> bool:

@@ -105,6 +105,11 @@ def join(session: Session, *, mesh_id: str, slots: int, key_id: str, tries: int 
     return meta
 
 
+def embedded_generation(epoch: bytes) -> int:
+    """Return how often the embedded node was started when it had this epoch; 0 for a server of the user's own."""
+    return int(epoch[:8], 16)
+
+
 def refresh(session: Session) -> Steps[None]:
     """Read the epoch again after a `STALEVIEW`.
 

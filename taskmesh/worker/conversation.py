@@ -75,6 +75,7 @@ class Conversation:
         """
         self.holder = order.holder
         self.link = mesh.link.open()
+        self.link.tells_restarts = False
         self.outbox = Outbox(self.commit)
         self.stopping = False
         self.sequence = 0

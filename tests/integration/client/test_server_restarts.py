@@ -1,0 +1,87 @@
+"""A server of the user's own that is started anew: whoever speaks with it says so once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskmesh import TaskMesh
+from taskmesh.nodes.embedded import start_private
+from taskmesh.nodes.server_binary import find_server
+from tests.support import wait_until
+
+TIMEOUT_S = 20
+
+
+class Server:
+    """A server that is started by hand, without a guardian."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "s"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        words = [
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.socket),
+            "--dir",
+            str(self._folder),
+            "--appendonly",
+            "yes",
+        ]
+        self._process = subprocess.Popen([find_server(), *words], stdout=subprocess.DEVNULL)
+        wait_until(self.socket.exists, TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(TIMEOUT_S)
+        self.socket.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def server(node_exists) -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="tm-", dir="/tmp"))
+    made = Server(folder)
+    made.start()
+    yield made
+    made.stop()
+    shutil.rmtree(folder)
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+def test_a_caller_says_once_that_the_server_was_started_anew(server, caplog):
+    with TaskMesh("own", nodes=[f"unix://{server.socket}"]) as mesh:
+        task = mesh.task(add)
+        sent = task.delay(1, 2)
+        mesh.close()
+        assert sent.state == "PENDING"
+        assert "started anew" not in caplog.text, "a new connection alone is nothing to speak of"
+        for restarts in (1, 2):
+            server.stop()
+            server.start()
+            with caplog.at_level(logging.WARNING, "taskmesh"):
+                task.delay(3, 4)
+                mesh.portal.inbox.begin()
+                assert sent.state == "PENDING"
+            assert caplog.text.count("was started anew") == restarts
+
+
+def test_an_embedded_node_numbers_its_starts_itself(node_exists):
+    with start_private("own") as node, TaskMesh("own", nodes=[f"unix://{node.socket_path}"]) as mesh:
+        mesh.link.open()
+        assert mesh.link.driver._on_other_server is None
