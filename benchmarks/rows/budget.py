@@ -6,6 +6,7 @@ from benchmarks.rows.crashes import dead_machine, killed_child
 from benchmarks.rows.drain import drain, growth, starmap
 from benchmarks.rows.footprint import idle_child, imports, worker_start
 from benchmarks.rows.model import Measurement, Row
+from benchmarks.rows.order import delayed, priorities
 from benchmarks.rows.single import one_by_one
 from benchmarks.rows.waiting import end_to_end, latency
 
@@ -167,5 +168,37 @@ BUDGET: tuple[Measurement, ...] = (
         quick_n=20_000,
         repetitions=1,
         options={"few": 2_000, "times_few": 15},
+    ),
+    Measurement(
+        "priorities",
+        priorities,
+        {
+            "rate": Row(
+                "drain-priorities", "drain of no-op tasks over ten priorities", "tasks/s", 45_000, "more"
+            )
+        },
+        n=200_000,
+        quick_n=20_000,
+    ),
+    Measurement(
+        "delayed",
+        delayed,
+        {
+            "send": Row("delayed-send", "`starmap` of 1,000,000 for later", "tasks/s", 80_000, "more"),
+            "due": Row(
+                "delayed-due",
+                "100,000 that are due at one moment, while 1,000,000 wait: until the last has run",
+                "tasks/s",
+                20_000,
+                "more",
+            ),
+            "memory": Row(
+                "delayed-memory", "growth of a worker's memory while 1,000,000 wait", "MB", 10, "less"
+            ),
+        },
+        n=1_000_000,
+        quick_n=20_000,
+        repetitions=1,
+        options={"settle_s": 1.0},
     ),
 )
