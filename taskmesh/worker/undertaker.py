@@ -182,7 +182,7 @@ class Undertaker:
         return (
             isinstance(pid, int)
             and about.get("pids") == _pid_space()
-            and started_at(pid) != about.get("started")
+            and started_at(pid) != about.get("start", started_at(pid))
         )
 
     def _about(self, incarnation: bytes) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def worker_info(
             "boot": boot_id(),
             "pid": os.getpid(),
             "pids": _pid_space(),
-            "started": started_at(os.getpid()),
+            "start": started_at(os.getpid()),
             "since_ms": since_ms or int(time.time() * 1000),
         }
         | ({"tasks": list(tasks)} if len(tasks) <= TASKS_TOLD_MAX else {})

@@ -91,7 +91,9 @@ class Story:
             timeout=BLOCK_S,
             check=False,
         )
-        assert ended.returncode == 0, f"{command[-1]} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        assert ended.returncode == 0, (
+            f"{command[-1]} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        )
         return ended.stdout
 
     def _session(self, block: Block) -> None:
