@@ -257,7 +257,9 @@ class Brood:
         if code_means == EXIT_BURST_DONE:
             self._resting.append(place)
             return
-        self._failed_starts = self._failed_starts + 1 if code_means == EXIT_CANNOT_START else 0
+        # a worker that lasts waits for what its hook needs; a burst is to end
+        gives_up = (EXIT_CANNOT_START, EXIT_HOOK_FAILED) if self._burst else (EXIT_CANNOT_START,)
+        self._failed_starts = self._failed_starts + 1 if code_means in gives_up else 0
         died_early = time.monotonic() - child.since_s < SHORT_LIFE_S and not in_task
         if (died_early and code_means != EXIT_RETIRED) or code_means == EXIT_HOOK_FAILED:
             self._restart_s = min(RESTART_S_MAX, max(0.05, self._restart_s * 2))

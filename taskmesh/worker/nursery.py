@@ -97,6 +97,7 @@ class Template:
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
+            log.warning("the template has not ended within %g s (on_worker_stop?); it is killed", END_S)
             self._process.kill()
             self._process.wait()
 

@@ -52,7 +52,7 @@ def test_a_worker_of_by_value_tasks_stops_by_a_signal(shell):
 
 def test_up_ends_all_that_it_started(shell):
     shell.write("app.py")
-    up = shell.start("up", "app.py", "-c", "1", "--json").until("1 child")
+    up = shell.start("up", "app.py", "-c", "1", "--json").until("1 process")
     assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "30", "--json").json["value"] == 5
     ended = up.ends(signal.SIGINT)
     assert (ended.code, ended.json["node_stopped"]) == (0, True)
@@ -62,7 +62,7 @@ def test_up_ends_all_that_it_started(shell):
 def test_up_leaves_a_node_alone_that_ran_before(shell):
     shell.write("app.py")
     shell.run("call", "-A", "app.py", "add", "2", "3")
-    up = shell.start("up", "app.py", "-c", "1").until("1 child")
+    up = shell.start("up", "app.py", "-c", "1").until("1 process")
     assert up.ends(signal.SIGTERM).code == 0
     assert shell.run("down", "--json").json == {"stopped": [{"mesh": "shop", "clients": 0}], "left": []}
 

@@ -83,6 +83,12 @@ def test_children_whose_hook_fails_are_tried_again_until_it_does_not(scene: Scen
     scene.check()
 
 
+def test_a_burst_gives_up_when_a_hook_fails_again_and_again(scene: Scene) -> None:
+    worker = scene.worker(1, app=APP, env=env(scene, "late-start"), burst=True, ready=False)
+    assert worker.exit_code() == 1
+    assert "no child of worker worker1 can start" in worker.said()
+
+
 def test_lines_about_tasks_are_told_at_debug_only(scene: Scene) -> None:
     loud = scene.worker(1, queues=("loud",))
     quiet = scene.worker(1, queues=("quiet",), log_level="INFO")
