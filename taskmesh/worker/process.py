@@ -42,8 +42,10 @@ def started_at(pid: int) -> str:
     The text is the same whoever asks and whenever, also when the wall clock is set meanwhile. A zombie does not run: it
     only waits for its parent to ask how it ended.
     """
-    if sys.platform == "linux":
-        return _started_on_linux(pid)
+    return _started_on_linux(pid) if sys.platform == "linux" else _started_elsewhere(pid)
+
+
+def _started_elsewhere(pid: int) -> str:
     import psutil
 
     try:
