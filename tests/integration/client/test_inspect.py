@@ -21,6 +21,14 @@ def only(found):
     return rows
 
 
+@pytest.fixture(autouse=True)
+def children_are_known(mesh):
+    """They are published a moment after they have started."""
+    wait_until(
+        lambda: len(only(mesh.inspect().stats()).get("children", ())) == 2, what="the children are known"
+    )
+
+
 def test_what_runs_is_shown_with_its_age_and_child(mesh, holds):
     name, handle = holds.send()
     holds.began(name)
@@ -37,7 +45,6 @@ def test_what_runs_is_shown_with_its_age_and_child(mesh, holds):
 
 
 def test_what_began_since_the_last_beat_is_shown_too(mesh, holds):
-    wait_until(lambda: len(only(mesh.inspect().stats())["children"]) == 2, what="the children are known")
     name, handle = holds.send()
     holds.began(name)
     assert handle.id in {row["id"] for row in only(mesh.inspect().active())}
