@@ -20,7 +20,7 @@ DOCS_READY := $(VENV)/.taskmesh-docs-ready
 # What is neither a package nor a test is checked only where it exists.
 CHECKED := $(wildcard taskmesh tests benchmarks examples docs .ci)
 
-.PHONY: help demo test test-fast pains check docs bench bench-peers clean
+.PHONY: help demo test test-fast pains chaos check docs bench bench-peers clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv] [ARGS="..."]\n\n'
@@ -37,6 +37,9 @@ test-fast: $(DEV_READY) ## the tests which are not marked slow
 
 pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
 	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q tests/pains $(ARGS)
+
+chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--kills 1000 --seed N")
+	@$(PY) -m tests.faults $(ARGS)
 
 check: $(DEV_READY) ## style, types, layers
 	@$(BIN)/ruff check --quiet $(CHECKED)

@@ -4,7 +4,7 @@ import os
 import threading
 
 from taskmesh import TaskMesh
-from tests.apps import worker_tasks
+from tests.apps import ledger_tasks, worker_tasks
 
 mesh = worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"]))
 
@@ -16,6 +16,11 @@ def newcomer(x: int) -> int:
 
 if os.environ.get("TASKMESH_TEST_NEW_BUILD"):
     mesh.task(newcomer)
+
+if os.environ.get("TASKMESH_TEST_OLD_BUILD"):
+    # of the time before there were books
+    for _function in ledger_tasks.TASKS:
+        del mesh.tasks[f"{_function.__module__}.{_function.__qualname__}"]
 
 if os.environ.get("TASKMESH_TEST_SLOW_FORK"):
     # a child's first moments, made as long as a test likes: before it can heed any signal

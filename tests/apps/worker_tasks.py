@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taskmesh import TaskMesh, current_task
+from tests.apps import ledger_tasks
 
 POLL_S = 0.005
 
@@ -166,6 +167,7 @@ TASKS = (
     segfault,
     kill_itself_once,
     cancel,
+    *ledger_tasks.TASKS,
 )
 
 

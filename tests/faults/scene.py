@@ -22,6 +22,7 @@ import msgspec
 import psutil
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from taskmesh import AsyncResult, TaskMesh
@@ -31,10 +32,12 @@ from taskmesh.errors import TaskDead
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.pools import read_pools, seats, settled
 from tests.apps import worker_tasks
+from tests.faults.readers import OtherReader, OwnReader
 from tests.support import wait_until
 
 ROOT = Path(__file__).parents[2]
 KEY = "chaos-" + 64 * "0"
+WORKERS_ONLY = ("lease_ttl",)
 
 
 class Worker:
@@ -56,6 +59,11 @@ class Worker:
         wait_until(
             lambda: words in self.said(), timeout_s, f"{self.name} says {words!r}; it said:\n{self.said()}"
         )
+
+    def was_suspected(self) -> bool:
+        """Tell whether others have declared it dead: on a machine with too much to do that happens unasked."""
+        said = self.said()
+        return "was declared dead by another" in said or "this worker was declared dead" in said
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -98,16 +106,24 @@ class Worker:
 class Scene:
     """What one test plays with."""
 
-    def __init__(self, mesh: str, url: str, folder: Path, **settings: Any) -> None:
+    def __init__(self, mesh: str, url: str, folder: Path, *, direct: str = "", **settings: Any) -> None:
+        """Make one.
+
+        Args:
+            mesh: Its name.
+            url: The node, or the proxy in front of it; empty for the shared embedded node.
+            folder: For notes, logs and books.
+            direct: The node itself, where `url` is a proxy.
+            settings: Of the mesh, for workers and callers.
+        """
         self.name = mesh
         self.url = url
+        self._direct = direct
         self.folder = folder
         self.settings = {"lease_ttl": 1.0, "grace": 30.0, "key": KEY, **settings}
         if url:
             self.settings["nodes"] = url
-        self.mesh = worker_tasks.register(
-            TaskMesh(mesh, **{key: value for key, value in self.settings.items() if key != "lease_ttl"})
-        )
+        self.mesh = worker_tasks.register(TaskMesh(mesh, **self.caller_settings()))
         self.workers: list[Worker] = []
         self.accepted: dict[str, tuple[AsyncResult[Any], Any]] = {}
         self.seen: dict[str, bytes] = {}
@@ -118,8 +134,24 @@ class Scene:
     @cached_property
     def node(self) -> Redis:
         """The node, for looking and for doing harm; nothing is retried."""
-        path = self.mesh.address().url.removeprefix("unix://")
-        return Redis(unix_socket_path=path, retry=Retry(NoBackoff(), 0), protocol=2)
+        return Redis.from_url(
+            self._direct or self.mesh.address().url,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            socket_timeout=10,
+        )
+
+    def answers(self) -> bool:
+        """Tell whether the node does."""
+        try:
+            return bool(self.ask("PING"))
+        except RedisError:
+            return False
+
+    def ask(self, *words: str) -> Any:
+        """Ask the node, by a connection of its own making: the last one may have died with its server."""
+        self.node.connection_pool.disconnect()
+        return self.node.execute_command(*words)
 
     def record(self, task_id: str) -> Record | None:
         raw = self.node.get(f"{self.prefix}r:{task_id}")
@@ -146,6 +178,16 @@ class Scene:
     def idle(self, queue: str = "default") -> int:
         count: int = self.node.zcard(f"{self.prefix}idle:{queue}")
         return count
+
+    @cached_property
+    def readers(self) -> dict[str, OwnReader | OtherReader]:
+        """Two who read results independently of each other."""
+        settings = self.caller_settings()
+        return {"own": OwnReader(self.name, settings), "other": OtherReader(self.name, settings)}
+
+    def caller_settings(self) -> dict[str, Any]:
+        """Return the settings of who sends and reads."""
+        return {key: value for key, value in self.settings.items() if key not in WORKERS_ONLY}
 
     # -- workers ------------------------------------------------------------------
 
@@ -317,6 +359,8 @@ class Scene:
         for worker in self.workers:
             worker.end()
         self.mesh.close()
+        for reader in self.readers.values() if "readers" in self.__dict__ else ():
+            reader.close()
         if "node" in self.__dict__:
             self.node.close()
 

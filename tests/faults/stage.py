@@ -12,7 +12,9 @@ import pytest
 from taskmesh.errors import ServerBinaryMissing
 from taskmesh.nodes.embedded import PrivateNode, start_private
 from taskmesh.nodes.server_binary import find_server
+from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
+from tests.faults.server import Server
 
 _numbers = count(1)
 
@@ -48,3 +50,31 @@ def make_scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
 def scene(make_scene: Callable[..., Scene], chaos_node: PrivateNode) -> Scene:
     """A mesh of the test's own on the common node."""
     return make_scene(f"scene{next(_numbers)}", f"unix://{chaos_node.socket_path}")
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Make nodes on loopback, that belong to the test alone."""
+    servers: list[Server] = []
+
+    def make(**options: Any) -> Server:
+        folder = options.pop("folder", None) or tmp_path / f"server{len(servers)}"
+        servers.append(Server(folder, **options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    """A node on loopback, that belongs to the test alone."""
+    return make_server()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A network in front of that node."""
+    with Proxy(server.port) as proxy:
+        yield proxy

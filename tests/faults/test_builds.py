@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 from taskmesh.errors import TaskDead
 from taskmesh.nodes.embedded import PrivateNode
+from tests.faults.load import Load
 from tests.faults.scene import Scene
 from tests.support import wait_until
 
 NEW_BUILD = {"TASKMESH_TEST_NEW_BUILD": "1"}
+OLD_BUILD = {"TASKMESH_TEST_OLD_BUILD": "1"}
 
 
 def newcomer(x: int) -> int:
@@ -51,3 +54,19 @@ def test_an_unknown_task_is_given_up_after_the_grace(
     sent = send_newcomer(scene, expect=TaskDead)
     assert "no worker of this build knows the task 'tests.apps.worker_chaos.newcomer'" in scene.reason(sent)
     scene.check()
+
+
+def test_builds_change_one_by_one_under_load_there_and_back(scene: Scene, seed: int) -> None:
+    """What the older build does not know it parks; nothing is lost, charged or run twice, either way."""
+    builds = [scene.worker(1, name=f"old{number}", env=OLD_BUILD) for number in (1, 2)]
+    with Load(scene, seed=seed, ahead=15, bulk=4) as load:
+        load.accepted(10)
+        wait_until(lambda: scene.node.hlen(f"{scene.prefix}parked") > 5, what="the old build parks")
+        for name, env in (("new1", {}), ("new2", {}), ("old3", OLD_BUILD)):
+            builds.append(scene.worker(1, name=name, env=env))
+            load.ran(5)
+            leaving = builds.pop(0)
+            leaving.send(signal.SIGTERM)
+            assert leaving.exit_code() == 0
+        load.ran(5)
+    load.balance()

@@ -1,0 +1,94 @@
+"""Wall clocks are moved by an hour, of the node, of a worker, of a caller: no lease is lost, nothing runs twice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.apps import worker_tasks as tasks
+from tests.faults.load import Load
+from tests.faults.scene import Scene
+from tests.faults.server import Server
+from tests.support import wait_until
+
+HOUR_S = 3600
+SOURCE = Path(__file__).with_name("moved_clock.c")
+
+
+class Clock:
+    """A wall clock that can be moved while processes read it.
+
+    Attributes:
+        env: What a process needs in its environment to read this clock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.move(0)
+        library = folder / "moved_clock.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True, timeout=60)
+        self.env = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self._file)}
+
+    def move(self, seconds: int) -> None:
+        """Have it that many seconds off."""
+        with self._file.open("r+b" if self._file.exists() else "xb") as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    if sys.platform != "linux" or shutil.which("gcc") is None:
+        pytest.skip("gcc is missing, with which the clock's library is made")
+    return Clock(tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+def test_the_clock_of_the_node(
+    make_scene: Callable[..., Scene],
+    make_server: Callable[..., Server],
+    clock: Clock,
+    seed: int,
+    seconds: int,
+) -> None:
+    """Moved under load; a worker and a caller who come afterwards measure it as it is then."""
+    server = make_server(env=clock.env)
+    scene = make_scene("node-clock", server.url, lease_ttl=5.0)
+    before = int(scene.ask("TIME")[0])
+    worker = scene.worker(2)
+    later = scene.task(tasks.add).apply_async((1, 2), countdown=HOUR_S + 1800)
+    with Load(scene, seed=seed) as load:
+        load.ran(100)
+        clock.move(seconds)
+        wait_until(
+            lambda: abs(int(scene.ask("TIME")[0]) - before - seconds) < 600, 10, "the node's clock moves"
+        )
+        load.ran(200)
+        newcomer = scene.worker(2)
+        load.ran(200)
+    load.balance(left=False)
+    assert scene.state_of(later) == "SCHEDULED"
+    assert "declared dead" not in worker.said() + newcomer.said()
+
+
+@pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+def test_the_clock_of_a_worker(
+    make_scene: Callable[..., Scene], server: Server, clock: Clock, seed: int, seconds: int
+) -> None:
+    """Wrong from its start, and moved the other way later: it goes by the node's."""
+    scene = make_scene("worker-clock", server.url, lease_ttl=5.0)
+    clock.move(seconds)
+    wrong = scene.worker(2, env=clock.env)
+    right = scene.worker(1)
+    later = scene.task(tasks.add).apply_async((1, 2), countdown=600)
+    with Load(scene, seed=seed) as load:
+        load.ran(150)
+        clock.move(-seconds)
+        load.ran(150)
+    load.balance(left=False)
+    assert scene.state_of(later) == "SCHEDULED"
+    assert "declared dead" not in wrong.said() + right.said()
