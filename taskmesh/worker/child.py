@@ -12,13 +12,12 @@ import os
 import signal
 import time
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskmesh.core.logs import name_worker
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
-from taskmesh.worker.concurrent_child import ConcurrentChild
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
 from taskmesh.worker.lifetime import Lifetime
@@ -35,6 +34,9 @@ from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import text_of
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.task_log import tell_of_tasks
+
+if TYPE_CHECKING:
+    from taskmesh.worker.concurrent_child import ConcurrentChild
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -167,12 +169,22 @@ class Child:
         return self._loop.run(coroutine, context=contextvars.copy_context())
 
 
+def child_class(pool: str) -> type[Child | ConcurrentChild]:
+    """Return what a child of a kind of pool is."""
+    if pool == PROCESS:
+        return Child
+    # it needs asyncio, which others are spared
+    from taskmesh.worker.concurrent_child import ConcurrentChild
+
+    return ConcurrentChild
+
+
 def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     """Live a child's life in this process, and return its exit code."""
     name_worker(order.worker)
     tell_of_tasks(mesh.hooks)
     child: list[Child | ConcurrentChild] = []
-    kind = Child if order.pool == PROCESS else ConcurrentChild
+    kind = child_class(order.pool)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         for alive in child:

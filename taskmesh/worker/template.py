@@ -27,6 +27,7 @@ from taskmesh.worker.host import App
 from taskmesh.worker.locate import importing, load_app
 from taskmesh.worker.logs import set_up_app_logging, set_up_logging
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
+from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.sources import files_of_failure, imported_files
 from taskmesh.worker.wire import Wire
 
@@ -102,14 +103,16 @@ def _strategy(options: WorkerOptions, setting: str) -> str:
     return name
 
 
-def preload() -> None:
+def preload(options: WorkerOptions) -> None:
     """Import what every child needs, so that they share its memory."""
     import hiredis
     import redis.connection
 
-    import taskmesh.worker.child
+    from taskmesh.worker.child import child_class
 
-    _ = (hiredis, redis.connection, taskmesh.worker.child)
+    for kind in {PROCESS, *(pool.kind for pool in options.pools)}:
+        child_class(kind)
+    _ = (hiredis, redis.connection)
 
 
 def serve(wire: Wire, mesh: App, build: bytes) -> None:
@@ -229,7 +232,7 @@ def main(argv: list[str], kind: type[App]) -> int:
             wire, {"failed": f"{what} failed:\n{text}", "usage": False, "sources": _sources(options, error)}
         )
         return 1
-    preload()
+    preload(options)
     _tell(wire, {"ready": msgspec.to_builtins(facts)})
     serve(wire, mesh, facts.build.encode())
     mesh.hooks.tell("on_worker_stop", asyncio_run, context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Coroutine, Sequence
 from queue import SimpleQueue
 from typing import Any
@@ -14,6 +15,8 @@ from taskmesh.worker.crew import OnEnd, end_process
 from taskmesh.worker.runner import Runner
 
 _here = threading.local()
+#: How long threads may take to close their event loops when the child ends.
+CLOSE_S = 1.0
 
 
 class ThreadCrew:
@@ -55,6 +58,10 @@ class ThreadCrew:
         """See `Crew`."""
         for _ in self._threads:
             self._work.put(None)
+        until_s = time.monotonic() + CLOSE_S
+        for thread in self._threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
+        close_loop_of_this_thread()
 
     def _live(self) -> None:
         try:
@@ -65,6 +72,7 @@ class ThreadCrew:
                 # idle before the child may give it more, or that would start another thread
                 self._idle.release()
                 self._on_end(claimed, letter, outcome)
+            close_loop_of_this_thread()
         except BaseException as error:  # noqa: BLE001 - the edge of the thread
             end_process(error)
 
@@ -76,3 +84,11 @@ def run_in_this_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
         runner = _here.runner = asyncio.Runner()
     # a context of its own for each task: the runner's is the one in which it first ran
     return runner.run(coroutine, context=contextvars.copy_context())
+
+
+def close_loop_of_this_thread() -> None:
+    """Close the event loop that coroutines ran on here, if any did."""
+    runner: asyncio.Runner | None = getattr(_here, "runner", None)
+    if runner is not None:
+        del _here.runner
+        runner.close()

@@ -136,6 +136,24 @@ def segfault(folder: str) -> None:
     ctypes.string_at(0)
 
 
+def segfault_late(folder: str, name: str) -> None:
+    """Give others the time to begin, let those go that hold as `name`, and end the process by a signal."""
+    time.sleep(0.1)
+    (Path(folder) / f"let-{name}").touch()
+    segfault(folder)
+
+
+def hold_or_span(folder: str, name: str) -> str:
+    """Hold as `name`; once that has been let go, note the begin and the end of a short run."""
+    if not (Path(folder) / f"let-{name}").exists():
+        hold(folder, name)
+        return "held"
+    note(folder, "begin")
+    time.sleep(0.05)
+    note(folder, "end")
+    return "ran"
+
+
 def kill_itself_once(folder: str, value: int) -> int:
     """End the process by a signal on the first run only."""
     note(folder, f"crashes {current_task().crashes}")
@@ -165,6 +183,8 @@ TASKS = (
     hold_gil,
     leave,
     segfault,
+    segfault_late,
+    hold_or_span,
     kill_itself_once,
     cancel,
     *ledger_tasks.TASKS,

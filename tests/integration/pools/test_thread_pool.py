@@ -31,13 +31,16 @@ def test_each_knows_its_own_message_and_coroutines_have_the_loop_of_their_thread
 
 
 def test_a_message_that_comes_while_others_run_wakes_the_child(scene: Scene) -> None:
-    """It need not wait until an idle child looks by itself, and is told so by the wake-up."""
+    """It need not wait until an idle child looks by itself."""
     worker = scene.worker(pools=("thread:4",))
     scene.send(tasks.hold, str(scene.folder), "first", expect=0)
     scene.started("first")
     for i in range(20):
         wait_until(lambda: scene.idle() == 1)
-        scene.send(tasks.add, i, 1, expect=i + 1).get(20)
+        sent = scene.send(tasks.add, i, 1, expect=i + 1)
+        # given to the child by the very step that recorded it
+        assert scene.state_of(sent) in ("STARTED", "SUCCESS")
+        sent.get(20)
     assert len(scene.live_workers()) == 1
     scene.let("first")
     scene.check()
