@@ -30,6 +30,7 @@ _RUNNING_AT = _RECALLED_AT + _RECALLED.size
 COUNTED = b"KFYDXV"
 _COUNTS = struct.Struct("<6Q")
 _COUNTS_AT = 64
+_COUNT = struct.Struct("<Q")
 
 NOTHING = 0
 """The position of a child that runs nothing."""
@@ -127,9 +128,13 @@ class Desk:
     def count(self, letters: bytes) -> None:
         """Count runs that were committed, by the letter of each; any thread of the child may."""
         with self._counting:
-            before = _COUNTS.unpack_from(self._memory, self._at + _COUNTS_AT)
-            added = [count + letters.count(letter) for count, letter in zip(before, COUNTED, strict=True)]
-            _COUNTS.pack_into(self._memory, self._at + _COUNTS_AT, *added)
+            for letter in set(letters):  # mostly there is but one
+                index = COUNTED.find(letter)
+                if index >= 0:
+                    at = self._at + _COUNTS_AT + index * _COUNT.size
+                    _COUNT.pack_into(
+                        self._memory, at, _COUNT.unpack_from(self._memory, at)[0] + letters.count(letter)
+                    )
 
     def recalled(self) -> int:
         """Return the sequence of the claim that the supervisor takes back; -1 for none."""
