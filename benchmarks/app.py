@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
 from pathlib import Path
 
 from benchmarks.harness import stamps
-from taskmesh import TaskMesh
+from taskmesh import TaskMesh, current_task
 
 #: What the runner tells the measuring process and its workers.
 URL_VARIABLE = "BENCH_URL"
@@ -23,6 +24,33 @@ _HOLD_S = 600.0
 def add(x: int, y: int) -> int:
     """Do nothing, and leave a time stamp."""
     return stamps.work(x, y)
+
+
+@mesh.task
+async def add_async(x: int, y: int) -> int:
+    """As `add`, as a coroutine."""
+    return stamps.work(x, y)
+
+
+@mesh.task
+async def nap_async(seconds: float) -> float:
+    """Leave a time stamp, and sleep."""
+    stamps.work(0, 0)
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+class TryAgain(Exception):
+    """What passes by the next attempt."""
+
+
+@mesh.task(autoretry_for=(TryAgain,), throws=(TryAgain,), default_retry_delay=0.001)
+def again(value: int) -> int:
+    """Leave a time stamp, and fail at the first attempt."""
+    stamps.work(0, 0)
+    if current_task().attempt == 1:
+        raise TryAgain
+    return value
 
 
 @mesh.task

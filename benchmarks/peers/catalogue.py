@@ -41,7 +41,31 @@ class Variant:
 
 VARIANTS: tuple[Variant, ...] = (
     Variant("TaskMesh", "taskmesh", "2 worker processes; every message signed, kept until done", share=5),
+    Variant(
+        "TaskMesh, async",
+        "taskmesh",
+        "2 workers, each an event loop with 500 at once, async task",
+        share=2,
+        measures=("drain", "e2e", "latency"),
+        options={"pool": "async:500"},
+    ),
+    Variant(
+        "TaskMesh, threads",
+        "taskmesh",
+        "2 workers of 8 threads",
+        share=2,
+        measures=("drain", "e2e", "latency"),
+        options={"pool": "thread:8"},
+    ),
     Variant("Celery", "celery", "prefork pool of 2, JSON", share=0.25),
+    Variant(
+        "Celery, threads",
+        "celery",
+        "thread pool of 2, JSON",
+        share=0.25,
+        measures=("drain", "e2e", "latency"),
+        options={"pool": "threads"},
+    ),
     Variant("Dramatiq", "dramatiq", "2 processes of 8 threads"),
     Variant("Huey", "huey", "2 worker processes; a task is lost when its worker is killed"),
     Variant(

@@ -7,6 +7,7 @@ from benchmarks.rows.drain import drain, growth, starmap
 from benchmarks.rows.footprint import idle_child, imports, worker_start
 from benchmarks.rows.model import Measurement, Row
 from benchmarks.rows.order import delayed, priorities
+from benchmarks.rows.pools import pool_drain, retries, sleepers
 from benchmarks.rows.single import one_by_one
 from benchmarks.rows.waiting import end_to_end, latency
 
@@ -168,6 +169,42 @@ BUDGET: tuple[Measurement, ...] = (
         quick_n=20_000,
         repetitions=1,
         options={"few": 2_000, "times_few": 15},
+    ),
+    Measurement(
+        "drain-async",
+        pool_drain,
+        {"rate": Row("drain-async", "drain of no-op coroutines, 2 event loops", "tasks/s", 25_000, "more")},
+        n=100_000,
+        quick_n=5_000,
+        options={"pool": "async:500"},
+    ),
+    Measurement(
+        "drain-thread",
+        pool_drain,
+        {"rate": Row("drain-thread", "drain of no-op tasks, 2 × 8 threads", "tasks/s", 15_000, "more")},
+        n=100_000,
+        quick_n=5_000,
+        options={"pool": "thread:8"},
+    ),
+    Measurement(
+        "sleepers",
+        sleepers,
+        {
+            "beyond": Row(
+                "sleepers-time", "10,000 coroutines that sleep 5 s at once: time beyond that", "s", 3, "less"
+            ),
+            "memory": Row("sleepers-memory", "memory of one of 10,000 that sleep", "KiB", 30, "less"),
+        },
+        n=10_000,
+        quick_n=500,
+        options={"sleep_s": 5.0},
+    ),
+    Measurement(
+        "retries",
+        retries,
+        {"rate": Row("retries", "tasks that fail once and are tried again, attempts", "/s", 15_000, "more")},
+        n=50_000,
+        quick_n=1_000,
     ),
     Measurement(
         "priorities",

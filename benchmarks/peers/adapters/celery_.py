@@ -9,7 +9,7 @@ from celery import Celery, group
 from celery.result import ResultSet
 
 from benchmarks.harness import stamps
-from benchmarks.peers.adapters.base import PACKAGE, TIMEOUT_S, URL, Adapter, program
+from benchmarks.peers.adapters.base import OPTIONS, PACKAGE, TIMEOUT_S, URL, Adapter, program
 
 app = Celery("bench", broker=URL, backend=URL)
 app.conf.broker_connection_retry_on_startup = True
@@ -47,7 +47,7 @@ class Peer(Adapter):
                 f"{PACKAGE}.celery_",
                 "worker",
                 "-P",
-                "prefork",
+                OPTIONS.get("pool", "prefork"),
                 "-c",
                 str(n),
                 "-l",

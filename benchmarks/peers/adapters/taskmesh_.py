@@ -6,9 +6,12 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.app import add
-from benchmarks.peers.adapters.base import TIMEOUT_S, Adapter
+from benchmarks import app
+from benchmarks.peers.adapters.base import OPTIONS, TIMEOUT_S, Adapter
 from taskmesh import AsyncResult, ResultSet
+
+POOL = OPTIONS.get("pool", "")
+add = app.add_async if POOL.startswith("async") else app.add
 
 
 class Peer(Adapter):
@@ -30,6 +33,5 @@ class Peer(Adapter):
         return len(handles)
 
     def worker_commands(self, n: int) -> list[list[str]]:
-        return [
-            [sys.executable, "-m", "taskmesh", "worker", "benchmarks.app:mesh", "-c", str(n), "-l", "WARNING"]
-        ]
+        command = [sys.executable, "-m", "taskmesh", "worker", "benchmarks.app:mesh", "-l", "WARNING"]
+        return [[*command, "--pool", POOL]] * n if POOL else [[*command, "-c", str(n)]]
