@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from taskmesh.core.hooks import WorkerContext as WorkerContext
     from taskmesh.core.logs import TaskFilter as TaskFilter
     from taskmesh.core.logs import get_task_logger as get_task_logger
+    from taskmesh.core.progress import Progress as Progress
     from taskmesh.core.state import State as State
     from taskmesh.errors import Ignore as Ignore
     from taskmesh.errors import Reject as Reject
@@ -38,6 +39,7 @@ _WHERE = {
     "CurrentTask": "taskmesh.core.context",
     "Ignore": "taskmesh.errors",
     "Middleware": "taskmesh.core.hooks",
+    "Progress": "taskmesh.core.progress",
     "Reject": "taskmesh.errors",
     "ResultSet": "taskmesh.client.result_set",
     "Retry": "taskmesh.errors",
@@ -59,6 +61,7 @@ __all__ = [
     "CurrentTask",
     "Ignore",
     "Middleware",
+    "Progress",
     "Reject",
     "ResultSet",
     "Retry",

@@ -28,6 +28,8 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   ├── TaskNotFound            nothing is known of this id
     │   ├── ResultExpired           it finished, and its result has been removed
     │   └── RemoteError             the task's exception could not be brought home
+    ├── SoftTimeLimitExceeded       raised in a task that runs longer than its `soft_time_limit`
+    ├── TimeLimitExceeded           a task ran longer than its `time_limit`, so its process was ended
     ├── MaxRetriesExceededError     a task asked for one retry more than it has
     ├── Verdict                     what a task raises to say how its message goes on
     │   ├── Retry                   it runs again later
@@ -280,6 +282,30 @@ class Reject(Verdict):
         super().__init__(str(reason))
         self.reason = str(reason)
         self.requeue = requeue
+
+
+class SoftTimeLimitExceeded(TaskMeshError):
+    """Raised in a task that runs longer than its `soft_time_limit`; it may catch it, clean up and return.
+
+    Attributes:
+        task_id: Id of the message.
+        limit_s: The limit.
+    """
+
+    task_id: str
+    limit_s: float
+
+
+class TimeLimitExceeded(TaskMeshError):
+    """The task ran longer than its `time_limit`: the process that ran it was ended, and it is not tried again.
+
+    Attributes:
+        task_id: Id of the message.
+        limit_s: The limit.
+    """
+
+    task_id: str
+    limit_s: float
 
 
 class TrustError(TaskMeshError):

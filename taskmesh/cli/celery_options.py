@@ -11,7 +11,6 @@ _SERVICE = "let systemd, supervisord or your container run the worker: it stays 
 _EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
 _SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
 _NODES = "nodes belong to the mesh: TaskMesh(..., nodes=[...]), TASKMESH_NODES or taskmesh.toml"
-_PER_TASK = "limits belong to a task: @mesh.task(...)"
 _PREFETCH = "how much a worker claims adapts to how long its tasks take, and what waits behind a slow one is taken back"
 
 #: Spellings -> what is done instead.
@@ -35,8 +34,6 @@ WITH_VALUE: dict[tuple[str, ...], str] = {
     ("-s", "--schedule", "--schedule-filename"): _SCHEDULES,
     ("--scheduler",): _SCHEDULES,
     ("--heartbeat-interval",): "a worker beats five times in lease_ttl, a setting of the mesh",
-    ("--time-limit",): _PER_TASK,
-    ("--soft-time-limit",): _PER_TASK,
 }
 FLAGS: dict[tuple[str, ...], str] = {
     ("-B", "--beat"): _SCHEDULES,

@@ -73,6 +73,8 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "max_tasks_per_child": _count,
     "max_memory_per_child": limit_of_memory,
     "grace": _seconds,
+    "soft_time_limit": _seconds,
+    "time_limit": _seconds,
     "pool": _pools,
 }
 

@@ -16,6 +16,7 @@ from taskmesh.cli.celery_options import refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
+from taskmesh.client.options import check_limits
 from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
 from taskmesh.config.strategies import STRATEGIES
 from taskmesh.config.values import limit_of_memory, modules, weighted_queues
@@ -71,6 +72,18 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             type=click.IntRange(min=1, max=TASKS_PER_CHILD_MAX),
             metavar="N",
             help="Replace a child after so many tasks.  [default: never]",
+        ),
+        click.option(
+            "--time-limit",
+            type=click.FloatRange(min=0),
+            metavar="S",
+            help="Seconds that a task may run before its process is ended, unless it has a limit of its own.",
+        ),
+        click.option(
+            "--soft-time-limit",
+            type=click.FloatRange(min=0),
+            metavar="S",
+            help="Seconds that a task may run before SoftTimeLimitExceeded is raised in it.",
         ),
         click.option(
             "--reload-dir",
@@ -180,6 +193,8 @@ def resolved(
     least, most = _bounds(options, pools)
     sized(pools, most or options.get("concurrency", 0))
     queues, weights = _queues(options.get("queues", ()))
+    soft_s, hard_s = options.get("soft_time_limit", -1.0), options.get("time_limit", -1.0)
+    check_limits(max(0.0, soft_s), max(0.0, hard_s))
     name, folders = located(app, cwd, folder) if app else ("", (str(cwd),))
     return WorkerOptions(
         app=name,
@@ -201,6 +216,8 @@ def resolved(
         grace_s=options.get("grace", -1.0),
         reload=options.get("reload", False) or bool(options.get("reload_dir")),
         reload_dirs=tuple(options.get("reload_dir", ())),
+        soft_time_limit_s=soft_s,
+        time_limit_s=hard_s,
         start_method=environ.get("TASKMESH_START_METHOD", ""),
     )
 

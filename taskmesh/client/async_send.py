@@ -59,6 +59,7 @@ async def send_async(
             hooks=mesh.hooks,
             own_hooks=task.own_hooks,
             by_value=task.by_value,
+            soft_time_limit_s=task.soft_time_limit_s(options),
         )
     if portal.link.meta is None:
         await portal.open_to_send_async()

@@ -32,6 +32,7 @@ def run_eagerly(
     policy: RetryPolicy = DEFAULT,
     by_value: bool = False,
     keep: bool = True,
+    soft_time_limit_s: float = 0.0,
 ) -> AsyncResult[Any]:
     """Run the function here, and return a handle that has the outcome.
 
@@ -52,6 +53,8 @@ def run_eagerly(
         own_hooks: The hooks of the task's class.
         by_value: Whether the function itself would have to travel.
         keep: Whether `mesh.result(id)` is to know the outcome.
+        soft_time_limit_s: How long it may run before it is told so; 0 for ever. Only where a signal can reach it:
+            in the main thread.
     """
     run = EagerRun(
         portal,
@@ -70,9 +73,9 @@ def run_eagerly(
     )
     while run.handle.outcome is None:
         with run.as_current():
-            result = function(*run.args, **run.kwargs)
+            result = run.call(function, soft_time_limit_s)
             if inspect.iscoroutine(result):
-                result = _run_coroutine(result)
+                result = _run_coroutine(run.limited(result, soft_time_limit_s))
             run.returned(result)
     return run.handle
 
@@ -90,6 +93,7 @@ async def run_eagerly_async(
     own_hooks: OwnHooks | None = None,
     policy: RetryPolicy = DEFAULT,
     by_value: bool = False,
+    soft_time_limit_s: float = 0.0,
 ) -> AsyncResult[Any]:
     """As `run_eagerly`; a coroutine is awaited in the loop that runs already."""
     run = EagerRun(
@@ -109,9 +113,9 @@ async def run_eagerly_async(
     )
     while run.handle.outcome is None:
         with run.as_current():
-            result = function(*run.args, **run.kwargs)
+            result = run.call(function, soft_time_limit_s)
             if inspect.iscoroutine(result):
-                result = await result
+                result = await run.limited(result, soft_time_limit_s)
             run.returned(result)
     return run.handle
 

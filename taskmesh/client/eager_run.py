@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from taskmesh.codec.attempts import history_with
 from taskmesh.codec.functions import encode_function
 from taskmesh.codec.outcome import Outcome, PastAttempt
 from taskmesh.codec.pickling import decode_call, encode_call, encode_error, encode_value
+from taskmesh.codec.telling import Telling, with_progress, with_state
 from taskmesh.core.context import CURRENT, Running, current_task
 from taskmesh.core.hooks import Await, Hooks
 from taskmesh.core.ids import check_task_id
@@ -24,7 +27,17 @@ from taskmesh.core.observed import Observed, OwnHooks
 from taskmesh.core.retrier import Retrier, exceeded, reason_of
 from taskmesh.core.retry import RetryPolicy
 from taskmesh.core.state import State
-from taskmesh.errors import Ignore, NotPicklable, Reject, Retry, Snooze, UsageError, Verdict
+from taskmesh.errors import (
+    Ignore,
+    NotPicklable,
+    Reject,
+    Retry,
+    Snooze,
+    SoftTimeLimitExceeded,
+    UsageError,
+    Verdict,
+)
+from taskmesh.limits.alarm import Alarm, call_within, soft_limit_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +46,30 @@ if TYPE_CHECKING:
 
 #: So often a message may ask to be run later: nothing that it waits for can happen while its caller runs it.
 AGAIN_MAX = 100
+
+
+class InlineLine:
+    """How a task speaks that runs in its caller: nobody can revoke it, nor read what it tells meanwhile."""
+
+    def __init__(self, running: Running) -> None:
+        """Prepare."""
+        self._telling = Telling(running.task_id, "")
+        running.line = self
+
+    def is_revoked(self) -> bool:
+        """See `CurrentTask.revoked`."""
+        return False
+
+    def report_progress(self, done: float, total: float | None, note: str | None) -> None:
+        """Refuse what a worker would refuse."""
+        self._telling = with_progress(self._telling, done, total, note)
+
+    def update_state(self, state: str | None, meta: object) -> None:
+        """Refuse what a worker would refuse."""
+        self._telling = with_state(self._telling, state, meta)
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class EagerRun:
@@ -152,12 +189,32 @@ class EagerRun:
             self._portal.client_name,
             self,
             self._retrier,
+            token="",
+            open_line=InlineLine,
         )
 
     def _begin_observed(self) -> Observed:
         observed = Observed(self._hooks, self._own_hooks, current_task(), self.args, self.kwargs, self._await)
         observed.before()
         return observed
+
+    def call(self, function: Callable[..., Any], soft_time_limit_s: float) -> Any:
+        """Call the function, within its soft limit where that can be kept."""
+        call = partial(function, *self.args, **self.kwargs)
+        if not soft_time_limit_s or inspect.iscoroutinefunction(function) or not Alarm.is_possible():
+            return call()
+        return call_within(Alarm(), soft_time_limit_s, self._too_late(soft_time_limit_s), call)
+
+    def limited(self, coroutine: Any, soft_time_limit_s: float) -> Any:
+        """Return a coroutine within its soft limit."""
+        if not soft_time_limit_s:
+            return coroutine
+        from taskmesh.limits.coroutine import within
+
+        return within(coroutine, soft_time_limit_s, self._too_late(soft_time_limit_s))
+
+    def _too_late(self, soft_time_limit_s: float) -> SoftTimeLimitExceeded:
+        return soft_limit_error(self.handle.id, self.handle.task, soft_time_limit_s)
 
     def returned(self, value: object) -> None:
         """Take the value that the function returned."""

@@ -13,6 +13,7 @@ from taskmesh.client.keys import KeyText, Unique, read_key, read_unique
 from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
 from taskmesh.config.values import duration, queue_name
+from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, contradiction
 from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import UsageError
 
@@ -40,6 +41,8 @@ class CallArguments(TypedDict, total=False):
         idempotency_key: Return the handle of the first message with this key as long as that one is remembered.
         sequence_key: Messages with this key run in the order of sending, one at a time: a text, or a function that
             makes one of the arguments.
+        soft_time_limit: How long it may run before `SoftTimeLimitExceeded` is raised in it; 0 for ever.
+        time_limit: How long it may run before the process that runs it is ended; 0 for ever.
     """
 
     queue: str | None
@@ -54,6 +57,8 @@ class CallArguments(TypedDict, total=False):
     unique: bool | KeyText | Unique | Mapping[str, Any] | None
     idempotency_key: str | None
     sequence_key: KeyText | None
+    soft_time_limit: Duration | None
+    time_limit: Duration | None
 
 
 class TaskArguments(TypedDict, total=False):
@@ -78,6 +83,8 @@ class TaskArguments(TypedDict, total=False):
         unique: Return the handle of the first message while one like it lives, see `CallArguments`.
         sequence_key: Messages with this key run in the order of sending, one at a time, see `CallArguments`.
         typing: Refuse to send a call that the function would refuse. False leaves that to the worker.
+        soft_time_limit: How long a run may take before `SoftTimeLimitExceeded` is raised in it; 0 for ever.
+        time_limit: How long a run may take before its process is ended; 0 for ever.
     """
 
     queue: str | None
@@ -98,6 +105,8 @@ class TaskArguments(TypedDict, total=False):
     unique: bool | KeyText | Unique | Mapping[str, Any] | None
     sequence_key: KeyText | None
     typing: bool | None
+    soft_time_limit: Duration | None
+    time_limit: Duration | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,8 @@ class TaskOptions:
         unique: When its messages are alike; None for never.
         sequence_key: What is run one at a time; None for nothing.
         typing: Refuse to send a call that the function would refuse.
+        soft_time_limit_s: How long a run may take before it is told so; 0 for ever, None for the worker's limit.
+        time_limit_s: How long a run may take before it is ended; 0 for ever, None for the worker's limit.
     """
 
     queue: str | None = None
@@ -129,6 +140,8 @@ class TaskOptions:
     unique: Unique | None = None
     sequence_key: KeyText | None = None
     typing: bool = True
+    soft_time_limit_s: float | None = None
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +263,8 @@ def seconds_of(name: str, at_least: float, at_most: float) -> Callable[[object],
 _ttl = seconds_of("result_expires", 1, _TTL_S_MAX)
 _countdown = seconds_of("countdown", 0, AHEAD_S_MAX)
 _expires = seconds_of("expires", 0, AHEAD_S_MAX)
+_soft_time_limit = seconds_of("soft_time_limit", 0, LIMIT_S_MAX)
+_time_limit = seconds_of("time_limit", 0, LIMIT_S_MAX)
 
 
 def check_expires(value: object) -> int:
@@ -284,7 +299,7 @@ def _call_expires(value: object) -> dict[str, Any]:
     return {"expires_s": _expires(value), "expires_at_ms": None}
 
 
-#: Option of a call -> the fields of `SendOptions` that its value sets.
+#: Option of a call -> the fields of `SendOptions` that its value sets; extras are added to those that are there.
 _CALL: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "queue": lambda value: {"queue": check_queue(value)},
     "priority": lambda value: {"priority": check_priority(value)},
@@ -300,6 +315,8 @@ _CALL: Mapping[str, Callable[[Any], dict[str, Any]]] = {
         "idempotency_key": read_key("idempotency_key", of_arguments=False)(value)
     },
     "sequence_key": lambda value: {"sequence_key": read_key("sequence_key", of_arguments=True)(value)},
+    "soft_time_limit": lambda value: {"extras": {SOFT: _soft_time_limit(value)}},
+    "time_limit": lambda value: {"extras": {HARD: _time_limit(value)}},
 }
 #: Option of a task -> the field of `TaskOptions`, and how its value is read.
 _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
@@ -313,6 +330,8 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "unique": ("unique", read_unique),
     "sequence_key": ("sequence_key", read_key("sequence_key", of_arguments=True)),
     "typing": ("typing", check_flag("typing")),
+    "soft_time_limit": ("soft_time_limit_s", _soft_time_limit),
+    "time_limit": ("time_limit_s", _time_limit),
 }
 
 
@@ -325,12 +344,17 @@ def call_options(defaults: SendOptions, given: Mapping[str, Any]) -> SendOptions
     if not given:
         return defaults
     fields: dict[str, Any] = {}
+    extras: dict[str, Any] = {}
     for name, value in given.items():
         read = _CALL.get(name)
         if read is None:
             raise _unknown("a call", name, _CALL)
         if value is not None:
-            fields.update(read(value))
+            found = read(value)
+            extras.update(found.pop("extras", {}))
+            fields.update(found)
+    if extras:
+        fields["extras"] = {**(defaults.extras or {}), **extras}
     if "countdown_s" in fields and "eta_ms" in fields:
         raise UsageError(
             f"countdown={given['countdown']!r} and eta={given['eta']!r}: give one; both say when it may run"
@@ -367,7 +391,15 @@ def task_options(given: Mapping[str, Any]) -> TaskOptions:
             f"at_most_once=True and autoretry_for={given['autoretry_for']!r}: give one; what may run only once "
             "is never tried again by itself"
         )
+    check_limits(options.soft_time_limit_s, options.time_limit_s)
     return options
+
+
+def check_limits(soft_s: float | None, hard_s: float | None) -> None:
+    """Raise `UsageError` if two limits contradict each other."""
+    wrong = contradiction(soft_s, hard_s)
+    if wrong:
+        raise UsageError(wrong)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from taskmesh.client.inbox import Inbox
 from taskmesh.client.inline import Inline
 from taskmesh.client.result import LOCAL, AsyncResult
-from taskmesh.client.sender import Sender, slices
-from taskmesh.codec.attempts import attempts_so_far
-from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.client.sender import Sender
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
 from taskmesh.core.state import State
-from taskmesh.errors import NodeFault, NodeUnavailable, SendRejected, TaskMeshError
-from taskmesh.queue.manage import revoke, status
+from taskmesh.errors import NodeUnavailable, SendRejected, TaskMeshError
+from taskmesh.queue.manage import status
 from taskmesh.results.read import forget, read
 
 if TYPE_CHECKING:
@@ -29,13 +27,12 @@ if TYPE_CHECKING:
 
     from taskmesh.client.async_send import Outbox
     from taskmesh.client.ear import Ear
+    from taskmesh.codec.telling import Telling
     from taskmesh.core.steps import Steps
     from taskmesh.nodes.link import Link
 
 R = TypeVar("R")
 log = logging.getLogger("taskmesh")
-#: Messages revoked in one call of the script.
-REVOKE_MAX = 500
 #: How many of the messages that wait long are looked at for the queues that they wait in.
 WARN_MAX = 50
 #: How long that look may take: it is a courtesy, and its caller's time may be short.
@@ -122,6 +119,22 @@ class Portal:
                 handle.missing = False
             self.inbox.look(there)
 
+    def telling(self, task_id: str) -> Telling | None:
+        """Return what a message that runs tells of itself; None if it does not run, or tells nothing.
+
+        Raises:
+            TrustError: What stands there must not be used.
+        """
+        from taskmesh.codec.telling import decode_telling
+        from taskmesh.results.tellings import tellings
+
+        link = self.link.open()
+        (found,) = link.run(tellings(link.session, [task_id]))
+        if found is None:
+            return None
+        token, wire = found
+        return decode_telling(wire, link.tellings, expect_id=task_id, expect_token=token)
+
     def open_to_send(self) -> None:
         """Join the mesh before a first send.
 
@@ -140,42 +153,35 @@ class Portal:
         except NodeUnavailable as error:
             raise not_sent(error) from error
 
-    def revoke(self, handles: Sequence[AsyncResult[Any]], *, patience_s: float = 10.0) -> list[bool | None]:
-        """Revoke many messages; for each, tell whether it is revoked, None if nothing is known of it."""
+    def revoke(
+        self,
+        handles: Sequence[AsyncResult[Any]],
+        *,
+        terminate: bool = False,
+        signal: str = "TERM",
+        patience_s: float = 10.0,
+    ) -> list[bool | None]:
+        """Revoke many messages; for each, tell whether it is revoked, None if nothing is known of it.
+
+        Args:
+            handles: On the messages.
+            terminate: Whether to end those that run.
+            signal: By which their processes are told.
+            patience_s: How long to go on asking.
+        """
         verdicts: dict[str, bool | None] = {}
-        waiting: dict[str, None] = {}
+        waiting: list[str] = []
         for handle in handles:
             if handle.outcome is not None or handle.round == LOCAL:
                 verdicts[handle.id] = handle.outcome is not None and handle.outcome.state == "REVOKED"
             else:
-                waiting[handle.id] = None
-        link = self.link
-        for some in slices(waiting, REVOKE_MAX):
-            link.open()
-            now_ms = link.clock.now_ms()
-            records = link.run(read(link.session, some, patience_s=patience_s))
-            entries = [
-                (
-                    task_id.encode(),
-                    b"",
-                    encode_outcome(
-                        Outcome(
-                            task_id,
-                            "REVOKED",
-                            finished_ms=now_ms,
-                            worker=self.client_name,
-                            attempts=attempts_so_far(record, link.results, task_id),
-                        ),
-                        link.results,
-                    ),
-                )
-                for task_id, record in zip(some, records, strict=True)
-            ]
-            letters = link.run(revoke(link.session, entries, patience_s=patience_s))
-            for task_id, letter in zip(some, letters.decode(), strict=True):
-                if letter == "!":
-                    raise NodeFault("a revoke without a version was refused for its version", text="!")
-                verdicts[task_id] = None if letter == "-" else letter in "oV"
+                waiting.append(handle.id)
+        if waiting:
+            from taskmesh.client.revoking import UNKNOWN, revoke_all
+
+            letters = revoke_all(self, waiting, terminate=terminate, signal=signal, patience_s=patience_s)
+            for task_id, letter in letters.items():
+                verdicts[task_id] = None if letter == UNKNOWN else letter in "oV"
         return [verdicts[handle.id] for handle in handles]
 
     def wait_async(self, handle: AsyncResult[R]) -> Coroutine[Any, Any, R]:

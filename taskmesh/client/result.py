@@ -30,6 +30,8 @@ from taskmesh.errors import (
 if TYPE_CHECKING:
     from taskmesh.client.batch import Batch
     from taskmesh.client.portal import Portal
+    from taskmesh.codec.telling import Telling
+    from taskmesh.core.progress import Progress
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -278,15 +280,48 @@ class AsyncResult(Generic[R_co]):
     def state(self) -> str:
         """The state now: SCHEDULED PENDING STARTED RETRY, then SUCCESS FAILURE REVOKED EXPIRED DEAD.
 
+        While the task runs, what it gave to `update_state(state=...)` instead of STARTED.
+
         Raises:
             TaskNotFound, ResultExpired: Nothing is known of the id (any more).
         """
+        state = self._state()
+        telling = self._telling() if state == State.STARTED.value else None
+        return telling.label if telling is not None and telling.label else state
+
+    def _state(self) -> str:
         self._look()
         if self.outcome is not None:
             return self.outcome.state
         if self.missing and not self.expired:
             raise self._absence()
         return str(self.last_state)
+
+    def _telling(self) -> Telling | None:
+        """Read what the task tells of itself, if it runs."""
+        return None if self.is_settled() else self._portal.telling(self.id)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the task is, as it told by `current_task().report_progress()`; None if it does not run or tell."""
+        telling = self._telling()
+        return telling.progress if telling is not None else None
+
+    @property
+    def info(self) -> Any:
+        """The value or the exception, without waiting; while the task runs, its `update_state(meta=...)`.
+
+        Without a `meta`, its progress as a dict; without that, None.
+        """
+        if self._state() == State.STARTED.value:
+            telling = self._telling()
+            return telling.facts() if telling is not None else None
+        return self.conclude(propagate=False) if self.outcome is not None else None
+
+    @property
+    def result(self) -> Any:
+        """The same as `info`, as Celery names it."""
+        return self.info
 
     @property
     def status(self) -> str:
@@ -299,15 +334,15 @@ class AsyncResult(Generic[R_co]):
         Raises:
             TaskNotFound, ResultExpired: Nothing is known of the id (any more).
         """
-        return self.state in _FINAL_NAMES
+        return self._state() in _FINAL_NAMES
 
     def successful(self) -> bool:
         """Tell whether it ended with a value."""
-        return self.state == "SUCCESS"
+        return self._state() == "SUCCESS"
 
     def failed(self) -> bool:
         """Tell whether it ended without one: FAILURE or DEAD."""
-        return self.state in ("FAILURE", "DEAD")
+        return self._state() in ("FAILURE", "DEAD")
 
     @property
     def traceback(self) -> str | None:
@@ -366,15 +401,24 @@ class AsyncResult(Generic[R_co]):
         """
         self._portal.forget((self,))
 
-    def revoke(self) -> bool:
-        """Revoke the message if it still waits, and tell whether it is revoked.
+    def revoke(self, *, terminate: bool = False, signal: str = "TERM") -> bool:
+        """Revoke the message, and tell whether it is revoked by now.
 
-        One that already runs is only flagged, and one that has ended is left alone: both return False.
+        One that waits is, at once. One that runs is flagged: it may look at `current_task().revoked`, and is not
+        begun again, whatever happens to its worker. One that has ended is left alone. The latter two return False.
+
+        Args:
+            terminate: End the run, too, if there is one: its process is told within a second, killed if it does not
+                end, and replaced; then the message is REVOKED, which `get()` waits for, unless it ended by itself
+                before.
+            signal: By which its process is told: TERM, which raises `SystemExit` in the task so that it can clean up
+                for 2 s, KILL, or another that ends processes.
 
         Raises:
             TaskNotFound: Nothing is known of the id.
+            UsageError: There is no such signal.
         """
-        (verdict,) = self._portal.revoke((self,))
+        (verdict,) = self._portal.revoke((self,), terminate=terminate, signal=signal)
         if verdict is None:
             raise self._absence()
         return verdict

@@ -184,8 +184,14 @@ class ResultSet(Generic[R_co]):
         if self._portal is not None:
             self._portal.forget(self.results)
 
-    def revoke(self) -> int:
-        """Revoke those that still wait, in few round trips, and return how many are revoked."""
+    def revoke(self, *, terminate: bool = False, signal: str = "TERM") -> int:
+        """Revoke them in few round trips, and return how many are revoked by now.
+
+        Args:
+            terminate: End the runs of those that run, too, see `AsyncResult.revoke`.
+            signal: By which their processes are told.
+        """
         if self._portal is None:
             return 0
-        return sum(verdict is True for verdict in self._portal.revoke(self.results))
+        verdicts = self._portal.revoke(self.results, terminate=terminate, signal=signal)
+        return sum(verdict is True for verdict in verdicts)

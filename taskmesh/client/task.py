@@ -23,11 +23,12 @@ from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
 from taskmesh.client.meshes import task_named
-from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
+from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options, check_limits
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
 from taskmesh.core.context import CURRENT
+from taskmesh.core.limits import HARD, SOFT, Limits, limits_of, to_extras
 from taskmesh.core.naming import MAIN, is_importable, module_name
 from taskmesh.core.observed import OwnHooks
 from taskmesh.core.request import Request, request_of
@@ -285,6 +286,7 @@ class Task(Generic[P, R]):
             policy=self.options.retry,
             by_value=self._by_value,
             keep=keep,
+            soft_time_limit_s=self.soft_time_limit_s(options),
         )
 
     # -- while it runs ------------------------------------------------------------
@@ -347,6 +349,13 @@ class Task(Generic[P, R]):
         """How many retries there are at most; None for any number."""
         return self.options.retry.max_retries
 
+    def soft_time_limit_s(self, options: SendOptions) -> float:
+        """Return how long a run here may take before it is told so; 0 for ever."""
+        settings = self.mesh.settings
+        own = None if self._by_value else self.options
+        limits = limits_of(options.extras, own, Limits(settings.soft_time_limit, settings.time_limit))
+        return limits.soft_s if limits is not None else 0.0
+
     # -- arguments ----------------------------------------------------------------
 
     def _read_signature(self) -> Arguments:
@@ -386,6 +395,8 @@ class Task(Generic[P, R]):
             at_most_once=own.at_most_once,
             unique=own.unique,
             sequence_key=own.sequence_key,
+            # no worker knows a task that travels by value
+            extras=(to_extras(own.soft_time_limit_s, own.time_limit_s) or None) if self._by_value else None,
         )
         return self._defaults
 
@@ -395,7 +406,13 @@ class Task(Generic[P, R]):
         Raises:
             UsageError: An option of the call is unknown or impossible.
         """
-        return call_options(self._defaults or self._default_options(), given)
+        options = call_options(self._defaults or self._default_options(), given)
+        if options.extras:
+            own = self.options
+            check_limits(
+                options.extras.get(SOFT, own.soft_time_limit_s), options.extras.get(HARD, own.time_limit_s)
+            )
+        return options
 
 
 class BoundTaskDecorator(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,10 @@ from taskmesh.codec.signing import Signer
 from taskmesh.errors import Malformed, NotPicklable
 
 WIRE_BYTES_MAX: Final = 1024 * 1024
+
+#: Orders a worker to end runs: `runs` (each id and claim token), `signal` (one of these).
+TERMINATE: Final = "terminate"
+TERMINATE_SIGNALS: Final = ("TERM", "KILL", "INT", "QUIT", "HUP", "ABRT", "USR1", "USR2")
 
 
 class Control(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,7 +55,9 @@ def encode_control(control: Control, signer: Signer) -> bytes:
         ) from error
 
 
-def decode_control(wire: bytes, signer: Signer, max_age_ms: int, now_ms: int) -> Control:
+def decode_control(
+    wire: bytes, signer: Signer, max_age_ms: int, now_ms: int, max_age_ms_of: Mapping[str, int] | None = None
+) -> Control:
     """Return the control message in `wire`.
 
     Args:
@@ -58,6 +65,7 @@ def decode_control(wire: bytes, signer: Signer, max_age_ms: int, now_ms: int) ->
         signer: A signer of kind "control".
         max_age_ms: How far `created_ms` may lie from `now_ms`, either way.
         now_ms: Unix time. An old message, recorded and played again, must not act.
+        max_age_ms_of: The same for some actions, in place of `max_age_ms`.
 
     Raises:
         TrustError: It must not be obeyed; the message says why.
@@ -70,6 +78,7 @@ def decode_control(wire: bytes, signer: Signer, max_age_ms: int, now_ms: int) ->
     except (ValueError, RecursionError) as error:
         raise Malformed(f"a signed control message of {len(wire)} bytes cannot be read: {error}") from error
     age_ms = now_ms - control.created_ms
+    max_age_ms = (max_age_ms_of or {}).get(control.action, max_age_ms)
     if abs(age_ms) > max_age_ms:
         raise Malformed(
             f"control message {control.action!r} from {control.sender!r} is {age_ms / 1000:.1f} s old, "

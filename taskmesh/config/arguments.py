@@ -42,6 +42,8 @@ class SettingArguments(TypedDict, total=False):
     include: Sequence[str] | None
     app: str | None
     grace: Duration | None
+    soft_time_limit: Duration | None
+    time_limit: Duration | None
     concurrency: int | None
     max_tasks_per_child: int | None
     max_memory_per_child: Size | None

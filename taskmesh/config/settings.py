@@ -11,6 +11,7 @@ from taskmesh.config import values
 from taskmesh.config.sources import VARIABLE_PREFIX, Given, from_arguments, from_file, from_variables
 from taskmesh.config.strategies import DEFAULT as DEFAULT_STRATEGY
 from taskmesh.config.strategies import strategy_name
+from taskmesh.core.limits import LIMIT_S_MAX, contradiction
 from taskmesh.errors import ConfigError
 
 MESH_NAME_LENGTH_MAX = 64
@@ -54,6 +55,8 @@ class Settings:
         include: Modules with tasks, which workers import after the app's own.
         app: `module:attribute` of the app, for the commands only.
         grace: How long a worker lets running tasks finish after the first signal.
+        soft_time_limit: How long a task may run before it is told so, unless it has a limit of its own; 0: no limit.
+        time_limit: How long a task may run before it is ended, unless it has a limit of its own; 0: no limit.
         concurrency: Worker processes of one `taskmesh worker`.
         max_tasks_per_child: After so many tasks a worker replaces a child; 0 for never.
         max_memory_per_child: With so much private memory a worker replaces a child; 0 for never.
@@ -88,6 +91,8 @@ class Settings:
     include: tuple[str, ...]
     app: str | None
     grace: float
+    soft_time_limit: float
+    time_limit: float
     concurrency: int
     max_tasks_per_child: int
     max_memory_per_child: int
@@ -176,6 +181,8 @@ SETTINGS: Mapping[str, Setting] = {
     "include": Setting(values.modules, ()),
     "app": Setting(values.app_path, None),
     "grace": Setting(values.duration(0, 7 * 86_400), 30.0),
+    "soft_time_limit": Setting(values.duration(0, LIMIT_S_MAX), 0.0),
+    "time_limit": Setting(values.duration(0, LIMIT_S_MAX), 0.0),
     "concurrency": Setting(values.whole(1, 1024), _cpu_count),
     "max_tasks_per_child": Setting(values.whole(0, TASKS_PER_CHILD_MAX), 0),
     "max_memory_per_child": Setting(values.limit_of_memory, 0),
@@ -280,6 +287,14 @@ def _settings(name: str, given: Mapping[str, Given]) -> Settings:
             del found[aside]
             sources[aside] = f"default ({given[aside].source} set aside for {other}, {given[other].source})"
     complete = {key: found[key] if key in found else spec.default_value() for key, spec in SETTINGS.items()}
+    wrong = contradiction(complete["soft_time_limit"], complete["time_limit"])
+    if wrong:
+        raise ConfigError(
+            f"settings soft_time_limit ({sources['soft_time_limit']}), time_limit ({sources['time_limit']}): {wrong}",
+            setting="soft_time_limit",
+            value=complete["soft_time_limit"],
+            source=sources["soft_time_limit"],
+        )
     return Settings(name=name, sources=sources, **complete)
 
 

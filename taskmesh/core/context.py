@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from taskmesh.core.retrier import Retrier, Retryable, snooze
 from taskmesh.errors import UsageError
+
+
+class Line(Protocol):
+    """How a running task speaks with its mesh."""
+
+    def is_revoked(self) -> bool:
+        """Tell whether somebody revoked the message."""
+
+    def report_progress(self, done: float, total: float | None, note: str | None) -> None:
+        """Tell how far the task is."""
+
+    def update_state(self, state: str | None, meta: object) -> None:
+        """Tell what to show as the state, and facts."""
+
+    def close(self) -> None:
+        """The run is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,53 @@ class CurrentTask:
         """
         raise snooze(seconds)
 
+    @property
+    def revoked(self) -> bool:
+        """Whether somebody revoked the message, as of a fifth of a second ago at most; the task may stop then.
+
+        It costs nothing until it is looked at, and a question to the node five times a second at most.
+        """
+        return self._line.is_revoked()
+
+    def report_progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Tell callers how far the task is; they read it as `AsyncResult.progress`.
+
+        May be called as often as you like: it is written ten times a second at most, the last always, and a node that
+        does not answer is no concern of the task. It is gone when the message ends.
+
+        Args:
+            done: How much is done, in a measure of your own.
+            total: How much there is to do.
+            note: What it is at, in words.
+
+        Raises:
+            UsageError: One of them is no number, or no text.
+            PayloadTooLarge: The note, with the facts of `update_state`, has more than 8 KiB.
+        """
+        self._line.report_progress(done, total, note)
+
+    def update_state(self, state: str | None = None, meta: object = None) -> None:
+        """Show callers a state of your own, and facts, as long as the task runs: `AsyncResult.state` and `.info`.
+
+        Args:
+            state: A word such as `PROGRESS`; None leaves it as it is. STARTED shows the message's own state again.
+            meta: Plain data, 8 KiB at most; None leaves it as it is.
+
+        Raises:
+            UsageError: The word is a state that follows from what happens to the message, or none at all.
+            NotPicklable, PayloadTooLarge: The facts are no plain data, or too large.
+        """
+        self._line.update_state(state, meta)
+
+    @property
+    def _line(self) -> Line:
+        running = self._running
+        return running.line or running.open_line(running)
+
+
+class Terminated(SystemExit):
+    """Raised in a task whose message was revoked with terminate, so that its `finally` blocks run."""
+
 
 class Running:
     """What `CurrentTask` is made from, once somebody asks: most tasks never do."""
@@ -95,10 +158,13 @@ class Running:
         "crashes",
         "headers",
         "job",
+        "line",
         "name",
+        "open_line",
         "queue",
         "retrier",
         "task_id",
+        "token",
         "worker",
     )
 
@@ -113,6 +179,8 @@ class Running:
         worker: str,
         job: Retryable,
         retrier: Retrier,
+        token: str,
+        open_line: Callable[[Running], Line],
     ) -> None:
         self.task_id = task_id
         self.name = name
@@ -123,6 +191,9 @@ class Running:
         self.worker = worker
         self.job = job
         self.retrier = retrier
+        self.token = token
+        self.open_line = open_line
+        self.line: Line | None = None
 
 
 CURRENT: ContextVar[Running | None] = ContextVar("taskmesh_current_task", default=None)

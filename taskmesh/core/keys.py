@@ -8,6 +8,8 @@
 <prefix>queues         set of the queues that ever held a message
 <prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
 <prefix>e              sorted set of ids by the time until which they may begin (ms)
+<prefix>rv             hash id -> signed outcome of a message that was told to be revoked while it ran
+<prefix>tellings       hash id -> signed telling of a message that runs: progress, label, facts
 <prefix>parked         hash id -> build that could not take it
 <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
 <prefix>workers        set of the incarnations

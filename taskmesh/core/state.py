@@ -66,12 +66,12 @@ MOVES: MappingProxyType[State, MappingProxyType[State, str]] = MappingProxyType(
         State.STARTED: MappingProxyType(
             {
                 State.SUCCESS: "commit, Ignore",
-                State.FAILURE: "commit",
+                State.FAILURE: "commit, time_limit",
                 State.RETRY: "commit",
                 State.PENDING: "release, recall, graceful stop, worker dead",
                 State.SCHEDULED: "snooze, parked",
                 State.DEAD: "max_crashes, at_most_once, Reject, not acceptable",
-                State.REVOKED: "revoke before it began, or with terminate",
+                State.REVOKED: "revoke with terminate; revoke, where it would begin again",
                 State.EXPIRED: "expires passed before it began",
             }
         ),

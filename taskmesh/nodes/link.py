@@ -141,6 +141,7 @@ class Link:
                     self.controls = keyring.signer("control", self.mesh)
                     self.functions = keyring.signer("function", self.mesh)
                     self.reports = keyring.signer("report", self.mesh)
+                    self.tellings = keyring.signer("telling", self.mesh)
                     self.key_id = keyring.active.name
                     driver = self.driver
                     deadline_s = None if within_s is None else time.monotonic() + within_s
@@ -182,6 +183,7 @@ class Link:
     controls: Signer
     functions: Signer
     reports: Signer
+    tellings: Signer
     key_id: str
 
     def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:

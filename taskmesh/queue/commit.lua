@@ -1,12 +1,13 @@
 -- Ends runs: an outcome, or a release, each only with the token of its claim. Repeating one answers OK.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, finish, sweep
+-- parts: epoch, moves, ready, gates, finish, revoked, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times
 --   a claim's sequence and epoch, of claims that are done with,
 --   then per message: id, token (50), new state (a letter), outcome
 --   The outcome of a release (P) or of one that goes to the end of its line (Q) is ''; of a parking (S) the ms until which
 --   it may wait, if not parked before; of a snooze (Z) the ms at which it is due; of a retry (Y) that (12 hex), the length of
 --   the signed history (8 hex), the history, and a new envelope ('' keeps the old one).
+--   One that was told to be revoked while it ran ends by that instead of going on.
 -- Returns a string, a letter per message: 'o' done, 'r' done before, 'z' refused (not the holder's any more).
 local STATE_OF = {Q = 'P', Z = 'S'}
 -- An idle child looks by itself each second, and knows then when the next message is due.
@@ -21,10 +22,9 @@ for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
 local written, released, requeued, soon, verdicts, w = {}, {}, {}, {}, {}, 0
 
--- Put a message that runs into the delayed index; one that somebody wants revoked is due at once, to end there.
+-- Put a message that runs into the delayed index.
 local function delayed(id, rec, state, due)
   local version = version_after(string.sub(rec, 3, 10))
-  if string.find('2367abef', string.sub(rec, 62, 62), 1, true) then due = NOW end
   CALL('ZADD', P .. 'd', due, id .. ':' .. version)
   if due < NOW + SOON_MS then soon[queue_of(rec)] = true end
   return '1' .. state .. version .. string.sub(rec, 11, 74) .. string.format('%012x', due) .. string.sub(rec, 87)
@@ -43,8 +43,11 @@ for i = 1, n do
     verdict = 'o'
     w = w + 1
     written[2 * w - 1] = keys[i]
+    local revoked = not is_final(op) and revoked_outcome(id, rec)
     if is_final(op) then
       written[2 * w] = final(id, rec, op, out)
+    elseif revoked then
+      written[2 * w] = final(id, rec, 'V', revoked)
     elseif op == 'P' then
       rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
       written[2 * w] = rec
@@ -79,6 +82,9 @@ for i = 1, n do
     end
   elseif rec and string.sub(rec, 2, 2) == (STATE_OF[op] or op) and string.sub(rec, 11, 52) == string.sub(token, 9, 50)
     and (is_final(op) or is_delayed(op) and string.sub(rec, 3, 10) == version_after(string.sub(token, 1, 8))) then
+    verdict = 'r'
+  elseif rec and string.sub(rec, 2, 2) == 'V' and string.sub(rec, 11, 52) == string.sub(token, 9, 50) and not is_final(op) then
+    -- it was to go on, and ended as it had been told
     verdict = 'r'
   end
   verdicts[i] = verdict

@@ -5,40 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskmesh.core import keys
-from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Session, Steps
-from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.core.script import load_script
+from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.replication.ask import ask, plain
 
+ORDER = load_script("taskmesh.queue", "order")
 #: Orders that a worker leaves unread are dropped, the oldest first, beyond so many.
 UNREAD_MAX = 100
 
 
-def give_orders(session: Session, incarnations: Sequence[bytes], wire: bytes) -> Steps[None]:
-    """Put a signed control message on the lists of some workers; each reads its own with every beat.
+def give_orders(
+    session: Session, incarnations: Sequence[bytes], wire: bytes, *, patience_s: float = 10.0
+) -> Steps[int]:
+    """Put a signed control message on the lists of some workers; each reads its own at least every second.
+
+    Returns:
+        How many of them live, and are told.
 
     Raises:
         NodeUnavailable, NodeFault: Some may not have it. Giving it again is harmless.
     """
-    calls = []
+    told = 0
     for incarnation in incarnations:
-        key = keys.control(session.prefix, incarnation)
-        calls.append(Call(None, session.prefix, (b"RPUSH", key, wire)))
-        calls.append(Call(None, session.prefix, (b"LTRIM", key, b"%d" % -UNREAD_MAX, b"-1")))
-    if not calls:
-        return
-    for reply in (yield calls):
-        if isinstance(reply, NodeError):
-            raise NodeFault(f"an order was refused: {reply.text}", text=reply.text)
-        if isinstance(reply, (Refused, NoAnswer)):
-            raise NodeUnavailable(
-                f"an order may not have arrived: {reply.reason}",
-                node=session.prefix.decode(),
-                may_be_done=True,
-            )
+        told += yield from ask(session, ORDER, incarnation, wire, b"%d" % UNREAD_MAX, patience_s=patience_s)
+    return told
 
 
 def take_orders(session: Session, incarnation: bytes) -> Steps[list[bytes]]:
-    """Take what stands on a worker's own list; nothing when the node does not answer."""
-    (reply,) = yield [
-        Call(None, session.prefix, (b"LPOP", keys.control(session.prefix, incarnation), b"%d" % UNREAD_MAX))
-    ]
-    return reply if isinstance(reply, list) else []
+    """Take what stands on a worker's own list.
+
+    An order is removed once it has been read: an answer that is lost costs a repetition, not the order.
+
+    Raises:
+        NodeUnavailable, NodeFault: They cannot be read now.
+    """
+    key = keys.control(session.prefix, incarnation)
+    wires: list[bytes] = yield from plain(session, b"LRANGE", key, b"0", b"%d" % (UNREAD_MAX - 1))
+    if wires:
+        # should this be lost, they are read again, and known by their ids
+        yield [Call(None, session.prefix, (b"LREM", key, b"1", wire)) for wire in wires]
+    return wires

@@ -1,4 +1,5 @@
--- Ends messages that wait, as revoked or as expired; one that runs is flagged if it is revoked.
+-- Ends messages that wait, as revoked or as expired; one that runs is flagged if it is revoked, and its outcome is
+-- kept for the case that it would otherwise be begun again.
 -- flags: allow-oom
 -- parts: epoch, moves, ready, gates, finish
 -- KEYS[1] prefix  ARGV: epoch, now_ms, 'V' or 'X', then per message: id, version (8 hex; '' = any), outcome
@@ -16,7 +17,10 @@ for at = 4, #ARGV, 3 do
       verdict = '!'
     elseif state == 'T' then
       local flags = (tonumber(string.sub(rec, 62, 62), 16) or 0)
-      if op == 'V' and math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', key, 61, string.format('%x', flags + 2)) end
+      if op == 'V' then
+        if math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', key, 61, string.format('%x', flags + 2)) end
+        CALL('HSET', P .. 'rv', id, ARGV[at + 2])
+      end
       verdict = 'T'
     elseif may_move(state, op) then
       CALL('SET', key, final(id, rec, op, ARGV[at + 2]))

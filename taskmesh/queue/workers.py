@@ -26,17 +26,19 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A message that is charged with a crash, or that ends by one.
+    """A message that is charged with the end of a child, or that ends by it.
 
     Attributes:
         task_id: Its id.
         token: Of the claim under which it ran.
-        outcome: Signed outcome if this makes it a dead letter, else empty.
+        outcome: Signed outcome if the message ends by that, else empty: then it is charged with a crash.
+        letter: Of the state in which it ends. Only a dead letter is charged with the crash that made it one.
     """
 
     task_id: bytes = b""
     token: bytes = b""
     outcome: bytes = b""
+    letter: bytes = b"D"
 
 
 def register(session: Session, incarnation: bytes, info: bytes, *, patience_s: float = 10.0) -> Steps[None]:
@@ -138,6 +140,7 @@ def reap(
             charge.outcome,
             b"1" if singly else b"0",
             b"%d" % dead_expires_s,
+            charge.letter,
             b"%d" % len(lost),
             *[word for one in lost for word in (one.task_id, one.token, one.outcome)],
             *queues,

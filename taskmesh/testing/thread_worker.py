@@ -20,6 +20,7 @@ from taskmesh.errors import NodeUnavailable, UsageError, WorkerError
 from taskmesh.replication.ask import plain
 from taskmesh.worker.child import Child
 from taskmesh.worker.options import EXIT_OK, ChildOrder
+from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.presence import DeclaredDead, Presence
@@ -30,6 +31,7 @@ from taskmesh.worker.wake import wake
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
+    from taskmesh.codec.control import Control
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -181,6 +183,8 @@ class _Life:
             burst=False,
             log_level="",
             strategy=mesh.settings.strategy,
+            soft_time_limit_s=mesh.settings.soft_time_limit,
+            time_limit_s=mesh.settings.time_limit,
         )
         # one at a time: there is no supervisor who would recall what waits behind a slow one
         return Child(mesh, order, build, page, claim_max=1)
@@ -203,14 +207,21 @@ class _Life:
                     self._look_for_queues()
                 if time.monotonic() >= beat_at_s:
                     beat_at_s = time.monotonic() + self._presence.beat_s
-                    if self._presence.beat({child.holder for child in self._children}, self._report()):
-                        self._stop_children()
+                    self._presence.beat({child.holder for child in self._children}, self._report())
+                    self._heed(self._presence.orders())
             except NodeUnavailable as error:
                 self._presence.missed()
                 log.warning("%s", error)
             except DeclaredDead as error:
                 self._failures.append(error)
                 return
+
+    def _heed(self, orders: list[Control]) -> None:
+        for order in orders:
+            if order.action == SHUTDOWN:
+                self._stop_children()
+            else:
+                log.warning("%s cannot %s: a thread cannot be ended", self._name, order.action)
 
     def _look_for_queues(self) -> None:
         """Serve also the queues that have come to hold messages since."""

@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from taskmesh.core.limits import Limits
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
+from taskmesh.worker.endings import Endings, KnownChild, send_signal
 from taskmesh.worker.nursery import Began, Ended, News, Nursery
 from taskmesh.worker.options import (
     EXIT_BURST_DONE,
@@ -28,6 +30,7 @@ from taskmesh.worker.page import NOTHING, Note, Page, make_page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS, Seat
 from taskmesh.worker.report import Place, Reporter
+from taskmesh.worker.sentence import Sentence
 from taskmesh.worker.undertaker import Undertaker
 from taskmesh.worker.wake import wake
 
@@ -48,19 +51,6 @@ REAP_AGAIN_S = 0.2
 _IN_PEACE = (EXIT_OK, EXIT_BURST_DONE, EXIT_CANNOT_START, EXIT_RETIRED, EXIT_HOOK_FAILED)
 
 
-class _Child:
-    """A child as its supervisor knows it."""
-
-    __slots__ = ("is_dismissed", "order", "pid", "recalled", "since_s")
-
-    def __init__(self, order: ChildOrder) -> None:
-        self.order = order
-        self.pid = 0
-        self.since_s = time.monotonic()
-        self.recalled = -1
-        self.is_dismissed = False
-
-
 @dataclass(frozen=True, slots=True)
 class _Dead:
     """A child whose messages are to be put back: with `last`, what it noted last, if that tells what it had begun."""
@@ -69,12 +59,14 @@ class _Dead:
     note: Note | None
     how: str
     last: Note | None = None
+    sentence: Sentence | None = None
 
 
 class Brood:
     """The children of one life. A new life has a new brood, so that nothing of the old one is mistaken for it.
 
     Attributes:
+        endings: Ends what they run.
         size: How many there are to be.
         disowned: Whether a child was told that this life is over.
     """
@@ -96,6 +88,7 @@ class Brood:
         max_tasks: int = 0,
         max_memory: int = 0,
         at_first: int = 0,
+        limits: Limits,
     ) -> None:
         """Prepare; `tend` starts children.
 
@@ -114,6 +107,7 @@ class Brood:
             max_tasks: Each is replaced after so many; 0 for never.
             max_memory: Each is replaced with so much private memory, in bytes; 0 for never.
             at_first: How many of them there are at first; 0 for all.
+            limits: Of tasks that have none of their own.
         """
         self._link = link
         self._nursery = nursery
@@ -130,9 +124,11 @@ class Brood:
         self._max_tasks = max_tasks
         self._max_memory = max_memory
         self.size = at_first or len(self._seats)
+        self._limits = limits
         self._page_fd = make_page(len(self._seats))
         self._page = Page(self._page_fd)
-        self._children: dict[int, _Child] = {}
+        self._children: dict[int, KnownChild] = {}
+        self.endings = Endings(link, self._page, self._children, worker)
         self._dead: list[_Dead] = []
         self._reap_at = 0.0
         self._free = list(range(self.size))
@@ -209,8 +205,10 @@ class Brood:
                 weights=self._weights,
                 pool=seat.kind,
                 slots=seat.slots,
+                soft_time_limit_s=self._limits.soft_s,
+                time_limit_s=self._limits.hard_s,
             )
-            self._children[order.number] = _Child(order)
+            self._children[order.number] = KnownChild(order)
             self._nursery.start(order, self._page_fd)
 
     def hear(self, news: News) -> None:
@@ -218,11 +216,11 @@ class Brood:
         if isinstance(news, Began):
             child = self._children.get(news.number)
             if child is None:
-                self._send(news.pid, signal.SIGKILL)  # ordered in a life that is over
+                send_signal(news.pid, signal.SIGKILL)  # ordered in a life that is over
             else:
                 child.pid = news.pid
                 if self._stopping:
-                    self._send(child.pid, signal.SIGKILL if self._killed else signal.SIGTERM)
+                    send_signal(child.pid, signal.SIGKILL if self._killed else signal.SIGTERM)
         elif isinstance(news, Ended):
             for child in self._children.values():
                 if child.pid == news.pid:
@@ -231,7 +229,7 @@ class Brood:
         else:
             self._lost()
 
-    def _ended(self, child: _Child, code: int) -> None:
+    def _ended(self, child: KnownChild, code: int) -> None:
         del self._children[child.order.number]
         place = child.order.place
         note = self._page.read(place)
@@ -246,7 +244,15 @@ class Brood:
         last = note if child.order.pool == PROCESS else None
         how = _how(code)
         if self._stopping:
-            self._dead.append(_Dead(child.order, None, how, last))
+            self._dead.append(_Dead(child.order, None, how, last, child.sentence))
+            return
+        if child.sentence is not None:
+            # it was ended on purpose: nobody is charged with that
+            self._dead.append(_Dead(child.order, None, how, last, child.sentence))
+            if child.is_dismissed:
+                self._spare.append(place)
+            else:
+                self._restart_at.append((time.monotonic(), place))
             return
         if in_task or code_means not in _IN_PEACE:
             log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
@@ -271,7 +277,8 @@ class Brood:
         """Without the template nobody can fork or reap: what the children held goes back, uncharged."""
         self._signal_all(signal.SIGKILL)
         self._dead += [
-            _Dead(child.order, None, "the death of the template") for child in self._children.values()
+            _Dead(child.order, None, "the death of the template", sentence=child.sentence)
+            for child in self._children.values()
         ]
         self._children.clear()
 
@@ -297,16 +304,16 @@ class Brood:
         idle.is_dismissed = True
         self.size -= 1
         # should it have been given something meanwhile, it finishes that
-        self._send(idle.pid, signal.SIGTERM)
+        send_signal(idle.pid, signal.SIGTERM)
         self._wake([idle])
         return True
 
-    def _idle_s(self, child: _Child, now_s: float) -> float:
+    def _idle_s(self, child: KnownChild, now_s: float) -> float:
         """Return for how long a child has had nothing to do; one that starts has."""
         note = self._page.read(child.order.place)
         return 0.0 if note.position else now_s - max(note.started_s, child.since_s)
 
-    def _wake(self, children: Iterable[_Child]) -> None:
+    def _wake(self, children: Iterable[KnownChild]) -> None:
         holders = [child.order.holder for child in children]
         try:
             run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
@@ -324,7 +331,12 @@ class Brood:
             dead = self._dead[0]
             try:
                 count = self._undertaker.child_died(
-                    dead.order.holder, queues, dead.note, dead.how, last=dead.last
+                    dead.order.holder,
+                    queues,
+                    dead.note,
+                    dead.how,
+                    last=dead.last,
+                    sentence=dead.sentence,
                 )
             except NodeUnavailable as error:
                 log.warning("what child %d held is not back in line yet: %s", dead.order.number, error)
@@ -404,13 +416,7 @@ class Brood:
     def _signal_all(self, number: int) -> None:
         for child in self._children.values():
             if child.pid:
-                self._send(child.pid, number)
-
-    def _send(self, pid: int, number: int) -> None:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return  # it has ended; the nursery is about to say so
+                send_signal(child.pid, number)
 
 
 def _how(code: int) -> str:

@@ -14,6 +14,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.core.context import CURRENT, Terminated
 from taskmesh.core.logs import name_worker
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
@@ -21,6 +22,7 @@ from taskmesh.queue.commit import COMMIT_MAX
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
 from taskmesh.worker.lifetime import Lifetime
+from taskmesh.worker.limits import Guard, wait_for_the_end
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import (
     EXIT_BURST_DONE,
@@ -71,6 +73,7 @@ class Child:
             run_coroutine=self._run_coroutine,
             before_start=self._before_start,
             after_end=self._pace.note,
+            guard=Guard(self._desk, self._run_coroutine),
         )
 
     @property
@@ -81,6 +84,16 @@ class Child:
     @stopping.setter
     def stopping(self, value: bool) -> None:
         self._talk.stopping = value
+
+    def heed_signal(self) -> None:
+        """Stop after what runs; raise in what runs, if that is to be ended.
+
+        Raises:
+            Terminated: In a task that is to be ended.
+        """
+        self.stopping = True
+        if CURRENT.get() is not None and self._desk.condemned() == self._talk.sequence:
+            raise Terminated
 
     def serve_also(self, queue: str) -> None:
         """Claim from another queue, too, from the next claim on."""
@@ -114,6 +127,10 @@ class Child:
                     batch = self._talk.sleep()
                 if batch:
                     self._run_claim(batch)
+        except Terminated:
+            # its supervisor says how the message ends; what was finished before counts
+            self._outbox.flush()
+            return EXIT_OK
         except NodeFault as error:
             if not text_of(error).startswith("DEADWORKER"):
                 raise
@@ -153,6 +170,8 @@ class Child:
         if ran:
             self._pace.ran(ran, now_s - begun_s)
             self._lifetime.ran(ran, now_s)
+        if desk.condemned() == sequence:
+            wait_for_the_end(desk, sequence)
         outbox.close_claim(sequence, batch[0].epoch)
 
     def _before_start(self, task: str) -> None:
@@ -188,7 +207,7 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         for alive in child:
-            alive.stopping = True
+            alive.heed_signal()
         if not child:
             os._exit(EXIT_OK)
 

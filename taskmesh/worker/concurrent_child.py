@@ -19,6 +19,7 @@ from taskmesh.worker.crew import Crew, OnEnd
 from taskmesh.worker.host import App
 from taskmesh.worker.in_flight import InFlight
 from taskmesh.worker.lifetime import Lifetime
+from taskmesh.worker.limits import SharedGuard
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_DECLARED_DEAD, ChildOrder
 from taskmesh.worker.page import Page
@@ -43,12 +44,12 @@ GATHER_S = 0.001
 FLAGGED = frozenset(b"%x" % flags for flags in range(16) if flags & CLAIM_SINGLY)
 
 
-def make_crew(kind: str, runner: Runner, slots: int, on_end: OnEnd) -> Crew:
+def make_crew(kind: str, runner: Runner, slots: int, on_end: OnEnd, guard: SharedGuard) -> Crew:
     """Return the crew of a kind of pool."""
     if kind == ASYNC:
         from taskmesh.worker.loop_crew import LoopCrew
 
-        return LoopCrew(runner, slots, on_end)
+        return LoopCrew(runner, slots, on_end, guard)
     return ThreadCrew(runner, slots, on_end)
 
 
@@ -68,6 +69,7 @@ class ConcurrentChild:
         self.holder = order.holder
         desk = page.desk(order.place)
         self._flight = InFlight(desk)
+        guard = SharedGuard(desk, run_in_this_thread, self._flight)
         self._talk = Conversation(mesh, order, build, holds=self._flight.held, count=desk.count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
@@ -78,8 +80,9 @@ class ConcurrentChild:
             run_coroutine=run_in_this_thread,
             before_start=lambda _task: None,
             after_end=lambda _task, _seconds: None,
+            guard=guard,
         )
-        self._crew = make_crew(order.pool, runner, order.slots, self._ended)
+        self._crew = make_crew(order.pool, runner, order.slots, self._ended, guard)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._crew.run_coroutine)
 
     @property
@@ -90,6 +93,10 @@ class ConcurrentChild:
     @stopping.setter
     def stopping(self, value: bool) -> None:
         self._talk.stopping = value
+
+    def heed_signal(self) -> None:
+        """Stop after what runs."""
+        self.stopping = True
 
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 
 from taskmesh.queue.claim import Claimed
+from taskmesh.worker.limits import wait_for_the_end
 from taskmesh.worker.outbox import Done
-from taskmesh.worker.page import MANY, NOTHING, Desk
+from taskmesh.worker.page import MANY, NO_DEADLINE, NOTHING, Deadline, Desk
 
 #: A message, by id and token: one that runs twice, since a lease was lost, is two.
 Message = tuple[bytes, bytes]
@@ -27,6 +28,7 @@ class InFlight:
         self._running: dict[Message, tuple[int, int]] = {}
         self._left: dict[int, int] = {}
         self._suspect: Message | None = None
+        self._deadlines: dict[Message, Deadline] = {}
         self._changed = threading.Condition(threading.Lock())
         self._awaited = False
         self._ended = 0
@@ -77,6 +79,31 @@ class InFlight:
             if self._awaited:
                 self._changed.notify_all()
         return None if left else (sequence, claimed.epoch)
+
+    def set_deadline(self, message: Message, until_s: float, limit_s: float) -> None:
+        """Have the page say when a message must have ended, if it is the first of those that run.
+
+        Args:
+            message: By id and token.
+            until_s: On the monotonic clock.
+            limit_s: How long it was given.
+        """
+        with self._changed:
+            self._deadlines[message] = Deadline(until_s, limit_s, *self._running[message])
+            self._note_deadline()
+
+    def clear_deadline(self, message: Message) -> None:
+        """Take a deadline back. Does not return if the process is about to be ended for it."""
+        with self._changed:
+            deadline = self._deadlines.pop(message, None)
+            if deadline is not None:
+                self._note_deadline()
+        if deadline is not None:
+            wait_for_the_end(self._desk, deadline.sequence)
+
+    def _note_deadline(self) -> None:
+        first = min(self._deadlines.values(), key=lambda deadline: deadline.until_s, default=NO_DEADLINE)
+        self._desk.set_deadline(first)
 
     def not_counted(self) -> int:
         """Return how many run, or have ended and are not counted yet."""

@@ -15,6 +15,7 @@ from typing import Any
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.crew import OnEnd, end_process
 from taskmesh.worker.job import Job
+from taskmesh.worker.limits import SharedGuard
 from taskmesh.worker.loop_watch import LoopWatch
 from taskmesh.worker.runner import Runner
 
@@ -33,15 +34,17 @@ NAMED_MAX = 5
 class LoopCrew:
     """One event loop, in a thread of its own: the process's first one speaks with the node and heeds signals."""
 
-    def __init__(self, runner: Runner, slots: int, on_end: OnEnd) -> None:
+    def __init__(self, runner: Runner, slots: int, on_end: OnEnd, guard: SharedGuard) -> None:
         """Prepare.
 
         Args:
             runner: Verifies messages and makes outcomes.
             slots: How many messages run at once at most.
             on_end: Told how each ended.
+            guard: Keeps them within their time limits.
         """
         self._runner = runner
+        self._guard = guard
         self._on_end = on_end
         self._slots = slots
         self._threads = ThreadPoolExecutor(min(slots, THREADS_MAX), thread_name_prefix="taskmesh")
@@ -141,8 +144,13 @@ class LoopCrew:
             if len(self._is_async) >= REMEMBERED_MAX:
                 self._is_async.clear()
             is_async = self._is_async[function] = inspect.iscoroutinefunction(function)
+        limits = self._runner.limits_of(job.envelope)
         if is_async:
-            return await function(*job.args, **job.kwargs)
+            coroutine = function(*job.args, **job.kwargs)
+            return await (coroutine if limits is None else self._guard.call_async(limits, job, coroutine))
+        if limits is not None:
+            # nothing interrupts a thread: the soft limit does not hold, and the hard one ends the process
+            self._guard.begin(limits, job)
         context = contextvars.copy_context()
         result, error = await self._loop.run_in_executor(self._threads, _called, context, job)
         if error is not None:

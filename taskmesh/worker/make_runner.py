@@ -8,6 +8,8 @@ from typing import Any
 
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
+from taskmesh.worker.lines import Lines
+from taskmesh.worker.needs import GuardLike
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.runner import Runner
 
@@ -20,6 +22,7 @@ def make_runner(
     run_coroutine: Callable[[Any], Any],
     before_start: Callable[[str], None],
     after_end: Callable[[str, float], None],
+    guard: GuardLike,
 ) -> Runner:
     """Return the runner of a child.
 
@@ -30,6 +33,7 @@ def make_runner(
         run_coroutine: See `Runner`.
         before_start: See `Runner`.
         after_end: See `Runner`.
+        guard: See `Runner`.
     """
     link, settings = talk.link, mesh.settings
     return Runner(
@@ -50,4 +54,7 @@ def make_runner(
         run_coroutine=run_coroutine,
         before_start=before_start,
         after_end=after_end,
+        guard=guard,
+        limits=order.limits,
+        open_line=Lines(link).open,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from taskmesh.config.strategies import DEFAULT
+from taskmesh.core.limits import Limits
 from taskmesh.worker.pools import PROCESS, Pool
 
 #: The first number of a child that runs many messages at once: scripts tell them apart by it.
@@ -28,6 +29,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         log_level: Of the root logger, unless the app sets up logging itself; empty for the setting.
         burst: Stop when the queues are empty.
         grace_s: How long running tasks may go on after the first signal; negative for the setting.
+        soft_time_limit_s: Of tasks that have none of their own; negative for the setting.
+        time_limit_s: The same, of the hard limit.
         start_method: `fork`, `spawn`, or empty to fork where that is safe.
         max_tasks_per_child: A child is replaced after so many tasks; 0 for the setting.
         max_memory_per_child: And with so much private memory, in bytes; 0 for the setting.
@@ -52,6 +55,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = ""
     burst: bool = False
     grace_s: float = -1.0
+    soft_time_limit_s: float = -1.0
+    time_limit_s: float = -1.0
     start_method: str = ""
     max_tasks_per_child: int = 0
     max_memory_per_child: int = 0
@@ -80,6 +85,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         slots: Of the settings.
         lease_ttl_s: Of the settings.
         grace_s: Of the settings.
+        soft_time_limit_s: Of the settings.
+        time_limit_s: Of the settings.
         max_crashes: Of the settings.
         dead_expires_s: Of the settings.
         log_level: Of the settings.
@@ -104,6 +111,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     lease_ttl_s: float
     grace_s: float
+    soft_time_limit_s: float
+    time_limit_s: float
     max_crashes: int
     dead_expires_s: int
     log_level: str
@@ -132,6 +141,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         weights: Of the queues; 1 where it has none.
         pool: Of which kind of pool it is.
         slots: How many messages it may run at once.
+        soft_time_limit_s: Of tasks that have none of their own; 0 for none.
+        time_limit_s: The same, of the hard limit.
     """
 
     incarnation: str
@@ -147,6 +158,13 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     weights: dict[str, int] = {}
     pool: str = PROCESS
     slots: int = 1
+    soft_time_limit_s: float = 0.0
+    time_limit_s: float = 0.0
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of tasks that have none of their own."""
+        return Limits(self.soft_time_limit_s, self.time_limit_s)
 
     @property
     def holder(self) -> bytes:

@@ -6,16 +6,18 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from taskmesh.codec.control import Control, decode_control
+from taskmesh.codec.control import TERMINATE, Control, decode_control
 from taskmesh.codec.signing import Signer
 from taskmesh.errors import TrustError
 
 log = logging.getLogger("taskmesh.worker")
 
 SHUTDOWN = "shutdown"
-KNOWN = frozenset({SHUTDOWN})
+KNOWN = frozenset({SHUTDOWN, TERMINATE})
 #: An order that is older, or that comes from so far in the future, is not obeyed.
 AGE_MS_MAX = 60_000
+#: Unless it names the claims that it is about: it means nothing beyond them, and may be read late.
+AGE_MS_MAX_OF = {TERMINATE: 30 * 86_400_000}
 REMEMBERED = 1000
 
 
@@ -38,7 +40,7 @@ class Orders:
         accepted = []
         for wire in wires:
             try:
-                control = decode_control(wire, self._signer, AGE_MS_MAX, now_ms)
+                control = decode_control(wire, self._signer, AGE_MS_MAX, now_ms, AGE_MS_MAX_OF)
             except TrustError as error:
                 log.error("an order was refused: %s: %s", type(error).__name__, error)  # noqa: TRY400 - its text says all
                 continue

@@ -4,10 +4,11 @@ A child notes the position of a message before it starts it; that costs less tha
 survives the child. So the supervisor knows which message a dead child was running, and which ones
 wait behind a slow one.
 
-Per place, 128 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
+Per place, 192 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
 current message on the monotonic clock (8), the sequence that the supervisor has recalled (8), how many messages a
-child runs that runs several at once (4); and from byte 64 on how many runs were committed with each of the letters in
-`COUNTED` (8 each).
+child runs that runs several at once (4), from byte 40 on the claim in which the supervisor is about to end a run (8);
+from byte 64 on how many runs were committed with each of the letters in `COUNTED` (8 each); and from byte 112 on which
+run must have ended first: when (8), how long it was given (8), its claim (8) and its position in that (4).
 """
 
 from __future__ import annotations
@@ -20,17 +21,20 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE_BYTES = 128
+PLACE_BYTES = 192
 _NOTE = struct.Struct("<qIId")
 _RECALLED = struct.Struct("<q")
 _RECALLED_AT = _NOTE.size
 _RUNNING = struct.Struct("<I")
 _RUNNING_AT = _RECALLED_AT + _RECALLED.size
+_CONDEMNED_AT = 40
 #: Letters of the states in which runs end: succeeded, failed, to be tried again, given up, expired, revoked.
 COUNTED = b"KFYDXV"
 _COUNTS = struct.Struct("<6Q")
 _COUNTS_AT = 64
 _COUNT = struct.Struct("<Q")
+_DEADLINE = struct.Struct("<ddqI")
+_DEADLINE_AT = 112
 
 NOTHING = 0
 """The position of a child that runs nothing."""
@@ -61,6 +65,26 @@ class Note:
         return self.total - self.position if self.position else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a run must have ended.
+
+    Attributes:
+        until_s: On the monotonic clock; 0 for never.
+        limit_s: How long it was given.
+        sequence: Of the claim.
+        position: Of the message in it, from 1.
+    """
+
+    until_s: float = 0.0
+    limit_s: float = 0.0
+    sequence: int = 0
+    position: int = 0
+
+
+NO_DEADLINE = Deadline()
+
+
 def make_page(places: int) -> int:
     """Return a file descriptor of zeroed memory for so many children."""
     if hasattr(os, "memfd_create"):
@@ -84,6 +108,7 @@ class Page:
         at = place * PLACE_BYTES
         self._memory[at : at + PLACE_BYTES] = bytes(PLACE_BYTES)
         self.set_recalled(place, -1)
+        self.set_condemned(place, -1)
 
     def read(self, place: int) -> Note:
         """Return what a child noted last."""
@@ -101,6 +126,17 @@ class Page:
     def counts(self, place: int) -> tuple[int, ...]:
         """Return how many runs of the place's child were committed with each letter of `COUNTED`."""
         return _COUNTS.unpack_from(self._memory, place * PLACE_BYTES + _COUNTS_AT)
+
+    def deadline(self, place: int) -> Deadline:
+        """Return which of the runs of a child must have ended first, and when."""
+        return Deadline(*_DEADLINE.unpack_from(self._memory, place * PLACE_BYTES + _DEADLINE_AT))
+
+    def set_condemned(self, place: int, sequence: int) -> None:
+        """Tell a child that it is about to be ended for what it runs in one of its claims; -1 takes that back.
+
+        Until then it does not go beyond that claim.
+        """
+        _RECALLED.pack_into(self._memory, place * PLACE_BYTES + _CONDEMNED_AT, sequence)
 
     def desk(self, place: int) -> Desk:
         """Return a child's own place."""
@@ -139,4 +175,21 @@ class Desk:
     def recalled(self) -> int:
         """Return the sequence of the claim that the supervisor takes back; -1 for none."""
         sequence: int = _RECALLED.unpack_from(self._memory, self._at + _RECALLED_AT)[0]
+        return sequence
+
+    def set_deadline(self, deadline: Deadline) -> None:
+        """Note which run must have ended first, and when."""
+        until_s, limit_s = deadline.until_s, deadline.limit_s
+        _DEADLINE.pack_into(
+            self._memory, self._at + _DEADLINE_AT, until_s, limit_s, deadline.sequence, deadline.position
+        )
+
+    def noted(self) -> tuple[int, int]:
+        """Return the claim and the position in it that was noted last."""
+        sequence, position, _, _ = _NOTE.unpack_from(self._memory, self._at)
+        return sequence, position
+
+    def condemned(self) -> int:
+        """Return the sequence of the claim in which the supervisor is about to end a run; -1 for none."""
+        sequence: int = _RECALLED.unpack_from(self._memory, self._at + _CONDEMNED_AT)[0]
         return sequence

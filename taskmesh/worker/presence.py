@@ -101,8 +101,8 @@ class Presence:
         """
         self._run(tell(self._link.session, self.incarnation, info))
 
-    def beat(self, own: Collection[bytes], report: bytes = b"") -> list[Control]:
-        """Move the counter, take over from the dead, and return the orders that are to be obeyed.
+    def beat(self, own: Collection[bytes], report: bytes = b"") -> None:
+        """Move the counter, and take over from the dead.
 
         Args:
             own: The holders of this life that live, or whose end is being dealt with.
@@ -115,8 +115,15 @@ class Presence:
         self._link.measure_clock()
         self._look_at_others(report)
         self._disown(own)
+
+    def orders(self) -> list[Control]:
+        """Return the orders that are to be obeyed now; each is returned once.
+
+        Raises:
+            NodeUnavailable, NodeFault: They cannot be read.
+        """
         wires = self._run(take_orders(self._link.session, self.incarnation))
-        return self._orders.accept(wires, self._link.clock.now_ms())
+        return self._orders.accept(wires, self._link.clock.now_ms()) if wires else []
 
     def missed(self) -> None:
         """Note that a beat failed: nobody is judged by the time until the next."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from os import getpid
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from taskmesh.codec.attempts import history_with, open_history
 from taskmesh.codec.envelope import Envelope, decode_envelope
@@ -30,9 +30,10 @@ from taskmesh.codec.outcome import (
 )
 from taskmesh.codec.pickling import decode_call, encode_value
 from taskmesh.codec.signing import Signer
-from taskmesh.core.context import CURRENT, Running, current_task
+from taskmesh.core.context import CURRENT, Line, Running, Terminated, current_task
 from taskmesh.core.hooks import Await, Hooks, await_safely
-from taskmesh.core.observed import Observed, OwnHooks
+from taskmesh.core.limits import Limits, limits_of
+from taskmesh.core.observed import Observed
 from taskmesh.core.record import AT_MOST_ONCE, HEAD_LENGTH, REVOKE_REQUESTED
 from taskmesh.core.retrier import Retrier, reason_of
 from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
@@ -42,9 +43,11 @@ from taskmesh.errors import (
     NotAllowed,
     NotPicklable,
     PayloadTooLarge,
+    TimeLimitExceeded,
     TrustError,
 )
 from taskmesh.worker.job import Job
+from taskmesh.worker.needs import GuardLike, TaskLike
 from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, state_after
 
 log = logging.getLogger("taskmesh.worker")
@@ -57,22 +60,6 @@ NOTHING_BEFORE: tuple[PastAttempt, ...] = ()
 FUNCTIONS_MAX = 256
 #: Widths of names in records that a child remembers.
 OFFSETS_MAX = 1000
-
-
-class TaskLike(Protocol):
-    """What a runner needs of a registered task."""
-
-    @property
-    def run(self) -> Callable[..., Any]:
-        """What is called with the arguments."""
-
-    @property
-    def own_hooks(self) -> OwnHooks | None:
-        """The hooks of its class, if it has one with any."""
-
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        """How often and when runs that fail are repeated."""
 
 
 class Runner:
@@ -98,6 +85,9 @@ class Runner:
         run_coroutine: Callable[[Any], Any],
         before_start: Callable[[str], None],
         after_end: Callable[[str, float], None],
+        guard: GuardLike,
+        limits: Limits,
+        open_line: Callable[[Running], Line],
     ) -> None:
         """Prepare.
 
@@ -119,6 +109,9 @@ class Runner:
             run_coroutine: Runs what an `async def` task returned.
             before_start: Called with the task's name when its message is about to be run.
             after_end: Called with the task's name and how many seconds it took.
+            guard: Keeps tasks within their time limits.
+            limits: Of tasks that have none of their own.
+            open_line: Opens the line by which a running task speaks with the mesh.
         """
         self._tasks = tasks
         self._hooks = hooks
@@ -145,6 +138,10 @@ class Runner:
         self._run_coroutine = run_coroutine
         self._before_start = before_start
         self._after_end = after_end
+        self._guard = guard
+        self._limits = limits
+        self._open_line = open_line
+        self._default_limits = limits or None
         self._pid = getpid()
         self._offsets: dict[bytes, int] = {}
         self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
@@ -166,17 +163,24 @@ class Runner:
             return job
         envelope = job.envelope
         self._before_start(envelope.task)
-        context = CURRENT.set(self._running(job))
+        limits = self.limits_of(envelope)
+        running = self._running(job)
+        context = CURRENT.set(running)
         observed = self._observed(job, self._run_coroutine) if self._hooks.watch_tasks else None
         begun_s = monotonic()
         try:
             try:
-                result = job.function(*job.args, **job.kwargs)
-                if inspect.iscoroutine(result):
-                    result = self._run_coroutine(result)
+                if limits is not None:
+                    result = self._guard.call(limits, job)
+                else:
+                    result = job.function(*job.args, **job.kwargs)
+                    if inspect.iscoroutine(result):
+                        result = self._run_coroutine(result)
                 ended = self._returned(job, result)
                 if observed is not None:
                     observed.returned(result)
+            except Terminated:
+                raise  # this process ends, and another says how the message has ended
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
                 ended = self._raised(job, error)
                 if observed is not None:
@@ -188,6 +192,10 @@ class Runner:
                 # the task forked, and this is the copy: it has no part in the worker
                 os._exit(0)
             CURRENT.reset(context)
+            if running.line is not None:
+                running.line.close()
+            if limits is not None:
+                self._guard.done(job)
             self._after_end(envelope.task, monotonic() - begun_s)
         return ended
 
@@ -205,7 +213,9 @@ class Runner:
         job = self.open(task_id, token, record)
         if not isinstance(job, Job):
             return job
-        CURRENT.set(self._running(job))  # in the context of this asyncio task, which ends with it
+        limits = self.limits_of(job.envelope)
+        running = self._running(job)
+        CURRENT.set(running)  # in the context of this asyncio task, which ends with it
         # hooks are called as elsewhere; what those return that are `async def` is awaited when all have been called
         of_hooks: list[Any] = []
         observed = self._observed(job, of_hooks.append) if self._hooks.watch_tasks else None
@@ -218,6 +228,15 @@ class Runner:
                 ended = self._returned(job, result)
                 if observed is not None:
                     observed.returned(result)
+            except TimeLimitExceeded as error:
+                # its own is not tried again
+                ended = (
+                    self._judge.failed(job, error)
+                    if getattr(error, "task_id", "") == task_id
+                    else self._raised(job, error)
+                )
+                if observed is not None:
+                    observed.raised(error)
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
                 ended = self._raised(job, error)
                 if observed is not None:
@@ -230,6 +249,10 @@ class Runner:
             if getpid() != self._pid:
                 # the task forked, and this is the copy: it has no part in the worker
                 os._exit(0)
+            if running.line is not None:
+                running.line.close()
+            if limits is not None:
+                self._guard.done(job)
         return ended
 
     # -- before ---------------------------------------------------------------------
@@ -306,6 +329,15 @@ class Runner:
         observed.before()
         return observed
 
+    def limits_of(self, envelope: Envelope) -> Limits | None:
+        """Return the time limits of a run; None if it has none."""
+        options = None if envelope.function else self._tasks[envelope.task].options
+        if envelope.extras is None and (
+            options is None or (options.time_limit_s is None and options.soft_time_limit_s is None)
+        ):
+            return self._default_limits
+        return limits_of(envelope.extras, options, self._limits)
+
     def _running(self, job: Job) -> Running:
         envelope = job.envelope
         return Running(
@@ -318,6 +350,8 @@ class Runner:
             self._worker,
             job,
             self._retrier,
+            job.token,
+            self._open_line,
         )
 
     # -- after ----------------------------------------------------------------------

@@ -21,8 +21,10 @@ from types import FrameType
 
 import msgspec
 
+from taskmesh.codec.control import TERMINATE
 from taskmesh.codec.keyring import Keyring
-from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
+from taskmesh.core.limits import Limits, contradiction
+from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, UsageError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.queue.manage import status
@@ -32,12 +34,14 @@ from taskmesh.worker.early import taken
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions
+from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
 from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
+from taskmesh.worker.termination import terminations
 from taskmesh.worker.undertaker import worker_info
 
 log = logging.getLogger("taskmesh.worker")
@@ -46,6 +50,8 @@ log = logging.getLogger("taskmesh.worker")
 LOOK_S = 0.02
 #: How long a new child may be missing in what the worker publishes.
 SHOW_S = 0.1
+#: How often orders are read.
+ORDERS_S = 0.5
 #: How often to try to register again.
 REGISTER_AGAIN_S = 0.2
 #: How long killed children, and a node that should take back what they held, may keep the worker.
@@ -66,6 +72,7 @@ class Supervisor:
         self._sources = Sources(options.reload_dirs) if options.reload else None
         self._look_at_sources_at_s = 0.0
         self._is_reloading = False
+        self._next_orders = 0.0
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
         self._options = msgspec.structs.replace(options, name=self._name)
 
@@ -158,6 +165,7 @@ class Supervisor:
             processes=facts.concurrency,
         )
         self._queues = queues_of(self._pools)
+        self._limits = limits_for(self._options, facts)
         self._begin_life()
         log.info(
             "worker %s of mesh %r: %s on %s, queues %s, tasks %d",
@@ -219,6 +227,7 @@ class Supervisor:
             max_tasks=self._options.max_tasks_per_child or facts.max_tasks_per_child,
             max_memory=self._options.max_memory_per_child or facts.max_memory_per_child,
             at_first=self._options.children_min if self._options.children_max else 0,
+            limits=self._limits,
         )
         self._autoscaler = self._make_autoscaler()
         self._since_ms = int(time.time() * 1000)
@@ -344,10 +353,13 @@ class Supervisor:
                     self._next_beat = min(self._next_beat, time.monotonic() + SHOW_S)
             self._brood.reap(time.monotonic())
             self._brood.recall_waiting(time.monotonic())
+            self._brood.endings.look(time.monotonic())
             if self._brood.disowned:
                 self._begin_anew()
             if time.monotonic() >= self._next_beat:
                 self._beat()
+            if time.monotonic() >= self._next_orders:
+                self._heed_orders()
         self._leave()
 
     def _heed_signals(self, now_s: float) -> None:
@@ -384,7 +396,8 @@ class Supervisor:
         return brood.is_done()
 
     def _wait(self, now_s: float) -> None:
-        timeout_s = min(RECALL_S, max(0.0, self._next_beat - now_s))
+        next_s = min(self._next_beat, self._next_orders, self._brood.endings.next_s())
+        timeout_s = min(RECALL_S, max(0.0, next_s - now_s))
         if self._brood.has_waiting():
             timeout_s = min(LOOK_S, timeout_s)
         self._pause(timeout_s, self._nursery.watched())
@@ -410,9 +423,7 @@ class Supervisor:
         try:
             if not presence.is_registered:
                 self._register()
-            for order in presence.beat(self._brood.holders(), self._brood.report(time.monotonic())):
-                log.info("worker %s is told to stop by %s", self._name, order.sender)
-                self._signals += 1
+            presence.beat(self._brood.holders(), self._brood.report(time.monotonic()))
         except NodeUnavailable as error:
             presence.missed()
             log.warning("%s", error)
@@ -423,6 +434,23 @@ class Supervisor:
             presence.missed()
             log.exception("worker %s cannot beat", self._name)
 
+    def _heed_orders(self) -> None:
+        """Do what signed orders say. A node that does not answer is asked again after the next beat."""
+        self._next_orders = time.monotonic() + ORDERS_S
+        try:
+            orders = self._presence.orders()
+        except (NodeUnavailable, NodeFault) as error:
+            self._next_orders = self._next_beat + ORDERS_S
+            log.debug("orders cannot be read: %s", error)
+            return
+        for order in orders:
+            if order.action == SHUTDOWN:
+                log.info("worker %s is told to stop by %s", self._name, order.sender)
+                self._signals += 1
+            elif order.action == TERMINATE:
+                for termination in terminations(order):
+                    self._brood.endings.terminate(termination)
+
     def _leave(self) -> None:
         try:
             if not self._presence.leave():
@@ -432,6 +460,22 @@ class Supervisor:
         except NodeUnavailable as error:
             log.warning("this worker stays listed until its lease ends: %s", error)
         log.info("worker %s has stopped", self._name)
+
+
+def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:
+    """Return the limits of tasks that have none of their own.
+
+    Raises:
+        UsageError: They contradict each other.
+    """
+    limits = Limits(
+        options.soft_time_limit_s if options.soft_time_limit_s >= 0 else facts.soft_time_limit_s,
+        options.time_limit_s if options.time_limit_s >= 0 else facts.time_limit_s,
+    )
+    wrong = contradiction(limits.soft_s, limits.hard_s)
+    if wrong:
+        raise UsageError(wrong)
+    return limits
 
 
 def main(argv: list[str]) -> int:

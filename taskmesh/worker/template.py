@@ -78,6 +78,8 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         slots=settings.slots,
         lease_ttl_s=settings.lease_ttl,
         grace_s=settings.grace,
+        soft_time_limit_s=settings.soft_time_limit,
+        time_limit_s=settings.time_limit,
         max_crashes=settings.max_crashes,
         dead_expires_s=int(settings.dead_letter_expires),
         log_level=settings.log_level,

@@ -23,6 +23,7 @@ from taskmesh.worker.page import MANY, NOTHING, Note
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import Pool
 from taskmesh.worker.process import boot_id, started_at
+from taskmesh.worker.sentence import Sentence
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -63,6 +64,7 @@ class Undertaker:
         *,
         singly: bool = False,
         last: Note | None = None,
+        sentence: Sentence | None = None,
     ) -> int:
         """Put back what a child held, and return how many messages that were.
 
@@ -73,14 +75,18 @@ class Undertaker:
             how: Exit code or signal, for the dead letter's story.
             singly: Have the messages claimed one at a time from now on.
             last: What it noted last, whoever is charged, for those that may begin only once; None if nobody knows.
+            sentence: What it was ended for.
         """
         charge, found = None, self._run(held(self._link.session, holder))
         if note is not None and note.position == MANY:
             # any may be guilty
             singly = True
-        elif note is not None and note.position:
+        elif sentence is not None or (note is not None and note.position):
             for sequence, position, task_id, head in found:
-                if (sequence, position) == (note.sequence, note.position):
+                if sentence is not None:
+                    if (sequence, position) == (sentence.sequence, sentence.position):
+                        charge = self._sentenced(task_id, head, sentence)
+                elif note is not None and (sequence, position) == (note.sequence, note.position):
                     charge = self._charge(task_id, head, how)
         count: int = self._run(
             reap(
@@ -99,6 +105,22 @@ class Undertaker:
             )
         )
         return count
+
+    def _sentenced(self, task_id: str, head: bytes, sentence: Sentence) -> Charge:
+        """Return how the message ends for which its child was ended."""
+        token = head[2:52]
+        outcome = sentence.outcome(
+            task_id,
+            token.decode(),
+            finished_ms=self._link.clock.now_ms(),
+            worker=self._worker,
+            attempt=_hex(head[56:58]),
+            attempts=self._attempts(task_id, head),
+        )
+        log.error("task %s is ended: %s", task_id, sentence.why)
+        return Charge(
+            task_id.encode(), token, encode_outcome(outcome, self._link.results), letter=sentence.letter
+        )
 
     def _lost(self, task_id: str, head: bytes, how: str) -> Charge:
         """Return the end of a message that may begin only once, and perhaps has."""

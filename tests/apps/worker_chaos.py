@@ -4,9 +4,9 @@ import os
 import threading
 
 from taskmesh import TaskMesh
-from tests.apps import ledger_tasks, worker_tasks
+from tests.apps import ledger_tasks, limited_tasks, worker_tasks
 
-mesh = worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"]))
+mesh = limited_tasks.register(worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"])))
 
 
 def newcomer(x: int) -> int:

@@ -31,7 +31,7 @@ from taskmesh.core.state import FINAL, LETTER
 from taskmesh.errors import TaskDead
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.pools import read_pools, seats, settled
-from tests.apps import worker_tasks
+from tests.apps import limited_tasks, worker_tasks
 from tests.faults.readers import OtherReader, OwnReader
 from tests.support import wait_until
 
@@ -124,6 +124,7 @@ class Scene:
         if url:
             self.settings["nodes"] = url
         self.mesh = worker_tasks.register(TaskMesh(mesh, **self.caller_settings()))
+        limited_tasks.register(self.mesh)
         self.workers: list[Worker] = []
         self.accepted: dict[str, tuple[AsyncResult[Any], Any]] = {}
         self.seen: dict[str, bytes] = {}

@@ -14,6 +14,7 @@ from taskmesh.core.steps import Call, Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import Claimed, handed_off, held, recall
 from taskmesh.queue.commit import DONE, REPEATED, REQUEUED, SNOOZED, commit, retried
+from taskmesh.queue.telling import note_telling
 from taskmesh.queue.turn import turn
 from taskmesh.testing.simulated_driver import SimulatedProcess
 
@@ -26,6 +27,8 @@ COMPARE_S = 3.0
 PATIENCE_S = 1.5
 #: A message that takes longer is not begun before what is finished has left.
 TINY_S = 0.005
+#: The hard limit of those that have one.
+HARD_LIMIT_S = 0.4
 #: How long a message may wait for a build that knows it.
 GRACE_S = 1.5
 NOTHING = 0
@@ -47,9 +50,11 @@ class Child:
         )
         self.session = self.process.session(supervisor.session.prefix, epoch=supervisor.session.epoch)
         self.build = supervisor.build
-        # the page: sequence, position, how many, since when; and the sequence that is taken back
+        # the page: sequence, position, how many, since when; the sequence that is taken back; the claim in which
+        # a run is about to be ended
         self.note = (0, NOTHING, 0, 0.0)
         self.recalled = -1
+        self.condemned = -1
         self.batch: list[Claimed] = []
         self.entries: list[bytes] = []
         self.done: list[tuple[int, bytes]] = []
@@ -127,6 +132,8 @@ class Child:
             if self.entries and position < total and world.random.random() < 0.3:
                 yield from self._flush()
         self.note = (sequence, NOTHING, 0, 0.0)
+        while self.condemned == sequence:
+            yield Pause(0.001)
         self.batch = []
         self.done.append((sequence, batch[0].epoch))
 
@@ -155,6 +162,10 @@ class Child:
         world.runs.began(self, claimed)
         if plan.kind == "poison" or (plan.kind == "poison-once" and plan.runs == 1):
             self.supervisor.child_dies(self)
+        if plan.kind == "overdue":
+            self.supervisor.note_deadline(self, self.run_of(claimed), HARD_LIMIT_S)
+        if plan.runs % 2:
+            self._tell(claimed)
         yield Pause(plan.duration_s)
         world.runs.ended(self, claimed)
         if self._goes_on(claimed, plan):
@@ -180,6 +191,32 @@ class Child:
                 self._add(claimed, REQUEUED, b"")
             return True
         return False
+
+    def run_of(self, claimed: Claimed) -> tuple[int, int]:
+        """Return the claim and the position in it of a message that runs."""
+        return self.note[:2]
+
+    def is_in(self, run: tuple[int, int]) -> bool:
+        """Tell whether it runs that now."""
+        return self.note[:2] == run
+
+    def is_elsewhere(self, run: tuple[int, int]) -> bool:
+        """Tell whether it runs something else now, so that it may not be ended for that run."""
+        return self.note[1] != NOTHING and not self.is_in(run)
+
+    def _tell(self, claimed: Claimed) -> None:
+        """Report now, and once more in a while, when the run may be over."""
+        token = claimed.token.decode()
+        wire = b"R|%s|%s" % (claimed.task_id, claimed.token)
+        for later_s in (0.0, self.world.random.uniform(0, 2)):
+            self.process.start(self._report(claimed.task_id.decode(), token, wire, later_s))
+
+    def _report(self, task_id: str, token: str, wire: bytes, later_s: float) -> Steps[None]:
+        yield Pause(later_s)
+        try:
+            yield from note_telling(self.session, task_id, token, wire)
+        except NodeUnavailable:
+            return
 
     def _park(self, claimed: Claimed) -> None:
         """Leave a message to another build, or give it up after the grace."""

@@ -8,15 +8,17 @@ from taskmesh.core import keys
 from taskmesh.core.ids import slot_of
 from taskmesh.core.notice import split_notice
 from taskmesh.core.record import AT_MOST_ONCE, head_parts
-from taskmesh.core.state import FINAL
+from taskmesh.core.state import FINAL, State
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeUnavailable
+from taskmesh.queue.control import give_orders
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, message_keys
 from taskmesh.queue.manage import revoke
 from taskmesh.queue.pause import pause, resume
 from taskmesh.replication.join import join
 from taskmesh.results.read import forget, read
 from taskmesh.testing.simulated_driver import SimulatedProcess
+from tests.simulation.child import HARD_LIMIT_S
 from tests.simulation.ledger import PREFIX, Plan, Violation
 
 if TYPE_CHECKING:
@@ -101,6 +103,8 @@ class Client:
             if slow
             else random.choice([0.0001, 0.001, 0.01, 0.03])
         )
+        if kind == "overdue":
+            duration_s = random.choice([HARD_LIMIT_S - 0.01, HARD_LIMIT_S + 0.01, 1000.0])
         queue, priority = random.choice(self.world.queues), random.choice([4, 4, 9])
         due = random.random() < rates.delayed
         keys = self._keys(due) if random.random() < rates.keyed else None
@@ -217,11 +221,28 @@ class Client:
     # Meddling
 
     def revoke_some(self) -> None:
-        """Revoke a few messages, whatever they are doing."""
+        """Revoke a few messages, whatever they are doing; now and then with terminate."""
         ids = self._some_ids()
         entries = [(task_id, b"", b"V|%s|" % task_id) for task_id in ids]
-        if entries:
+        if not entries:
+            return
+        if self.world.random.random() < self.world.rates.terminate:
+            for task_id in ids:
+                self.world.ledger.plans[task_id].terminated = True
+            self.process.start(self._quietly(self._terminate(entries)))
+        else:
             self.process.start(self._quietly(revoke(self.session, entries, patience_s=1.0)))
+
+    def _terminate(self, entries: list[tuple[bytes, bytes, bytes]]) -> Steps[None]:
+        yield from revoke(self.session, entries, patience_s=1.0)
+        ids = [entry[0] for entry in entries]
+        found = yield from read(self.session, [task_id.decode() for task_id in ids], patience_s=1.0)
+        runs: dict[str, list[bytes]] = {}
+        for task_id, record in zip(ids, found, strict=True):
+            if record is not None and record.state is State.STARTED:
+                runs.setdefault(record.token[20:36], []).append(b"%s %s" % (task_id, record.token.encode()))
+        for incarnation, those in runs.items():
+            yield from give_orders(self.session, [incarnation.encode()], b",".join(those), patience_s=1.0)
 
     def forget_some(self) -> None:
         """Drop a few outcomes."""

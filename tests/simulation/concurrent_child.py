@@ -68,6 +68,18 @@ class ConcurrentChild(Child):
         """Return the message that the page names."""
         return next((row[2] for row in self.running.values() if row[:2] == self.note[:2]), None)
 
+    def run_of(self, claimed: Claimed) -> tuple[int, int]:
+        """See `Child`."""
+        return self.running[claimed.task_id, claimed.token][:2]
+
+    def is_in(self, run: tuple[int, int]) -> bool:
+        """See `Child`."""
+        return any(row[:2] == run for row in self.running.values())
+
+    def is_elsewhere(self, run: tuple[int, int]) -> bool:
+        """Nothing less than its process can be ended: whatever else it runs goes back in line."""
+        return False
+
     # -- running ------------------------------------------------------------------
 
     def _take_on(self, sequence: int, batch: list[Claimed]) -> Steps[None]:
@@ -102,6 +114,8 @@ class ConcurrentChild(Child):
             del self.left[sequence]
             self.done.append((sequence, claimed.epoch))
         self._note_what_runs()
+        while self.condemned == sequence:
+            yield Pause(0.001)
         if not self.flush_is_due:
             self.flush_is_due = True
             yield Pause(HOLD_S)

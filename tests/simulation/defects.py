@@ -16,6 +16,7 @@ from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.expire import EXPIRED
 from taskmesh.queue.manage import REVOKE
 from taskmesh.queue.pause import PAUSE
+from taskmesh.queue.telling import TELLING
 from taskmesh.queue.workers import REAP
 from tests.simulation.patching import patched
 
@@ -352,6 +353,53 @@ DEFECTS = (
         "side_by_side",
         CLAIM,
         (("if most == 0 then\n  for i = 7, #ARGV do", "if most == 0 then\n  for i = 8, #ARGV do"),),
+    ),
+    Defect(
+        "what was told to be revoked goes back in line when its child dies",
+        "ended_runs",
+        REAP,
+        (("elseif revoked then", "elseif false then"),),
+    ),
+    Defect(
+        "what was told to be revoked goes back in line when it is taken back",
+        "ended_runs",
+        RECALL,
+        (("local revoked = revoked_outcome(back[j], rec)", "local revoked = nil"),),
+    ),
+    Defect(
+        "what has ended is still to be revoked",
+        "ended_runs",
+        COMMIT,
+        (
+            (
+                "string.sub(rec, 62, 62), 1, true) then CALL('HDEL', P .. 'rv', id) end",
+                "'x', 1, true) then end",
+            ),
+        ),
+    ),
+    Defect(
+        "what is ended for its time limit is charged with a crash",
+        "ended_runs",
+        REAP,
+        (("if crashed and not revoked and (outcome == '' or ending == 'D') then", "if crashed then"),),
+    ),
+    Defect(
+        "what is ended for its time limit is run again",
+        "ended_runs",
+        REAP,
+        (("if crashed and outcome ~= '' then", "if crashed and ending == 'D' then"),),
+    ),
+    Defect(
+        "a run that has lost its lease may still tell of itself",
+        "ended_runs",
+        TELLING,
+        (("1, 51) ~= 'T' .. ARGV[4] then return 0 end", "1, 1) == '' then return 0 end"),),
+    ),
+    Defect(
+        "what has ended still tells of itself",
+        "ended_runs",
+        COMMIT,
+        (("    if telling then CALL('HDEL', P .. 'tellings', unpack(ids)) end\n", ""),),
     ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(

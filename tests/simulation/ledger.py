@@ -19,10 +19,10 @@ class Plan:
 
     Attributes:
         task_id: Its id.
-        kind: `ok`, `fail`; `poison` kills each child that runs it, `poison-once` the first; `unknown` is known only
-            to the second build; `value` and `value-fail` need their function on the node. `retry`, and `change` with
-            other arguments each time, are tried again after their first attempts; `snooze` waits and `requeue` goes
-            back in line in its first runs.
+        kind: `ok`, `fail`; `overdue` runs until its hard limit is over, or a little less; `poison` kills each child
+            that runs it, `poison-once` the first; `unknown` is known only to the second build; `value` and `value-fail`
+            need their function on the node. `retry`, and `change` with other arguments each time, are tried again after
+            their first attempts; `snooze` waits and `requeue` goes back in line in its first runs.
         duration_s: How long a run takes.
         function: Content hash, for those that need one.
         record: The record as it was sent.
@@ -32,6 +32,7 @@ class Plan:
         keys: Its keys, as `message_keys` returns them; None for none.
         runs: How often it was begun.
         blamable: How often a child died that was running it, or held nothing else.
+        terminated: Whether somebody has tried to revoke it with terminate.
     """
 
     task_id: bytes
@@ -45,6 +46,7 @@ class Plan:
     keys: tuple[bytes, ...] | None = None
     runs: int = 0
     blamable: int = 0
+    terminated: bool = False
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ class Rates:
         slow_s_max: How long such a message takes at most.
         network: Faults of the network.
         kill_child, kill_worker, pause, restart, full, revoke, forget, pause_queue: Rates of events.
+        terminate: Share of revokes that end what runs.
         pause_s_max: How long a process is stopped at most.
         roll_back: Share of restarts at which the node comes back with an older disk.
         reads: How often a client reads outcomes.
@@ -65,6 +66,7 @@ class Rates:
     roll_back: float = 0.0
     full: float = 0.0
     revoke: float = 0.0
+    terminate: float = 0.0
     forget: float = 0.0
     pause_queue: float = 0.0
     reads: float = 1.0
@@ -175,11 +177,29 @@ def revoked(random: Random) -> Rates:
     """Messages are revoked while they wait, run, are parked or are over; outcomes are forgotten."""
     rates = _base(random)
     rates.revoke = _sometimes(random, 1.0, 6.0, odds=1.0)
+    rates.terminate = random.choice([0.0, 0.5])
     rates.forget = _sometimes(random, 0.5, 3.0, odds=0.5)
     rates.delayed = random.choice([0.0, 0.3])
     rates.kinds |= {"unknown": random.choice([0.0, 0.3]), "value": random.choice([0.0, 0.3])}
     rates.kill_child = _sometimes(random, 0.1, 0.5, odds=0.3)
     if random.random() < 0.4:
+        _lossy(rates, random)
+    return rates
+
+
+def ended_runs(random: Random) -> Rates:
+    """What runs is ended: beyond its hard limit, or revoked with terminate; children and workers die meanwhile."""
+    rates = _base(random)
+    rates.kinds |= {"overdue": random.choice([0.0, 0.3, 1.0])}
+    rates.revoke = _sometimes(random, 1.0, 6.0)
+    rates.terminate = random.choice([0.3, 1.0])
+    rates.most_max = random.choice([1, 4, 12])
+    rates.slow = random.choice([0.2, 0.6])
+    rates.kill_child = _sometimes(random, 0.1, 1.0, odds=0.3)
+    rates.kill_worker = _sometimes(random, 0.05, 0.3, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.3, odds=0.2)
+    rates.roll_back = 0.5
+    if random.random() < 0.5:
         _lossy(rates, random)
     return rates
 
@@ -262,6 +282,7 @@ def paused_queues(random: Random) -> Rates:
 def side_by_side(random: Random) -> Rates:
     """Children run many messages at once; some kill them in company, and disks grow older meanwhile."""
     rates = _base(random)
+    rates.kinds |= {"overdue": random.choice([0.0, 0.2])}
     rates.concurrent = random.choice([0.5, 1.0])
     rates.queues = random.choice([1, 2, 4])
     rates.once = random.choice([0.0, 0.2])
@@ -324,6 +345,7 @@ def everything(random: Random) -> Rates:
         "value-fail": random.choice([0.0, 0.1]),
         "retry": random.choice([0.0, 0.2]),
         "snooze": random.choice([0.0, 0.1]),
+        "overdue": random.choice([0.0, 0.1]),
     }
     rates.kill_child = _sometimes(random, 0.05, 1.0)
     rates.kill_worker = _sometimes(random, 0.02, 0.4)
@@ -332,6 +354,7 @@ def everything(random: Random) -> Rates:
     rates.roll_back = random.choice([0.0, 0.5, 1.0])
     rates.full = _sometimes(random, 0.05, 0.5, odds=0.4)
     rates.revoke = _sometimes(random, 0.2, 3.0)
+    rates.terminate = random.choice([0.0, 0.5])
     rates.forget = _sometimes(random, 0.1, 1.0, odds=0.3)
     rates.pause_queue = _sometimes(random, 0.1, 2.0, odds=0.3)
     rates.keyed = random.choice([0.0, 0.3])
@@ -349,6 +372,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         recalls,
         older_disks,
         revoked,
+        ended_runs,
         parked,
         functions,
         retries,

@@ -8,13 +8,14 @@ from taskmesh.core.record import AT_MOST_ONCE, TOKEN
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import held, recall, unheard
+from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.worker.page import Note
 from taskmesh.worker.undertaker import may_have_begun
 from taskmesh.worker.watch import Watch
-from tests.simulation.child import PATIENCE_S, Child
+from tests.simulation.child import NOTHING, PATIENCE_S, Child
 from tests.simulation.concurrent_child import MANY, ConcurrentChild
 from tests.simulation.ledger import PREFIX
 
@@ -25,6 +26,10 @@ BEAT_S = 0.5
 LEASE_TTL_S = 2.5
 RECALL_S = 0.05
 MAX_CRASHES = 3
+ORDERS_S = 0.25
+
+#: What a child is ended for: claim, position in it, letter of the state in which its message ends.
+Sentence = tuple[int, int, bytes]
 
 
 class Supervisor:
@@ -74,6 +79,66 @@ class Supervisor:
         if child in self.children:
             self.process.after(0.001, lambda: self._child_ended(child, child.note))
 
+    # Ending what runs
+
+    def note_deadline(self, child: Child, run: tuple[int, int], limit_s: float) -> None:
+        """End the child when its limit is over, if it still runs this."""
+        self.process.after(
+            limit_s,
+            lambda: self.process.start(self._end(child, (*run, b"F"))) if child.process.alive else None,
+        )
+
+    def _end(self, child: Child, sentence: Sentence) -> Steps[bool]:
+        """End a child for a run, unless it is beyond it; tell whether it was."""
+        run = sentence[:2]
+        if not child.is_in(run):
+            return False
+        child.recalled = child.condemned = run[0]
+        yield Pause(self.world.random.choice([0.0, 0.0, 0.02]))
+        if not child.is_in(run):
+            child.condemned = -1
+            return False
+        # a signal takes its time, and the child goes on meanwhile
+        yield Pause(self.world.random.choice([0.0, 0.0, 0.02, 0.3]))
+        if child.process.alive and child in self.children:
+            self.world.runs.is_ended(child, run)
+            child.process.crash()
+            self.process.after(0.001, lambda: self._child_ended(child, None, sentence))
+        return True
+
+    def _heed_orders(self, life: int) -> Steps[None]:
+        while life == self._life and not self._retired:
+            yield Pause(ORDERS_S)
+            try:
+                for wire in (yield from take_orders(self.session, self.incarnation)):
+                    for run in wire.split(b","):
+                        yield from self._terminate(*run.split(b" "))
+            except NodeUnavailable:
+                continue
+
+    def _terminate(self, task_id: bytes, token: bytes) -> Steps[None]:
+        holder, sequence = token[20:42], int(token[42:], 16)
+        child = next((one for one in self.children if one.holder == holder), None)
+        if child is None or isinstance(child, ConcurrentChild):
+            return  # one of many cannot be ended for that
+        for _ in range(50):
+            try:
+                found = yield from held(self.session, holder, patience_s=PATIENCE_S)
+                break
+            except NodeUnavailable:
+                continue
+        else:
+            return
+        position = next((row[1] for row in found if row[0] == sequence and row[2] == task_id.decode()), 0)
+        if not position or not child.process.alive:
+            return
+        ended = yield from self._end(child, (sequence, position, b"V"))
+        if ended:
+            return
+        child.recalled = sequence
+        if child.note[0] == sequence and NOTHING < child.note[1] < position:
+            yield from recall(self.session, holder, sequence, child.note[1], patience_s=0.6)
+
     def child_is_told_dead(self, child: Child) -> None:
         """Let a child end because the node says that its worker is dead."""
         child.process.crash()
@@ -105,7 +170,9 @@ class Supervisor:
         self.children.append(child)
         child.begin()
 
-    def _child_ended(self, child: Child, note: tuple[int, int, int, float]) -> None:
+    def _child_ended(
+        self, child: Child, note: tuple[int, int, int, float] | None, sentence: Sentence | None = None
+    ) -> None:
         if child not in self.children:
             return
         self.children.remove(child)
@@ -115,16 +182,18 @@ class Supervisor:
             if life == self._life and not self._retired:
                 self.process.after(0.05, self._hire)
 
-        self.process.start(self._bury_child(child, note), replace)
+        self.process.start(self._bury_child(child, note, sentence), replace)
 
-    def _bury_child(self, child: Child, note: tuple[int, int, int, float] | None) -> Steps[None]:
+    def _bury_child(
+        self, child: Child, note: tuple[int, int, int, float] | None, sentence: Sentence | None = None
+    ) -> Steps[None]:
         while True:
             if child.holder[:16] != self.incarnation:
                 return  # declared dead meanwhile: others put back what it held
             # one that runs many at once notes only whose fault its death would be
             last = None if isinstance(child, ConcurrentChild) else child.note
             try:
-                yield from self._child_died(child.holder, note, singly=False, last=last)
+                yield from self._child_died(child.holder, note, singly=False, last=last, sentence=sentence)
             except NodeUnavailable:
                 continue
             return
@@ -136,6 +205,7 @@ class Supervisor:
         *,
         singly: bool,
         last: tuple[int, int, int, float] | None = None,
+        sentence: Sentence | None = None,
     ) -> Steps[None]:
         charge, by = None, self.incarnation
         held_now = yield from held(self.session, holder, patience_s=PATIENCE_S)
@@ -147,11 +217,17 @@ class Supervisor:
         ]
         if note is not None and note[1] == MANY:
             singly = True
-        elif note is not None and note[1]:
+        elif sentence is not None or (note is not None and note[1]):
             for sequence, position, task_id, head in held_now:
-                if (sequence, position) == note[:2]:
+                if sentence is not None:
+                    if (sequence, position) == sentence[:2]:
+                        charge = self._sentenced(task_id.encode(), head, sentence[2])
+                elif note is not None and (sequence, position) == note[:2]:
                     charge = self._charge(task_id.encode(), head)
         yield from reap(self.session, holder, by, self.world.queues, charge, singly=singly, lost=lost)
+
+    def _sentenced(self, task_id: bytes, head: bytes, letter: bytes) -> Charge:
+        return Charge(task_id, head[2:52], b"%s|%s|ended" % (letter, task_id), letter)
 
     def _charge(self, task_id: bytes, head: bytes) -> Charge:
         outcome = b"D|%s|crashed" % task_id if int(head[58:60], 16) + 1 >= MAX_CRASHES else b""
@@ -188,6 +264,7 @@ class Supervisor:
                 continue
         for _ in range(self.world.rates.children):
             self._hire()
+        self.process.start(self._heed_orders(life))
         watch = Watch(LEASE_TTL_S, BEAT_S)
         while life == self._life and not self._retired:
             try:

@@ -51,6 +51,9 @@ local function add_to(tables, name, value)
   if list then list[#list + 1] = value else tables[name] = {value} end
 end
 
+-- Flags of a record (a hex digit) that hold "revoke requested" (2).
+local REVOKE_REQUESTED = '2367abef'
+
 local function minute_after(ttl_s)
   return math.floor((NOW + ttl_s * 1000) / 60000) + 1
 end
@@ -84,6 +87,7 @@ local function final(id, rec, op, out)
   add_to(LEAVING, string.sub(rec, 53, 56), id)
   add_to(KEPT, ttl, id)
   names.counts[op] = (names.counts[op] or 0) + 1
+  if string.find(REVOKE_REQUESTED, string.sub(rec, 62, 62), 1, true) then CALL('HDEL', P .. 'rv', id) end
   local notices = names.notices
   if notices then
     local n = #notices
@@ -143,15 +147,17 @@ local function open_gates(ids)
 end
 
 local function finish_all()
-  -- asked together: in most meshes there is neither
-  local some = CALL('EXISTS', P .. 'e', P .. 'gate') > 0
+  -- asked together: in most meshes there is none of them
+  local some = CALL('EXISTS', P .. 'e', P .. 'gate', P .. 'tellings') > 0
   local expiring = some and CALL('EXISTS', P .. 'e') == 1
+  local telling = some and CALL('EXISTS', P .. 'tellings') == 1
   if some then
     for _, ids in pairs(LEAVING) do open_gates(ids) end
   end
   for slot, ids in pairs(LEAVING) do
     CALL('SREM', P .. 'L:' .. slot, unpack(ids))
     if expiring then CALL('ZREM', P .. 'e', unpack(ids)) end
+    if telling then CALL('HDEL', P .. 'tellings', unpack(ids)) end
   end
   for ttl, ids in pairs(KEPT) do
     local minute = minute_after(tonumber(ttl, 16) or 3600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from taskmesh.core.record import Record, parse
+from taskmesh.core.record import REVOKE_REQUESTED, Record, parse
 from taskmesh.core.state import FINAL, State
 from taskmesh.testing.node_commands.values import HashValue, SortedSet
 from tests.simulation.ledger import PREFIX, Violation
@@ -38,6 +38,7 @@ class Indexes:
         self._functions(records)
         self._buckets(records)
         self._expiring(records)
+        self._told(records)
         self._idle()
         self.world.gates.recount(records)
         if settled:
@@ -145,6 +146,29 @@ class Indexes:
             if idle:
                 raise Violation(f"{queue!r} is paused, and {idle} may be given its messages")
 
+    def _told(self, records: dict[bytes, Record]) -> None:
+        """What runs and is told to be revoked, and only that, has its outcome ready; what has ended tells nothing."""
+        ready = self.world.node.values.get(PREFIX + b"rv", {})
+        reports = self.world.node.values.get(PREFIX + b"tellings", {})
+        if not isinstance(ready, dict) or not isinstance(reports, dict):
+            raise Violation("what is told, and what is to be revoked, are no hashes")
+        for task_id, record in records.items():
+            told = record.state is State.STARTED and bool(record.flags & REVOKE_REQUESTED)
+            if told != (task_id in ready):
+                raise Violation(
+                    f"{task_id!r} runs and is told to be revoked: {told}; its outcome is ready: {task_id in ready}"
+                )
+            if record.state in FINAL and task_id in reports:
+                raise Violation(f"{task_id!r} is final, and what it told of itself is still there")
+            if record.state is State.STARTED and task_id in reports:
+                self._reported(task_id, record, reports[task_id])
+
+    def _reported(self, task_id: bytes, record: Record, wire: bytes) -> None:
+        """What is told of a run is by itself, or by one before it."""
+        _, of, token = wire.split(b"|")
+        if of != task_id or int(token[:8], 16) > record.version:
+            raise Violation(f"of {task_id!r}, which runs by {record.token}, is told {wire!r}")
+
     def _settled(self) -> None:
         """When all is over, nothing is delayed and nobody of a worker that is gone is waited for."""
         delayed = self._members(PREFIX + b"d")
@@ -173,6 +197,8 @@ class Indexes:
                 b"dead",
                 b"d",
                 b"control:",
+                b"rv",
+                b"tellings",
             )
             for key in self._of(kind)
         ] + self._members(PREFIX + b"e")

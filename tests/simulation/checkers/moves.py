@@ -261,25 +261,31 @@ class Moves:
         for at in range(first, len(args), 4):
             if args[at] != task_id or args[at + 1].decode() != before.token:
                 continue
+            if before.state is not State.STARTED:
+                continue
             letter, told = args[at + 2], args[at + 3]
-            if before.state is not State.STARTED or GOES_ON.get(letter, letter) != LETTER[after.state]:
+            if GOES_ON.get(letter, letter) != LETTER[after.state]:
+                if letter in b"PQSYZ" and self._ends_as_told(task_id, before, after):
+                    return
                 continue
             if after.state in FINAL and after.outcome != args[at + 3]:
                 raise Violation(f"its outcome is not the one committed, {args[at + 3]!r}")
+            if after.state not in FINAL and _is_told(before):
+                raise Violation("it was told to be revoked, and may begin again")
             if before.crashes != after.crashes:
                 raise Violation("a commit charges no crash")
             plan = self.world.ledger.plans[task_id]
             if letter == b"K" and plan.kind in ("retry", "change") and after.attempt != plan.again + 1:
                 raise Violation(f"it ended with attempt {after.attempt}, after {plan.again} retries")
             if letter in (b"Y", SNOOZED):
-                self._put_off(before, after, int(args[1]), told)
+                self._put_off(before, after, told)
             return
         raise Violation("no entry of the commit has its token and this state")
 
-    def _put_off(self, before: Record, after: Record, now_ms: int, told: bytes) -> None:
-        """A retry or a snooze is due as was said, but at once if it is only to learn that it is revoked."""
+    def _put_off(self, before: Record, after: Record, told: bytes) -> None:
+        """A retry or a snooze is due as was said."""
         due_ms = int(told[:12], 16) if after.state is State.RETRY else int(told)
-        if after.moment_ms != (now_ms if before.flags & REVOKE_REQUESTED else due_ms):
+        if after.moment_ms != due_ms:
             raise Violation(f"it is due at {after.moment_ms}, and was put off until {due_ms}")
         if after.state is State.RETRY:
             length = int(told[12:20], 16)
@@ -291,8 +297,12 @@ class Moves:
     def _recalled(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
         if before.state is not State.STARTED or before.token[20:].encode() != args[2] + args[3]:
             raise Violation("it is not of the claim that is recalled")
-        if after.state is not State.PENDING or before.crashes != after.crashes or before.flags != after.flags:
-            raise Violation("a recall puts it back in line, and charges nothing")
+        if before.crashes != after.crashes or before.flags != after.flags:
+            raise Violation("a recall charges nothing")
+        if not self._ends_as_told(task_id, before, after) and (
+            after.state is not State.PENDING or _is_told(before)
+        ):
+            raise Violation("a recall puts it back in line, unless it was told to be revoked")
         self.world.claims.check_recalled(task_id, args[2], args[3], int(args[4]))
 
     def _reaped(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
@@ -303,25 +313,44 @@ class Moves:
         if by != holder[:16] and state == b"live":
             raise Violation("another worker reaps a child of one that is alive")
         guilty = charged == task_id and before.token.encode() == token
-        if after.crashes != before.crashes + guilty:
+        sentenced = guilty and bool(outcome)
+        told = not sentenced and _is_told(before)
+        crashed = guilty and not told and (not outcome or args[9] == b"D")
+        if after.crashes != before.crashes + crashed:
             raise Violation(f"its crashes went from {before.crashes} to {after.crashes}")
         begun = self.world.runs.has_begun(task_id, before.token)
-        if before.flags & AT_MOST_ONCE and begun and after.state is not State.DEAD:
+        if before.flags & AT_MOST_ONCE and begun and after.state not in FINAL:
             raise Violation("it may begin only once, has begun, and goes back in line")
-        if after.state is State.DEAD and before.flags & AT_MOST_ONCE and (not guilty or not outcome):
-            ends = dict(zip(args[10::3], args[12::3], strict=False))
+        if sentenced:
+            if LETTER[after.state] != args[9] or after.outcome != outcome:
+                raise Violation("the message that is charged ends by the outcome that came with the charge")
+            self._sentenced(task_id, after)
+        elif told:
+            if not self._ends_as_told(task_id, before, after):
+                raise Violation("it was told to be revoked, and may begin again")
+        elif after.state is State.DEAD and before.flags & AT_MOST_ONCE:
+            ends = dict(zip(args[11::3], args[13::3], strict=False))
             if ends.get(task_id) != after.outcome:
                 raise Violation("it does not end by the outcome that came for it")
-        elif after.state is State.DEAD:
-            if not guilty or after.outcome != outcome:
-                raise Violation(
-                    "only the message that is charged dies, by the outcome that came with the charge"
-                )
-        elif after.state is not State.PENDING or (guilty and outcome):
-            raise Violation("it goes back in line unless it is given up")
+        elif after.state is not State.PENDING:
+            raise Violation("it goes back in line unless it is charged")
         # after an older disk, what a dead child noted may mean a claim of the life that never was
         if not self.lives and after.crashes > self.world.ledger.plans[task_id].blamable:
             raise Violation("it is charged with more crashes than there were")
+
+    def _sentenced(self, task_id: bytes, after: Record) -> None:
+        """Who is ended on purpose is the one that was meant."""
+        plan = self.world.ledger.plans[task_id]
+        if after.outcome.split(b"|")[1] != task_id:
+            raise Violation(f"it ends by the outcome of another, {after.outcome!r}")
+        if after.state is State.FAILURE and plan.kind != "overdue":
+            raise Violation("it had no limit, and is ended for that")
+        if after.state is State.REVOKED and not plan.terminated:
+            raise Violation("it is ended by terminate, and nobody asked for that")
+
+    def _ends_as_told(self, task_id: bytes, before: Record, after: Record) -> bool:
+        """Tell whether a message ends because it was told to be revoked while it ran, by what was signed then."""
+        return _is_told(before) and after.state is State.REVOKED and after.outcome == b"V|%s|" % task_id
 
     def _revoked(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
         expires_ms = self.world.ledger.plans[task_id].expires_ms
@@ -354,6 +383,11 @@ class Moves:
         asked = task_id in self.world.ledger.forgotten
         if not asked and int(args[1]) + SKEW_MS < before.moment_ms + before.result_ttl_s * 1000:
             raise Violation("its outcome was dropped too soon")
+
+
+def _is_told(record: Record) -> bool:
+    """Whether the message was told to be revoked while it ran."""
+    return bool(record.flags & REVOKE_REQUESTED)
 
 
 def _shown(record: bytes | None) -> str:

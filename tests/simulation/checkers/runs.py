@@ -58,6 +58,13 @@ class Runs:
         if claimed is not None:
             self.world.ledger.plans[claimed.task_id].blamable += 1
 
+    def is_ended(self, child: Child, run: tuple[int, int]) -> None:
+        """Check that a child which is killed on purpose runs nothing else; nobody may be charged with that."""
+        if child.is_elsewhere(run):
+            raise Violation(f"{child.process.name} is ended for {run}, and runs {child.note[:2]}")
+        for running in self._running.values():
+            running.pop(child, None)
+
     def function_is_missing(self, claimed: Claimed, function: bytes) -> None:
         """Note that a child found no function for a message that it claimed."""
         record = self.world.record(claimed.task_id)

@@ -266,7 +266,6 @@ def test_what_celery_calls_otherwise_is_understood(tmp_path):
         ("-E", "report by themselves"),
         ("--without-gossip", "leave it out"),
         ("--pidfile /run/x.pid", "systemd"),
-        ("--time-limit 5", "belong to a task"),
     ],
 )
 def test_an_option_of_celery_that_means_nothing_is_refused_with_what_replaces_it(words, says):

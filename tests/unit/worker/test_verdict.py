@@ -12,8 +12,11 @@ from taskmesh.codec.envelope import Envelope, decode_envelope, encode_envelope
 from taskmesh.codec.keyring import Key, Keyring
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.codec.pickling import decode_call, decode_error, encode_call
+from taskmesh.core.limits import Limits
 from taskmesh.core.record import head_parts
 from taskmesh.errors import MaxRetriesExceededError
+from taskmesh.worker.limits import Guard
+from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.runner import Runner
 
 RING = Keyring(Key.of(b"k" * 32))
@@ -49,6 +52,9 @@ class Bench:
             run_coroutine=lambda _: None,
             before_start=lambda _: None,
             after_end=lambda *_: None,
+            guard=Guard(Page(make_page(1)).desk(0), lambda _: None),
+            limits=Limits(),
+            open_line=lambda _: pytest.fail("nothing runs here"),
         )
 
     def run(

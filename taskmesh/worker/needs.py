@@ -1,0 +1,44 @@
+"""What a runner needs of others: of tasks, and of what keeps them within their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from taskmesh.core.limits import Limits
+from taskmesh.core.observed import OwnHooks
+from taskmesh.core.retry import RetryPolicy
+from taskmesh.worker.job import Job
+
+
+class TaskLike(Protocol):
+    """What a runner needs of a registered task."""
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """What is called with the arguments."""
+
+    @property
+    def own_hooks(self) -> OwnHooks | None:
+        """The hooks of its class, if it has one with any."""
+
+    @property
+    def options(self) -> Any:
+        """What it was given, see `TaskOptions`."""
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often and when runs that fail are repeated."""
+
+
+class GuardLike(Protocol):
+    """What keeps tasks within their time limits; each kind of pool has its own."""
+
+    def call(self, limits: Limits, job: Job) -> Any:
+        """Call a job's function within its limits and return its value, that of a coroutine for a coroutine."""
+
+    def begin(self, limits: Limits, job: Job) -> None:
+        """Begin to hold a run to its hard limit; `call` does."""
+
+    def done(self, job: Job) -> None:
+        """Take back what was begun: the run is over, and its outcome made."""

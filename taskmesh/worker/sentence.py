@@ -1,0 +1,90 @@
+"""Why a supervisor ends a child that runs, and how the message that it ran ends by that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskmesh.codec.outcome import Outcome, PastAttempt
+from taskmesh.codec.pickling import encode_error
+from taskmesh.core.state import LETTER, State
+from taskmesh.errors import TimeLimitExceeded
+from taskmesh.worker.page import Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What a child is ended for.
+
+    Attributes:
+        sequence: Of the claim.
+        position: Of the message in it, from 1.
+        state: In which the message ends.
+        why: In words.
+        limit_s: The hard limit that is over; 0 if it is not that.
+    """
+
+    sequence: int
+    position: int
+    state: State
+    why: str
+    limit_s: float = 0.0
+
+    @property
+    def letter(self) -> bytes:
+        """Of the state."""
+        return LETTER[self.state]
+
+    def outcome(
+        self,
+        task_id: str,
+        token: str,
+        *,
+        finished_ms: int,
+        worker: str,
+        attempt: int,
+        attempts: tuple[PastAttempt, ...],
+    ) -> Outcome:
+        """Return how the message ends.
+
+        Args:
+            task_id: Its id.
+            token: Of the claim under which it ran.
+            finished_ms: Now, on the node's clock.
+            worker: Name of the worker.
+            attempt: Number of the attempt that is ended.
+            attempts: Those before it.
+        """
+        error = None
+        if self.limit_s:
+            error = encode_error(
+                TimeLimitExceeded(f"task {task_id} {self.why}", task_id=task_id, limit_s=self.limit_s)
+            )
+        return Outcome(
+            task_id,
+            self.state.value,
+            token,
+            error=error,
+            finished_ms=finished_ms,
+            worker=worker,
+            attempt=attempt,
+            reason="" if error is not None else self.why,
+            attempts=attempts,
+        )
+
+
+def terminated(sequence: int, position: int, signal: str, sender: str) -> Sentence:
+    """Return the sentence of a run that was revoked with terminate.
+
+    Args:
+        sequence: Of its claim.
+        position: Of the message in it.
+        signal: Name of the signal by which its process is told.
+        sender: Who revoked it.
+    """
+    return Sentence(sequence, position, State.REVOKED, f"while it ran, by {sender}, with {signal}")
+
+
+def overdue(deadline: Deadline) -> Sentence:
+    """Return the sentence of a run beyond its hard limit."""
+    why = f"ran longer than its time_limit of {deadline.limit_s:g} s, so its process was ended"
+    return Sentence(deadline.sequence, deadline.position, State.FAILURE, why, deadline.limit_s)
