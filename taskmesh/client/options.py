@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
 from taskmesh.config.values import duration, queue_name
 from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, contradiction
+from taskmesh.core.rate import Rate
 from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import UsageError
 
@@ -21,6 +23,8 @@ PRIORITY_MAX = 9
 #: Times are 12 hex digits of milliseconds in a record; so far ahead nobody means what he says.
 AHEAD_S_MAX = 100 * 365 * 86_400.0
 _TTL_S_MAX = 3 * 365 * 86_400.0
+_RATE = re.compile(r"([1-9]\d{0,5})/([smh])")
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class CallArguments(TypedDict, total=False):
@@ -80,6 +84,8 @@ class TaskArguments(TypedDict, total=False):
         retry_deadline: How long after a message was due its last attempt may begin; None for ever.
         throws: Classes of errors that are expected: they are logged without their traceback.
         at_most_once: Never run a message twice, see `CallArguments`; it is never tried again automatically.
+        rate_limit: How often it may be started by ALL workers together: `"100/s"`, `"10/m"`, `"5/h"`, or a number per
+            second.
         unique: Return the handle of the first message while one like it lives, see `CallArguments`.
         sequence_key: Messages with this key run in the order of sending, one at a time, see `CallArguments`.
         typing: Refuse to send a call that the function would refuse. False leaves that to the worker.
@@ -102,6 +108,7 @@ class TaskArguments(TypedDict, total=False):
     retry_deadline: Duration | None
     throws: Errors | None
     at_most_once: bool | None
+    rate_limit: str | int | None
     unique: bool | KeyText | Unique | Mapping[str, Any] | None
     sequence_key: KeyText | None
     typing: bool | None
@@ -122,6 +129,7 @@ class TaskOptions:
         bind: Whether the function is given the task itself as its first argument.
         retry: How often and when runs that fail are repeated.
         at_most_once: Whether a message never runs twice.
+        rate_limit: How often it may be started by all workers together; None for any number.
         unique: When its messages are alike; None for never.
         sequence_key: What is run one at a time; None for nothing.
         typing: Refuse to send a call that the function would refuse.
@@ -137,6 +145,7 @@ class TaskOptions:
     bind: bool = False
     retry: RetryPolicy = DEFAULT
     at_most_once: bool = False
+    rate_limit: Rate | None = None
     unique: Unique | None = None
     sequence_key: KeyText | None = None
     typing: bool = True
@@ -246,6 +255,18 @@ def check_flag(name: str) -> Callable[[object], bool]:
     return read
 
 
+def check_rate(value: object) -> Rate:
+    """Return a rate limit, or raise `UsageError` if it is no text such as `100/s`."""
+    text = f"{value}/s" if isinstance(value, int) and not isinstance(value, bool) else value
+    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise UsageError(
+            f"rate_limit={value!r}: expected a text such as '100/s', '10/m' or '5/h', with a whole number from 1 to "
+            "999999"
+        )
+    return Rate(int(found[1]), _PERIODS[found[2]])
+
+
 def seconds_of(name: str, at_least: float, at_most: float) -> Callable[[object], float]:
     """Return a reader of an option that is a number of seconds, a timedelta or a text such as `10m`."""
     read_duration = duration(at_least, at_most)
@@ -326,6 +347,7 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "ignore_result": ("ignore_result", check_flag("ignore_result")),
     "result_expires": ("result_expires_s", check_expires),
     "bind": ("bind", check_flag("bind")),
+    "rate_limit": ("rate_limit", check_rate),
     "at_most_once": ("at_most_once", check_flag("at_most_once")),
     "unique": ("unique", read_unique),
     "sequence_key": ("sequence_key", read_key("sequence_key", of_arguments=True)),

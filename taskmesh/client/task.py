@@ -76,6 +76,7 @@ class Task(Generic[P, R]):
         self.options = options
         #: How often and when runs that fail are repeated.
         self.retry_policy: RetryPolicy = options.retry
+        self.rate_limit = options.rate_limit
         self.run: Callable[P, R] = function
         self.bind_to(self)
         self.__name__ = getattr(function, "__name__", name)
@@ -381,7 +382,8 @@ class Task(Generic[P, R]):
     def cargo(self) -> Callable[..., Any]:
         """What travels with its messages, if it travels by value."""
         policy = self.options.retry
-        return self.run if policy is DEFAULT else Carried(self.run, policy)
+        rate = self.options.rate_limit
+        return self.run if policy is DEFAULT and rate is None else Carried(self.run, policy, rate)
 
     def _default_options(self) -> SendOptions:
         settings, own = self.mesh.settings, self.options

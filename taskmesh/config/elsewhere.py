@@ -101,7 +101,7 @@ REPLACED_BY: dict[str, str] = {
     "task_default_exchange": _QUEUES,
     "task_default_priority": "give it to the task, @mesh.task(priority=...), or to the call; 4 if nobody does",
     "task_default_queue": "use default_queue",
-    "task_default_rate_limit": _PER_TASK,
+    "task_default_rate_limit": "give it to the task, @mesh.task(rate_limit=...); it holds for all workers together",
     "task_default_routing_key": "use default_queue",
     "task_eager_propagates": "AsyncResult.get() raises the task's exception, with eager as without",
     "task_ignore_result": "give it to the task, @mesh.task(ignore_result=True), or to the call",

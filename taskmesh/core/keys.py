@@ -28,6 +28,8 @@
 <prefix>gate           hash id -> which unique and sequence keys a message that is not final holds
 <prefix>sq:<digest>    sorted set: the messages of a sequence that are not final, in their order
 <prefix>blk:<queue>    set of the messages of a queue that wait for their turn in a sequence; they stand in no line
+<prefix>rates          hash: digest of a task with a rate limit -> when the next start is free (us)
+<prefix>rate:<digest>  sorted set of the messages that wait for a start, by the moment reserved for each (us)
 <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
 <prefix>n:<client>     notice channel of one client process
 """

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from taskmesh.core.rate import Rate
+
 #: Classes of exceptions.
 Kinds: TypeAlias = tuple[type[BaseException], ...]
 
@@ -73,18 +75,20 @@ DEFAULT = RetryPolicy()
 
 
 class Carried:
-    """A function that travels by value, and its policy, which no worker knows by the name of its task.
+    """A function that travels by value, with what no worker knows by the name of its task.
 
     They are pickled together: a class of errors that goes by value is then the same one in both.
 
     Attributes:
         run: The function.
         policy: How often and when runs that fail are repeated.
+        rate: How often it may be started; None for any number.
     """
 
-    def __init__(self, run: Callable[..., Any], policy: RetryPolicy) -> None:
+    def __init__(self, run: Callable[..., Any], policy: RetryPolicy, rate: Rate | None = None) -> None:
         self.run = run
         self.policy = policy
+        self.rate = rate
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""

@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from taskmesh.core import keys
+from taskmesh.core.rate import Rate
 from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
 from taskmesh.queue.claim import Claimed, Claims, claim, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
+from taskmesh.queue.rate import ask_start
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
 from taskmesh.worker.host import App
@@ -315,6 +317,14 @@ class Conversation:
             except NodeFault as error:
                 raise Malformed(f"the function {content_hash} cannot be read: {error}") from error
             return found
+
+    def ask_start(self, task: str, rate: Rate, task_id: str) -> tuple[bool, float]:
+        """Ask for a start of a limited task, repeating until the node answers; see `queue.rate`."""
+        while True:
+            try:
+                return self.ask(ask_start(self._session, task, rate, task_id, patience_s=PATIENCE_S))
+            except NodeUnavailable as error:
+                log.warning("%s; trying again", error)
 
     def ask(self, steps: Steps[T]) -> T:
         """Run a protocol, and count errors that pass as no answer."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from taskmesh.core.limits import Limits
 from taskmesh.core.observed import OwnHooks
+from taskmesh.core.rate import Rate
 from taskmesh.core.retry import RetryPolicy
 from taskmesh.worker.job import Job
 
@@ -17,6 +18,10 @@ class TaskLike(Protocol):
     @property
     def run(self) -> Callable[..., Any]:
         """What is called with the arguments."""
+
+    @property
+    def rate_limit(self) -> Rate | None:
+        """How often it may be started by the whole fleet; None for any number."""
 
     @property
     def own_hooks(self) -> OwnHooks | None:

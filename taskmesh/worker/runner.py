@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import logging
+import math
 import os
 import threading
 from collections import OrderedDict
@@ -34,6 +35,7 @@ from taskmesh.core.context import CURRENT, Line, Running, Terminated, current_ta
 from taskmesh.core.hooks import Await, Hooks, await_safely
 from taskmesh.core.limits import Limits, limits_of
 from taskmesh.core.observed import Observed
+from taskmesh.core.rate import Rate
 from taskmesh.core.record import AT_MOST_ONCE, HEAD_LENGTH, REVOKE_REQUESTED
 from taskmesh.core.retrier import Retrier, reason_of
 from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
@@ -46,6 +48,7 @@ from taskmesh.errors import (
     TimeLimitExceeded,
     TrustError,
 )
+from taskmesh.queue.commit import SNOOZED
 from taskmesh.worker.job import Job
 from taskmesh.worker.needs import GuardLike, TaskLike
 from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, state_after
@@ -74,6 +77,7 @@ class Runner:
         results: Signer,
         functions: Signer,
         fetch_function: Callable[[str], bytes | None],
+        ask_start: Callable[[str, Rate, str], tuple[bool, float]],
         now_ms: Callable[[], int],
         chance: Callable[[], float],
         worker: str,
@@ -98,6 +102,8 @@ class Runner:
             results: Signs outcomes.
             functions: Verifies functions sent by value.
             fetch_function: Reads a function's signed blob by hash; None if the node has none.
+            ask_start: Asks the node for a start of a limited task, see `queue.rate`: its name, its limit and the
+                message's id.
             now_ms: The node's clock.
             chance: Returns a number from 0 to 1, evenly.
             worker: Name of the worker.
@@ -128,6 +134,7 @@ class Runner:
         )
         self._functions = functions
         self._fetch_function = fetch_function
+        self._ask_start = ask_start
         self._now_ms = now_ms
         self._worker = worker
         self._max_message_size = max_message_size
@@ -312,7 +319,11 @@ class Runner:
         except (TrustError, PayloadTooLarge) as error:
             reason = f"{type(error).__name__}: {error}"
             return self._dead(task_id, token, started_ms, reason, wire, earlier)
-        function, policy = found
+        function, policy, rate = found
+        if rate is not None:
+            due_ms = self._wait_for_start(envelope.task, rate, task_id)
+            if due_ms:
+                return SNOOZED, b"%d" % due_ms
         if flags & AT_MOST_ONCE and policy.autoretry_for:
             policy = replace(policy, autoretry_for=())
         return Job(
@@ -381,8 +392,18 @@ class Runner:
                 self._offsets.clear()
         return at
 
-    def _function(self, envelope: Envelope) -> tuple[Callable[..., Any], RetryPolicy] | None:
-        """Return what to run and when that is repeated; None when this build does not know it.
+    def _wait_for_start(self, task: str, rate: Rate, task_id: str) -> int:
+        """Return when a message of a limited task is to come back (ms), or 0 if it may start now."""
+        while True:
+            granted, moment_ms = self._ask_start(task, rate, task_id)
+            if not granted:
+                return math.ceil(moment_ms)
+            # the answer may have been long on its way: too late, and a window could see one start too many
+            if self._now_ms() <= moment_ms + rate.grace_us / 1000:
+                return 0
+
+    def _function(self, envelope: Envelope) -> tuple[Callable[..., Any], RetryPolicy, Rate | None] | None:
+        """Return what to run, when that is repeated and how often it may start; None when this build does not know it.
 
         Raises:
             TrustError: It must not be run here.
@@ -395,11 +416,13 @@ class Runner:
             )
         if not envelope.function:
             task = self._tasks.get(envelope.task)
-            return (task.run, task.retry_policy) if task is not None else None
+            return (task.run, task.retry_policy, task.rate_limit) if task is not None else None
         if not self._allow_by_value:
             raise NotAllowed("this worker runs no functions sent by value (allow_by_value is off)")
         function = self._by_value(envelope.function)
-        return (function.run, function.policy) if type(function) is Carried else (function, DEFAULT)
+        if type(function) is Carried:
+            return function.run, function.policy, function.rate
+        return function, DEFAULT, None
 
     def _by_value(self, content_hash: str) -> Callable[..., Any]:
         with self._decoding:

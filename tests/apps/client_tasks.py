@@ -143,3 +143,16 @@ def flaky_once(key: str) -> int:
     if attempt == 1:
         raise ConnectionError(key)
     return attempt
+
+
+@mesh.task(rate_limit="20/s", queue="limited")
+def start_limited(number: int) -> tuple[float, str, int]:
+    """Return when it started, who ran it, and in which attempt."""
+    task = current_task()
+    return time.time(), task.worker, task.attempt
+
+
+@mesh.task(rate_limit="1/h")
+def start_seldom(number: int) -> int:
+    """Return the argument."""
+    return number

@@ -41,6 +41,7 @@ class Bench:
             results=RESULTS,
             functions=FUNCTIONS,
             fetch_function=lambda _: None,
+            ask_start=lambda *_: (True, 0.0),
             now_ms=lambda: self.now_ms,
             chance=lambda: 0.5,
             worker="w",
