@@ -27,7 +27,7 @@ from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, cal
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
-from taskmesh.core.context import CURRENT
+from taskmesh.core.context import CURRENT, current_task
 from taskmesh.core.limits import HARD, SOFT, Limits, limits_of, to_extras
 from taskmesh.core.naming import MAIN, is_importable, module_name
 from taskmesh.core.observed import OwnHooks
@@ -47,6 +47,7 @@ class Task(Generic[P, R]):
         function: The function itself.
         run: What is called with the arguments: the function; given the task itself first, if it is bound.
         main: What workers call the main script, if the task stands in there.
+        is_limited: Whether it was given a time limit.
     """
 
     MaxRetriesExceededError = MaxRetriesExceededError
@@ -74,6 +75,7 @@ class Task(Generic[P, R]):
         self.function = function
         self.name = name
         self.options = options
+        self.is_limited = options.soft_time_limit_s is not None or options.time_limit_s is not None
         #: How often and when runs that fail are repeated.
         self.retry_policy: RetryPolicy = options.retry
         self.rate_limit = options.rate_limit
@@ -339,6 +341,30 @@ class Task(Generic[P, R]):
         if throw:
             raise again
         return again
+
+    def update_state(self, task_id: str | None = None, state: str | None = None, meta: object = None) -> None:
+        """Show callers a state of your own, and facts, as long as it runs; see `CurrentTask.update_state`.
+
+        In a plain call, with no message behind it, nobody is shown anything.
+
+        Args:
+            task_id: For Celery's sake: the id of the message that runs, if any is given.
+            state: A word such as `PROGRESS`; None leaves it as it is.
+            meta: Plain data, 8 KiB at most; None leaves it as it is.
+
+        Raises:
+            UsageError: Another message is meant, or the word cannot be shown.
+            NotPicklable, PayloadTooLarge: The facts are no plain data, or too large.
+        """
+        running = CURRENT.get()
+        if running is None or running.name != self.name:
+            return
+        if task_id not in (None, running.task_id):
+            raise UsageError(
+                f"update_state(task_id={task_id!r}): a task can show a state of the message that it runs for only, "
+                f"{running.task_id}"
+            )
+        current_task().update_state(state, meta)
 
     @property
     def default_retry_delay(self) -> float:

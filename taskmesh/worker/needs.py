@@ -32,6 +32,10 @@ class TaskLike(Protocol):
         """What it was given, see `TaskOptions`."""
 
     @property
+    def is_limited(self) -> bool:
+        """Whether it was given a time limit."""
+
+    @property
     def retry_policy(self) -> RetryPolicy:
         """How often and when runs that fail are repeated."""
 

@@ -342,11 +342,9 @@ class Runner:
 
     def limits_of(self, envelope: Envelope) -> Limits | None:
         """Return the time limits of a run; None if it has none."""
-        options = None if envelope.function else self._tasks[envelope.task].options
-        if envelope.extras is None and (
-            options is None or (options.time_limit_s is None and options.soft_time_limit_s is None)
-        ):
+        if envelope.extras is None and (envelope.function or not self._tasks[envelope.task].is_limited):
             return self._default_limits
+        options = None if envelope.function else self._tasks[envelope.task].options
         return limits_of(envelope.extras, options, self._limits)
 
     def _running(self, job: Job) -> Running:

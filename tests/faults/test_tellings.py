@@ -33,6 +33,16 @@ def test_progress_is_read_while_the_task_runs_and_gone_when_it_has_ended(scene: 
     scene.check()
 
 
+def test_a_bound_task_tells_as_in_celery(scene: Scene) -> None:
+    scene.worker(1)
+    handle = scene.send(limited.tell_bound, str(scene.folder), "bound", expect="told")
+    scene.started("bound")
+    wait_until(lambda: handle.state == "PROGRESS", 20, "its state is shown")
+    assert handle.info == {"current": 1, "total": 2}
+    scene.let("bound")
+    scene.check()
+
+
 def test_what_the_last_run_told_is_not_shown_of_the_next(scene: Scene) -> None:
     scene.worker(1)
     handle = scene.send(limited.tell_once, str(scene.folder), "once", expect=1)

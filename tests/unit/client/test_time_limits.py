@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from taskmesh import TaskMesh
+from taskmesh import TaskMesh, current_task
 from taskmesh.core.limits import Limits, limits_of
 from taskmesh.errors import ConfigError, SoftTimeLimitExceeded, UsageError
 
@@ -102,3 +102,25 @@ async def _awaited(task: object) -> str:
     except SoftTimeLimitExceeded as error:
         return type(error).__name__
     return "in time"
+
+
+def test_eager_and_plain_calls_may_tell_and_nobody_is_told(mesh: TaskMesh) -> None:
+    @mesh.task(bind=True)
+    def tell(self: object, state: str = "PROGRESS", task_id: str | None = None) -> bool:
+        self.update_state(task_id=task_id, state=state, meta={"a": 1})  # type: ignore[attr-defined]
+        return True
+
+    assert tell()
+    assert tell.delay().get()
+    with pytest.raises(UsageError, match="state of every message"):
+        tell.delay("SUCCESS").get()
+    with pytest.raises(UsageError, match="of the message that it runs for only"):
+        tell.delay("PROGRESS", "another").get()
+
+    @mesh.task
+    def look() -> bool:
+        task = current_task()
+        task.report_progress(1, 2, "three")
+        return task.revoked
+
+    assert look.delay().get() is False
