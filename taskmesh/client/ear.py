@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taskmesh.client.expected import Expected
-from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, READ_AGAIN_S
+from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, READ_AGAIN_S, SILENCE_S
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
@@ -93,6 +93,7 @@ class Ear:
         self._looking: asyncio.Task[None] | None = None
         self._ticking = False
         self._sweep_at_s = 0.0
+        self._heard_at_s = 0.0
 
     # -- handles ------------------------------------------------------------------
 
@@ -137,6 +138,7 @@ class Ear:
     # -- hearing ------------------------------------------------------------------
 
     def _heard(self, payload: bytes) -> None:
+        self._heard_at_s = asyncio.get_running_loop().time()
         signer = self._portal.link.results
         try:
             for wire in list(split_notice(payload)):
@@ -233,6 +235,7 @@ class Ear:
             await subscription.listen([keys.channel(link.prefix, link.channel), *more])
             self._expected.all_unread()
             self._subscription = subscription
+            self._heard_at_s = asyncio.get_running_loop().time()
             self.round = next(_rounds)
         elif more:
             try:
@@ -328,14 +331,24 @@ class Ear:
 
     async def _look(self, waits: Sequence[Wait]) -> None:
         """Read what nothing was heard of, and see whether anybody serves what still waits in its queue."""
+        looked_at = [handle for wait in waits if (handle := wait.handle) is not None]
         try:
             await self._read(waits, self.round)
+            if any(handle.is_settled() for handle in looked_at):
+                self._doubt()
             left = [handle for wait in waits if (handle := wait.handle) is not None]
             waiting = [handle.id for handle in left if handle.last_state is State.PENDING]
             if waiting:
                 await self._portal.link.run_async(self._portal.look_who_serves(waiting))
         except TaskMeshError as error:
             log.debug("cannot look for results: %s", error)
+
+    def _doubt(self) -> None:
+        """Listen anew: as `Inbox.doubt`."""
+        subscription = self._subscription
+        if subscription is not None and asyncio.get_running_loop().time() - self._heard_at_s >= SILENCE_S:
+            subscription.close()
+            self._lost("something ended of which nothing was heard")
 
     def _foreign_channels(self) -> set[bytes]:
         link = self._portal.link

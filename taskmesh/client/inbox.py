@@ -45,6 +45,8 @@ READ_AGAIN_S = LOOK_AGAIN_S
 
 #: How long a channel of another process is listened to after it was last needed.
 CHANNEL_LINGER_S = 30.0
+#: A connection on which nothing was heard for so long, though something has ended, is not relied on any more.
+SILENCE_S = 1.0
 #: Messages sent while nobody waits before listening stops: their notices would fill the node's memory.
 UNREAD_MAX = 5000
 _FINAL_NAMES = frozenset(state.value for state in FINAL)
@@ -79,6 +81,7 @@ class Inbox:
         self._line = Line()
         self._foreign: dict[bytes, float] = {}
         self._unread = 0
+        self._heard_at_s = 0.0
 
     def forked(self) -> None:
         """Forget the parent's connection, threads and locks; its handles are read anew when asked for."""
@@ -208,6 +211,7 @@ class Inbox:
                 self._subscription = subscription
                 self._foreign = {}
                 self._unread = 0
+                self._heard_at_s = time.monotonic()
                 self._rounds += 1
                 self.round = self._rounds
             return self.round
@@ -223,6 +227,14 @@ class Inbox:
                     self._subscription = None
                     self.round = 0
                     self._line.wake_all()
+
+    def doubt(self) -> None:
+        """Listen anew, now that something has ended of which nothing was heard, unless much else is heard.
+
+        The connection may be half open: of that no end is ever told, and each result would come with a look only.
+        """
+        if time.monotonic() - self._heard_at_s >= SILENCE_S:
+            self._stop_listening(self._subscription)
 
     def listen(self, waiter: Waiter, until_s: float, enough: Callable[[], bool]) -> None:
         """Read notices until it is enough or the time is over, or be parked while somebody else does.
@@ -244,6 +256,7 @@ class Inbox:
                 payload = subscription.read(until_s - time.monotonic())
                 if payload is None:
                     return
+                self._heard_at_s = time.monotonic()
                 self._deliver(payload)
                 if self._line.parked:
                     self._line.wake_satisfied()

@@ -159,5 +159,6 @@ class Waiter:
             self._round = 0
             for handle in unsettled:
                 handle.round = 0
+            inbox.doubt()
         else:
             inbox.nobody_serves(some)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from taskmesh.errors import SendError
+from tests.apps import worker_tasks as tasks
 from tests.faults.load import Load
 from tests.faults.nemesis import children
 from tests.faults.proxy import Proxy, Way
 from tests.faults.scene import Scene
 from tests.faults.server import Server
+from tests.support import await_until, wait_until
 
 
 @pytest.fixture
@@ -106,3 +112,46 @@ def test_a_worker_cut_off_past_its_lease(
         cut.says("it begins anew")
         load.ran(100)
     load.balance()
+
+
+def test_a_half_open_subscription_is_not_relied_on_for_ever(far: Scene, server: Server, proxy: Proxy) -> None:
+    """Results would come with the next look only, each of them: who has missed one listens anew."""
+    far.worker(1, env={"TASKMESH_NODES": server.url})
+    far.send(tasks.add, 1, 1, expect=2).get(20)
+    inbox = far.mesh.portal.inbox
+    before = inbox.round
+    proxy.silence()
+    held = far.task(tasks.hold)
+    handle = wait_until(lambda: accepted(held, str(far.folder)), 30, "a new connection is made")
+    threading.Timer(0.5, far.let, ("held",)).start()
+    assert handle.get(30) == 0
+    assert far.send(tasks.add, 1, 2, expect=3).get(20) == 3
+    assert inbox.round > before
+
+
+def test_an_awaited_result_does_not_rely_on_a_half_open_subscription(
+    far: Scene, server: Server, proxy: Proxy
+) -> None:
+    far.worker(1, env={"TASKMESH_NODES": server.url})
+    task = far.task(tasks.add)
+    far.mesh.link._timeouts = (1.0, 1.0)
+
+    async def wait_twice() -> None:
+        assert await (await task.adelay(1, 1)) == 2
+        (ear,) = far.mesh.portal.ears.values()
+        before = ear.round
+        handle = await far.task(tasks.hold).adelay(str(far.folder), "held")
+        proxy.silence()
+        asyncio.get_running_loop().call_later(0.5, far.let, "held")
+        assert await handle == 0
+        await await_until(lambda: ear.round != before, 30)
+
+    asyncio.run(wait_twice())
+
+
+def accepted(task: Any, folder: str) -> Any:
+    """Send, and return the handle; None if the node could not be reached."""
+    try:
+        return task.apply_async((folder, "held"), task_id="held")
+    except SendError:
+        return None
