@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import taskmesh
 from tests.tidy.tree import PACKAGE, ROOT, documents, shown
 
 LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)|(?:src|href)=\"([^\"]+)\"")
@@ -62,3 +63,10 @@ def test_the_map_has_every_room():
 def test_every_folder_says_what_it_is_for():
     silent = [shown(path) for path in PACKAGE.rglob("__init__.py") if '"""' not in path.read_text()]
     assert silent == []
+
+
+def test_the_reference_has_every_public_name():
+    """A name that is promised is described."""
+    text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
+    names = set(taskmesh.__all__) - {"__version__", "errors"}
+    assert {name for name in names if f":: taskmesh.{name}\n" not in text} == set()
