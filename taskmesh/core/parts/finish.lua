@@ -151,7 +151,7 @@ local function finish_all()
   local some = CALL('EXISTS', P .. 'e', P .. 'gate', P .. 'tellings') > 0
   local expiring = some and CALL('EXISTS', P .. 'e') == 1
   local telling = some and CALL('EXISTS', P .. 'tellings') == 1
-  if some then
+  if some and CALL('EXISTS', P .. 'gate') == 1 then
     for _, ids in pairs(LEAVING) do open_gates(ids) end
   end
   for slot, ids in pairs(LEAVING) do
