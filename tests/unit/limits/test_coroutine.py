@@ -63,12 +63,15 @@ def test_a_task_group_ends_its_tasks():
             ended.append("member")
 
     async def group() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(member())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(member())
+        finally:
+            ended.append("group")
 
     with pytest.raises(SoftTimeLimitExceeded):
         asyncio.run(limited(group()))
-    assert ended == ["member"]
+    assert ended == ["member", "group"]
 
 
 def test_a_cancellation_from_outside_stays_one():
