@@ -1,10 +1,11 @@
 -- Returns messages to their line that another build of the workers could not take.
 -- flags: allow-oom
 -- parts: epoch, moves, ready
--- KEYS[1] prefix  ARGV: epoch, now_ms, build of the worker that asks, cursor
+-- KEYS[1] prefix  ARGV: epoch, now_ms, build of the worker that asks, cursor, its incarnation
+-- Only its own idle children are woken: one of the build that parked them would, as fast as it takes them, park them again.
 -- Returns {next cursor, messages put back}.
 local answer = CALL('HSCAN', P .. 'parked', ARGV[4], 'COUNT', 200)
-local count, found = 0, answer[2]
+local count, found, queues = 0, answer[2], {}
 for i = 1, #found, 2 do
   local id, build, version = found[i], string.sub(found[i + 1], 1, -10), string.sub(found[i + 1], -8)
   local key = P .. 'r:' .. id
@@ -16,8 +17,18 @@ for i = 1, #found, 2 do
     CALL('SET', key, rec)
     CALL('ZREM', P .. 'd', id .. ':' .. version)
     CALL('HDEL', P .. 'parked', id)
-    make_ready(id, rec, true)
+    local queue = queue_of(rec)
+    queues[queue] = true
+    CALL('LPUSH', P .. 'q:' .. queue .. ':' .. string.sub(rec, 61, 61), id .. ':' .. string.sub(rec, 3, 10))
     count = count + 1
+  end
+end
+for queue in pairs(queues) do
+  for _, holder in ipairs(CALL('ZRANGE', P .. 'idle:' .. queue, 0, -1)) do
+    if string.sub(holder, 1, 16) == ARGV[5] then
+      CALL('ZREM', P .. 'idle:' .. queue, holder)
+      CALL('RPUSH', P .. 'wake:' .. holder, '1')
+    end
   end
 end
 return {answer[1], count}

@@ -150,12 +150,18 @@ def reap(
             return total
 
 
-def unpark(session: Session, build: bytes) -> Steps[int]:
-    """Return messages that another build of the workers could not take to their lines."""
+def unpark(session: Session, build: bytes, incarnation: bytes) -> Steps[int]:
+    """Return messages that another build of the workers could not take to their lines.
+
+    Args:
+        session: Where.
+        build: Of the worker that asks; what it has parked itself stays.
+        incarnation: Of that worker: its idle children are woken, and no others.
+    """
     cursor = b"0"
     total: int = 0
     while True:
-        cursor, count = yield from ask(session, UNPARK, build, cursor)
+        cursor, count = yield from ask(session, UNPARK, build, cursor, incarnation)
         total += int(count)
         if cursor == b"0":
             return total

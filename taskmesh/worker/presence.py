@@ -203,8 +203,9 @@ class Presence:
         now_s = time.monotonic()
         if now_s < self._unpark_at:
             return
-        self._unpark_at = now_s + self._lease_ttl_s
-        count = self._run(unpark(self._link.session, self._build))
+        count = self._run(unpark(self._link.session, self._build, self.incarnation))
+        # again soon while there are any: the other build takes and parks some of them again and again
+        self._unpark_at = now_s + (self.beat_s if count else self._lease_ttl_s)
         if count:
             log.info("%d messages that another build left are back in line", count)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from taskmesh.errors import TaskDead
 from taskmesh.nodes.embedded import PrivateNode
+from tests.apps.ledger_tasks import entry
 from tests.faults.load import Load
 from tests.faults.scene import Scene
 from tests.support import wait_until
@@ -69,4 +70,19 @@ def test_builds_change_one_by_one_under_load_there_and_back(scene: Scene, seed: 
             leaving.send(signal.SIGTERM)
             assert leaving.exit_code() == 0
         load.ran(5)
+    load.balance()
+
+
+def test_an_older_build_does_not_take_all_that_it_must_leave(
+    make_scene: Callable[..., Scene], chaos_node: PrivateNode
+) -> None:
+    """Its children are more, and parking takes less than running: still nothing is given up for want of a build."""
+    scene = make_scene("older-build", f"unix://{chaos_node.socket_path}", unknown_task_grace=10.0)
+    for name in ("old1", "old2"):
+        scene.worker(2, name=name, env=OLD_BUILD)
+    scene.worker(2, name="new")
+    load = Load(scene, ahead=0)
+    for handle in scene.task(entry).starmap([(str(load.folder), 0.002)] * 300):
+        load.handles[handle.id] = handle
+        load.ledger.accepted[handle.id] = "ok"
     load.balance()

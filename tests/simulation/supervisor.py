@@ -296,7 +296,7 @@ class Supervisor:
             dead += [found.incarnation] * is_dead
         if self.world.time.now_s >= self.unpark_at_s:
             self.unpark_at_s = self.world.time.now_s + LEASE_TTL_S
-            yield from unpark(self.session, self.build)
+            yield from unpark(self.session, self.build, self.incarnation)
         found = yield from expired(self.session, patience_s=PATIENCE_S)
         if found:
             entries = [
