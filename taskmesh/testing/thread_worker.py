@@ -181,7 +181,6 @@ class _Life:
             worker=self._name,
             queues=self._queues,
             burst=False,
-            log_level="",
             strategy=mesh.settings.strategy,
             soft_time_limit_s=mesh.settings.soft_time_limit,
             time_limit_s=mesh.settings.time_limit,

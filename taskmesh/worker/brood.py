@@ -84,7 +84,6 @@ class Brood:
         strategy: str,
         weights: Mapping[str, int],
         burst: bool,
-        log_level: str,
         max_tasks: int = 0,
         max_memory: int = 0,
         at_first: int = 0,
@@ -103,7 +102,6 @@ class Brood:
             strategy: From which of its queues each takes next.
             weights: Of the queues.
             burst: They end when the queues are empty.
-            log_level: Of the `taskmesh` logger.
             max_tasks: Each is replaced after so many; 0 for never.
             max_memory: Each is replaced with so much private memory, in bytes; 0 for never.
             at_first: How many of them there are at first; 0 for all.
@@ -120,7 +118,6 @@ class Brood:
         self._strategy = strategy
         self._weights = dict(weights)
         self._burst = burst
-        self._log_level = log_level
         self._max_tasks = max_tasks
         self._max_memory = max_memory
         self.size = at_first or len(self._seats)
@@ -198,7 +195,6 @@ class Brood:
                 worker=self._worker,
                 queues=seat.queues,
                 burst=self._burst,
-                log_level=self._log_level,
                 max_tasks=self._max_tasks,
                 max_memory=self._max_memory,
                 strategy=self._strategy,

@@ -134,7 +134,6 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         worker: Name of the worker.
         queues: Which queues, best first.
         burst: Stop when they are empty.
-        log_level: Of the `taskmesh` logger.
         max_tasks: It retires after so many; 0 for never.
         max_memory: It retires with so much private memory, in bytes; 0 for never.
         strategy: Name of the balancing strategy.
@@ -151,7 +150,6 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     queues: tuple[str, ...]
     burst: bool
-    log_level: str
     max_tasks: int = 0
     max_memory: int = 0
     strategy: str = DEFAULT

@@ -223,7 +223,6 @@ class Supervisor:
             strategy=facts.strategy,
             weights=self._options.weights,
             burst=self._options.burst,
-            log_level=self._options.log_level,
             max_tasks=self._options.max_tasks_per_child or facts.max_tasks_per_child,
             max_memory=self._options.max_memory_per_child or facts.max_memory_per_child,
             at_first=self._options.children_min if self._options.children_max else 0,

@@ -41,7 +41,6 @@ class Alone:
             worker="alone",
             queues=("default",),
             burst=False,
-            log_level="",
         )
         self.holder = order.holder
         self.child = Child(scene.mesh, order, build_of(scene.mesh), page)

@@ -35,7 +35,6 @@ class Alone:
             worker="alone",
             queues=("default",),
             burst=False,
-            log_level="",
             pool=pool,
             slots=4,
         )
