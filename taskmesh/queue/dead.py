@@ -14,10 +14,9 @@ from taskmesh.core.ids import routing_of, slot_of
 from taskmesh.core.record import Record, head_parts, parse
 from taskmesh.core.script import load_script
 from taskmesh.core.state import LETTER, State
-from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Session, Steps
-from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.queue.enqueue import NewMessage
-from taskmesh.replication.ask import ask, plain
+from taskmesh.replication.ask import ask, look, plain
 
 DEAD = load_script("taskmesh.queue", "dead")
 DROP = load_script("taskmesh.queue", "drop")
@@ -52,7 +51,7 @@ def dead_letters(
     total, found = 0, list[DeadLetter]()
     while len(found) < most:
         step = min(RECORDS_MAX, most - len(found))
-        total, letters = yield from _look(
+        total, letters = yield from _letters(
             session, start + len(found), step, newest_first=newest_first, records=True
         )
         found += letters
@@ -65,25 +64,18 @@ def dead_ids(session: Session) -> Steps[list[str]]:
     """Return the ids of all dead letters, the oldest first."""
     found: list[str] = []
     while True:
-        _, letters = yield from _look(session, len(found), IDS_MAX, newest_first=False, records=False)
+        _, letters = yield from _letters(session, len(found), IDS_MAX, newest_first=False, records=False)
         found += [letter.task_id for letter in letters]
         if len(letters) < IDS_MAX:
             return found
 
 
-def _look(
+def _letters(
     session: Session, start: int, most: int, *, newest_first: bool, records: bool
 ) -> Steps[tuple[int, list[DeadLetter]]]:
     order = b"newest" if newest_first else b"oldest"
-    (reply,) = yield [
-        Call(DEAD, session.prefix, (b"%d" % start, b"%d" % most, order, b"1" if records else b"0"))
-    ]
-    if isinstance(reply, NodeError):
-        raise NodeFault(reply.text, text=reply.text)
-    if isinstance(reply, (Refused, NoAnswer)):
-        raise NodeUnavailable(
-            f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
-        )
+    call = Call(DEAD, session.prefix, (b"%d" % start, b"%d" % most, order, b"1" if records else b"0"))
+    reply = yield from look(session, call)
     letters = [
         DeadLetter(
             reply[at].decode(), int(float(reply[at + 1])), parse(reply[at + 2]) if reply[at + 2] else None

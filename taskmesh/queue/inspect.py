@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from taskmesh.core import keys
 from taskmesh.core.record import HEAD_LENGTH, Record, parse
 from taskmesh.core.script import load_script
 from taskmesh.core.state import LETTER, State
-from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Session, Steps
-from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
-from taskmesh.replication.ask import plain
+from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.errors import Malformed
+from taskmesh.replication.ask import answer, look, plain
 
 SCHEDULED = load_script("taskmesh.queue", "scheduled")
 STARTED = LETTER[State.STARTED]
@@ -83,7 +82,7 @@ def workers(session: Session) -> Steps[list[Seen]]:
             for incarnation in some
         ]
         for incarnation, reply in zip(some, replies, strict=True):
-            state, info, report = _answer(session, reply)
+            state, info, report = answer(session, "HMGET", reply)
             if state is not None:
                 found.append(
                     Seen(
@@ -110,7 +109,7 @@ def holdings(session: Session, holders: Sequence[bytes], most: int) -> Steps[lis
         names = list(cursors)
         replies = yield [_scan(session, holder, cursors[holder]) for holder in names]
         for holder, reply in zip(names, replies, strict=True):
-            cursors[holder], claims = _answer(session, reply)
+            cursors[holder], claims = answer(session, "HSCAN", reply)
             room = most - len(found[holder])
             yet = [held for held in _claimed(claims) if (held.sequence, held.position) not in found[holder]][
                 :room
@@ -152,7 +151,7 @@ def _still(session: Session, holder: bytes, claimed: Sequence[Holding]) -> Steps
             for held in some
         ]
         for held, reply in zip(some, replies, strict=True):
-            head = _answer(session, reply)
+            head = answer(session, "GETRANGE", reply)
             if head[1:2] == STARTED and head[LEASE] == b"%b%08x" % (holder, held.sequence):
                 found.append(replace(held, head=head))
     return found
@@ -180,8 +179,8 @@ def scheduled(session: Session, most: int, start: int = 0) -> Steps[tuple[int, l
     total, at = 0, start
     while len(found) < most:
         step = min(RECORDS_MAX, most - len(found))
-        (reply,) = yield [Call(SCHEDULED, session.prefix, (b"%d" % at, b"%d" % step))]
-        total, following, *rest = _answer(session, reply)
+        call = Call(SCHEDULED, session.prefix, (b"%d" % at, b"%d" % step))
+        total, following, *rest = yield from look(session, call)
         found += [
             Waiting(
                 rest[i].decode(),
@@ -195,16 +194,6 @@ def scheduled(session: Session, most: int, start: int = 0) -> Steps[tuple[int, l
             break
         at = following
     return int(total), found
-
-
-def _answer(session: Session, reply: Any) -> Any:
-    if isinstance(reply, NodeError):
-        raise NodeFault(reply.text, text=reply.text)
-    if isinstance(reply, (Refused, NoAnswer)):
-        raise NodeUnavailable(
-            f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
-        )
-    return reply
 
 
 def _parsed(raw: bytes | None) -> Record | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from taskmesh.core.keys import queues
 from taskmesh.core.script import load_script
 from taskmesh.core.state import FINAL, LETTER
-from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Session, Steps
-from taskmesh.errors import NodeFault, NodeUnavailable
-from taskmesh.replication.ask import ask
+from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.replication.ask import ask, look, plain
 
 REVOKE = load_script("taskmesh.queue", "revoke")
 STATUS = load_script("taskmesh.queue", "status")
@@ -68,20 +66,9 @@ def revoke(
     return reply
 
 
-def _look(session: Session, call: Call) -> Steps[Any]:
-    (reply,) = yield [call]
-    if isinstance(reply, NodeError):
-        raise NodeFault(reply.text, text=reply.text)
-    if isinstance(reply, (Refused, NoAnswer)):
-        raise NodeUnavailable(
-            f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
-        )
-    return reply
-
-
 def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes]]]:
     """Return (id, version) of the first messages of a queue, in the order of their turn."""
-    reply = yield from _look(session, Call(PEEK, session.prefix, (queue.encode(), b"%d" % most)))
+    reply = yield from look(session, Call(PEEK, session.prefix, (queue.encode(), b"%d" % most)))
     return [(reply[i].decode(), reply[i + 1]) for i in range(0, len(reply), 2)]
 
 
@@ -92,16 +79,14 @@ def status(session: Session, *, with_queues: bool = True) -> Steps[Status]:
         session: Where.
         with_queues: Whether to count queue by queue; without, `queues`, `stats`, `idle` and `blocked` stay empty.
     """
-    delayed, parked, dead, workers, paused = yield from _look(session, Call(STATUS, session.prefix, ()))
+    delayed, parked, dead, workers, paused = yield from look(session, Call(STATUS, session.prefix, ()))
     names: list[bytes] = []
     if with_queues:
-        names = sorted(
-            (yield from _look(session, Call(None, session.prefix, (b"SMEMBERS", queues(session.prefix)))))
-        )
+        names = sorted((yield from plain(session, b"SMEMBERS", queues(session.prefix))))
     rows: list[list[int]] = []
     for at in range(0, len(names), QUEUES_AT_ONCE):
         some = names[at : at + QUEUES_AT_ONCE]
-        rows += yield from _look(session, Call(LENGTHS, session.prefix, (_FINAL_LETTERS, *some)))
+        rows += yield from look(session, Call(LENGTHS, session.prefix, (_FINAL_LETTERS, *some)))
     counted = dict(zip((name.decode() for name in names), rows, strict=True))
     return Status(
         queues={name: row[0] for name, row in counted.items()},

@@ -71,11 +71,34 @@ def plain(session: Session, *words: bytes) -> Steps[Any]:
     Raises:
         NodeUnavailable, NodeFault: As `ask`.
     """
-    (reply,) = yield [Call(None, session.prefix, words)]
+    return (yield from look(session, Call(None, session.prefix, words)))
+
+
+def look(session: Session, call: Call) -> Steps[Any]:
+    """Make one call that changes nothing, once.
+
+    Raises:
+        NodeUnavailable, NodeFault: As `ask`.
+    """
+    (reply,) = yield [call]
+    return answer(session, call.script.name if call.script is not None else call.args[0].decode(), reply)
+
+
+def answer(session: Session, name: str, reply: Any) -> Any:
+    """Return the reply to a call that changes nothing, one of several that travelled together.
+
+    Args:
+        session: Where.
+        name: Of the script or command, for people.
+        reply: To it.
+
+    Raises:
+        NodeUnavailable, NodeFault: As `ask`.
+    """
     if isinstance(reply, NodeError) and reply.text.startswith(PASSING):
         reply = Refused(f"it refuses for now: {reply.text}")
     if isinstance(reply, NodeError):
-        raise NodeFault(f"{words[0].decode()}: {reply.text}", text=reply.text)
+        raise NodeFault(f"{name}: {reply.text}", text=reply.text)
     if isinstance(reply, (Refused, NoAnswer)):
         raise NodeUnavailable(
             f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
