@@ -16,10 +16,10 @@ from taskmesh.cli.celery_options import refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
-from taskmesh.client.options import check_limits
 from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
 from taskmesh.config.strategies import STRATEGIES
 from taskmesh.config.values import limit_of_memory, modules, weighted_queues
+from taskmesh.core.limits import check_limits
 from taskmesh.errors import UsageError
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.pools import PROCESS, SLOTS_MAX, Pool, read_pools, sized

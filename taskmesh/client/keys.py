@@ -15,8 +15,8 @@ from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from taskmesh.client.readers import seconds
 from taskmesh.codec.fingerprint import DIGEST_BYTES, fingerprint
-from taskmesh.config.values import duration
 from taskmesh.core.ids import routing_of
 from taskmesh.errors import UsageError
 from taskmesh.queue.enqueue import message_keys
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from taskmesh.config.arguments import Duration
 
 KEY_LENGTH_MAX = 500
-_read_ttl = duration(0.001, 100 * 365 * 86_400.0)
+_ttl_s = seconds("unique: ttl", 0.001, 100 * 365 * 86_400.0)
 
 #: A text, or what makes one of the arguments of the call.
 KeyText: TypeAlias = str | Callable[..., str]
@@ -55,19 +55,12 @@ class Unique:
         if self.until not in ("started", "finished"):
             raise UsageError(f"unique: until={self.until!r}: expected 'started' or 'finished'")
         if self.ttl is not None:
-            self._ttl_s()
-
-    def _ttl_s(self) -> float:
-        try:
-            seconds: float = _read_ttl(self.ttl)
-        except ValueError as error:
-            raise UsageError(f"unique: ttl={self.ttl!r}: {error}") from None
-        return seconds
+            _ttl_s(self.ttl)
 
     @property
     def ttl_ms(self) -> int | None:
         """How long the key is held at most, in ms; None for as long as it takes."""
-        return None if self.ttl is None else max(1, math.ceil(self._ttl_s() * 1000))
+        return None if self.ttl is None else max(1, math.ceil(_ttl_s(self.ttl) * 1000))
 
 
 @dataclass(frozen=True, slots=True)

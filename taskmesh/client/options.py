@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from taskmesh.client.keys import KeyText, Unique, read_key, read_unique
+from taskmesh.client.readers import flag, seconds
 from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
-from taskmesh.config.values import duration, queue_name
-from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, contradiction
+from taskmesh.config.values import queue_name
+from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, check_limits
 from taskmesh.core.rate import Rate
 from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import UsageError
@@ -244,17 +245,6 @@ def check_headers(headers: object) -> dict[str, Any]:
     return headers
 
 
-def check_flag(name: str) -> Callable[[object], bool]:
-    """Return a reader of an option that is True or False."""
-
-    def read(value: object) -> bool:
-        if isinstance(value, bool):
-            return value
-        raise UsageError(f"{name}={value!r}: expected True or False")
-
-    return read
-
-
 def check_rate(value: object) -> Rate:
     """Return a rate limit, or raise `UsageError` if it is no text such as `100/s`."""
     text = f"{value}/s" if isinstance(value, int) and not isinstance(value, bool) else value
@@ -267,25 +257,11 @@ def check_rate(value: object) -> Rate:
     return Rate(int(found[1]), _PERIODS[found[2]])
 
 
-def seconds_of(name: str, at_least: float, at_most: float) -> Callable[[object], float]:
-    """Return a reader of an option that is a number of seconds, a timedelta or a text such as `10m`."""
-    read_duration = duration(at_least, at_most)
-
-    def read(value: object) -> float:
-        try:
-            seconds: float = read_duration(value)
-        except ValueError as error:
-            raise UsageError(f"{name}={value!r}: {error}") from None
-        return seconds
-
-    return read
-
-
-_ttl = seconds_of("result_expires", 1, _TTL_S_MAX)
-_countdown = seconds_of("countdown", 0, AHEAD_S_MAX)
-_expires = seconds_of("expires", 0, AHEAD_S_MAX)
-_soft_time_limit = seconds_of("soft_time_limit", 0, LIMIT_S_MAX)
-_time_limit = seconds_of("time_limit", 0, LIMIT_S_MAX)
+_ttl = seconds("result_expires", 1, _TTL_S_MAX)
+_countdown = seconds("countdown", 0, AHEAD_S_MAX)
+_expires = seconds("expires", 0, AHEAD_S_MAX)
+_soft_time_limit = seconds("soft_time_limit", 0, LIMIT_S_MAX)
+_time_limit = seconds("time_limit", 0, LIMIT_S_MAX)
 
 
 def check_expires(value: object) -> int:
@@ -328,9 +304,9 @@ _CALL: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "eta": lambda value: {"eta_ms": _eta(value)},
     "expires": _call_expires,
     "headers": lambda value: {"headers": check_headers(value) or None},
-    "ignore_result": lambda value: {"ignore_result": check_flag("ignore_result")(value)},
+    "ignore_result": lambda value: {"ignore_result": flag("ignore_result")(value)},
     "result_expires": lambda value: {"result_ttl_s": check_expires(value)},
-    "at_most_once": lambda value: {"at_most_once": check_flag("at_most_once")(value)},
+    "at_most_once": lambda value: {"at_most_once": flag("at_most_once")(value)},
     "unique": lambda value: {"unique": read_unique(value)},
     "idempotency_key": lambda value: {
         "idempotency_key": read_key("idempotency_key", of_arguments=False)(value)
@@ -344,14 +320,14 @@ _TASK: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "queue": ("queue", check_queue),
     "priority": ("priority", check_priority),
     "expires": ("expires_s", _expires),
-    "ignore_result": ("ignore_result", check_flag("ignore_result")),
+    "ignore_result": ("ignore_result", flag("ignore_result")),
     "result_expires": ("result_expires_s", check_expires),
-    "bind": ("bind", check_flag("bind")),
+    "bind": ("bind", flag("bind")),
     "rate_limit": ("rate_limit", check_rate),
-    "at_most_once": ("at_most_once", check_flag("at_most_once")),
+    "at_most_once": ("at_most_once", flag("at_most_once")),
     "unique": ("unique", read_unique),
     "sequence_key": ("sequence_key", read_key("sequence_key", of_arguments=True)),
-    "typing": ("typing", check_flag("typing")),
+    "typing": ("typing", flag("typing")),
     "soft_time_limit": ("soft_time_limit_s", _soft_time_limit),
     "time_limit": ("time_limit_s", _time_limit),
 }
@@ -415,13 +391,6 @@ def task_options(given: Mapping[str, Any]) -> TaskOptions:
         )
     check_limits(options.soft_time_limit_s, options.time_limit_s)
     return options
-
-
-def check_limits(soft_s: float | None, hard_s: float | None) -> None:
-    """Raise `UsageError` if two limits contradict each other."""
-    wrong = contradiction(soft_s, hard_s)
-    if wrong:
-        raise UsageError(wrong)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from taskmesh.config.values import duration
+from taskmesh.client.readers import flag, seconds
 from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import UsageError
 
@@ -16,26 +16,8 @@ _DELAY_S_MAX = 365 * 86_400.0
 _BACKOFF_S = 1.0
 
 
-def _seconds(name: str, at_least: float = 0.0) -> Callable[[Any], float]:
-    read_duration = duration(at_least, _DELAY_S_MAX)
-
-    def read(value: Any) -> float:
-        try:
-            seconds: float = read_duration(value)
-        except ValueError as error:
-            raise UsageError(f"{name}={value!r}: {error}") from None
-        return seconds
-
-    return read
-
-
-def _flag(name: str) -> Callable[[Any], bool]:
-    def read(value: Any) -> bool:
-        if isinstance(value, bool):
-            return value
-        raise UsageError(f"{name}={value!r}: expected True or False")
-
-    return read
+def _seconds(name: str) -> Callable[[object], float]:
+    return seconds(name, 0, _DELAY_S_MAX)
 
 
 def _errors(name: str) -> Callable[[Any], tuple[type[BaseException], ...]]:
@@ -72,7 +54,7 @@ RETRY_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "dont_autoretry_for": ("dont_autoretry_for", _errors("dont_autoretry_for")),
     "retry_backoff": ("backoff_s", _backoff),
     "retry_backoff_max": ("backoff_max_s", _seconds("retry_backoff_max")),
-    "retry_jitter": ("jitter", _flag("retry_jitter")),
+    "retry_jitter": ("jitter", flag("retry_jitter")),
     "retry_deadline": ("deadline_s", _seconds("retry_deadline")),
     "throws": ("throws", _errors("throws")),
 }

@@ -23,12 +23,12 @@ from taskmesh.client.bulk import send_all
 from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
 from taskmesh.client.meshes import task_named
-from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options, check_limits
+from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
 from taskmesh.core.context import CURRENT, current_task
-from taskmesh.core.limits import HARD, SOFT, Limits, limits_of, to_extras
+from taskmesh.core.limits import HARD, SOFT, Limits, check_limits, limits_of, to_extras
 from taskmesh.core.naming import MAIN, is_importable, module_name
 from taskmesh.core.observed import OwnHooks
 from taskmesh.core.request import Request, request_of

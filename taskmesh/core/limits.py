@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from taskmesh.errors import UsageError
+
 #: Under which names limits travel in the extras of a message.
 SOFT, HARD = "soft", "hard"
 #: Nobody means a longer one.
@@ -37,6 +39,13 @@ def contradiction(soft_s: float | None, hard_s: float | None) -> str:
             "before it is told"
         )
     return ""
+
+
+def check_limits(soft_s: float | None, hard_s: float | None) -> None:
+    """Raise `UsageError` if two limits contradict each other."""
+    wrong = contradiction(soft_s, hard_s)
+    if wrong:
+        raise UsageError(wrong)
 
 
 def to_extras(soft_s: float | None, hard_s: float | None) -> dict[str, Any]:

@@ -23,8 +23,8 @@ import msgspec
 
 from taskmesh.codec.control import TERMINATE
 from taskmesh.codec.keyring import Keyring
-from taskmesh.core.limits import Limits, contradiction
-from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, UsageError, is_usage
+from taskmesh.core.limits import Limits, check_limits
+from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.queue.manage import status
@@ -471,9 +471,7 @@ def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:
         options.soft_time_limit_s if options.soft_time_limit_s >= 0 else facts.soft_time_limit_s,
         options.time_limit_s if options.time_limit_s >= 0 else facts.time_limit_s,
     )
-    wrong = contradiction(limits.soft_s, limits.hard_s)
-    if wrong:
-        raise UsageError(wrong)
+    check_limits(limits.soft_s, limits.hard_s)
     return limits
 
 
