@@ -10,7 +10,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.async_wait import ear_of
-from taskmesh.client.eager import run_eagerly_async
 from taskmesh.client.options import SendOptions
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.sender import ACCEPTED, ROUTING_RUN
@@ -47,20 +46,9 @@ async def send_async(
     mesh = task.mesh
     portal = mesh.portal
     if mesh.eager:
-        return await run_eagerly_async(
-            portal,
-            task.name,
-            task.run,
-            args,
-            kwargs,
-            options,
-            task_id,
-            policy=task.retry_policy,
-            hooks=mesh.hooks,
-            own_hooks=task.own_hooks,
-            by_value=task.by_value,
-            soft_time_limit_s=task.soft_time_limit_s(options),
-        )
+        from taskmesh.client.eager import run_eagerly_async
+
+        return await run_eagerly_async(task, args, kwargs, options, task_id)
     if portal.link.meta is None:
         await portal.open_to_send_async()
     sender = portal.sender

@@ -21,11 +21,10 @@ from taskmesh.codec.outcome import Outcome, PastAttempt
 from taskmesh.codec.pickling import decode_call, encode_call, encode_error, encode_value
 from taskmesh.codec.telling import Telling, with_progress, with_state
 from taskmesh.core.context import CURRENT, Running, current_task
-from taskmesh.core.hooks import Await, Hooks
+from taskmesh.core.hooks import Await
 from taskmesh.core.ids import check_task_id
-from taskmesh.core.observed import Observed, OwnHooks
+from taskmesh.core.observed import Observed
 from taskmesh.core.retrier import Retrier, exceeded, reason_of
-from taskmesh.core.retry import RetryPolicy
 from taskmesh.core.state import State
 from taskmesh.errors import (
     Ignore,
@@ -42,7 +41,7 @@ from taskmesh.limits.alarm import Alarm, call_within, soft_limit_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskmesh.client.portal import Portal
+    from taskmesh.client.task import Task
 
 #: So often a message may ask to be run later: nothing that it waits for can happen while its caller runs it.
 AGAIN_MAX = 100
@@ -87,26 +86,22 @@ class EagerRun:
 
     def __init__(
         self,
-        portal: Portal,
-        name: str,
-        function: Callable[..., Any],
+        task: Task[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: SendOptions,
         task_id: str | None,
         *,
-        policy: RetryPolicy,
-        hooks: Hooks,
-        own_hooks: OwnHooks | None,
-        by_value: bool,
         keep: bool,
         await_: Await,
     ) -> None:
         """Prepare; arguments as `run_eagerly`, and what runs coroutines of hooks."""
-        self._hooks = hooks
-        self._own_hooks = own_hooks
+        self._portal = portal = task.mesh.portal
+        self._hooks = task.mesh.hooks
+        self._own_hooks = task.own_hooks
         self._await = await_
-        self._portal = portal
+        self._function = task.run
+        self._soft_time_limit_s = task.soft_time_limit_s(options)
         self._options = options
         self._keep = keep
         self._value: tuple[int, bytes | None] = (0, None)
@@ -115,19 +110,19 @@ class EagerRun:
         self._again = 0
         self._observed: Observed | None = None
         self._retrier = Retrier(_now_ms, SystemRandom().random)
-        self.name = name
-        self.policy = policy
+        self.name = name = task.name
+        self.policy = task.retry_policy
         self.attempt = 1
         given_id = task_id
         task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
-        if by_value:
-            encode_function(function, max_size=portal.max_message_size)
+        if task.by_value:
+            encode_function(task.run, max_size=portal.max_message_size)
         call = self._packed(args, kwargs)
         self._headers = _as_sent(options.headers)
         self.handle: AsyncResult[Any] = AsyncResult(portal, task_id, name, round_=LOCAL, sent_here=True)
         known = portal.inline.find(task_id) if keep else None
         if keep and options.has_keys:
-            keys = call_keys(name, function, args, kwargs, options, given_id)
+            keys = call_keys(name, task.run, args, kwargs, options, given_id)
             key = options.idempotency_key
             first = portal.inline.first_with(key, keys.given_for, task_id, name) if key is not None else None
             if first is not None and known is None:
@@ -198,23 +193,23 @@ class EagerRun:
         observed.before()
         return observed
 
-    def call(self, function: Callable[..., Any], soft_time_limit_s: float) -> Any:
+    def call(self) -> Any:
         """Call the function, within its soft limit where that can be kept."""
-        call = partial(function, *self.args, **self.kwargs)
-        if not soft_time_limit_s or inspect.iscoroutinefunction(function) or not Alarm.is_possible():
+        limit_s, call = self._soft_time_limit_s, partial(self._function, *self.args, **self.kwargs)
+        if not limit_s or inspect.iscoroutinefunction(self._function) or not Alarm.is_possible():
             return call()
-        return call_within(Alarm(), soft_time_limit_s, self._too_late(soft_time_limit_s), call)
+        return call_within(Alarm(), limit_s, self._too_late(), call)
 
-    def limited(self, coroutine: Any, soft_time_limit_s: float) -> Any:
+    def limited(self, coroutine: Any) -> Any:
         """Return a coroutine within its soft limit."""
-        if not soft_time_limit_s:
+        if not self._soft_time_limit_s:
             return coroutine
         from taskmesh.limits.coroutine import within
 
-        return within(coroutine, soft_time_limit_s, self._too_late(soft_time_limit_s))
+        return within(coroutine, self._soft_time_limit_s, self._too_late())
 
-    def _too_late(self, soft_time_limit_s: float) -> SoftTimeLimitExceeded:
-        return soft_limit_error(self.handle.id, self.handle.task, soft_time_limit_s)
+    def _too_late(self) -> SoftTimeLimitExceeded:
+        return soft_limit_error(self.task_id, self.name, self._soft_time_limit_s)
 
     def returned(self, value: object) -> None:
         """Take the value that the function returned."""

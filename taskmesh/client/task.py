@@ -20,7 +20,6 @@ from typing import (
 
 from taskmesh.client.arguments import Arguments
 from taskmesh.client.bulk import send_all
-from taskmesh.client.eager import run_eagerly
 from taskmesh.client.host import Host
 from taskmesh.client.meshes import task_named
 from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
@@ -276,21 +275,10 @@ class Task(Generic[P, R]):
         *,
         keep: bool,
     ) -> AsyncResult[R]:
-        return run_eagerly(
-            self.mesh.portal,
-            self.name,
-            self.run,
-            args,
-            kwargs,
-            options,
-            task_id,
-            hooks=self.mesh.hooks,
-            own_hooks=self.own_hooks,
-            policy=self.options.retry,
-            by_value=self._by_value,
-            keep=keep,
-            soft_time_limit_s=self.soft_time_limit_s(options),
-        )
+        # most callers never run a task themselves: importing it costs them nothing
+        from taskmesh.client.eager import run_eagerly
+
+        return run_eagerly(self, args, kwargs, options, task_id, keep=keep)
 
     # -- while it runs ------------------------------------------------------------
 
