@@ -6,13 +6,12 @@ heartbeat, so a task may hold the interpreter for as long as it likes.
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import os
 import signal
 import time
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskmesh.core.context import CURRENT, Terminated
 from taskmesh.core.logs import name_worker
@@ -31,6 +30,7 @@ from taskmesh.worker.options import (
     EXIT_OK,
     ChildOrder,
 )
+from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.pace import CLAIM_MAX, Pace
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import text_of
@@ -64,16 +64,14 @@ class Child:
         self._talk = Conversation(mesh, order, build, count=self._desk.count)
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
-        self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._run_coroutine)
-        self._loop: Any = None
+        self._lifetime = Lifetime(order, self._talk, mesh.hooks, run_in_this_thread)
         self._runner = make_runner(
             mesh,
             self._talk,
             order,
-            run_coroutine=self._run_coroutine,
             before_start=self._before_start,
             after_end=self._pace.note,
-            guard=Guard(self._desk, self._run_coroutine),
+            guard=Guard(self._desk),
         )
 
     @property
@@ -110,8 +108,7 @@ class Child:
                 self._lifetime.end()
         finally:
             self._outbox.close()
-            if self._loop is not None:
-                self._loop.close()
+            close_loop_of_this_thread()
 
     def _live(self) -> int:
         try:
@@ -178,14 +175,6 @@ class Child:
         """Let finished outcomes leave before a task starts that may take long."""
         if len(self._outbox) and not self._pace.is_tiny(task):
             self._outbox.flush()
-
-    def _run_coroutine(self, coroutine: Any) -> Any:
-        if self._loop is None:
-            import asyncio
-
-            self._loop = asyncio.Runner()
-        # a context of its own for each task: the runner's is the one in which it first ran
-        return self._loop.run(coroutine, context=contextvars.copy_context())
 
 
 def child_class(pool: str) -> type[Child | ConcurrentChild]:

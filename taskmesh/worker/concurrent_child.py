@@ -26,7 +26,7 @@ from taskmesh.worker.page import Page
 from taskmesh.worker.patience import text_of
 from taskmesh.worker.pools import ASYNC
 from taskmesh.worker.runner import Runner
-from taskmesh.worker.thread_crew import ThreadCrew, run_in_this_thread
+from taskmesh.worker.thread_crew import ThreadCrew
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -69,7 +69,7 @@ class ConcurrentChild:
         self.holder = order.holder
         desk = page.desk(order.place)
         self._flight = InFlight(desk)
-        guard = SharedGuard(desk, run_in_this_thread, self._flight)
+        guard = SharedGuard(desk, self._flight)
         self._talk = Conversation(mesh, order, build, holds=self._flight.held, count=desk.count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
@@ -77,7 +77,6 @@ class ConcurrentChild:
             mesh,
             self._talk,
             order,
-            run_coroutine=run_in_this_thread,
             before_start=lambda _task: None,
             after_end=lambda _task, _seconds: None,
             guard=guard,

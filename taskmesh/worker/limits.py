@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.core.limits import Limits
 from taskmesh.errors import TimeLimitExceeded
 from taskmesh.limits.alarm import Alarm, call_within, soft_limit_error
+from taskmesh.worker.own_loop import run_in_this_thread
 from taskmesh.worker.page import NO_DEADLINE, Deadline, Desk
 
 if TYPE_CHECKING:
@@ -37,15 +38,13 @@ def wait_for_the_end(desk: Desk, sequence: int) -> None:
 class Guard:
     """Keeps tasks within their limits that run one at a time, in this process's main thread."""
 
-    def __init__(self, desk: Desk, run_coroutine: Callable[[Any], Any]) -> None:
+    def __init__(self, desk: Desk) -> None:
         """Prepare.
 
         Args:
             desk: The child's place in the page.
-            run_coroutine: Runs what an `async def` task returned.
         """
         self._desk = desk
-        self._run_coroutine = run_coroutine
         self._alarm = Alarm()
         self._has_warned = False
 
@@ -61,7 +60,7 @@ class Guard:
         self.begin(limits, job)
         if not limits.soft_s:
             result = function()
-            return self._run_coroutine(result) if inspect.iscoroutine(result) else result
+            return run_in_this_thread(result) if inspect.iscoroutine(result) else result
         begun_s = time.monotonic()
         error = soft_limit_error(job.task_id, job.name, limits.soft_s)
         if Alarm.is_possible():
@@ -73,7 +72,7 @@ class Guard:
             from taskmesh.limits.coroutine import within
 
             left_s = max(0.0, begun_s + limits.soft_s - time.monotonic())
-            result = self._run_coroutine(within(result, left_s, error))
+            result = run_in_this_thread(within(result, left_s, error))
         return result
 
     def _warn(self) -> None:
@@ -103,9 +102,9 @@ class SharedGuard(Guard):
     A coroutine is cancelled first.
     """
 
-    def __init__(self, desk: Desk, run_coroutine: Callable[[Any], Any], flight: InFlight) -> None:
+    def __init__(self, desk: Desk, flight: InFlight) -> None:
         """Prepare; `flight` is what runs."""
-        super().__init__(desk, run_coroutine)
+        super().__init__(desk)
         self._flight = flight
 
     def begin(self, limits: Limits, job: Job) -> None:

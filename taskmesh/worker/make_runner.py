@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import SystemRandom
-from typing import Any
 
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
 from taskmesh.worker.lines import Lines
 from taskmesh.worker.needs import GuardLike
 from taskmesh.worker.options import ChildOrder
+from taskmesh.worker.own_loop import run_in_this_thread
 from taskmesh.worker.runner import Runner
 
 
@@ -19,7 +19,6 @@ def make_runner(
     talk: Conversation,
     order: ChildOrder,
     *,
-    run_coroutine: Callable[[Any], Any],
     before_start: Callable[[str], None],
     after_end: Callable[[str, float], None],
     guard: GuardLike,
@@ -30,7 +29,6 @@ def make_runner(
         mesh: The app.
         talk: The child's conversation with the node.
         order: What the child was told.
-        run_coroutine: See `Runner`.
         before_start: See `Runner`.
         after_end: See `Runner`.
         guard: See `Runner`.
@@ -52,7 +50,7 @@ def make_runner(
         allow_tasks=settings.allow_tasks,
         allow_by_value=settings.allow_by_value,
         unknown_task_grace_s=settings.unknown_task_grace,
-        run_coroutine=run_coroutine,
+        run_coroutine=run_in_this_thread,
         before_start=before_start,
         after_end=after_end,
         guard=guard,

@@ -189,7 +189,7 @@ class Runner:
             except Terminated:
                 raise  # this process ends, and another says how the message has ended
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-                ended = self._raised(job, error)
+                ended = self._judge.raised(job, error)
                 if observed is not None:
                     observed.raised(reason_of(error))
             if observed is not None and getpid() == self._pid:
@@ -240,12 +240,12 @@ class Runner:
                 ended = (
                     self._judge.failed(job, error)
                     if getattr(error, "task_id", "") == task_id
-                    else self._raised(job, error)
+                    else self._judge.raised(job, error)
                 )
                 if observed is not None:
                     observed.raised(error)
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-                ended = self._raised(job, error)
+                ended = self._judge.raised(job, error)
                 if observed is not None:
                     observed.raised(reason_of(error))
             if observed is not None and getpid() == self._pid:
@@ -375,10 +375,6 @@ class Runner:
             # the task has done its work: to run it again would not mend its value
             return self._judge.failed(job, error)
         return SUCCESS, self._judge.outcome(job, "SUCCESS", wire, encoding)
-
-    def _raised(self, job: Job, error: BaseException) -> Ended:
-        """Return how a message ended, or goes on, whose task raised."""
-        return self._judge.raised(job, error)
 
     def _envelope_at(self, widths: bytes) -> int:
         """Return where the envelope begins, from the widths of what stands before it."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any
 
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.runner import Runner
 
-_here = threading.local()
 #: How long threads may take to close their event loops when the child ends.
 CLOSE_S = 1.0
 
@@ -75,20 +73,3 @@ class ThreadCrew:
             close_loop_of_this_thread()
         except BaseException as error:  # noqa: BLE001 - the edge of the thread
             end_process(error)
-
-
-def run_in_this_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run what an `async def` task returned on this thread's own event loop, which stays for the next."""
-    runner: asyncio.Runner | None = getattr(_here, "runner", None)
-    if runner is None:
-        runner = _here.runner = asyncio.Runner()
-    # a context of its own for each task: the runner's is the one in which it first ran
-    return runner.run(coroutine, context=contextvars.copy_context())
-
-
-def close_loop_of_this_thread() -> None:
-    """Close the event loop that coroutines ran on here, if any did."""
-    runner: asyncio.Runner | None = getattr(_here, "runner", None)
-    if runner is not None:
-        del _here.runner
-        runner.close()

@@ -53,7 +53,7 @@ class Bench:
             run_coroutine=lambda _: None,
             before_start=lambda _: None,
             after_end=lambda *_: None,
-            guard=Guard(Page(make_page(1)).desk(0), lambda _: None),
+            guard=Guard(Page(make_page(1)).desk(0)),
             limits=Limits(),
             open_line=lambda _: pytest.fail("nothing runs here"),
         )
