@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from taskmesh.cli.output import as_iso
+from taskmesh.codec.about import read_about
 from taskmesh.queue.manage import Status
 from taskmesh.worker.pools import PROCESS, Pool, seats
 
@@ -75,7 +75,7 @@ class WorkerFacts:
 def workers_of(counted: Status) -> list[WorkerFacts]:
     """Return the workers in a status, by name."""
     found = [
-        _facts(incarnation, state, running, json.loads(info) if info else {})
+        _facts(incarnation, state, running, read_about(info))
         for incarnation, state, _, info, running in counted.workers
     ]
     return sorted(found, key=lambda worker: (worker.name, worker.incarnation))

@@ -7,7 +7,6 @@ fine, and a worker's report only where its own is.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.codec.about import read_about
 from taskmesh.codec.envelope import decode_envelope
 from taskmesh.codec.report import ChildReport, Report, decode_report
 from taskmesh.core.record import REVOKE_REQUESTED, Record
@@ -146,7 +146,7 @@ class Inspection:
         link = self._link.open()
         found = []
         for seen in link.run(workers(link.session)):
-            about = _parsed(seen.info)
+            about = read_about(seen.info)
             report, problem = None, "it has not published anything yet"
             if seen.report:
                 try:
@@ -313,12 +313,3 @@ def _told_apart(found: Sequence[Worker]) -> list[Worker]:
         else replace(worker, name=f"{worker.name} ({worker.incarnation[:6]})")
         for worker in found
     ]
-
-
-def _parsed(info: bytes) -> dict[str, Any]:
-    """Return what stands in the JSON; nothing if it is none, for anybody may have written there."""
-    try:
-        about = json.loads(info or b"{}")
-    except ValueError:
-        return {}
-    return about if isinstance(about, dict) else {}

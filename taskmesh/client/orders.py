@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from taskmesh.codec.about import read_about
 from taskmesh.codec.control import Control, encode_control
 from taskmesh.errors import UsageError
 from taskmesh.queue.control import give_orders
@@ -30,7 +30,7 @@ def stop_workers(portal: Portal, names: Iterable[str]) -> list[str]:
     live: dict[str, list[bytes]] = {}
     for incarnation, state, _, info, _ in link.run(status(link.session, with_queues=False)).workers:
         if state == "live":
-            name = json.loads(info or b"{}").get("name", incarnation)
+            name = str(read_about(info).get("name", incarnation))
             live.setdefault(name, []).append(incarnation.encode())
     wanted = list(names) or sorted(live)
     unknown = [name for name in wanted if name not in live]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -14,6 +13,7 @@ from taskmesh.client.inbox import Inbox
 from taskmesh.client.inline import Inline
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.client.sender import Sender
+from taskmesh.codec.about import read_about
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
 from taskmesh.core.state import State
@@ -257,12 +257,10 @@ def _client_name() -> str:
 
 
 def _told(info: bytes) -> tuple[str, list[str]]:
-    """Return name and queues of what a worker tells of itself; nothing if it cannot be read."""
-    try:
-        about = json.loads(info or b"{}")
-        return str(about.get("name", "")), [str(queue) for queue in about.get("queues", ())]
-    except (ValueError, TypeError, AttributeError):
-        return "", []  # anybody may have written there
+    """Return name and queues of what a worker tells of itself."""
+    about = read_about(info)
+    queues = about.get("queues")
+    return str(about.get("name", "")), list(map(str, queues)) if isinstance(queues, list) else []
 
 
 def not_sent(error: NodeUnavailable) -> SendRejected:

@@ -18,6 +18,7 @@ from taskmesh.core import keys
 from taskmesh.core.hooks import WorkerContext
 from taskmesh.errors import NodeUnavailable, UsageError, WorkerError
 from taskmesh.replication.ask import plain
+from taskmesh.worker.about import worker_info
 from taskmesh.worker.child import Child
 from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.orders import SHUTDOWN
@@ -26,7 +27,6 @@ from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Place, Reporter
 from taskmesh.worker.template import asyncio_run, build_of
-from taskmesh.worker.undertaker import worker_info
 from taskmesh.worker.wake import wake
 
 if TYPE_CHECKING:

@@ -36,6 +36,14 @@ def boot_id() -> str:
         return ""
 
 
+def pid_space() -> str:
+    """Return what tells apart process numbers of containers on one host."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return "host"
+
+
 def started_at(pid: int) -> str:
     """Return when a process of this machine was started, as an opaque text; empty if it does not run.
 

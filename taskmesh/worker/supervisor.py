@@ -28,6 +28,7 @@ from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.queue.manage import status
+from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import taken
@@ -42,7 +43,6 @@ from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
 from taskmesh.worker.termination import terminations
-from taskmesh.worker.undertaker import worker_info
 
 log = logging.getLogger("taskmesh.worker")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+from taskmesh.codec.about import read_about
 from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.outcome import Outcome, PastAttempt, encode_outcome
 from taskmesh.core import keys
@@ -21,16 +20,13 @@ from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.page import MANY, NOTHING, Note
 from taskmesh.worker.patience import run_patiently
-from taskmesh.worker.pools import Pool
-from taskmesh.worker.process import boot_id, started_at
+from taskmesh.worker.process import boot_id, pid_space, started_at
 from taskmesh.worker.sentence import Sentence
 
 log = logging.getLogger("taskmesh.worker")
 
 #: Workers whose facts are remembered.
 KNOWN_MAX = 10_000
-#: A worker with more tasks than these does not list them.
-TASKS_TOLD_MAX = 500
 
 
 class Undertaker:
@@ -203,7 +199,7 @@ class Undertaker:
         pid = about.get("pid")
         return (
             isinstance(pid, int)
-            and about.get("pids") == _pid_space()
+            and about.get("pids") == pid_space()
             and started_at(pid) != about.get("start", started_at(pid))
         )
 
@@ -216,7 +212,7 @@ class Undertaker:
             )
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
-            about = self._known[incarnation] = _parsed(raw)
+            about = self._known[incarnation] = read_about(raw)
         return about
 
     def _run(self, steps: Any) -> Any:
@@ -230,71 +226,9 @@ def may_have_begun(last: Note | None, sequence: int, position: int) -> bool:
     return last.position == NOTHING or position <= last.position
 
 
-def _parsed(raw: bytes | None) -> dict[str, Any]:
-    """Return what stands in the JSON; nothing if it is none, for anybody may have written there."""
-    try:
-        about = json.loads(raw or b"{}")
-    except ValueError:
-        about = None
-    return about if isinstance(about, dict) else {}
-
-
 def _hex(digits: bytes) -> int:
     """Return a number in the head of a record; 0 if it is none, for anybody may have written there."""
     try:
         return int(digits, 16)
     except ValueError:
         return 0
-
-
-def _pid_space() -> str:
-    """Return what tells apart process numbers of containers on one host."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return "host"
-
-
-def worker_info(
-    name: str,
-    app: str,
-    place: str,
-    queues: Sequence[str],
-    concurrency: int,
-    build: str,
-    *,
-    pools: Sequence[Pool] = (),
-    tasks: Sequence[str] = (),
-    strategy: str = "",
-    weights: Mapping[str, int] | None = None,
-    since_ms: int = 0,
-) -> bytes:
-    """Return what a worker tells of itself when it registers, as JSON.
-
-    The names of its tasks are left out where they are very many: every status would carry them.
-    """
-    import os
-    import time
-
-    return json.dumps(
-        {
-            "name": name,
-            "app": app,
-            "place": place,
-            "queues": list(queues),
-            "strategy": strategy,
-            "weights": dict(weights or {}),
-            "concurrency": concurrency,
-            "pools": [
-                {"kind": pool.kind, "slots": pool.slots, "queues": list(pool.queues)} for pool in pools
-            ],
-            "build": build,
-            "host": socket.gethostname(),
-            "boot": boot_id(),
-            "pid": os.getpid(),
-            "pids": _pid_space(),
-            "start": started_at(os.getpid()),
-            "since_ms": since_ms or int(time.time() * 1000),
-        }
-        | ({"tasks": list(tasks)} if len(tasks) <= TASKS_TOLD_MAX else {})
-    ).encode()
