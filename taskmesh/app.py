@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ class TaskMesh(HookPoints, Operating):
 
     Attributes:
         name: Name of the mesh.
+        made_in: Name of the module that made it.
         settings: Every setting, with its source.
         hooks: What is called when workers and tasks begin and end.
         tasks: The tasks of this process by name.
@@ -75,6 +77,7 @@ class TaskMesh(HookPoints, Operating):
         """
         self.settings: Settings = load_settings(name, settings, environ=os.environ, cwd=".")
         self.name = name
+        self.made_in = _maker(self)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.hooks = Hooks()
         self._discovery = Discovery(self.settings.include)
@@ -458,6 +461,14 @@ class TaskMesh(HookPoints, Operating):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _maker(mesh: TaskMesh) -> str:
+    """Return the name of the module that is making a mesh, be it of a class that is derived from `TaskMesh`."""
+    frame = sys._getframe(2)  # noqa: SLF001 - two up; inspect is slow
+    while frame.f_back is not None and frame.f_locals.get("self") is mesh:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -22,6 +22,14 @@ class Host(Protocol):
         """Name of the mesh."""
 
     @property
+    def made_in(self) -> str:
+        """Name of the module that made it."""
+
+    @property
+    def tasks(self) -> Mapping[str, Any]:
+        """Tasks by name."""
+
+    @property
     def settings(self) -> Settings:
         """Its settings."""
 
@@ -41,10 +49,6 @@ class App(Host, Protocol):
 
     def __init__(self, name: str) -> None:
         """Make the app of a mesh that has no tasks of its own."""
-
-    @property
-    def tasks(self) -> Mapping[str, Any]:
-        """Tasks by name."""
 
     def import_tasks(self, *modules: str) -> None:
         """Import the modules of tasks beside that of the app, and these."""

@@ -20,7 +20,7 @@ from taskmesh.errors import UsageError, WorkerError
 from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
 from taskmesh.worker.host import Host
-from taskmesh.worker.locate import is_importing_app, path_of
+from taskmesh.worker.locate import is_importing_app, path_of, task_modules
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.pools import SLOTS_MAX, Pool, read_pools, sized
 
@@ -70,6 +70,7 @@ def options_for(
         weights=weights,
         strategy=chosen_strategy(strategy, weights),
         name=name,
+        include=task_modules(mesh, app),
         burst=burst,
         log_level=log_level.upper(),
         parent=os.getpid(),

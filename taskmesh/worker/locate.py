@@ -5,15 +5,30 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from taskmesh.core.naming import main_name
 from taskmesh.errors import AppNotFound
 
 T = TypeVar("T")
+
+_MAIN = "__main__"
+
+
+class Made(Protocol):
+    """An app, as far as it tells where it is from."""
+
+    @property
+    def made_in(self) -> str:
+        """Name of the module that made it."""
+
+    @property
+    def tasks(self) -> Mapping[str, Any]:
+        """Its tasks by name."""
 
 
 _importing: list[str] = []
@@ -96,7 +111,7 @@ def load_app(path: str, kind: type[T]) -> T:
     return value
 
 
-def worker_command(app: object, mesh: str, queue: str, *, has_names: bool) -> str:
+def worker_command(app: Made, mesh: str, queue: str, *, has_names: bool) -> str:
     """Return the command that starts a worker for a queue, as advice for the person who needs one.
 
     Args:
@@ -116,17 +131,53 @@ def worker_command(app: object, mesh: str, queue: str, *, has_names: bool) -> st
     )
 
 
-def path_of(app: object) -> str:
-    """Return the `module:attribute` under which other processes find an app; empty if they cannot."""
+def path_of(app: Made) -> str:
+    """Return the `module:attribute` under which other processes find an app; empty if they cannot.
+
+    Modules that only use it hold it as well. What counts is, in this order: the main script, if tasks stand there,
+    which no worker would know otherwise; the module that made it; one in which its tasks stand; any that can be
+    imported without running the main script.
+    """
+    places = _places_of(app)
+    tasks = app.tasks.values()
+    of_tasks = {_MAIN if task.main else task.__module__ for task in tasks if not task.by_value}
+    wanted = [_MAIN] if _MAIN in of_tasks else []
+    wanted += [app.made_in, *sorted(of_tasks), *(name for name in places if name != _MAIN), _MAIN]
+    return next((places[name] for name in wanted if name in places), "")
+
+
+def task_modules(app: Made, path: str) -> tuple[str, ...]:
+    """Return the modules beside its own in which an app's tasks stand: what a worker needs to know them all.
+
+    Args:
+        app: The app.
+        path: `module:attribute`, under which the worker imports it; empty if it cannot.
+    """
+    if not path:
+        return ()
+    own = path.partition(":")[0]
+    found = {task.__module__ for task in app.tasks.values() if not task.by_value and not task.main}
+    return tuple(sorted(name for name in found - {own} if _can_be_imported(name)))
+
+
+def _can_be_imported(name: str) -> bool:
+    return PathFinder.find_spec(name.partition(".")[0]) is not None
+
+
+def _places_of(app: object) -> dict[str, str]:
+    """Return the modules that hold an app, each with the path that leads to it there."""
+    main = sys.modules.get(_MAIN)
+    places: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         if module is None or name.startswith(("taskmesh.app", "_pytest")):
             continue
+        if module is main and name != _MAIN:
+            continue  # the main script, under the name by which others import it
+        importable = main_name() if name == _MAIN else name
+        if importable is None:
+            continue
         for attribute, value in list(getattr(module, "__dict__", {}).items()):
             if value is app and attribute.isidentifier():
-                if name == "__main__":
-                    importable = main_name()
-                    if importable is None:
-                        continue
-                    return f"{importable}:{attribute}"
-                return f"{name}:{attribute}"
-    return ""
+                places[name] = f"{importable}:{attribute}"
+                break
+    return places

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import ModuleType
 
+import pytest
+
 from taskmesh import TaskMesh
+from taskmesh.worker.launch import options_for
+from taskmesh.worker.locate import path_of
 
 
 def test_a_worker_is_advised_that_knows_the_tasks(monkeypatch):
@@ -25,3 +30,82 @@ def test_a_worker_is_advised_that_knows_the_tasks(monkeypatch):
     module.app = mesh
     monkeypatch.setitem(sys.modules, "some_app", module)
     assert portal.worker_command("q") == "taskmesh worker some_app:app -Q q"
+
+
+def module_of(monkeypatch, name, **attributes):
+    module = ModuleType(name)
+    vars(module).update(attributes)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+@pytest.fixture
+def orders(monkeypatch):
+    """A module that makes a mesh."""
+    module = module_of(monkeypatch, "orders", TaskMesh=TaskMesh)
+    exec('mesh = TaskMesh("orders")', vars(module))
+    return module
+
+
+@pytest.fixture
+def script(monkeypatch, orders):
+    """The main script, which only uses it: `from orders import mesh`."""
+    script = ModuleType("__main__")
+    script.__file__ = "/home/ann/script2.py"
+    script.mesh = orders.mesh
+    others = {name: module for name, module in sys.modules.items() if name != "__main__"}
+    monkeypatch.setattr(sys, "modules", {"__main__": script, **others})
+    return script
+
+
+def test_a_worker_is_advised_to_import_what_made_the_mesh_not_the_script_that_uses_it(script, orders):
+    assert orders.mesh.made_in == "orders"
+    assert path_of(orders.mesh) == "orders:mesh"
+
+
+def test_no_module_is_taken_that_only_stands_before_the_maker(monkeypatch, script, orders):
+    user = ModuleType("a_user")
+    user.borrowed = orders.mesh
+    monkeypatch.setattr(sys, "modules", {"a_user": user, **sys.modules})
+    assert path_of(orders.mesh) == "orders:mesh"
+
+
+def test_a_class_derived_from_task_mesh_is_made_where_it_is_called(monkeypatch):
+    library = module_of(monkeypatch, "library", TaskMesh=TaskMesh)
+    source = (
+        "class Mine(TaskMesh):\n    def __init__(self, name):\n        super().__init__(name, eager=True)\n"
+    )
+    exec(source, vars(library))
+    app = module_of(monkeypatch, "app_of_mine", Mine=library.Mine)
+    exec('mesh = Mine("mine")', vars(app))
+    assert app.mesh.made_in == "app_of_mine"
+
+
+def test_a_mesh_that_a_factory_made_is_found_beside_its_tasks(monkeypatch, script):
+    factory = module_of(monkeypatch, "factory", TaskMesh=TaskMesh)
+    exec('def make():\n    return TaskMesh("made")', vars(factory))
+    module_of(monkeypatch, "a_reader", mesh=(mesh := factory.make()))
+    tasks = module_of(monkeypatch, "shop_tasks", mesh=mesh)
+    exec("@mesh.task\ndef work(): pass", vars(tasks))
+    script.mesh = mesh
+    assert path_of(mesh) == "shop_tasks:mesh"
+
+
+def test_the_script_is_named_where_tasks_stand_that_no_worker_would_know_otherwise(script, orders):
+    exec("@mesh.task\ndef work(): pass", vars(script))
+    assert path_of(orders.mesh) == "script2:mesh"
+
+
+def test_the_script_is_named_where_nothing_else_holds_the_mesh(script):
+    script.own = TaskMesh("own")
+    assert path_of(script.own) == "script2:own"
+
+
+def test_workers_of_a_program_import_every_module_in_which_tasks_stand(monkeypatch, tmp_path, orders):
+    (tmp_path / "tasks_of_orders.py").write_text("from orders import mesh\n@mesh.task\ndef work(): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tasks_of_orders", raising=False)
+    importlib.import_module("tasks_of_orders")
+    options = options_for(orders.mesh, 1, (), "")
+    assert (options.app, options.include) == ("orders:mesh", ("tasks_of_orders",))
+    monkeypatch.delitem(sys.modules, "tasks_of_orders")
