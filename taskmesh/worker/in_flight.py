@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -29,6 +31,9 @@ class InFlight:
         self._left: dict[int, int] = {}
         self._suspect: Message | None = None
         self._deadlines: dict[Message, Deadline] = {}
+        # the first one first; what was taken back is dropped when it comes to the front
+        self._by_time: list[tuple[float, int, Message]] = []
+        self._numbers = itertools.count()
         self._changed = threading.Condition(threading.Lock())
         self._awaited = False
         self._ended = 0
@@ -90,6 +95,7 @@ class InFlight:
         """
         with self._changed:
             self._deadlines[message] = Deadline(until_s, limit_s, *self._running[message])
+            heapq.heappush(self._by_time, (until_s, next(self._numbers), message))
             self._note_deadline()
 
     def clear_deadline(self, message: Message) -> None:
@@ -102,8 +108,15 @@ class InFlight:
             wait_for_the_end(self._desk, deadline.sequence)
 
     def _note_deadline(self) -> None:
-        first = min(self._deadlines.values(), key=lambda deadline: deadline.until_s, default=NO_DEADLINE)
-        self._desk.set_deadline(first)
+        by_time, deadlines = self._by_time, self._deadlines
+        while by_time:
+            until_s, _, message = by_time[0]
+            deadline = deadlines.get(message)
+            if deadline is not None and deadline.until_s == until_s:
+                self._desk.set_deadline(deadline)
+                return
+            heapq.heappop(by_time)
+        self._desk.set_deadline(NO_DEADLINE)
 
     def not_counted(self) -> int:
         """Return how many run, or have ended and are not counted yet."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from taskmesh.core.limits import Limits
-from taskmesh.errors import TimeLimitExceeded
+from taskmesh.core.limits import Limits, limits_of
+from taskmesh.errors import ConfigError, SoftTimeLimitExceeded, TimeLimitExceeded
 from taskmesh.limits.alarm import Alarm, call_within, soft_limit_error
+from taskmesh.limits.thread_alarm import ThreadAlarms
 from taskmesh.worker.own_loop import run_in_this_thread
 from taskmesh.worker.page import NO_DEADLINE, Deadline, Desk
 
@@ -27,6 +28,31 @@ log = logging.getLogger("taskmesh.worker")
 
 #: A coroutine is cancelled when its hard limit is over; its process is ended if it goes on for so long after that.
 CANCEL_GRACE_S = 1.0
+
+
+def check_limits(tasks: Mapping[str, Any], default: Limits, pool: str) -> None:
+    """Refuse soft limits that a pool of threads or of coroutines cannot keep.
+
+    Args:
+        tasks: By name.
+        default: Limits of tasks that have none of their own.
+        pool: The kind of pool, for the text.
+
+    Raises:
+        ConfigError: A plain function has a soft limit and no hard one.
+    """
+    names = []
+    for name, task in tasks.items():
+        limits = limits_of(None, task.options, default)
+        if limits and limits.soft_s and not limits.hard_s and not inspect.iscoroutinefunction(task.function):
+            names.append(name)
+    if names:
+        raise ConfigError(
+            f"a pool of kind {pool} cannot keep the soft_time_limit of {', '.join(sorted(names))}: plain functions run "
+            "in threads there, and a call that blocks in a thread cannot be interrupted. Give a time_limit as well, "
+            "make them async def, or run them in a pool of processes (--pool process)",
+            source="soft_time_limit",
+        )
 
 
 def wait_for_the_end(desk: Desk, sequence: int) -> None:
@@ -63,17 +89,20 @@ class Guard:
             return run_in_this_thread(result) if inspect.iscoroutine(result) else result
         begun_s = time.monotonic()
         error = soft_limit_error(job.task_id, job.name, limits.soft_s)
-        if Alarm.is_possible():
-            result = call_within(self._alarm, limits.soft_s, error, function)
-        else:
-            self._warn()
-            result = function()
+        result = self.call_within(limits.soft_s, error, function)
         if inspect.iscoroutine(result):
             from taskmesh.limits.coroutine import within
 
             left_s = max(0.0, begun_s + limits.soft_s - time.monotonic())
             result = run_in_this_thread(within(result, left_s, error))
         return result
+
+    def call_within(self, seconds: float, error: SoftTimeLimitExceeded, function: Callable[[], Any]) -> Any:
+        """Call a plain function, and raise an error in it if it takes longer."""
+        if Alarm.is_possible():
+            return call_within(self._alarm, seconds, error, function)
+        self._warn()
+        return function()
 
     def _warn(self) -> None:
         if not self._has_warned:
@@ -106,6 +135,11 @@ class SharedGuard(Guard):
         """Prepare; `flight` is what runs."""
         super().__init__(desk)
         self._flight = flight
+        self._alarms = ThreadAlarms()
+
+    def call_within(self, seconds: float, error: SoftTimeLimitExceeded, function: Callable[[], Any]) -> Any:
+        """See `Guard`. What blocks is reached when it returns."""
+        return self._alarms.call_within(seconds, error, function)
 
     def begin(self, limits: Limits, job: Job) -> None:
         """See `Guard`."""

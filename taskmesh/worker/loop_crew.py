@@ -10,8 +10,10 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+from taskmesh.limits.alarm import soft_limit_error
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.crew import OnEnd, end_process
 from taskmesh.worker.job import Job
@@ -149,12 +151,15 @@ class LoopCrew:
             coroutine = function(*job.args, **job.kwargs)
             return await (coroutine if limits is None else self._guard.call_async(limits, job, coroutine))
         if limits is not None:
-            # nothing interrupts a thread: the soft limit does not hold, and the hard one ends the process
             self._guard.begin(limits, job)
         context = contextvars.copy_context()
-        result, error = await self._loop.run_in_executor(self._threads, _called, context, job)
-        if error is not None:
-            raise error
+        call = partial(function, *job.args, **job.kwargs)
+        if limits is not None and limits.soft_s:
+            error = soft_limit_error(job.task_id, job.name, limits.soft_s)
+            call = partial(self._guard.call_within, limits.soft_s, error, call)
+        result, raised = await self._loop.run_in_executor(self._threads, _called, context, call)
+        if raised is not None:
+            raise raised
         return await result if inspect.iscoroutine(result) else result
 
 
@@ -162,11 +167,11 @@ def _in_words(job: Job) -> str:
     return f"task {job.task_id} ({job.envelope.task})"
 
 
-def _called(context: contextvars.Context, job: Job) -> tuple[Any, BaseException | None]:
+def _called(context: contextvars.Context, call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     """Call a plain function in this thread, and return its value or its error: a future cannot hold every error."""
     pid = os.getpid()
     try:
-        return context.run(job.function, *job.args, **job.kwargs), None
+        return context.run(call), None
     except BaseException as error:  # noqa: BLE001 - it is raised again on the loop
         return None, error
     finally:

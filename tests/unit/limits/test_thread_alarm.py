@@ -1,0 +1,54 @@
+"""Errors that are raised in a thread when its time is over, and never after."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from taskmesh.errors import SoftTimeLimitExceeded
+from taskmesh.limits.alarm import soft_limit_error
+from taskmesh.limits.thread_alarm import ThreadAlarms
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def test_an_endless_loop_is_left_with_the_error_that_was_given() -> None:
+    error = soft_limit_error("id", "task", 0.05)
+    with pytest.raises(SoftTimeLimitExceeded) as caught:
+        ThreadAlarms().call_within(0.05, error, spin)
+    assert caught.value is error
+
+
+def test_it_may_be_caught_inside_with_its_facts() -> None:
+    def tidy() -> float:
+        try:
+            spin()
+        except SoftTimeLimitExceeded as found:
+            return found.limit_s
+        return 0.0
+
+    assert ThreadAlarms().call_within(0.05, soft_limit_error("id", "task", 0.05), tidy) == 0.05
+
+
+def test_what_ends_in_time_hears_nothing_and_threads_do_not_hear_of_each_other() -> None:
+    alarms = ThreadAlarms()
+    found: list[object] = []
+
+    def late() -> None:
+        try:
+            alarms.call_within(0.05, soft_limit_error("late", "task", 0.05), spin)
+        except SoftTimeLimitExceeded as error:
+            found.append(error.task_id)
+
+    threads = [threading.Thread(target=late) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(2000):
+        assert alarms.call_within(60.0, soft_limit_error("quick", "task", 60.0), lambda: 1) == 1
+    for thread in threads:
+        thread.join(20)
+    assert found == ["late"] * 3
