@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from taskmesh.client.batch import Batch
-from taskmesh.client.class_task import BaseTask, Runs, base_instance, class_options, clothe, task_of
+from taskmesh.client.class_task import BaseTask, Runs, again_on, base_instance, class_options, clothe, task_of
 from taskmesh.client.discovery import Discovery
 from taskmesh.client.hook_points import HookPoints
 from taskmesh.client.meshes import mesh_named, note_mesh
@@ -172,6 +172,20 @@ class TaskMesh(HookPoints, Operating):
             UsageError: It is none, or an option is impossible, or another function has its name.
         """
         return self._register(task_of(self, task))
+
+    def adopt(self, other: TaskMesh) -> dict[str, Task[..., Any]]:
+        """Make every task of another mesh a task of this one as well, with all its options, and return them by name.
+
+        For tests, above all: the app's tasks on a mesh of the test's own. Hooks of the other mesh stay there, and what
+        the tasks themselves send goes where it went.
+
+        Args:
+            other: Stays as it is.
+
+        Raises:
+            UsageError: Another function of this mesh has one of the names.
+        """
+        return {name: self._register(again_on(self, task)) for name, task in other.tasks.items()}
 
     def _register(self, task: Task[P, R]) -> Task[P, R]:
         known = self.tasks.get(task.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from taskmesh.client.host import Host
@@ -138,3 +139,13 @@ def clothe(task: Task[P, R], instance: BaseTask) -> Task[P, R]:
     if has_own_hooks(type(instance)):
         task.own_hooks = instance
     return task
+
+
+def again_on(mesh: Host, task: Task[P, R]) -> Task[P, R]:
+    """Return a task of another mesh that is as a task is: its function, name, options and class."""
+    function = task.function
+    instance = copy(task.instance)  # an instance knows its task, and there are two from now on
+    if instance is not None and getattr(function, "__self__", None) is task.instance:
+        function = instance.run
+    again: Task[P, R] = Task(mesh, function, task.name, task.options, by_value=task.by_value)
+    return again if instance is None else clothe(again, instance)
