@@ -70,3 +70,17 @@ def test_the_reference_has_every_public_name():
     text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
     names = set(taskmesh.__all__) - {"__version__", "errors"}
     assert {name for name in names if f":: taskmesh.{name}\n" not in text} == set()
+
+
+def test_the_readme_names_every_command():
+    from taskmesh.cli.main import SECTIONS
+
+    text = (ROOT / "README.md").read_text()
+    listed = set(re.findall(r"`(\w+)`", text.partition("lists all commands:")[2].partition("Each has")[0]))
+    assert listed == {name for part in SECTIONS.values() for name in part}
+
+
+def test_the_guides_are_all_listed():
+    guides = ROOT / "docs" / "guides"
+    listed = set(links((guides / "index.md").read_text()))
+    assert listed == {path.name for path in guides.glob("*.md")} - {"index.md"}
