@@ -379,7 +379,7 @@ def task_options(given: Mapping[str, Any]) -> TaskOptions:
             continue
         spec = _TASK.get(name)
         if spec is None:
-            raise _unknown("@mesh.task", name, {"name": None, **_TASK, **RETRY_OPTIONS})
+            raise _unknown("@mesh.task", name, {"base": None, "name": None, **_TASK, **RETRY_OPTIONS})
         if value is not None:
             field, read = spec
             fields[field] = read(value)
@@ -396,6 +396,11 @@ def task_options(given: Mapping[str, Any]) -> TaskOptions:
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:
     from difflib import get_close_matches
 
+    from taskmesh.client.elsewhere import OF_CALLS, OF_TASKS
+
+    instead = (OF_CALLS if known is _CALL else OF_TASKS).get(name)
+    if instead is not None:
+        return UsageError(f"{name!r} is an option of Celery and means nothing for {what} here: {instead}")
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else f"; it knows {', '.join(sorted(known))}"
     return UsageError(f"{what} does not know the option {name!r}{hint}")
