@@ -19,12 +19,16 @@
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
 <prefix>wake:<holder>  list on which an idle child blocks
 <prefix>control:<incarnation>  list of signed control messages for a supervisor
-<prefix>x:<minute>     list of the ids to be removed in this minute; xf: of the functions; xb: set of minutes
+<prefix>x:<minute>     list of the ids to be removed in this minute
+<prefix>xf:<minute>    list of the functions to be removed in this minute, unless something refers to them again
+<prefix>xb             sorted set of the minutes in which there is something to be removed
 <prefix>dead           sorted set of dead letters by the time they died (ms)
-<prefix>fn:<hash>      a function sent by value; fnref: hash of how many records refer to it
+<prefix>fn:<hash>      a function sent by value
+<prefix>fnref          hash: a function's hash -> how many records refer to it
 <prefix>uq             hash: digest of a unique key -> until when it is held, and by which message
 <prefix>us             hash id -> digest, of those that hold it only until they are claimed
-<prefix>ik             hash: digest of an idempotency key -> what it was given for, first message; ikid: id -> digest
+<prefix>ik             hash: digest of an idempotency key -> what it was given for, and its first message
+<prefix>ikid           hash id -> digest, of messages that an idempotency key leads to
 <prefix>gate           hash id -> which unique and sequence keys a message that is not final holds
 <prefix>sq:<digest>    sorted set: the messages of a sequence that are not final, in their order
 <prefix>blk:<queue>    set of the messages of a queue that wait for their turn in a sequence; they stand in no line
