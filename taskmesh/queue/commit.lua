@@ -10,8 +10,6 @@
 --   One that was told to be revoked while it ran ends by that instead of going on.
 -- Returns a string, a letter per message: 'o' done, 'r' done before, 'z' refused (not the holder's any more).
 local STATE_OF = {Q = 'P', Z = 'S'}
--- An idle child looks by itself each second, and knows then when the next message is due.
-local SOON_MS = 1000
 local run = P .. 'run:' .. ARGV[3]
 local build = ARGV[4]
 DEAD_TTL = string.format('%08x', tonumber(ARGV[5]))
@@ -48,14 +46,11 @@ for i = 1, n do
       written[2 * w] = final(id, rec, op, out)
     elseif revoked then
       written[2 * w] = final(id, rec, 'V', revoked)
-    elseif op == 'P' then
+    elseif op == 'P' or op == 'Q' then
       rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
       written[2 * w] = rec
-      released[#released + 1] = {id, rec}
-    elseif op == 'Q' then
-      rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
-      written[2 * w] = rec
-      requeued[#requeued + 1] = {id, rec}
+      local back = op == 'P' and released or requeued
+      back[#back + 1] = {id, rec}
     elseif op == 'Z' then
       written[2 * w] = delayed(id, rec, 'S', tonumber(out) or NOW)
     elseif op == 'Y' then

@@ -9,6 +9,15 @@
 --   newline and the id of the other one, for 'c' a space and its task, too.
 -- Errors: NEEDFUNCTION <hash> when the node lacks the function (nothing was changed).
 -- No allow-oom: when the node's memory is full it refuses this script as a whole.
+local function add_at(index, moment, members)
+  local scored = {}
+  for i = 1, #members do
+    scored[2 * i - 1] = moment
+    scored[2 * i] = members[i]
+  end
+  CALL('ZADD', index, unpack(scored))
+end
+
 local verdicts, blobs = {}, {}
 local at = 3
 while at <= #ARGV do
@@ -61,12 +70,7 @@ while at <= #ARGV do
     CALL('SADD', P .. 'L:' .. slot, unpack(ids))
     CALL('SADD', P .. 'queues', queue)
     if expires ~= '' then
-      local scored = {}
-      for i = 1, #ids do
-        scored[2 * i - 1] = expires
-        scored[2 * i] = ids[i]
-      end
-      CALL('ZADD', P .. 'e', unpack(scored))
+      add_at(P .. 'e', expires, ids)
     end
     local blocked = keyed and take_keys(ids[1], queue, keyed)
     if blocked then
@@ -80,14 +84,8 @@ while at <= #ARGV do
         let_go_when_claimed(ids)
       end
     else
-      local scored = {}
-      for i = 1, #hints do
-        scored[2 * i - 1] = due
-        scored[2 * i] = hints[i]
-      end
-      CALL('ZADD', P .. 'd', unpack(scored))
-      -- an idle child looks by itself each second, and knows then when the next message is due
-      if tonumber(due) < NOW + 1000 then wake(queue, 1) end
+      add_at(P .. 'd', due, hints)
+      if tonumber(due) < NOW + SOON_MS then wake(queue, 1) end
     end
   end
 end

@@ -4,8 +4,9 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the end of the child ('' = none), its token,
 --   outcome if it ends by that ('' = it goes back in line with one crash more), '1' to have the others claimed singly,
 --   seconds to keep a dead letter, letter of the state in which the charged one ends, k, then k times what may have begun
---   and must not begin again: id, token, outcome; then the queues on which the child may be registered as idle. Of those that end, only a dead letter (D) is charged with a crash. What was told
---   to be revoked while it ran ends by that instead of going back in line.
+--   and must not begin again: id, token, outcome; then the queues on which the child may be registered as idle
+--   Of those that end, only a dead letter (D) is charged with a crash. What was told to be revoked while it ran ends by that
+--   instead of going back in line.
 --   by: the incarnation that reaps. Its own children any time; another's only once that is declared dead.
 -- Returns {messages put back, claims still to do}.
 -- Errors: NOTDEAD the incarnation is not declared dead.

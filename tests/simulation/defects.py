@@ -265,8 +265,8 @@ DEFECTS = (
         COMMIT,
         (
             (
-                "requeued[#requeued + 1] = {id, rec}",
-                "requeued[#requeued + 1] = {id, rec} released[#released + 1] = {id, rec}",
+                "back[#back + 1] = {id, rec}",
+                "back[#back + 1] = {id, rec} if op == 'Q' then released[#released + 1] = {id, rec} end",
             ),
         ),
     ),

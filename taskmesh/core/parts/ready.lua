@@ -33,6 +33,10 @@ local function idle_child(queue)
   end
 end
 
+-- An idle child looks by itself each second, and knows then when the next message is due: only for one that is due sooner
+-- it has to be woken.
+local SOON_MS = 1000
+
 -- Wake up to n children that are idle on the queue.
 local function wake(queue, n)
   for _ = 1, n do
