@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 AGAIN_MAX = 100
 
 
-class InlineLine:
+class InlineContact:
     """How a task speaks that runs in its caller: nobody can revoke it, nor read what it tells meanwhile."""
 
     def __init__(self, running: Running) -> None:
         """Prepare."""
         self._telling = Telling(running.task_id, "")
-        running.line = self
+        running.contact = self
 
     def is_revoked(self) -> bool:
         """See `CurrentTask.revoked`."""
@@ -185,7 +185,7 @@ class EagerRun:
             self,
             self._retrier,
             token="",
-            open_line=InlineLine,
+            open_contact=InlineContact,
         )
 
     def _begin_observed(self) -> Observed:

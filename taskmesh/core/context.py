@@ -12,7 +12,7 @@ from taskmesh.core.retrier import Retrier, Retryable, snooze
 from taskmesh.errors import UsageError
 
 
-class Line(Protocol):
+class Contact(Protocol):
     """How a running task speaks with its mesh."""
 
     def is_revoked(self) -> bool:
@@ -108,7 +108,7 @@ class CurrentTask:
 
         It costs nothing until it is looked at, and a question to the node five times a second at most.
         """
-        return self._line.is_revoked()
+        return self._contact.is_revoked()
 
     def report_progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Tell callers how far the task is; they read it as `AsyncResult.progress`.
@@ -125,7 +125,7 @@ class CurrentTask:
             UsageError: One of them is no number, or no text.
             PayloadTooLarge: The note, with the facts of `update_state`, has more than 8 KiB.
         """
-        self._line.report_progress(done, total, note)
+        self._contact.report_progress(done, total, note)
 
     def update_state(self, state: str | None = None, meta: object = None) -> None:
         """Show callers a state of your own, and facts, as long as the task runs: `AsyncResult.state` and `.info`.
@@ -138,12 +138,12 @@ class CurrentTask:
             UsageError: The word is a state that follows from what happens to the message, or none at all.
             NotPicklable, PayloadTooLarge: The facts are no plain data, or too large.
         """
-        self._line.update_state(state, meta)
+        self._contact.update_state(state, meta)
 
     @property
-    def _line(self) -> Line:
+    def _contact(self) -> Contact:
         running = self._running
-        return running.line or running.open_line(running)
+        return running.contact or running.open_contact(running)
 
 
 class Terminated(SystemExit):
@@ -155,12 +155,12 @@ class Running:
 
     __slots__ = (
         "attempt",
+        "contact",
         "crashes",
         "headers",
         "job",
-        "line",
         "name",
-        "open_line",
+        "open_contact",
         "queue",
         "retrier",
         "task_id",
@@ -180,7 +180,7 @@ class Running:
         job: Retryable,
         retrier: Retrier,
         token: str,
-        open_line: Callable[[Running], Line],
+        open_contact: Callable[[Running], Contact],
     ) -> None:
         self.task_id = task_id
         self.name = name
@@ -192,8 +192,8 @@ class Running:
         self.job = job
         self.retrier = retrier
         self.token = token
-        self.open_line = open_line
-        self.line: Line | None = None
+        self.open_contact = open_contact
+        self.contact: Contact | None = None
 
 
 CURRENT: ContextVar[Running | None] = ContextVar("taskmesh_current_task", default=None)

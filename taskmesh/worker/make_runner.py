@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import SystemRandom
 
+from taskmesh.worker.contacts import Contacts
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
-from taskmesh.worker.lines import Lines
 from taskmesh.worker.needs import GuardLike
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.own_loop import run_in_this_thread
@@ -55,5 +55,5 @@ def make_runner(
         after_end=after_end,
         guard=guard,
         limits=order.limits,
-        open_line=Lines(link).open,
+        open_contact=Contacts(link).open,
     )

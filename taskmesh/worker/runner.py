@@ -31,7 +31,7 @@ from taskmesh.codec.outcome import (
 )
 from taskmesh.codec.pickling import decode_call, encode_value
 from taskmesh.codec.signing import Signer
-from taskmesh.core.context import CURRENT, Line, Running, Terminated, current_task
+from taskmesh.core.context import CURRENT, Contact, Running, Terminated, current_task
 from taskmesh.core.hooks import Await, Hooks, await_safely
 from taskmesh.core.limits import Limits, limits_of
 from taskmesh.core.observed import Observed
@@ -91,7 +91,7 @@ class Runner:
         after_end: Callable[[str, float], None],
         guard: GuardLike,
         limits: Limits,
-        open_line: Callable[[Running], Line],
+        open_contact: Callable[[Running], Contact],
     ) -> None:
         """Prepare.
 
@@ -117,7 +117,7 @@ class Runner:
             after_end: Called with the task's name and how many seconds it took.
             guard: Keeps tasks within their time limits.
             limits: Of tasks that have none of their own.
-            open_line: Opens the line by which a running task speaks with the mesh.
+            open_contact: Opens the contact by which a running task speaks with the mesh.
         """
         self._tasks = tasks
         self._hooks = hooks
@@ -147,7 +147,7 @@ class Runner:
         self._after_end = after_end
         self._guard = guard
         self._limits = limits
-        self._open_line = open_line
+        self._open_contact = open_contact
         self._default_limits = limits or None
         self._pid = getpid()
         self._offsets: dict[bytes, int] = {}
@@ -199,8 +199,8 @@ class Runner:
                 # the task forked, and this is the copy: it has no part in the worker
                 os._exit(0)
             CURRENT.reset(context)
-            if running.line is not None:
-                running.line.close()
+            if running.contact is not None:
+                running.contact.close()
             if limits is not None:
                 self._guard.done(job)
             self._after_end(envelope.task, monotonic() - begun_s)
@@ -256,8 +256,8 @@ class Runner:
             if getpid() != self._pid:
                 # the task forked, and this is the copy: it has no part in the worker
                 os._exit(0)
-            if running.line is not None:
-                running.line.close()
+            if running.contact is not None:
+                running.contact.close()
             if limits is not None:
                 self._guard.done(job)
         return ended
@@ -360,7 +360,7 @@ class Runner:
             job,
             self._retrier,
             job.token,
-            self._open_line,
+            self._open_contact,
         )
 
     # -- after ----------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Bench:
             after_end=lambda *_: None,
             guard=Guard(Page(make_page(1)).desk(0)),
             limits=Limits(),
-            open_line=lambda _: pytest.fail("nothing runs here"),
+            open_contact=lambda _: pytest.fail("nothing runs here"),
         )
 
     def run(

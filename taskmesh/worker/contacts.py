@@ -1,7 +1,7 @@
 """How running tasks speak with the mesh: what they tell of themselves, and whether they are to be revoked.
 
-A line is opened when a task first asks or tells. Writes are at most ten a second; what comes faster waits for its turn,
-and the last always gets through, unless the end of the message comes before.
+A contact is opened when a task first asks or tells. Writes are at most ten a second; what comes faster waits for its
+turn, and the last always gets through, unless the end of the message comes before.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ REVOKED_S = 0.2
 _TROUBLE = (NodeUnavailable, NodeFault, StaleView)
 
 
-class Lines:
-    """Opens the lines of one process."""
+class Contacts:
+    """Opens the contacts of one process."""
 
     def __init__(self, link: Link) -> None:
         """Prepare."""
         self._link = link
         self._opening = threading.Lock()
 
-    def open(self, running: Running) -> WorkerLine:
-        """Return the line of a run, which may be asked for by several threads at once."""
+    def open(self, running: Running) -> WorkerContact:
+        """Return the contact of a run, which may be asked for by several threads at once."""
         with self._opening:
-            if not isinstance(running.line, WorkerLine):
-                running.line = WorkerLine(self._link, running.task_id, running.token)
-            return running.line
+            if not isinstance(running.contact, WorkerContact):
+                running.contact = WorkerContact(self._link, running.task_id, running.token)
+            return running.contact
 
 
-class WorkerLine:
-    """The line of one run. Safe to share between threads."""
+class WorkerContact:
+    """The contact of one run. Safe to share between threads."""
 
     def __init__(self, link: Link, task_id: str, token: str) -> None:
         """Prepare; nothing is asked or told yet."""

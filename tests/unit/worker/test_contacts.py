@@ -1,4 +1,4 @@
-"""The line of a run: seldom written, never in the wrong order, and no trouble of the node is the task's."""
+"""The contact of a run: seldom written, never in the wrong order, and no trouble of the node is the task's."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from taskmesh.codec.keyring import Keyring
 from taskmesh.codec.telling import Telling, decode_telling
 from taskmesh.core.context import CURRENT, Running, current_task
 from taskmesh.errors import NodeUnavailable
-from taskmesh.worker import lines
-from taskmesh.worker.lines import Lines, WorkerLine
+from taskmesh.worker import contacts
+from taskmesh.worker.contacts import Contacts, WorkerContact
 from tests.support import wait_until
 
 TOKEN = "0" * 50
@@ -61,15 +61,15 @@ def node() -> FakeNode:
 
 
 @pytest.fixture
-def line(node: FakeNode) -> Any:
-    made = WorkerLine(node, "id", TOKEN)  # type: ignore[arg-type]
+def contact(node: FakeNode) -> Any:
+    made = WorkerContact(node, "id", TOKEN)  # type: ignore[arg-type]
     yield made
     made.close()
 
 
-def test_the_first_is_written_at_once_and_the_last_soon(node: FakeNode, line: WorkerLine) -> None:
+def test_the_first_is_written_at_once_and_the_last_soon(node: FakeNode, contact: WorkerContact) -> None:
     for done in range(10_000):
-        line.report_progress(done, None, None)
+        contact.report_progress(done, None, None)
         if node.written and len(node.written) > 50:
             break
     assert node.done[0] == 0
@@ -78,41 +78,41 @@ def test_the_first_is_written_at_once_and_the_last_soon(node: FakeNode, line: Wo
     assert sorted(node.done) == node.done
 
 
-def test_nothing_is_written_after_the_end(node: FakeNode, line: WorkerLine) -> None:
-    line.report_progress(1, None, None)
-    line.report_progress(2, None, None)
-    line.close()
-    line.report_progress(3, None, None)
+def test_nothing_is_written_after_the_end(node: FakeNode, contact: WorkerContact) -> None:
+    contact.report_progress(1, None, None)
+    contact.report_progress(2, None, None)
+    contact.close()
+    contact.report_progress(3, None, None)
     assert node.done == [1]
-    assert line._timer is None
+    assert contact._timer is None
 
 
 def test_what_a_node_does_not_take_is_written_later(
-    node: FakeNode, line: WorkerLine, monkeypatch: pytest.MonkeyPatch
+    node: FakeNode, contact: WorkerContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "AGAIN_S", 0.01)
+    monkeypatch.setattr(contacts, "AGAIN_S", 0.01)
     node.answers = [NodeUnavailable("gone"), NodeUnavailable("gone")]
-    line.update_state("PROGRESS", {"a": 1})
+    contact.update_state("PROGRESS", {"a": 1})
     wait_until(lambda: node.written, 10, "it is written when the node is back")
     assert (node.written[0].label, node.written[0].facts()) == ("PROGRESS", {"a": 1})
 
 
-def test_a_run_that_has_lost_its_lease_tells_nothing_more(node: FakeNode, line: WorkerLine) -> None:
+def test_a_run_that_has_lost_its_lease_tells_nothing_more(node: FakeNode, contact: WorkerContact) -> None:
     node.answers = [False]
-    line.report_progress(1, None, None)
-    line.report_progress(2, None, None)
-    line._written_s = 0.0
-    line.report_progress(3, None, None)
+    contact.report_progress(1, None, None)
+    contact.report_progress(2, None, None)
+    contact._written_s = 0.0
+    contact.report_progress(3, None, None)
     assert node.done == [1]
 
 
-def test_a_slow_write_is_not_overtaken(node: FakeNode, line: WorkerLine) -> None:
+def test_a_slow_write_is_not_overtaken(node: FakeNode, contact: WorkerContact) -> None:
     node.hold = threading.Event()
-    first = threading.Thread(target=line.report_progress, args=(1, None, None))
+    first = threading.Thread(target=contact.report_progress, args=(1, None, None))
     first.start()
-    wait_until(line._sending.locked, 10, "the first is under way")
-    line._written_s = 0.0
-    second = threading.Thread(target=line.report_progress, args=(2, None, None))
+    wait_until(contact._sending.locked, 10, "the first is under way")
+    contact._written_s = 0.0
+    second = threading.Thread(target=contact.report_progress, args=(2, None, None))
     second.start()
     node.hold.set()
     for thread in (first, second):
@@ -120,32 +120,32 @@ def test_a_slow_write_is_not_overtaken(node: FakeNode, line: WorkerLine) -> None
     wait_until(lambda: node.done == [1, 2], 10, "both are written, in order")
 
 
-def test_the_node_is_asked_seldom_and_a_yes_is_for_good(node: FakeNode, line: WorkerLine) -> None:
-    assert not any(line.is_revoked() for _ in range(1000))
+def test_the_node_is_asked_seldom_and_a_yes_is_for_good(node: FakeNode, contact: WorkerContact) -> None:
+    assert not any(contact.is_revoked() for _ in range(1000))
     assert node.asked < 20
-    line._asked_s = 0.0
+    contact._asked_s = 0.0
     node.answers = [True]
-    assert line.is_revoked()
-    line._asked_s = 0.0
-    assert line.is_revoked()
+    assert contact.is_revoked()
+    contact._asked_s = 0.0
+    assert contact.is_revoked()
     assert node.asked < 21
 
 
-def test_a_node_that_is_gone_means_what_was_known(node: FakeNode, line: WorkerLine) -> None:
+def test_a_node_that_is_gone_means_what_was_known(node: FakeNode, contact: WorkerContact) -> None:
     node.answers = [NodeUnavailable("gone")]
-    assert not line.is_revoked()
+    assert not contact.is_revoked()
 
 
 def test_a_run_has_one_line_and_only_if_it_asks(node: FakeNode) -> None:
-    opened = Lines(node)  # type: ignore[arg-type]
+    opened = Contacts(node)  # type: ignore[arg-type]
     running = Running("id", "task", "default", None, 1, 0, "worker", None, None, TOKEN, opened.open)  # type: ignore[arg-type]
     context = CURRENT.set(running)
     try:
-        assert running.line is None
+        assert running.contact is None
         current_task().report_progress(1, 2, "three")
-        kept = running.line
+        kept = running.contact
         assert current_task().revoked is False
-        assert running.line is kept
+        assert running.contact is kept
     finally:
         CURRENT.reset(context)
     assert node.done == [1]
