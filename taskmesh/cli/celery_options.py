@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from taskmesh.config.elsewhere import EVENTS, SCHEDULES
+
 _SERVICE = "let systemd, supervisord or your container run the worker: it stays in the foreground"
-_EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
-_SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
 _NODES = "nodes belong to the mesh: TaskMesh(..., nodes=[...]), TASKMESH_NODES or taskmesh.toml"
 _PREFETCH = "how much a worker claims adapts to how long its tasks take, and what waits behind a slow one is taken back"
 
@@ -31,13 +31,13 @@ WITH_VALUE: dict[tuple[str, ...], str] = {
     ("--executable",): _SERVICE,
     ("--workdir",): "use --path, or change the folder first",
     ("-S", "--statedb"): "what was revoked stands in its record; there is no file to keep",
-    ("-s", "--schedule", "--schedule-filename"): _SCHEDULES,
-    ("--scheduler",): _SCHEDULES,
+    ("-s", "--schedule", "--schedule-filename"): SCHEDULES,
+    ("--scheduler",): SCHEDULES,
     ("--heartbeat-interval",): "a worker beats five times in lease_ttl, a setting of the mesh",
 }
 FLAGS: dict[tuple[str, ...], str] = {
-    ("-B", "--beat"): _SCHEDULES,
-    ("-E", "--task-events", "--events"): _EVENTS,
+    ("-B", "--beat"): SCHEDULES,
+    ("-E", "--task-events", "--events"): EVENTS,
     ("-D", "--detach"): _SERVICE,
     ("--purge", "--discard"): "use `taskmesh purge QUEUE` before",
     ("--disable-prefetch",): _PREFETCH,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from taskmesh.config.elsewhere import EVENTS, STATES
+
 _KEPT = "a message is always kept until its outcome is committed; a task that must not run twice has at_most_once=True"
 _PICKLE = "arguments and results are pickled and signed; there is no serializer to choose"
 _COMPRESSION = "what is larger than compress_over, a setting of the mesh, is compressed"
@@ -16,8 +18,6 @@ _WORKFLOWS = "this version has no workflows; send the next task at the end of th
 _FAMILY = "this version has no family of tasks; give facts of your own as headers"
 _PUBLISH = "a send is repeated under the same id until send_timeout, a setting of the mesh"
 _NODES = "there is one node for messages and results, a setting of the mesh: nodes=[...]"
-_STATES = "every state is recorded: AsyncResult.state"
-_EVENTS = "workers report by themselves: see `taskmesh status` and `taskmesh inspect`"
 
 OF_CALLS: Mapping[str, str] = {
     "add_to_parent": _FAMILY,
@@ -64,9 +64,9 @@ OF_TASKS: Mapping[str, str] = {
     "pydantic": "annotations are not looked at: let the function read its arguments itself",
     "reject_on_worker_lost": f"{_KEPT}; after max_crashes, a setting of the mesh, it becomes a dead letter",
     "resultrepr_maxsize": "logs do not show results",
-    "send_events": _EVENTS,
+    "send_events": EVENTS,
     "shared": "a task belongs to its mesh; `mesh.adopt(other)` makes it one of another",
     "store_errors_even_if_ignored": "a failure is counted; without ignore_result it is kept as well",
-    "track_started": _STATES,
+    "track_started": STATES,
     "trail": _FAMILY,
 }

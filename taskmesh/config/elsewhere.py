@@ -19,32 +19,31 @@ _NODE_OPTIONS = "give them in the address of the node: nodes=['rediss://user:pas
 _COMPRESSION = "use compress_over: what is larger is compressed"
 _QUEUES = "queues need no declaration: one exists as soon as a message is sent to it"
 _PREFETCH = "how much a worker claims adapts to how long its tasks take"
-_PER_TASK = "limits belong to a task, not to the mesh, and this version has none"
-_SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
+SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
 _LOGGING = (
     "use log_level or `taskmesh worker -l LEVEL`; the rest belongs to Python's logging: set it up in the app's module "
     "and a worker leaves it alone, and put taskmesh.TaskFilter on a handler to have %(task_id)s and %(task_name)s"
 )
 _IMPORTS = "use include, or mesh.autodiscover_tasks([...])"
-_EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh workers`"
+EVENTS = "workers report by themselves; see `taskmesh status` and `taskmesh inspect`"
 _PUBLISH = "a send is repeated under the same id until send_timeout"
 _POOL = (
     "`taskmesh worker --pool process|thread|async -c N` says how tasks run side by side; process is prefork"
 )
 _CRASHES = "use max_crashes: a message whose worker process died this many times becomes a dead letter"
-_STATES = "every state is recorded: AsyncResult.state"
+STATES = "every state is recorded: AsyncResult.state"
 
 REPLACED_BY: dict[str, str] = {
     "accept_content": _PICKLE,
     "acks_late": _NO_ACKNOWLEDGEMENT,
     "always_eager": "use eager",
     "backend": _NODES,
-    "beat_cron_starting_deadline": _SCHEDULES,
-    "beat_max_loop_interval": _SCHEDULES,
-    "beat_schedule": _SCHEDULES,
-    "beat_schedule_filename": _SCHEDULES,
-    "beat_scheduler": _SCHEDULES,
-    "beat_sync_every": _SCHEDULES,
+    "beat_cron_starting_deadline": SCHEDULES,
+    "beat_max_loop_interval": SCHEDULES,
+    "beat_schedule": SCHEDULES,
+    "beat_schedule_filename": SCHEDULES,
+    "beat_scheduler": SCHEDULES,
+    "beat_sync_every": SCHEDULES,
     "broker": _NODES,
     "broker_connection_max_retries": "a worker reconnects by itself, without end",
     "broker_connection_retry": "a worker reconnects by itself",
@@ -59,15 +58,15 @@ REPLACED_BY: dict[str, str] = {
     "broker_url": _NODES,
     "broker_use_ssl": "give nodes=['rediss://host:port']",
     "broker_write_url": _NODES,
-    "control_queue_expires": _EVENTS,
-    "control_queue_ttl": _EVENTS,
+    "control_queue_expires": EVENTS,
+    "control_queue_ttl": EVENTS,
     "database_url": _NODES,
     "default_exchange": _QUEUES,
     "default_routing_key": "use default_queue",
     "enable_utc": "every time is UTC; there is nothing to enable",
-    "event_queue_expires": _EVENTS,
-    "event_queue_ttl": _EVENTS,
-    "event_serializer": _EVENTS,
+    "event_queue_expires": EVENTS,
+    "event_queue_ttl": EVENTS,
+    "event_serializer": EVENTS,
     "ignore_result": "give it to the task, @mesh.task(ignore_result=True), or to the call",
     "imports": _IMPORTS,
     "main": "the name is the first argument: TaskMesh('shop')",
@@ -85,7 +84,7 @@ REPLACED_BY: dict[str, str] = {
     "result_chord_retry_interval": "this version has no chords",
     "result_chord_join_timeout": "this version has no chords",
     "result_compression": _COMPRESSION,
-    "result_extended": _STATES,
+    "result_extended": STATES,
     "result_persistent": "use durability",
     "result_serializer": _PICKLE,
     "security_certificate": "use key or key_file: everything is signed with one",
@@ -114,13 +113,13 @@ REPLACED_BY: dict[str, str] = {
     "task_remote_tracebacks": "an exception always comes home with the worker's traceback",
     "task_result_expires": "use result_expires",
     "task_routes": "use routes, a table of patterns of task names and their queues",
-    "task_send_sent_event": _EVENTS,
+    "task_send_sent_event": EVENTS,
     "task_serializer": _PICKLE,
     "task_soft_time_limit": "use soft_time_limit, here, for a task or for a call",
     "task_store_eager_result": "an eager result is held by its AsyncResult only",
     "task_store_errors_even_if_ignored": "a failure is counted; without ignore_result it is kept as well",
     "task_time_limit": "use time_limit, here, for a task or for a call",
-    "task_track_started": _STATES,
+    "task_track_started": STATES,
     "timezone": "every time is UTC; this version has no schedules that need another",
     "visibility_timeout": _NO_VISIBILITY,
     "worker_autoscaler": "there is one: `taskmesh worker --autoscale MAX,MIN`",
@@ -140,7 +139,7 @@ REPLACED_BY: dict[str, str] = {
     "worker_prefetch_multiplier": _PREFETCH,
     "worker_redirect_stdouts": "what tasks print goes to the worker's own output",
     "worker_redirect_stdouts_level": "what tasks print goes to the worker's own output",
-    "worker_send_task_events": _EVENTS,
+    "worker_send_task_events": EVENTS,
     "worker_soft_shutdown_timeout": "use grace",
     "worker_state_db": "what was revoked stands in its record; there is no file to keep",
     "worker_task_log_format": _LOGGING,
