@@ -149,6 +149,10 @@ class Brood:
         """Tell whether a child lives."""
         return bool(self._children)
 
+    def has_dead(self) -> bool:
+        """Tell whether what a dead child held is not back in line yet."""
+        return bool(self._dead)
+
     def holders(self) -> set[bytes]:
         """Return how the scripts know those that live, and those whose end is not dealt with yet."""
         living = {child.order.holder for child in self._children.values()}
@@ -380,8 +384,8 @@ class Brood:
     def stop(self) -> None:
         """Have the children finish what they run, and end."""
         self._stopping = True
+        # which ends their waiting for a wake-up, too
         self._signal_all(signal.SIGTERM)
-        self._wake(self._children.values())
 
     def kill(self) -> None:
         """End the children now; what they run goes back in line, not charged."""

@@ -89,7 +89,7 @@ class Child:
         Raises:
             Terminated: In a task that is to be ended.
         """
-        self.stopping = True
+        self._talk.interrupt()
         if CURRENT.get() is not None and self._desk.condemned() == self._talk.sequence:
             raise Terminated
 

@@ -99,7 +99,7 @@ class ConcurrentChild:
 
     def heed_signal(self) -> None:
         """Stop after what runs."""
-        self.stopping = True
+        self._talk.interrupt()
 
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from taskmesh.core import keys
@@ -38,11 +39,17 @@ LOOK_S_MIN = 0.002
 COMPARE_S = 10.0
 #: One try at the node; a child goes on trying until it is told to stop.
 PATIENCE_S = 5.0
+#: How long a child that stops, and has nothing to commit, goes on asking: its supervisor puts back what it holds.
+LEAVE_S = 1.0
 #: The state that gives one message back.
 RELEASED = b"P"
 
 #: Messages that a child runs: id and token of each.
 Held = Collection[tuple[bytes, bytes]]
+
+
+class _Interrupted(BaseException):
+    """The child is told to stop while nothing would be lost by that."""
 
 
 def nothing() -> Held:
@@ -80,6 +87,7 @@ class Conversation:
         self.link.tells_restarts = False
         self.outbox = Outbox(self.commit)
         self.stopping = False
+        self._at_leisure = False
         self.sequence = 0
         self.is_idle = False
         self._build = build
@@ -101,6 +109,32 @@ class Conversation:
     def serve_also(self, queue: str) -> None:
         """Claim from another queue, too, from the next claim on."""
         self.pick.serve_also(queue)
+
+    # -- stopping -----------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Stop. To be called by a handler of signals, which runs in the thread that speaks with the node.
+
+        If that waits for the node, and has nothing to commit, it waits no longer: the node may be down.
+        """
+        self.stopping = True
+        if self._at_leisure:
+            self._at_leisure = False
+            raise _Interrupted
+
+    def _leisurely(self, speak: Callable[[], T]) -> T | None:
+        """Speak with the node unless told to stop; None if that was before the answer.
+
+        What the node gave to this child meanwhile is given back by `sign_off`, or by whoever puts back what it held.
+        """
+        try:
+            try:
+                self._at_leisure = True
+                return None if self.stopping else speak()
+            finally:
+                self._at_leisure = False
+        except _Interrupted:
+            return None
 
     # -- claims and commits -------------------------------------------------------
 
@@ -124,10 +158,11 @@ class Conversation:
         while True:
             try:
                 if self.stopping:
-                    if entries or done:
+                    if entries:
                         self.commit(entries, done)
                     return Claims()
-                verdicts, claimed = self.ask(
+                speak = partial(
+                    self.ask,
                     turn(
                         self._session,
                         self.holder,
@@ -140,8 +175,13 @@ class Conversation:
                         idle=self.is_idle,
                         dead_expires_s=self._dead_expires_s,
                         patience_s=PATIENCE_S,
-                    )
+                    ),
                 )
+                answer = speak() if entries else self._leisurely(speak)
+                if answer is None:
+                    self.is_idle = True  # perhaps: it shall sign off
+                    continue
+                verdicts, claimed = answer
             except NodeUnavailable as error:
                 # both halves may be repeated as they are
                 log.warning("%s; trying again", error)
@@ -165,10 +205,14 @@ class Conversation:
             return claimed
 
     def sign_off(self) -> None:
-        """Be handed no message with a wake-up until the next claim; what has been handed over goes back."""
+        """Be handed no message with a wake-up until the next claim; what has been handed over goes back.
+
+        A child that stops leaves that to its supervisor if the node does not answer.
+        """
         while True:
             try:
-                found = self.ask(
+                found = self._ask_for(
+                    self._patience_in(()),
                     claim(
                         self._session,
                         self.holder,
@@ -176,10 +220,13 @@ class Conversation:
                         0,
                         self.pick.queues,
                         idle=True,
-                        patience_s=PATIENCE_S,
-                    )
+                        patience_s=self._patience_in(()),
+                    ),
                 )
             except NodeUnavailable as error:
+                if self.stopping:
+                    log.debug("not signed off: %s", error)
+                    return
                 log.warning("%s; trying again", error)
                 continue
             except NodeFault as error:
@@ -203,7 +250,8 @@ class Conversation:
     def _commit(self, entries: list[bytes], done: list[Done]) -> None:
         while True:
             try:
-                verdicts = self.ask(
+                verdicts = self._ask_for(
+                    self._patience_in(entries),
                     commit(
                         self._session,
                         self.holder,
@@ -211,10 +259,13 @@ class Conversation:
                         done,
                         entries,
                         dead_expires_s=self._dead_expires_s,
-                        patience_s=PATIENCE_S,
-                    )
+                        patience_s=self._patience_in(entries),
+                    ),
                 )
             except NodeUnavailable as error:
+                if self.stopping and not entries:
+                    log.debug("finished claims are not let go of: %s", error)
+                    return
                 log.warning("%s; trying again", error)
                 continue
             self._judge(entries, verdicts)
@@ -251,7 +302,8 @@ class Conversation:
     def sleep(self) -> list[Claimed]:
         """Wait until woken, a second at most, and return what came with the wake-up."""
         self.compare_now_and_then()
-        reply = self.link.driver.run(_block(self.link.prefix, self._wake_key, self._patience_s()))
+        block = _block(self.link.prefix, self._wake_key, self._patience_s())
+        reply = self._leisurely(lambda: self.link.driver.run(block))
         if isinstance(reply, (Refused, NoAnswer, NodeError)):
             log.debug("cannot wait for a wake-up: %s", reply)
             time.sleep(0.05)
@@ -283,7 +335,7 @@ class Conversation:
         known = set(self._holds())
         self.outbox.flush()
         try:
-            found = self.ask(held(self._session, self.holder))
+            found = self._leisurely(partial(self.ask, held(self._session, self.holder))) or []
             sequences = {int(token[-8:], 16) for _, token in known}
             # what is on its way with a wake-up is not lost
             for sequence in {row[0] for row in found} - sequences - {self.sequence + 1}:
@@ -329,6 +381,14 @@ class Conversation:
     def ask(self, steps: Steps[T]) -> T:
         """Run a protocol, and count errors that pass as no answer."""
         return run_patiently(self.link, steps)
+
+    def _patience_in(self, entries: Collection[bytes]) -> float:
+        """Return how long to go on asking in one go, with such outcomes to commit."""
+        return LEAVE_S if self.stopping and not entries else PATIENCE_S
+
+    def _ask_for(self, patience_s: float, steps: Steps[T]) -> T:
+        """As `ask`, and wait no longer for an answer than a child does that leaves, if so short a time is given."""
+        return run_patiently(self.link, steps, within_s=LEAVE_S if patience_s == LEAVE_S else None)
 
 
 def _block(prefix: bytes, key: bytes, seconds: float) -> Steps[Any]:

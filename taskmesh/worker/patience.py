@@ -16,20 +16,23 @@ T = TypeVar("T")
 PAUSE_S = 0.2
 
 
-def run_patiently(link: Link, steps: Steps[T], patience_s: float | None = None) -> T:
+def run_patiently(
+    link: Link, steps: Steps[T], patience_s: float | None = None, *, within_s: float | None = None
+) -> T:
     """Run a protocol, and count errors that pass as no answer.
 
     Args:
         link: To the mesh.
         steps: The protocol.
         patience_s: After so long it does not ask again, whatever patience it has itself.
+        within_s: After so long no answer is waited for; None for as long as the link waits.
 
     Raises:
         NodeUnavailable: No answer, or none but an error that passes: ask again.
         NodeFault: An error that repeating does not mend.
     """
     try:
-        return link.run(steps if patience_s is None else _bounded(steps, link, patience_s))
+        return link.run(steps if patience_s is None else _bounded(steps, link, patience_s), within_s=within_s)
     except NodeFault as error:
         if not is_passing(error):
             raise

@@ -56,6 +56,8 @@ ORDERS_S = 0.5
 REGISTER_AGAIN_S = 0.2
 #: How long killed children, and a node that should take back what they held, may keep the worker.
 LAST_WORDS_S = 3.0
+#: And how long the node may, when all children have ended by themselves.
+LEAVE_S = 1.0
 #: How long to wait for an embedded node that is being started anew, in one go.
 EMBEDDED_WAIT_S = 2.0
 
@@ -350,7 +352,12 @@ class Supervisor:
                 if isinstance(news, Began):
                     # or nobody who looks would know of it until the next beat
                     self._next_beat = min(self._next_beat, time.monotonic() + SHOW_S)
+            if self._stop_by is not None and self._leave_by is None and not self._brood.has_children():
+                self._leave_by = time.monotonic() + LEAVE_S  # the grace was for them
             self._brood.reap(time.monotonic())
+            if self._stop_by is not None and self._brood.has_dead():
+                self._pause(LOOK_S)
+                continue  # the node does not answer: nothing else is asked of it
             self._brood.recall_waiting(time.monotonic())
             self._brood.endings.look(time.monotonic())
             if self._brood.disowned:
@@ -452,7 +459,8 @@ class Supervisor:
 
     def _leave(self) -> None:
         try:
-            if not self._presence.leave():
+            # a node that does not take back what it held is not asked more
+            if self._brood.is_empty() and not self._presence.leave():
                 log.warning(
                     "worker %s still holds messages; they go back in line when its lease ends", self._name
                 )

@@ -10,6 +10,7 @@ import pytest
 
 from tests.apps import worker_tasks as tasks
 from tests.faults.scene import Scene, is_gone
+from tests.faults.server import Server
 from tests.support import wait_until
 
 
@@ -167,3 +168,25 @@ def test_a_burst_does_not_leave_slots_empty_when_work_comes_back(scene: Scene) -
     scene.let("slow")
     assert worker.exit_code() == 0
     scene.check(1)
+
+
+@pytest.mark.parametrize("harm", ["killed", "stopped"])
+@pytest.mark.parametrize("pools", [("process:2",), ("async:8",)], ids=str)
+def test_an_idle_worker_does_not_wait_for_a_node_that_is_down(
+    make_scene, server: Server, pools: tuple[str, ...], harm: str
+) -> None:
+    """Nothing runs, so there is nothing for which its grace was meant."""
+    lonely = make_scene("down", server.url)
+    worker = lonely.worker(pools=pools)
+    lonely.send(tasks.add, 1, 2, expect=3)
+    lonely.settle()
+    wait_until(lambda: lonely.idle() == (2 if pools == ("process:2",) else 1))
+    if harm == "killed":
+        server.kill()
+    else:
+        server.send(signal.SIGSTOP)
+    worker.send(signal.SIGTERM)
+    assert worker.exit_code(15) == 0
+    said = worker.said()
+    assert "running child" not in said
+    assert said.count("is not back in line yet") <= 2
