@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+import msgspec
 
 from taskmesh.codec.envelope import Envelope
 from taskmesh.codec.outcome import PastAttempt
 from taskmesh.core.retry import RetryPolicy
 
 
-class Job:
+class Job(msgspec.Struct, eq=False):
     """A message that was verified and decoded, and is to be run.
 
     Attributes:
@@ -27,47 +29,19 @@ class Job:
         earlier: The attempts before this one.
     """
 
-    __slots__ = (
-        "args",
-        "attempt",
-        "crashes",
-        "earlier",
-        "envelope",
-        "function",
-        "kwargs",
-        "policy",
-        "started_ms",
-        "task_id",
-        "token",
-    )
+    is_eager: ClassVar[bool] = False
 
-    is_eager = False
-
-    def __init__(
-        self,
-        task_id: str,
-        token: str,
-        envelope: Envelope,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        attempt: int,
-        crashes: int,
-        started_ms: int,
-        policy: RetryPolicy,
-        earlier: tuple[PastAttempt, ...],
-    ) -> None:
-        self.task_id = task_id
-        self.token = token
-        self.envelope = envelope
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.attempt = attempt
-        self.crashes = crashes
-        self.started_ms = started_ms
-        self.policy = policy
-        self.earlier = earlier
+    task_id: str
+    token: str
+    envelope: Envelope
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    attempt: int
+    crashes: int
+    started_ms: int
+    policy: RetryPolicy
+    earlier: tuple[PastAttempt, ...]
 
     @property
     def name(self) -> str:
