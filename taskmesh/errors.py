@@ -131,11 +131,11 @@ class SendRejected(SendError):
 
 
 class IdempotencyConflict(SendRejected):
-    """The idempotency key was given before, for another task or other arguments.
+    """The idempotency key was given before, for another task or other arguments; or the `task_id`, for another task.
 
     Attributes:
         task_id: The message that was not recorded.
-        first_id: The message that has the key.
+        first_id: The message that has the key, or the id.
         first_task: Its task.
     """
 

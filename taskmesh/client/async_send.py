@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.async_wait import ear_of
+from taskmesh.client.known import compare
 from taskmesh.client.options import SendOptions
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.sender import ACCEPTED, ROUTING_RUN
@@ -79,8 +80,8 @@ async def send_async(
     elif task_id is not None or message.keys is not None:
         # alone, since its id may be among those that go together, or another message may stand for it
         sent = await outbox.send_alone(message, functions)
-        if sent is not None:
-            sender.note_sent(handle, sent)
+        if sent is not None and sender.note_sent(handle, sent):
+            await portal.link.async_driver.run(compare(portal.link, handle))
     else:
         await outbox.send(message, functions)
     return handle

@@ -88,7 +88,12 @@ class Batch:
                 self._messages[message.task_id] = message
             else:
                 self._messages.pop(message.task_id, None)
-                self._accepted(message.task_id, known=task_id in known, first=sent.duplicates.get(task_id))
+                handle = self._accepted(
+                    message.task_id, known=task_id in known, first=sent.duplicates.get(task_id)
+                )
+                if handle is not None and self.sender.unsure.was_given(sent, task_id):
+                    handle.duplicate = True
+                    handle.task = ""  # it may be of another one
             if task_id in sent.unknown:
                 self._maybe.add(message.task_id)
             else:
@@ -96,7 +101,7 @@ class Batch:
         if failed:
             self._functions.update(functions)
 
-    def _accepted(self, task_id: bytes, *, known: bool, first: str | None) -> None:
+    def _accepted(self, task_id: bytes, *, known: bool, first: str | None) -> AsyncResult[Any] | None:
         ref, round_ = self._handles.pop(task_id, (None, 0))
         handle = ref() if ref is not None else None
         if handle is not None:
@@ -106,6 +111,7 @@ class Batch:
             elif not known and not handle.is_settled():
                 # listening has gone on since it was made, or this is not the round any more
                 handle.round = round_
+        return handle
 
     def error(self, count: int, accepted: list[str], failed: Sent) -> BatchError:
         """Return the error that says which of `count` messages were not accepted."""

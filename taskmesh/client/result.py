@@ -50,8 +50,8 @@ class AsyncResult(Generic[R_co]):
 
     Attributes:
         id: The message's id. `mesh.result(id)` gives a handle on it in any process.
-        duplicate: Whether the call was not recorded, since another message with its key stands for it: this is the
-            handle on that one.
+        duplicate: Whether the call was not recorded, since another message with its key or its id stands for it: this
+            is the handle on that one.
     """
 
     __slots__ = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.client.batch import Batch, batch_of
 from taskmesh.client.keys import call_keys
 from taskmesh.client.kind import Kind
+from taskmesh.client.known import Unsure, compare
 from taskmesh.client.options import SendOptions
 from taskmesh.codec.functions import encode_function, function_name, seal_function
 from taskmesh.core.ids import check_task_id, created_ms_of, make_id, make_ids, routing_of, slot_of
@@ -58,6 +59,7 @@ class Sender:
     Attributes:
         send_timeout_s: How long a send goes on trying.
         sender_name: Who sends, for people to read.
+        unsure: What may have been recorded.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Sender:
         self._compress_over = compress_over
         self.send_timeout_s = send_timeout_s
         self.sender_name = sender_name
+        self.unsure = Unsure()
         self._random = threading.local()
         self._kinds: dict[tuple[str, str, bool, bool, int, int, bytes, str, str], Kind] = {}
 
@@ -242,7 +245,7 @@ class Sender:
 
         Raises:
             QueueFull, SendRejected: It is certainly not recorded.
-            IdempotencyConflict: Nor is this, since its key was given for something else.
+            IdempotencyConflict: Nor is this, since its key or its id was given for something else.
             SendUnknown: It may be.
         """
         batch = batch_of(self)
@@ -269,12 +272,13 @@ class Sender:
                 within_s=left_s,
             )
         if handle is not None:
-            self.note_sent(handle, sent)
+            if self.note_sent(handle, sent):
+                link.run(compare(link, handle))
         elif not sent.accepted and not sent.duplicates:
             raise self.refusal(sent, message.task_id.decode())
 
-    def note_sent(self, handle: AsyncResult[Any], sent: Sent) -> None:
-        """Tell a handle what became of its message.
+    def note_sent(self, handle: AsyncResult[Any], sent: Sent) -> bool:
+        """Tell a handle what became of its message, and tell whether its id had been given before: then `compare`.
 
         Raises:
             SendError: It was not accepted.
@@ -286,6 +290,8 @@ class Sender:
         elif sent.known:
             # another process may have sent it, and will hear of its outcome in our place
             handle.round = 0
+            return self.unsure.was_given(sent, handle.id)
+        return False
 
     def deliver(
         self,
@@ -322,6 +328,7 @@ class Sender:
     def refusal(self, sent: Sent, task_id: str) -> SendRejected | SendUnknown:
         """Return the error that says why a message was not accepted."""
         if task_id in sent.unknown:
+            self.unsure.add(task_id)
             return SendUnknown(
                 f"message {task_id} may or may not be recorded: {sent.unknown[task_id]}; send it again with "
                 f"task_id={task_id!r} to be sure",

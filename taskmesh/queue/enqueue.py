@@ -112,6 +112,7 @@ class Sent:
         rejected: Ids that certainly are not, with the reason for each.
         unknown: Ids that may be.
         duplicates: Ids that are not recorded, with the id of the message that stands for each.
+        resent: Ids of which an earlier try got no answer: if one of these is known, it may be by that.
         conflicts: Of those that are rejected: whose idempotency key was given for another, with its id and task.
         full: Whether the node's memory is.
     """
@@ -121,6 +122,7 @@ class Sent:
     rejected: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     duplicates: dict[str, str] = field(default_factory=dict)
+    resent: set[str] = field(default_factory=set)
     conflicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     full: bool = False
 
@@ -279,11 +281,12 @@ def enqueue(
                     maybe,
                     str(error),
                 )
-                return result
+                break
         if pause:
             yield Pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_DELAY_S_MAX)
         waiting = again + waiting
+    result.resent = {task_id.decode() for task_id in maybe}
     return result
 
 

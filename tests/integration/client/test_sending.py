@@ -13,6 +13,7 @@ from taskmesh import TaskMesh
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused
 from taskmesh.errors import (
     BatchError,
+    IdempotencyConflict,
     NotPicklable,
     PayloadTooLarge,
     QueueFull,
@@ -367,3 +368,53 @@ def test_threads_may_open_a_mesh_at_once(make_mesh, app):
         thread.join(TIMEOUT_S)
     wait_until(lambda: len(found) == 8, TIMEOUT_S)
     assert len(set(found)) == 1
+
+
+def test_an_id_that_was_given_before_is_told(app, make_mesh):
+    first = app.add.apply_async((1, 1), task_id="given-before", queue="nobody-given")
+    again = app.add.apply_async((9, 9), task_id="given-before", queue="nobody-given")
+    elsewhere = type(app.add)(make_mesh(), app.add.function, app.add.name, app.add.options)
+    third = elsewhere.apply_async((1, 1), task_id="given-before")
+    assert [first.duplicate, again.duplicate, third.duplicate] == [False, True, True]
+    assert app.add.name in repr(third)
+
+
+def test_an_id_of_another_task_is_refused(app):
+    first = app.add.apply_async((1, 1), task_id="of-add", queue="nobody-given")
+    with pytest.raises(IdempotencyConflict, match="task_id was given for another call") as caught:
+        app.who.apply_async((True,), task_id="of-add")
+    with pytest.raises(IdempotencyConflict):
+        asyncio.run(app.who.aapply_async((True,), task_id="of-add"))
+    assert (caught.value.first_id, caught.value.first_task) == ("of-add", app.add.name)
+    assert first.revoke()
+
+
+def test_a_handle_on_what_has_ended_claims_no_task(app):
+    app.add.apply_async((1, 1), task_id="ended-add").get(timeout=TIMEOUT_S)
+    known = app.who.apply_async((True,), task_id="ended-add")
+    assert known.duplicate
+    assert app.who.name not in repr(known)
+    assert known.get(timeout=TIMEOUT_S) == 2
+
+
+def test_a_batch_tells_of_ids_that_were_given_before(app, mesh):
+    app.add.apply_async((1, 1), task_id="before-a-batch").get(timeout=TIMEOUT_S)
+    with mesh.batch():
+        known = app.who.apply_async((True,), task_id="before-a-batch")
+        fresh = app.who.delay(True)
+    assert known.duplicate
+    assert not fresh.duplicate
+    assert app.who.name not in repr(known)
+
+
+@pytest.mark.parametrize("how", ["by itself", "by its caller"])
+def test_what_is_sent_again_is_no_duplicate(add, faults, how):
+    faults.lose_reply = lambda call, number: number == 1 or how == "by its caller"
+    try:
+        result = add.apply_async((1, 1), task_id=f"again-{how[3:6]}")
+    except SendUnknown as error:
+        faults.lose_reply = lambda call, number: False
+        result = add.apply_async((1, 1), task_id=error.task_id)
+    assert not result.duplicate
+    assert add.name in repr(result)
+    assert result.get(timeout=TIMEOUT_S) == 2
