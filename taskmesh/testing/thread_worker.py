@@ -237,7 +237,7 @@ class _Life:
 
     def _stop_children(self) -> None:
         for child in self._children:
-            child.stopping = True
+            child.stop()
         self._wake_children()
 
     def _wake_children(self) -> None:

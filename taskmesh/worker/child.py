@@ -74,14 +74,9 @@ class Child:
             guard=Guard(self._desk),
         )
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it ends as soon as what runs has finished. May be set at any time, by a signal as well."""
-        return self._talk.stopping
-
-    @stopping.setter
-    def stopping(self, value: bool) -> None:
-        self._talk.stopping = value
+    def stop(self) -> None:
+        """End as soon as what runs has finished. May be said at any time, by any thread and by a signal."""
+        self._talk.stopping = True
 
     def heed_signal(self) -> None:
         """Stop after what runs; raise in what runs, if that is to be ended.
@@ -114,7 +109,7 @@ class Child:
         try:
             while True:
                 batch: list[Claimed] = self._talk.turn(self._lifetime.most(self._pace.most()))
-                if self.stopping:
+                if self._talk.stopping:
                     if batch:
                         self._talk.give_back()  # claimed in the very moment of stopping
                     return self._lifetime.exit_code

@@ -88,14 +88,9 @@ class ConcurrentChild:
         self._crew = make_crew(order.pool, runner, order.slots, self._ended, guard)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._crew.run_coroutine)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it ends as soon as what runs has finished. May be set at any time, by a signal as well."""
-        return self._talk.stopping
-
-    @stopping.setter
-    def stopping(self, value: bool) -> None:
-        self._talk.stopping = value
+    def stop(self) -> None:
+        """End as soon as what runs has finished. May be said at any time, by any thread and by a signal."""
+        self._talk.stopping = True
 
     def heed_signal(self) -> None:
         """Stop after what runs."""
@@ -198,7 +193,7 @@ class ConcurrentChild:
         """Run a message that may have killed its process, so that the page can name it should it do so again."""
         self._sign_off_elsewhere()
         self._rest()
-        if self.stopping:
+        if self._is_stopping():
             self._talk.give_back(sequence=sequence)
             return
         self._flight.begin(sequence, batch, suspect=True)
@@ -209,7 +204,7 @@ class ConcurrentChild:
         """Claim nothing until nothing runs, or the time is over."""
         until_s = time.monotonic() + ALONE_S
         while not self._flight.wait(0, HEED_S):
-            if self.stopping or time.monotonic() >= until_s:
+            if self._is_stopping() or time.monotonic() >= until_s:
                 return
 
     # -- ending -------------------------------------------------------------------

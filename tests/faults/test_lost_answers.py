@@ -57,7 +57,7 @@ class Alone:
     def end(self) -> None:
         """Have it stop by itself; it must have known all the while what it held."""
         if self.thread.ident is not None:
-            self.child.stopping = True
+            self.child.stop()
             self.thread.join(10)
             assert self.codes == [EXIT_OK]
 

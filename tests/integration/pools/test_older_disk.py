@@ -45,7 +45,7 @@ class Alone:
         self.thread.start()
 
     def end(self) -> None:
-        self.child.stopping = True
+        self.child.stop()
         self.link.run(wake(self.link.session, [self.holder]))
         self.thread.join(20)
         assert self.codes == [EXIT_OK]
