@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-#: Seeds of each history in one run of the tests; with ten histories, more than a thousand.
-SEEDS = 110
+#: Seeds of each history in one run of the tests; with sixteen histories, more than five thousand.
+SEEDS = 330
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -24,6 +24,8 @@ class Gates:
         self._sequences: dict[bytes, list[bytes]] = {}
         self._recorded_ms: dict[bytes, int] = {}
         self._begun: set[bytes] = set()
+        # those whose unique key another has taken since, after its time
+        self._lapsed: set[bytes] = set()
 
     def executed(self, executed: Executed) -> None:
         """Look at what a call has changed; the records are noted already."""
@@ -55,6 +57,8 @@ class Gates:
                         line.remove(task_id)
             if record is None or parse(record).version == 1:
                 self._begun.discard(task_id)
+        latest = {self._keys(task_id)[0]: task_id for task_id in self._recorded_ms}
+        self._lapsed = {task_id for task_id in self._recorded_ms if latest[self._keys(task_id)[0]] != task_id}
 
     def waits_for_its_turn(self, task_id: bytes) -> bool:
         """Tell whether others of its sequence, recorded before it, are not final."""
@@ -105,6 +109,10 @@ class Gates:
                 raise Violation(
                     f"{plan.task_id!r} was recorded, and {other!r} has the idempotency key {keys[3]!r}"
                 )
+        if keys[0]:
+            # whoever had it has it no more, also by a clock that is a little late
+            self._lapsed |= {other for other in self._recorded_ms if self._keys(other)[0] == keys[0]}
+            self._lapsed.discard(plan.task_id)
         if keys[-1]:
             self._sequences.setdefault(keys[-1], []).append(plan.task_id)
 
@@ -140,7 +148,7 @@ class Gates:
 
     def _holds(self, task_id: bytes, unique: bytes, now_ms: int) -> bool:
         keys = self._keys(task_id)
-        if not unique or keys[0] != unique or self._is_over(task_id):
+        if not unique or keys[0] != unique or task_id in self._lapsed or self._is_over(task_id):
             return False
         if keys[1] == b"s" and task_id in self._begun:
             return False
