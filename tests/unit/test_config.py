@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from taskmesh.cli.main import SECTIONS
+from taskmesh.client.options import TaskArguments
 from taskmesh.config import Settings, load_settings
 from taskmesh.config.arguments import SettingArguments
 from taskmesh.config.elsewhere import REPLACED_BY
@@ -460,6 +463,16 @@ def test_what_replaces_a_setting_exists():
     for name, text in REPLACED_BY.items():
         if text.startswith("use ") and not text.startswith("use `"):
             assert text.split()[1].strip(",:") in SETTINGS, name
+
+
+def test_nothing_that_exists_is_said_to_be_missing():
+    text = " ".join(REPLACED_BY.values())
+    missing = set(re.findall(r"this version has (none|no \w+)", text))
+    assert missing == {"no scheduler", "no schedules", "no chords"}
+    assert set(re.findall(r"`taskmesh ([a-z]+)", text)) <= {
+        name for part in SECTIONS.values() for name in part
+    }
+    assert set(re.findall(r"@mesh\.task\((\w+)=", text)) <= TaskArguments.__annotations__.keys()
 
 
 # --- secrets
