@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.ear import Ear
 from taskmesh.client.result import LOCAL, AsyncResult
+from taskmesh.core.waiting import who_waits
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
@@ -33,6 +34,7 @@ async def wait_async(portal: Portal, handle: AsyncResult[R]) -> R:
             else:
                 settled.set_exception(error)
 
+        await _look_who_waits(portal, handle)
         ear = ear_of(portal)
         wait = ear.wait(handle, told)
         try:
@@ -66,6 +68,8 @@ async def as_completed_async(
         ended.append((handle, error))
         heard.set()
 
+    for handle in [handle for handle in waiting.values() if not handle.is_settled()][:1]:
+        await _look_who_waits(portal, handle)
     ear = ear_of(portal)
     waits = []
     for handle in waiting.values():
@@ -91,6 +95,12 @@ async def as_completed_async(
     finally:
         for wait in waits:
             ear.leave(wait)
+
+
+async def _look_who_waits(portal: Portal, handle: AsyncResult[Any]) -> None:
+    waiting = who_waits(handle.task)
+    if waiting:
+        await portal.link.run_async(portal.look_who_waits(waiting, handle))
 
 
 def ear_of(portal: Portal) -> Ear:

@@ -59,16 +59,24 @@ class Inbox:
         round: Number of the present round of listening; 0 while nothing listens.
     """
 
-    def __init__(self, link: Link, nobody_serves: Callable[[Sequence[AsyncResult[Any]]], None]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        nobody_serves: Callable[[Sequence[AsyncResult[Any]]], None],
+        task_waits: Callable[[str, AsyncResult[Any]], None],
+    ) -> None:
         """Prepare; nothing is connected until somebody waits.
 
         Args:
             link: The process's link.
             nobody_serves: Called with handles that are waited for and have not ended, after 2 s and then now
                 and again.
+            task_waits: Called with the name of a task that is about to wait in a process which runs nothing else
+                meanwhile, and with what it waits for; once for such a pair.
         """
         self._link = link
         self.nobody_serves = nobody_serves
+        self.task_waits = task_waits
         self.round = 0
         self._rounds = 0
         self._expected = Expected()

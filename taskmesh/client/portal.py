@@ -17,6 +17,7 @@ from taskmesh.codec.about import read_about
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
 from taskmesh.core.state import State
+from taskmesh.core.waiting import is_own_queue
 from taskmesh.errors import NodeUnavailable, SendRejected, TaskMeshError
 from taskmesh.queue.manage import status
 from taskmesh.results.read import forget, read
@@ -80,7 +81,7 @@ class Portal:
             send_timeout_s=send_timeout_s,
             sender_name=self.client_name,
         )
-        self.inbox = Inbox(link, self._nobody_serves)
+        self.inbox = Inbox(link, self._nobody_serves, self._task_waits)
         self.inline = Inline()
         self._prepare_loops()
         _portals.add(self)
@@ -195,6 +196,9 @@ class Portal:
         if waiting:
             self.link.run(self.look_who_serves(waiting), within_s=WHO_SERVES_S)
 
+    def _task_waits(self, waiting: str, handle: AsyncResult[Any]) -> None:
+        self.link.run(self.look_who_waits(waiting, handle), within_s=WHO_SERVES_S)
+
     def look_who_serves(self, task_ids: Sequence[str]) -> Steps[None]:
         """Tell a waiting caller, once per queue, that nobody serves the queue it waits on.
 
@@ -235,6 +239,30 @@ class Portal:
                 self.link.mesh,
                 ", ".join(f"{name} ({', '.join(queues)})" for name, queues in workers.items()) or "none",
                 self.worker_command(queue),
+            )
+
+    def look_who_waits(self, waiting: str, handle: AsyncResult[Any]) -> Steps[None]:
+        """Warn of a task that waits for what stands in a queue of its own worker.
+
+        Args:
+            waiting: Name of the task that is about to wait.
+            handle: What it waits for.
+        """
+        try:
+            (record,) = yield from read(self.link.session, [handle.id], patience_s=0.5)
+        except TaskMeshError as error:
+            log.debug("cannot look which queue %s waits on: %s", waiting, error)
+            return
+        if isinstance(record, Record) and is_own_queue(record.queue):
+            log.warning(
+                "task %s waits for task %s, whose queue %r is served by the same worker: a process runs nothing else "
+                "while its task waits, and when all of them wait, none goes on. Send %s to a queue that has workers of "
+                "its own, or run %s in a pool of coroutines or threads",
+                waiting,
+                handle.task or handle.id,
+                record.queue,
+                handle.task or "it",
+                waiting,
             )
 
     def end(self, why: str) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.core.waiting import who_waits
 from taskmesh.errors import NodeUnavailable
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class Waiter:
         if timeout_s is not None and timeout_s <= 0:
             inbox.look(self._unsettled())
             return enough()
+        for handle in self._unsettled()[:1]:
+            waiting = who_waits(handle.task)
+            if waiting:
+                inbox.task_waits(waiting, handle)
         self.thread = threading.get_ident()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.core.context import CURRENT, Terminated
 from taskmesh.core.logs import name_worker
+from taskmesh.core.waiting import note_one_at_a_time
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
@@ -90,10 +91,12 @@ class Child:
 
     def serve_also(self, queue: str) -> None:
         """Claim from another queue, too, from the next claim on."""
+        note_one_at_a_time((queue,))
         self._talk.serve_also(queue)
 
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""
+        note_one_at_a_time(self.order.queues)
         try:
             if not self._lifetime.begin():
                 return self._lifetime.exit_code
