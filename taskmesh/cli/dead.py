@@ -146,7 +146,7 @@ def _story(mesh: TaskMesh, task_id: str) -> Story:
     ):
         what = "nothing is known of it" if found is None else f"its state is {found.state}"
         if found is not None and found.state in (State.DEAD, State.FAILURE):
-            what = "it has been dropped"
+            what = "it has been sent again, or dropped"
         raise Failure(f"there is no dead letter {task_id!r} in mesh {mesh.name!r}: {what}")
     return story_of(mesh, task_id, found)
 

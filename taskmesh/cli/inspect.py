@@ -295,7 +295,7 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, object]]:
     processed = ", ".join(f"{count:,} {state}" for state, count in about["processed"].items() if count)
     return [
         *pairs,
-        ("pool", f"{about['pool']}, {len(about['children'])} of {about['concurrency']} children"),
+        ("pool", _pool_in_words(about)),
         ("running", about["running"]),
         ("claimed, not begun", about["prefetch"]),
         ("processed", processed or "nothing yet"),
@@ -303,3 +303,10 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("memory", as_size(about["rss_bytes"]) if about["rss_bytes"] else None),
         ("last beat", f"{as_duration(about['beat_age_s'])} ago"),
     ]
+
+
+def _pool_in_words(about: dict[str, Any]) -> str:
+    """Return how tasks run side by side; a child may run many, so it is not compared with how many run at once."""
+    count = len(about["children"])
+    children = "1 child" if count == 1 else f"{count} children"
+    return f"{about['pool']}: {children}, {about['concurrency']} tasks at once"

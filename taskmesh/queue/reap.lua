@@ -8,7 +8,7 @@
 --   Of those that end, only a dead letter (D) is charged with a crash. What was told to be revoked while it ran ends by that
 --   instead of going back in line.
 --   by: the incarnation that reaps. Its own children any time; another's only once that is declared dead.
--- Returns {messages put back, claims still to do}.
+-- Returns {messages put back in line (what ends by this is none of them), claims still to do}.
 -- Errors: NOTDEAD the incarnation is not declared dead.
 local holder, by, charged, token, outcome, singly = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1'
 DEAD_TTL = string.format('%08x', tonumber(ARGV[9]))
@@ -36,7 +36,7 @@ end
 local run = P .. 'run:' .. holder
 local fields = CALL('HKEYS', run)
 table.sort(fields, function(a, b) return a > b end)
-local count, done = 0, 0
+local count, back, done = 0, 0, 0
 
 for f = 1, #fields do
   if count >= 500 then break end
@@ -72,6 +72,7 @@ for f = 1, #fields do
         rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
         CALL('SET', key, rec)
         make_ready(id, rec, true)
+        back = back + 1
       end
     end
   end
@@ -84,4 +85,4 @@ for i = queues, #ARGV do
   CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
 end
 CALL('UNLINK', P .. 'wake:' .. holder)
-return {count, #fields - done}
+return {back, #fields - done}

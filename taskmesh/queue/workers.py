@@ -115,7 +115,7 @@ def reap(
     lost: Sequence[Charge] = (),
     dead_expires_s: int = DEAD_EXPIRES_S,
 ) -> Steps[int]:
-    """Put everything that a dead child held back in line, and return how many those were.
+    """Put everything that a dead child held back in line, and return how many those were, without what ends by that.
 
     Args:
         session: Where.

@@ -33,6 +33,7 @@ from taskmesh.worker.report import Place, Reporter
 from taskmesh.worker.sentence import Sentence
 from taskmesh.worker.undertaker import Undertaker
 from taskmesh.worker.wake import wake
+from taskmesh.worker.words import are
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -255,7 +256,7 @@ class Brood:
                 self._restart_at.append((time.monotonic(), place))
             return
         if in_task or code_means not in _IN_PEACE:
-            log.warning("child %d of worker %s died by %s", child.order.number, self._worker, how)
+            log.warning("child %d of worker %s died by %s", child.order.shown, self._worker, how)
         self._dead.append(_Dead(child.order, note if in_task else None, how, last))
         if child.is_dismissed:
             self._spare.append(place)
@@ -339,16 +340,16 @@ class Brood:
                     sentence=dead.sentence,
                 )
             except NodeUnavailable as error:
-                log.warning("what child %d held is not back in line yet: %s", dead.order.number, error)
+                log.warning("what child %d held is not back in line yet: %s", dead.order.shown, error)
                 self._reap_at = time.monotonic() + REAP_AGAIN_S
                 return
             except NodeFault:
                 # nothing that repeating mends: it is taken over when this life ends
-                log.exception("what child %d held cannot be put back", dead.order.number)
+                log.exception("what child %d held cannot be put back", dead.order.shown)
                 count = 0
             self._dead.pop(0)
             if count:
-                log.info("%d messages of child %d are back in line", count, dead.order.number)
+                log.info("%s back in line, which child %d held", are(count), dead.order.shown)
                 self._wake_resting()
 
     def recall_waiting(self, now_s: float) -> None:
@@ -370,7 +371,7 @@ class Brood:
             except NodeUnavailable as error:
                 log.warning("messages behind a slow task are given back by its child when it ends: %s", error)
                 continue
-            log.debug("%d messages behind a slow task are back in line", count)
+            log.debug("behind a slow task: %s back in line", are(count))
             if count:
                 self._wake_resting()
 

@@ -112,7 +112,7 @@ class Endings:
         log.warning(
             "worker %s ends child %d: its task has run longer than its time_limit of %g s",
             self._worker,
-            child.order.number,
+            child.order.shown,
             deadline.limit_s,
         )
         child.sentence = overdue(deadline)
@@ -173,7 +173,7 @@ class Endings:
             log.warning(
                 "worker %s ends child %d by %s: its task %s was revoked by %s",
                 self._worker,
-                child.order.number,
+                child.order.shown,
                 order.signal.name,
                 order.task_id,
                 order.sender,

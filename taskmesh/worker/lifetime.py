@@ -36,7 +36,7 @@ class Lifetime:
         self._talk = talk
         self._hooks = hooks
         self._await = await_
-        self._context = WorkerContext(order.worker, order.queues, order.number)
+        self._context = WorkerContext(order.worker, order.queues, order.shown)
         self._age = Age(order.max_tasks, order.max_memory)
 
     def begin(self) -> bool:
@@ -47,7 +47,7 @@ class Lifetime:
             # a hook may raise anything; the supervisor tries again with another child
             log.exception(
                 "child %d of worker %s does not start, for a hook failed",
-                self._order.number,
+                self._order.shown,
                 self._order.worker,
             )
             self.exit_code = EXIT_HOOK_FAILED
@@ -71,6 +71,6 @@ class Lifetime:
         """
         reason = self._age.ran(count, now_s)
         if reason and self.exit_code == EXIT_OK:
-            log.info("child %d of worker %s is replaced: %s", self._order.number, self._order.worker, reason)
+            log.info("child %d of worker %s is replaced: %s", self._order.shown, self._order.worker, reason)
             self.exit_code = EXIT_RETIRED
             self._talk.stopping = True

@@ -165,6 +165,11 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         return Limits(self.soft_time_limit_s, self.time_limit_s)
 
     @property
+    def shown(self) -> int:
+        """The number as people are told it."""
+        return self.number % MANY_AT_ONCE
+
+    @property
     def holder(self) -> bytes:
         """How the scripts know the child: incarnation (16) and number (6), hex."""
         return f"{self.incarnation}{self.number:06x}".encode()

@@ -24,6 +24,7 @@ from taskmesh.worker.orders import Orders
 from taskmesh.worker.patience import run_patiently, text_of
 from taskmesh.worker.undertaker import Undertaker
 from taskmesh.worker.watch import Watch
+from taskmesh.worker.words import are, messages
 
 T = TypeVar("T")
 log = logging.getLogger("taskmesh.worker")
@@ -153,7 +154,7 @@ class Presence:
         dead = [found.incarnation for found in others if found.state == "dead"]
         for found in over:
             if self.undertaker.declare(found.incarnation, found.count):
-                log.warning("worker %s is declared dead", found.incarnation.decode())
+                log.warning("worker %s is declared dead", self.undertaker.known_as(found.incarnation))
                 dead.append(found.incarnation)
         for incarnation in dead:
             try:
@@ -162,9 +163,13 @@ class Presence:
                 if not text_of(error).startswith("NOTDEAD"):
                     raise
                 # a node that came back with an older disk knows nothing of the declaration: it is made again in time
-                log.warning("worker %s is not declared dead any more", incarnation.decode())
+                log.warning("worker %s is not declared dead any more", self.undertaker.known_as(incarnation))
                 continue
-            log.info("%d messages of the dead worker %s are back in line", count, incarnation.decode())
+            log.info(
+                "%s back in line, which the dead worker %s held",
+                are(count),
+                self.undertaker.known_as(incarnation),
+            )
         self._unpark()
         self._expire()
 
@@ -207,7 +212,7 @@ class Presence:
         # again soon while there are any: the other build takes and parks some of them again and again
         self._unpark_at = now_s + (self.beat_s if count else self._lease_ttl_s)
         if count:
-            log.info("%d messages that another build left are back in line", count)
+            log.info("%s back in line, which another build left", are(count))
 
     def _expire(self) -> None:
         """End some messages whose time to begin is over: nobody may claim them for long."""
@@ -230,7 +235,7 @@ class Presence:
             for (task_id, version), record in zip(found, records, strict=True)
         ]
         count = self._run(expire(self._link.session, entries))
-        log.info("%d messages expired before they began", count)
+        log.info("%s expired before beginning", messages(count))
 
 
 def sweep_ahead_s(info: bytes) -> int:

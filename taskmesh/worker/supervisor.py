@@ -75,6 +75,7 @@ class Supervisor:
         self._look_at_sources_at_s = 0.0
         self._is_reloading = False
         self._next_orders = 0.0
+        self._out_since_s = 0.0
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
         self._options = msgspec.structs.replace(options, name=self._name)
 
@@ -384,7 +385,10 @@ class Supervisor:
     def _stop_gently(self, now_s: float) -> None:
         grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
         self._stop_by = now_s + grace_s
-        log.info("worker %s stops: running tasks have %g s to finish", self._name, grace_s)
+        if self._is_reloading:
+            log.info("running tasks have %g s to finish before that", grace_s)
+        else:
+            log.info("worker %s stops: running tasks have %g s to finish", self._name, grace_s)
         self._brood.stop()
 
     def _is_over(self, now_s: float) -> bool:
@@ -430,8 +434,12 @@ class Supervisor:
             if not presence.is_registered:
                 self._register()
             presence.beat(self._brood.holders(), self._brood.report(time.monotonic()))
+            if self._out_since_s:
+                out_s, self._out_since_s = time.monotonic() - self._out_since_s, 0.0
+                log.info("the node answers worker %s again, after %.1f s", self._name, out_s)
         except NodeUnavailable as error:
             presence.missed()
+            self._out_since_s = self._out_since_s or time.monotonic()
             log.warning("%s", error)
         except DeclaredDead:
             self._begin_anew()
@@ -466,7 +474,8 @@ class Supervisor:
                 )
         except NodeUnavailable as error:
             log.warning("this worker stays listed until its lease ends: %s", error)
-        log.info("worker %s has stopped", self._name)
+        if not self._is_reloading or self._signals:
+            log.info("worker %s has stopped", self._name)
 
 
 def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:

@@ -9,11 +9,14 @@ from typing import Any
 
 from taskmesh.codec.about import read_about
 from taskmesh.codec.attempts import attempts_so_far
+from taskmesh.codec.envelope import decode_envelope
 from taskmesh.codec.outcome import Outcome, PastAttempt, encode_outcome
 from taskmesh.core import keys
 from taskmesh.core.record import AT_MOST_ONCE
+from taskmesh.errors import TrustError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import held, unheard
+from taskmesh.queue.dead import whole_record
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
@@ -113,7 +116,7 @@ class Undertaker:
             attempt=_hex(head[56:58]),
             attempts=self._attempts(task_id, head),
         )
-        log.error("task %s is ended: %s", task_id, sentence.why)
+        log.error("task %s is ended: %s", self._named(task_id), sentence.why)
         return Charge(
             task_id.encode(), token, encode_outcome(outcome, self._link.results), letter=sentence.letter
         )
@@ -122,7 +125,7 @@ class Undertaker:
         """Return the end of a message that may begin only once, and perhaps has."""
         died = f"its process died by {how}" if how else "its process is gone"
         reason = f"{died}, it may have begun, and at_most_once forbids another run"
-        log.error("task %s becomes a dead letter: %s", task_id, reason)
+        log.error("task %s becomes a dead letter: %s", self._named(task_id), reason)
         return Charge(task_id.encode(), head[2:52], self._dead(task_id, head, reason))
 
     def _dead(self, task_id: str, head: bytes, reason: str) -> bytes:
@@ -142,11 +145,31 @@ class Undertaker:
         token = head[2:52]
         crashes = _hex(head[58:60]) + 1
         if crashes < self._max_crashes:
-            log.warning("task %s was running when its process died (%s), crash %d", task_id, how, crashes)
+            log.warning(
+                "task %s was running when its process died (%s), crash %d", self._named(task_id), how, crashes
+            )
             return Charge(task_id.encode(), token)
         reason = f"its process died {crashes} times while running it, the last time by {how}"
-        log.error("task %s becomes a dead letter: %s", task_id, reason)
+        log.error("task %s becomes a dead letter: %s", self._named(task_id), reason)
         return Charge(task_id.encode(), token, self._dead(task_id, head, reason))
+
+    def _named(self, task_id: str) -> str:
+        """Return the id with the name of the task, if its signature is fine."""
+        try:
+            found = self._run(whole_record(self._link.session, task_id))
+            if found is None or not found.envelope:
+                return task_id
+            return (
+                f"{task_id} ({decode_envelope(found.envelope, self._link.messages, expect_id=task_id).task})"
+            )
+        except TrustError as error:
+            log.debug("the name of task %s cannot be told: %s", task_id, error)
+            return task_id
+
+    def known_as(self, incarnation: bytes) -> str:
+        """Return name and incarnation of a worker."""
+        name = self._about(incarnation).get("name")
+        return f"{name} ({incarnation.decode()})" if name else incarnation.decode()
 
     def _attempts(self, task_id: str, head: bytes) -> tuple[PastAttempt, ...]:
         """Return the attempts that were made before its process died."""

@@ -99,3 +99,23 @@ def test_a_dead_child_is_replaced_and_forgotten_as_idle(scene: Scene) -> None:
     )
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
+
+
+def test_what_is_said_of_deaths_is_true_and_names_the_task(scene: Scene) -> None:
+    worker = scene.worker(1)
+    scene.send(tasks.segfault, str(scene.folder), expect=TaskDead)
+    scene.check()
+    worker.says("becomes a dead letter")
+    scene.send(tasks.add, 1, 2, expect=3)
+    scene.check()
+    said = worker.said()
+    assert said.count("1 message is back in line, which child ") == 2, "after the third it does not go back"
+    assert said.count(f"({tasks.__name__}.segfault) was running when its process died") == 2
+    assert f"({tasks.__name__}.segfault) becomes a dead letter" in said
+
+
+def test_a_child_of_many_is_told_by_a_small_number(scene: Scene) -> None:
+    worker = scene.worker(pools=("thread:4",))
+    scene.send(tasks.segfault, str(scene.folder), expect=TaskDead)
+    worker.says("child 1 of worker worker1 died by")
+    scene.check()

@@ -206,6 +206,7 @@ def test_a_child_that_dies_while_the_node_is_away_is_seen_to_afterwards(
         scene.check()
         assert scene.crashes(held) == 1
         assert worker.process.poll() is None
+        worker.says("the node answers worker worker1 again, after ")
         scene.close()
 
 

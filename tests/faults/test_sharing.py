@@ -34,7 +34,7 @@ def test_what_waits_behind_a_slow_task_is_recalled_and_run_by_others(scene: Scen
     for handle in sent[1:]:
         handle.get(20)
     assert scene.state_of(sent[0]) == "STARTED"
-    worker.says("messages behind a slow task are back in line")
+    worker.says("behind a slow task: ")
     scene.let("slow")
     scene.check()
     assert [scene.crashes(handle) for handle in sent] == [0] * 101

@@ -93,7 +93,9 @@ def test_messages_that_died_together_are_claimed_singly_and_nobody_is_charged(sc
     scene.started("slow")
     assert len(scene.node.hvals(f"{scene.prefix}run:{scene.live_workers()['far']}000001")[0].split()) == 10
     kill(far.pid)
-    scene.worker(1, name="near").says("is declared dead")
+    near = scene.worker(1, name="near")
+    near.says("is declared dead")
+    assert "worker far (" in near.said()
     scene.let("slow")
     scene.check()
     assert [scene.crashes(handle) for handle in sent] == [0] * 10

@@ -55,8 +55,11 @@ def test_a_module_that_changes_is_imported_again(scene: Scene, start_method: str
     write(scene, "second one")
     worker.says("reload_part.py has changed")
     assert word(scene) == "second one"
+    assert "stops" not in worker.said()
+    assert "stopped" not in worker.said()
     worker.send(signal.SIGTERM)
     assert worker.exit_code() == 0
+    assert f"worker {worker.name} has stopped" in worker.said()
 
 
 def test_a_task_that_runs_may_finish_first(scene: Scene) -> None:
