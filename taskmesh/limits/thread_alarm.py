@@ -32,13 +32,22 @@ class _Alarm:
         self.kind: type[SoftTimeLimitExceeded] | None = None
         self.is_set = True
 
+    def ring(self) -> None:
+        """Raise the error in the thread; who calls has the lock."""
+        self.is_set = False
+        self.kind = _kind_of(self.error)
+        _raise_in(self.thread, self.kind)
+
 
 class ThreadAlarms:
     """The alarms of all threads of one process."""
 
     def __init__(self) -> None:
         """Prepare; the thread is started with the first alarm."""
-        self._changed = threading.Condition(threading.Lock())
+        # Taken as it is wherever an alarm may ring: nothing is raised between having this lock and being in its `with`, as
+        # it can be in a condition's methods, which are Python. A lock that is never given back would hold up all.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: list[tuple[float, int, _Alarm]] = []
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
@@ -49,9 +58,10 @@ class ThreadAlarms:
         Raises:
             SoftTimeLimitExceeded: `error`, unless the function catches it. And whatever the function raises.
         """
-        alarm = self._arm(seconds, error)
+        alarm = _Alarm(error)
         try:
             try:
+                self._arm(seconds, alarm)
                 return function()
             finally:
                 # its time may come in this very moment; then the function has ended too late anyway
@@ -61,18 +71,16 @@ class ThreadAlarms:
                 raise
             raise error.with_traceback(found.__traceback__) from found.__cause__
 
-    def _arm(self, seconds: float, error: SoftTimeLimitExceeded) -> _Alarm:
-        alarm = _Alarm(error)
-        with self._changed:
+    def _arm(self, seconds: float, alarm: _Alarm) -> None:
+        with self._lock:
             heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._numbers), alarm))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="taskmesh-alarms", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        return alarm
 
     def _disarm(self, alarm: _Alarm) -> None:
-        with self._changed:
+        with self._lock:
             if not alarm.is_set:
                 # it has rung; should nothing have been raised yet, nothing is to be
                 _raise_in(alarm.thread, ctypes.py_object())
@@ -91,9 +99,7 @@ class ThreadAlarms:
                     continue
                 heapq.heappop(self._waiting)
                 if alarm.is_set:
-                    alarm.is_set = False
-                    alarm.kind = _kind_of(alarm.error)
-                    _raise_in(alarm.thread, alarm.kind)
+                    alarm.ring()
 
 
 def _kind_of(error: SoftTimeLimitExceeded) -> type[SoftTimeLimitExceeded]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
 from taskmesh.errors import SoftTimeLimitExceeded
 from taskmesh.limits.alarm import soft_limit_error
 from taskmesh.limits.thread_alarm import ThreadAlarms
+from tests.support import wait_until
 
 
 def spin() -> None:
@@ -52,3 +55,32 @@ def test_what_ends_in_time_hears_nothing_and_threads_do_not_hear_of_each_other()
     for thread in threads:
         thread.join(20)
     assert found == ["late"] * 3
+
+
+def test_one_that_rings_while_it_is_taken_back_leaves_nothing_locked() -> None:
+    """The error comes as soon as the thread has the lock: it must be given back all the same."""
+    alarms = ThreadAlarms()
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait()
+
+    def run() -> None:
+        with suppress(SoftTimeLimitExceeded):
+            alarms.call_within(60.0, soft_limit_error("id", "task", 60.0), work)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    begun.wait()
+    with alarms._lock:
+        may_end.set()
+        # it waits for the lock
+        wait_until(lambda: _runs(thread) in ("_disarm", "__enter__"))
+        alarms._waiting[0][2].ring()
+    thread.join()
+    assert alarms._lock.acquire(timeout=5)
+
+
+def _runs(thread: threading.Thread) -> str:
+    return sys._current_frames()[thread.ident or 0].f_code.co_name
