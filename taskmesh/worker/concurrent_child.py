@@ -19,7 +19,7 @@ from taskmesh.worker.crew import Crew, OnEnd
 from taskmesh.worker.host import App
 from taskmesh.worker.in_flight import InFlight
 from taskmesh.worker.lifetime import Lifetime
-from taskmesh.worker.limits import SharedGuard, check_limits
+from taskmesh.worker.limits import SharedGuard, check_keepable
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_DECLARED_DEAD, ChildOrder
 from taskmesh.worker.page import Page
@@ -68,7 +68,7 @@ class ConcurrentChild:
         Raises:
             ConfigError: A task has a limit that cannot be kept here.
         """
-        check_limits(mesh.tasks, order.limits, order.pool)
+        check_keepable(mesh.tasks, order.limits, order.pool)
         self.order = order
         self.holder = order.holder
         desk = page.desk(order.place)

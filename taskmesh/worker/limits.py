@@ -30,7 +30,7 @@ log = logging.getLogger("taskmesh.worker")
 CANCEL_GRACE_S = 1.0
 
 
-def check_limits(tasks: Mapping[str, Any], default: Limits, pool: str) -> None:
+def check_keepable(tasks: Mapping[str, Any], default: Limits, pool: str) -> None:
     """Refuse soft limits that a pool of threads or of coroutines cannot keep.
 
     Args:
