@@ -44,8 +44,8 @@ class ThreadAlarms:
 
     def __init__(self) -> None:
         """Prepare; the thread is started with the first alarm."""
-        # Taken as it is wherever an alarm may ring: nothing is raised between having this lock and being in its `with`, as
-        # it can be in a condition's methods, which are Python. A lock that is never given back would hold up all.
+        # Taken as it is wherever an alarm may ring: nothing is raised between having this lock and being in its `with`,
+        # as it can be in a condition's methods, which are Python. A lock that is never given back would hold up all.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting: list[tuple[float, int, _Alarm]] = []
