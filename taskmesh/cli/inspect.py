@@ -305,7 +305,7 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def _pool_in_words(about: dict[str, Any]) -> str:
+def _pool_in_words(about: Mapping[str, Any]) -> str:
     """Return how tasks run side by side; a child may run many, so it is not compared with how many run at once."""
     count = len(about["children"])
     children = "1 child" if count == 1 else f"{count} children"
