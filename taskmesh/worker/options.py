@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from taskmesh.config.strategies import DEFAULT
-from taskmesh.core.limits import Limits
+from taskmesh.core.limits import Limits, check_limits
 from taskmesh.worker.pools import PROCESS, Pool
 
 #: The first number of a child that runs many messages at once: scripts tell them apart by it.
@@ -122,6 +122,20 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     threads: tuple[str, ...]
     place: str
     sources: tuple[str, ...] = ()
+
+
+def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:
+    """Return the limits of tasks that have none of their own.
+
+    Raises:
+        UsageError: They contradict each other.
+    """
+    limits = Limits(
+        options.soft_time_limit_s if options.soft_time_limit_s >= 0 else facts.soft_time_limit_s,
+        options.time_limit_s if options.time_limit_s >= 0 else facts.time_limit_s,
+    )
+    check_limits(limits.soft_s, limits.hard_s)
+    return limits
 
 
 class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,6 @@ import msgspec
 
 from taskmesh.codec.control import TERMINATE
 from taskmesh.codec.keyring import Keyring
-from taskmesh.core.limits import Limits, check_limits
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
@@ -34,7 +33,7 @@ from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import taken
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
-from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions
+from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions, limits_for
 from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
@@ -476,20 +475,6 @@ class Supervisor:
             log.warning("this worker stays listed until its lease ends: %s", error)
         if not self._is_reloading or self._signals:
             log.info("worker %s has stopped", self._name)
-
-
-def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:
-    """Return the limits of tasks that have none of their own.
-
-    Raises:
-        UsageError: They contradict each other.
-    """
-    limits = Limits(
-        options.soft_time_limit_s if options.soft_time_limit_s >= 0 else facts.soft_time_limit_s,
-        options.time_limit_s if options.time_limit_s >= 0 else facts.time_limit_s,
-    )
-    check_limits(limits.soft_s, limits.hard_s)
-    return limits
 
 
 def main(argv: list[str]) -> int:
