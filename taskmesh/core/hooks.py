@@ -110,10 +110,11 @@ class Hooks:
             function: Called as the method of that name of `Middleware`.
 
         Raises:
-            UsageError: It cannot be called.
+            UsageError: It cannot be called, or not with what it would be told.
         """
         if not callable(function):
             raise UsageError(f"@mesh.{event} decorates a function, not {function!r}")
+        _check_parameters(event, function)
         found = self._found[event]
         if event in _FIRST_COMES_FIRST:
             found.append(function)
@@ -171,6 +172,22 @@ class Hooks:
         """Call the hooks of an event; their errors are logged."""
         for function in self._found[event]:
             call_safely(function, args, await_)
+
+
+def _check_parameters(event: str, function: Callable[..., Any]) -> None:
+    """Refuse a hook that would fail each time it is called."""
+    told = [name for name in inspect.signature(getattr(Middleware, event)).parameters if name != "self"]
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # it does not tell what it takes, as some functions of C
+    try:
+        signature.bind(*told)
+    except TypeError as error:
+        raise UsageError(
+            f"@mesh.{event}: {name_of(function)}{signature} cannot be called as it would be: {error}; a hook of this "
+            f"kind takes ({', '.join(told)})"
+        ) from None
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], await_: Await) -> None:

@@ -170,3 +170,29 @@ def test_each_event_has_a_decorator_and_a_method():
     for event in EVENTS:
         assert callable(getattr(TaskMesh, event))
         assert getattr(Middleware, event).__doc__
+
+
+WITH_ONE = ("on_worker_start", "on_worker_stop", "on_child_start", "on_child_stop", "before_task")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_hook_that_takes_something_else_is_refused_when_it_is_added(mesh, event):
+    count = 1 if event in WITH_ONE else 3 if event == "after_task" else 2
+    shapes = {0: lambda: None, 1: lambda a: None, 2: lambda a, b: None, 3: lambda a, b, c: None}
+    for takes, function in shapes.items():
+        if takes == count:
+            getattr(mesh, event)(function)
+        else:
+            with pytest.raises(UsageError, match=rf"@mesh\.{event}: .* a hook of this kind takes \(\w+"):
+                getattr(mesh, event)(function)
+    getattr(mesh, event)(lambda *anything: None)
+    getattr(mesh, event)(print)
+
+
+def test_a_method_that_takes_something_else_is_refused(mesh):
+    class Wrong(Middleware):
+        def after_task(self, task):
+            """Takes too little."""
+
+    with pytest.raises(UsageError, match=r"after_task\(task\) .* takes \(task, state, seconds\)"):
+        mesh.add_hooks(Wrong())
