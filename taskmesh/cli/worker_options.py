@@ -234,6 +234,8 @@ def _queues(given: str | tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, in
                 raise UsageError(f"queue {name!r} (-Q, queues): {error}") from None
             queues[found[0]] = None
             weights |= weighed
+    if isinstance(given, str) and not queues:
+        raise UsageError(f"-Q {given!r} names no queue: leave it out to serve the default queue")
     return tuple(queues), weights
 
 

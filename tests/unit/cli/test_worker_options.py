@@ -63,6 +63,13 @@ def test_a_strategy(tmp_path):
     assert resolved({"app": "app", "queues": "a,b"}, {}, tmp_path).strategy == ""  # the setting's
 
 
+@pytest.mark.parametrize("queues", ["", " ", ",", " , "])
+def test_no_queue_at_all_is_not_the_default_queue(tmp_path, queues):
+    """It is an empty variable of a script, more likely than a wish."""
+    with pytest.raises(UsageError, match="names no queue"):
+        resolved({"app": "app", "queues": queues}, {}, tmp_path)
+
+
 @pytest.mark.parametrize("queues", ["mail=", "mail=0", "mail=x", "mail=1001", "=3", "mail=3=2", "a b=3"])
 def test_weights_that_cannot_be(tmp_path, queues):
     with pytest.raises(UsageError, match=f"queue '{queues}'"):
