@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, Signature
 from typing import Any
 
+from taskmesh.core.call import positional
 from taskmesh.errors import WrongArguments
 
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -91,7 +92,7 @@ class Arguments:
 
     def checked(self, call: Iterable[Any]) -> tuple[Any, ...]:
         """Return positional arguments as a tuple, or refuse them as `check` does."""
-        args = tuple(call)
+        args = positional(self._task, call)
         if not self.least <= len(args) <= self.most:
             self.check(args, {})
         return args

@@ -26,6 +26,7 @@ from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, cal
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
+from taskmesh.core.call import by_name, positional
 from taskmesh.core.context import CURRENT, current_task
 from taskmesh.core.limits import HARD, SOFT, Limits, check_limits, limits_of, to_extras
 from taskmesh.core.naming import MAIN, is_importable, module_name
@@ -264,7 +265,9 @@ class Task(Generic[P, R]):
     def apply(self, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None) -> AsyncResult[R]:
         """Run the function here and now, and return a handle that has the outcome already."""
         options = self._defaults or self._default_options()
-        return self._run_here(tuple(args), dict(kwargs or {}), options, None, keep=self.mesh.eager)
+        return self._run_here(
+            positional(self.name, args), by_name(self.name, kwargs), options, None, keep=self.mesh.eager
+        )
 
     def _run_here(
         self,
@@ -381,7 +384,7 @@ class Task(Generic[P, R]):
     def _checked(
         self, args: Iterable[Any], kwargs: dict[str, Any] | None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = tuple(args), dict(kwargs or {})
+        args, kwargs = positional(self.name, args), by_name(self.name, kwargs)
         (self._arguments or self._read_signature()).check(args, kwargs)
         return args, kwargs
 

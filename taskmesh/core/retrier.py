@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from taskmesh.core.call import by_name, positional
 from taskmesh.core.retry import RetryPolicy, next_due_ms
 from taskmesh.errors import MaxRetriesExceededError, Retry, Snooze, UsageError
 
@@ -113,8 +114,8 @@ class Retrier:
         call = None
         if args is not None or kwargs is not None:
             call = (
-                job.args if args is None else tuple(args),
-                job.kwargs if kwargs is None else dict(kwargs),
+                job.args if args is None else positional(job.name, args),
+                job.kwargs if kwargs is None else by_name(job.name, kwargs),
             )
         because = exc or sys.exception()
         return Retry(f"task {job.task_id} is to be tried again", exc=because, due_ms=due_ms, call=call)

@@ -147,3 +147,40 @@ def test_typing_false_leaves_it_to_the_worker(mesh):
     for handle in (task.delay(1), task.apply_async((1,), {"z": 1}), *task.starmap([(1,)]), *task.map([1])):
         assert isinstance(handle.get(propagate=False), TypeError)
         assert not isinstance(handle.get(propagate=False), WrongArguments)
+
+
+@pytest.mark.parametrize("args", ["abc", b"abc", bytearray(b"abc"), 5, None, {"a": 1}])
+def test_what_is_no_row_of_arguments_is_refused(args):
+    """A text is one argument, and would be sent as one for each letter."""
+    task = TaskMesh("arguments", eager=True).task(typing=False, name="anything")(print)
+    for call in (task.apply_async, task.apply, lambda args: asyncio.run(task.aapply_async(args))):
+        with pytest.raises(
+            WrongArguments, match=r"task anything was given args=.*expected a tuple or a list"
+        ):
+            call(args)
+    with pytest.raises(WrongArguments, match="expected a tuple or a list"):
+        task.starmap([(1,), args])
+
+
+@pytest.mark.parametrize("kwargs", [[1], "a", 5, {1: 2}, [("a", 1)]])
+def test_what_names_no_arguments_is_refused(kwargs):
+    task = TaskMesh("arguments", eager=True).task(typing=False, name="anything")(print)
+    for call in (task.apply_async, task.apply, lambda *given: asyncio.run(task.aapply_async(*given))):
+        with pytest.raises(WrongArguments, match=r"task anything was given kwargs=.*expected a dict"):
+            call((), kwargs)
+
+
+def test_any_other_row_of_arguments_is_taken():
+    task = TaskMesh("arguments", eager=True).task(name="row")(lambda *args: list(args))
+    for args in ([1, 2], (1, 2), iter([1, 2]), range(1, 3)):
+        assert task.apply_async(args).get() == [1, 2]
+    assert task.apply_async((), {}).get() == task.apply_async().get() == []
+
+
+def test_new_arguments_of_a_retry_are_no_text():
+    @TaskMesh("arguments", eager=True).task(bind=True, default_retry_delay=0)
+    def again(self, *words):
+        raise self.retry(args="abc")
+
+    with pytest.raises(WrongArguments, match="args='abc'"):
+        again.apply(("x",)).get()
