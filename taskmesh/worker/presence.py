@@ -12,13 +12,14 @@ from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.control import Control
 from taskmesh.codec.outcome import encode_outcome, expired_outcome
 from taskmesh.core.steps import Steps
-from taskmesh.errors import NodeFault, WorkerError
+from taskmesh.errors import NodeFault, NodeUnavailable, WorkerError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Beat, beat, bury, children, register, tell, unpark
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
+from taskmesh.worker.namesakes import namesakes
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.orders import Orders
 from taskmesh.worker.patience import run_patiently, text_of
@@ -93,6 +94,22 @@ class Presence:
         self._run(register(self._link.session, self.incarnation, info))
         self.is_registered = True
         self._look_at_others(report)
+
+    def warn_of_namesakes(self) -> None:
+        """Say so if another live worker has this one's name."""
+        try:
+            places = self._run(namesakes(self._link.session, self._worker, self.incarnation))
+        except NodeUnavailable as error:
+            log.debug("cannot look for workers of the same name: %s", error)
+            return
+        if places:
+            log.warning(
+                "another worker named %s is live (%s), or was killed less than %g s ago: orders to that name reach "
+                "both, and looks cannot tell them apart; give each a name of its own (-n)",
+                self._worker,
+                "; ".join(places),
+                self._lease_ttl_s,
+            )
 
     def tell(self, info: bytes) -> None:
         """Change what this incarnation tells of itself.

@@ -178,6 +178,7 @@ class Supervisor:
             ", ".join(self._queues),
             len(facts.tasks),
         )
+        self._presence.warn_of_namesakes()
         try:
             self._loop()
         finally:
