@@ -65,6 +65,21 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 class Main(LazyGroup):
     """The group of all commands, and what becomes of their errors."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names.
+
+        Raises:
+            UsageError: There is none; for one of Celery it says what there is instead.
+        """
+        if self.get_command(ctx, args[0]) is None:
+            from taskmesh.cli.celery_commands import INSTEAD
+
+            if args[0] in INSTEAD:
+                ctx.fail(f"there is no command {args[0]!r}: {INSTEAD[args[0]]}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
         if sys.stdout is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from taskmesh.cli.celery_commands import INSTEAD
 from taskmesh.cli.failure import Failure
 from taskmesh.cli.main import SECTIONS, cli
 from taskmesh.core.version import VERSION
@@ -79,6 +81,17 @@ def test_an_unknown_command_is_told_what_was_meant(words, meant):
     run = CliRunner().invoke(cli, words)
     assert run.exit_code == 2
     assert f"did you mean {meant}" in run.stderr
+
+
+@pytest.mark.parametrize("word", INSTEAD)
+def test_a_command_of_celery_is_answered_with_what_there_is(word):
+    run = CliRunner().invoke(cli, [word])
+    assert run.exit_code == 2
+    assert "did you mean" not in run.stderr
+    said = " ".join(run.stderr.split())
+    assert f"there is no command {word!r}: {INSTEAD[word]}" in said
+    named = set(re.findall(r"`taskmesh ([a-z]+)", INSTEAD[word]))
+    assert named <= SUMMARIES.keys()
 
 
 def test_a_wild_guess_is_answered_without_one():

@@ -1,0 +1,29 @@
+"""Commands of `celery` and of those who work beside it, each with what there is here. Loaded when one is asked for."""
+
+from __future__ import annotations
+
+from taskmesh.config.elsewhere import EVENTS, SCHEDULES
+
+_LOOK = "look with `taskmesh status`, `workers`, `queues` and `inspect`"
+
+INSTEAD: dict[str, str] = {
+    "amqp": "there is no such broker; use `taskmesh queues`, `purge` and `dead`",
+    "beat": SCHEDULES,
+    "control": "use `taskmesh workers --stop`, `taskmesh revoke --terminate`, `taskmesh queue pause` and `resume`",
+    "dashboard": f"this version has no web page; {_LOOK}",
+    "events": EVENTS,
+    "flower": f"this version has no web page; {_LOOK}",
+    "graph": "this version has no workflows to draw",
+    "list": "use `taskmesh queues`, or `taskmesh inspect registered` for tasks",
+    "logtool": "a worker writes to standard error, one line for each event; use grep",
+    "migrate": "messages stay on their node; let workers empty the old one, and send to the new one",
+    "monitor": _LOOK,
+    "multi": "start one `taskmesh worker` for each, with systemd, supervisord or containers",
+    "report": "use `taskmesh doctor` and `taskmesh config`",
+    "run": "use `taskmesh worker`",
+    "scheduler": SCHEDULES,
+    "shell": "use `python` and import the app: `from app import mesh`",
+    "start": "use `taskmesh worker`, or `taskmesh up` for node and workers in one terminal",
+    "stop": "use `taskmesh workers --stop` for workers, `taskmesh down` for the embedded node",
+    "upgrade": "use `taskmesh config`; a setting of Celery is refused with what replaces it",
+}
