@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taskmesh.client.expected import Expected
 from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, READ_AGAIN_S, SILENCE_S
+from taskmesh.client.unserved import STATES as WAITING
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
 from taskmesh.core.record import Record
-from taskmesh.core.state import FINAL, State
+from taskmesh.core.state import FINAL
 from taskmesh.errors import NodeUnavailable, TaskMeshError, TrustError
 from taskmesh.results.read import READ_MAX, read
 
@@ -337,7 +338,7 @@ class Ear:
             if any(handle.is_settled() for handle in looked_at):
                 self._doubt()
             left = [handle for wait in waits if (handle := wait.handle) is not None]
-            waiting = [handle.id for handle in left if handle.last_state is State.PENDING]
+            waiting = [handle.id for handle in left if handle.last_state in WAITING]
             if waiting:
                 await self._portal.link.run_async(self._portal.look_who_serves(waiting))
         except TaskMeshError as error:

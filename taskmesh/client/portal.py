@@ -13,13 +13,12 @@ from taskmesh.client.inbox import Inbox
 from taskmesh.client.inline import Inline
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.client.sender import Sender
-from taskmesh.codec.about import read_about
+from taskmesh.client.unserved import STATES as WAITING
+from taskmesh.client.unserved import tell_who_serves
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
-from taskmesh.core.state import State
 from taskmesh.core.waiting import is_own_queue
 from taskmesh.errors import NodeUnavailable, SendRejected, TaskMeshError
-from taskmesh.queue.manage import status
 from taskmesh.results.read import forget, read
 
 if TYPE_CHECKING:
@@ -34,9 +33,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 log = logging.getLogger("taskmesh")
-#: How many of the messages that wait long are looked at for the queues that they wait in.
-WARN_MAX = 50
-#: How long that look may take: it is a courtesy, and its caller's time may be short.
+#: How long a look at who serves a queue may take: it is a courtesy, and its caller's time may be short.
 WHO_SERVES_S = 1.0
 _portals: weakref.WeakSet[Portal] = weakref.WeakSet()
 
@@ -192,7 +189,7 @@ class Portal:
         return wait_async(self, handle)
 
     def _nobody_serves(self, handles: Sequence[AsyncResult[Any]]) -> None:
-        waiting = [handle.id for handle in handles if handle.last_state is State.PENDING]
+        waiting = [handle.id for handle in handles if handle.last_state in WAITING]
         if waiting:
             self.link.run(self.look_who_serves(waiting), within_s=WHO_SERVES_S)
 
@@ -200,46 +197,12 @@ class Portal:
         self.link.run(self.look_who_waits(waiting, handle), within_s=WHO_SERVES_S)
 
     def look_who_serves(self, task_ids: Sequence[str]) -> Steps[None]:
-        """Tell a waiting caller, once per queue, that nobody serves the queue it waits on.
+        """Tell a waiting caller, once per queue, why nothing becomes of what it waits for, if that can be seen.
 
         Args:
             task_ids: Messages that are waited for.
         """
-        session = self.link.session
-        try:
-            found = yield from read(session, task_ids[:WARN_MAX], patience_s=0.5)
-            waiting = [
-                (task_id, record.queue)
-                for task_id, record in zip(task_ids, found, strict=False)
-                if isinstance(record, Record)
-                and record.state is State.PENDING
-                and record.queue not in self._warned
-            ]
-            if not waiting:
-                return
-            counted = yield from status(session, with_queues=False)
-        except TaskMeshError as error:
-            log.debug("cannot look who serves the queue: %s", error)
-            return
-        workers: dict[str, list[str]] = {}
-        for incarnation, state, _, info, _ in counted.workers:
-            if state == "live":
-                name, queues = _told(info)
-                workers[name or incarnation] = queues
-        served = {queue for queues in workers.values() for queue in queues}
-        for task_id, queue in waiting:
-            if queue in served or queue in self._warned:
-                continue
-            self._warned.add(queue)
-            log.warning(
-                "task %s waits in queue %r of mesh %r, and nobody serves that queue. Workers: %s. "
-                "Start one with: %s",
-                task_id,
-                queue,
-                self.link.mesh,
-                ", ".join(f"{name} ({', '.join(queues)})" for name, queues in workers.items()) or "none",
-                self.worker_command(queue),
-            )
+        return tell_who_serves(self.link.session, self.link.mesh, task_ids, self._warned, self.worker_command)
 
     def look_who_waits(self, waiting: str, handle: AsyncResult[Any]) -> Steps[None]:
         """Warn of a task that waits for what stands in a queue of its own worker.
@@ -282,13 +245,6 @@ class Portal:
 
 def _client_name() -> str:
     return f"client {socket.gethostname()}:{os.getpid()}"
-
-
-def _told(info: bytes) -> tuple[str, list[str]]:
-    """Return name and queues of what a worker tells of itself."""
-    about = read_about(info)
-    queues = about.get("queues")
-    return str(about.get("name", "")), list(map(str, queues)) if isinstance(queues, list) else []
 
 
 def not_sent(error: NodeUnavailable) -> SendRejected:

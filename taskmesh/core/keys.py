@@ -66,6 +66,11 @@ def queues(of: bytes) -> bytes:
     return of + b"queues"
 
 
+def parked(of: bytes) -> bytes:
+    """Return the name of the hash of messages that no worker could take."""
+    return of + b"parked"
+
+
 def paused(of: bytes) -> bytes:
     """Return the key of the set of queues that are paused."""
     return of + b"paused"

@@ -288,6 +288,40 @@ def test_a_caller_is_told_once_that_nobody_serves_his_queue(app, mesh, monkeypat
         assert result.revoke()
 
 
+def test_a_caller_is_told_once_that_his_queue_is_paused(app, mesh, monkeypatch, caplog):
+    monkeypatch.setattr("taskmesh.client.waiter.FIRST_LOOK_S", 0.02)
+    monkeypatch.setattr(mesh.portal, "_warned", set())
+    mesh.pause_queue("paused-hint")
+    waiting = [app.add.apply_async((1, n), queue="paused-hint") for n in range(2)]
+    with caplog.at_level(logging.WARNING, "taskmesh"):
+        for result in waiting:
+            with pytest.raises(TaskTimeout):
+                result.get(timeout=0.2)
+    assert caplog.text.count("that queue is paused") == 1
+    assert "taskmesh queue resume paused-hint" in caplog.text
+    assert "nobody serves" not in caplog.text
+    mesh.resume_queue("paused-hint")
+    for result in waiting:
+        assert result.revoke()
+
+
+def test_a_caller_is_told_once_that_no_worker_knows_his_task(app, make_mesh, monkeypatch, caplog):
+    monkeypatch.setattr("taskmesh.client.waiter.FIRST_LOOK_S", 0.02)
+    unknown = make_mesh().task(name="nobody.knows.it")(app.square)
+    waiting = [unknown.delay(1), unknown.delay(2)]
+    later = app.add.apply_async((1, 1), countdown=3600)
+    for result in waiting:
+        wait_until(lambda result=result: result.state == "SCHEDULED")
+    with caplog.at_level(logging.WARNING, "taskmesh"):
+        for result in (*waiting, later):
+            with pytest.raises(TaskTimeout):
+                result.get(timeout=0.2)
+    assert caplog.text.count("no worker that took it knows its task") == 1
+    assert later.id not in caplog.text
+    for result in (*waiting, later):
+        assert result.revoke()
+
+
 def test_nobody_is_told_that_of_what_runs(app, mesh, holds, monkeypatch, caplog):
     monkeypatch.setattr("taskmesh.client.waiter.FIRST_LOOK_S", 0.02)
     monkeypatch.setattr(mesh.portal, "_warned", set())
