@@ -212,11 +212,21 @@ class SendOptions:
         return now_ms + math.ceil(self.countdown_s * 1000) if self.countdown_s > 0 else 0
 
     def expires_ms(self, now_ms: int) -> int:
-        """Return the Unix time after which a message sent now may not begin; 0 for never."""
-        if self.expires_at_ms is not None:
-            return max(1, self.expires_at_ms)
-        return 0 if self.expires_s is None else now_ms + max(0, math.ceil(self.expires_s * 1000))
+        """Return the Unix time from which on a message sent now may not begin; 0 for never.
 
+        A time that is over already is told as one that is over by every clock: it never begins.
+        """
+        if self.expires_at_ms is not None:
+            until_ms = self.expires_at_ms
+        elif self.expires_s is not None:
+            until_ms = now_ms + max(0, math.ceil(self.expires_s * 1000))
+        else:
+            return 0
+        return until_ms if until_ms > now_ms else max(1, min(until_ms, now_ms - _OVER_MS))
+
+
+#: More than two measurements of the node's clock may differ by.
+_OVER_MS = 1000
 
 # -- readers --------------------------------------------------------------------------------
 

@@ -108,6 +108,18 @@ def test_what_a_worker_claims_too_late_expires(app, started):
             result.get(timeout=TIMEOUT_S)
 
 
+@pytest.mark.parametrize("expires", [0, "past"])
+def test_what_had_no_time_to_begin_never_begins(app, expires):
+    """Though idle workers are given it at once, and their clocks may be off by some ms."""
+    moment = datetime.now(UTC) - timedelta(milliseconds=1) if expires else 0
+    options = app.add.send_options({"expires": moment})
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    assert options.expires_ms(now_ms) < now_ms - 500
+    for _ in range(10):
+        with pytest.raises(TaskExpired):
+            app.add.apply_async((1, 1), expires=moment).get(timeout=TIMEOUT_S)
+
+
 def test_what_begins_in_time_does_not_expire(app, mesh):
     result = app.add.apply_async((1, 2), expires=3600)
     assert result.get(timeout=TIMEOUT_S) == 3
