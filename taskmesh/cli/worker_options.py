@@ -97,7 +97,9 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             is_flag=True,
             help="For development: import the app again, and replace the children, when its files change.",
         ),
-        click.option("--burst", is_flag=True, help="Stop when the queues are empty."),
+        click.option(
+            "--burst", is_flag=True, help="Stop when the queues are empty, and nothing is due within 2 s."
+        ),
         click.option(
             "-l",
             "--log-level",

@@ -117,7 +117,7 @@ class Child:
                         self._talk.give_back()  # claimed in the very moment of stopping
                     return self._lifetime.exit_code
                 if not batch:
-                    if self.order.burst:
+                    if self.order.burst and not self._talk.is_due_soon():
                         return EXIT_BURST_DONE
                     batch = self._talk.sleep()
                 if batch:

@@ -143,7 +143,7 @@ class ConcurrentChild:
                     talk.give_back()  # claimed in the very moment of stopping
                 break
             if not batch:
-                if self.order.burst:
+                if self.order.burst and not (was_empty and talk.is_due_soon()):
                     if was_empty:
                         return EXIT_BURST_DONE
                     flight.wait(len(flight) - 1, HEED_S)  # what runs may send more

@@ -41,6 +41,8 @@ COMPARE_S = 10.0
 PATIENCE_S = 5.0
 #: How long a child that stops, and has nothing to commit, goes on asking: its supervisor puts back what it holds.
 LEAVE_S = 1.0
+#: How long a burst waits for delayed messages that are about to be due, since it last found any message.
+DUE_SOON_S = 2.0
 #: The state that gives one message back.
 RELEASED = b"P"
 
@@ -98,6 +100,7 @@ class Conversation:
         self._wake_key = keys.wake(self.link.prefix, self.holder)
         self.pick = Pick(order, self.link, time.monotonic())
         self._next_due_ms = 0
+        self._found_s = 0.0
         self._compare_at_s = time.monotonic() + COMPARE_S
         self._epoch = self._session.epoch
 
@@ -200,6 +203,8 @@ class Conversation:
             self.sequence += 1
             self.is_idle = not claimed
             self._next_due_ms = claimed.next_due_ms
+            if claimed or not self._found_s:
+                self._found_s = asked_s
             self.pick.claimed(claimed, most, asked_s)
             self._judge(entries, verdicts)
             return claimed
@@ -312,7 +317,17 @@ class Conversation:
         if handed is None or handed[0] != self.sequence + 1:
             return []  # an older one, whose message came with a claim
         self.sequence += 1
+        self._found_s = time.monotonic()
         return [handed[1]]
+
+    def is_due_soon(self) -> bool:
+        """Tell whether a delayed message is due so soon that the end of a burst waits for it.
+
+        It may be of a queue of others; so nobody waits long for such.
+        """
+        if not self._next_due_ms or time.monotonic() - self._found_s > DUE_SOON_S:
+            return False
+        return self._next_due_ms - self.link.clock.now_ms() <= DUE_SOON_S * 1000
 
     def _patience_s(self) -> float:
         """Return how long to wait for a wake-up: nobody wakes a child for a message whose time has come."""

@@ -190,3 +190,14 @@ def test_an_idle_worker_does_not_wait_for_a_node_that_is_down(
     said = worker.said()
     assert "running child" not in said
     assert said.count("is not back in line yet") <= 2
+
+
+@pytest.mark.parametrize("pools", [("process:1",), ("async:4",)], ids=str)
+def test_a_burst_waits_for_what_is_due_in_a_moment(scene: Scene, pools: tuple[str, ...]) -> None:
+    """As a message in RETRY is; for what is due later there are other workers."""
+    later = scene.task(tasks.add).apply_async((1, 1), countdown=3600)
+    soon = scene.enter(scene.task(tasks.add).apply_async((1, 2), countdown=1.5), 3)
+    worker = scene.worker(pools=pools, burst=True, ready=False)
+    assert worker.exit_code() == 0
+    assert scene.state_of(soon) == "SUCCESS"
+    assert scene.state_of(later) == "SCHEDULED"
