@@ -17,6 +17,8 @@ SCHEDULED = load_script("taskmesh.queue", "scheduled")
 STARTED = LETTER[State.STARTED]
 #: In the head of a record: the child and the claim that hold it.
 LEASE = slice(22, 52)
+#: Length of the name under which a child's last sequence stands, and what stands there when the child has ended.
+CHILD_FIELD, ENDED = 7, b"ffffffff"
 #: Calls that travel together.
 TOGETHER = 100
 #: Whole records that travel together: each may hold megabytes.
@@ -201,3 +203,13 @@ def _parsed(raw: bytes | None) -> Record | None:
         return parse(raw) if raw else None
     except Malformed:
         return None  # anybody may have written there; what stands there is said to be unreadable
+
+
+def begun(session: Session, incarnation: bytes) -> Steps[int]:
+    """Return how many children of an incarnation have begun to claim, and have not ended."""
+    fields: list[bytes] = yield from plain(session, b"HGETALL", keys.worker(session.prefix, incarnation))
+    told = dict(zip(fields[::2], fields[1::2], strict=True))
+    return sum(
+        name.startswith(b"s") and len(name) == CHILD_FIELD and sequence != ENDED
+        for name, sequence in told.items()
+    )

@@ -10,11 +10,15 @@ from taskmesh.cli.target import Target
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
 from taskmesh.codec.keyring import Keyring
 from taskmesh.core import keys
+from taskmesh.queue.inspect import begun
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import FORMAT
 from taskmesh.worker.undertaker import Undertaker
+
+#: How long the children of a worker may take to begin.
+BEGIN_S = 5.0
 
 
 def check_meta(mesh: TaskMesh, keyring: Keyring) -> tuple[list[Finding], bool]:
@@ -73,14 +77,25 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
         for worker in workers
         if worker.state == "live" and undertaker.is_gone_from_this_host(worker.incarnation.encode())
     ]
-    yield from check_workers(workers, gone, command())
+    now_ms = mesh.link.clock.now_ms()
+    without = [
+        worker
+        for worker in workers
+        if worker.state == "live"
+        and now_ms - worker.since_ms > BEGIN_S * 1000
+        and not mesh.link.driver.run(begun(mesh.link.session, worker.incarnation.encode()))
+    ]
+    yield from check_workers(workers, gone, command(), without)
     yield from check_builds(workers)
     yield from check_queues(counted, workers, command)
     yield from check_left_behind(counted)
 
 
 def check_workers(
-    workers: Sequence[WorkerFacts], gone: Sequence[WorkerFacts], command: str
+    workers: Sequence[WorkerFacts],
+    gone: Sequence[WorkerFacts],
+    command: str,
+    without: Sequence[WorkerFacts] = (),
 ) -> Iterator[Finding]:
     """Look who is there.
 
@@ -88,7 +103,15 @@ def check_workers(
         workers: As they are listed.
         gone: Those of this machine whose process does not exist any more.
         command: What starts one.
+        without: Those of whose children none has begun.
     """
+    idle = [worker for worker in without if worker not in gone]
+    for worker in idle:
+        yield warn(
+            "workers",
+            f"{worker.name} is live, and no child of it has begun",
+            "read its log: a hook (on_child_start) may fail, or wait",
+        )
     for worker in gone:
         yield warn(
             "workers",
@@ -101,7 +124,10 @@ def check_workers(
                 "workers", f"{worker.name} is dead, and still holds messages", "a live worker gives them back"
             )
     alive = [worker for worker in workers if worker.state == "live" and worker not in gone]
+    if alive and all(worker in idle for worker in alive):
+        return
     if alive:
+        alive = [worker for worker in alive if worker not in idle]
         yield ok("workers", f"{len(alive)} live, for {sum(worker.slots for worker in alive)} tasks at once")
     else:
         yield warn("workers", "none", command)

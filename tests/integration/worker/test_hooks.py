@@ -8,6 +8,7 @@ import pytest
 
 from taskmesh import BaseTask, TaskMesh
 from taskmesh.core.hooks import EVENTS
+from taskmesh.queue.inspect import begun
 from taskmesh.testing.thread_worker import ThreadWorker
 from tests.apps import worker_tasks
 from tests.faults.scene import Scene
@@ -81,6 +82,18 @@ def test_children_whose_hook_fails_are_tried_again_until_it_does_not(scene: Scen
     scene.let("start")
     scene.send(worker_tasks.add, 1, 2, expect=3)
     scene.check()
+
+
+def test_children_that_have_begun_are_told_from_those_that_try(scene: Scene) -> None:
+    """So that `taskmesh doctor` does not call a worker fine that runs nothing."""
+    link = scene.mesh.link.open()
+    worker = scene.worker(2, app=APP, env=env(scene, "late-start"), ready=False)
+    worker.says("does not start, for a hook failed")
+    incarnation = scene.live_workers()[worker.name].encode()
+    wait_until(lambda: len([line for line in scene.notes() if line.startswith("refused")]) >= 4)
+    assert link.run(begun(link.session, incarnation)) == 0
+    scene.let("start")
+    wait_until(lambda: link.run(begun(link.session, incarnation)) == 2)
 
 
 def test_a_burst_gives_up_when_a_hook_fails_again_and_again(scene: Scene) -> None:

@@ -129,6 +129,7 @@ def test_what_is_left_behind():
 
 def test_workers_that_are_gone_do_not_count():
     assert worst(state.check_workers([ONE], [], "start")) is Level.OK
+    assert [finding.level for finding in state.check_workers([ONE], [], "start", [ONE])] == [Level.WARN]
     findings = list(state.check_workers([ONE], [ONE], "start"))
     assert levels(findings) == {Level.WARN}
     assert findings[-1].remedy == "start"
