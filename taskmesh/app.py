@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from taskmesh.client.batch import Batch
+from taskmesh.client.by_name import ByName
 from taskmesh.client.class_task import BaseTask, Runs, again_on, base_instance, class_options, clothe, task_of
 from taskmesh.client.discovery import Discovery
 from taskmesh.client.hook_points import HookPoints
@@ -49,7 +50,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class TaskMesh(HookPoints, Operating):
+class TaskMesh(ByName, HookPoints, Operating):
     """A mesh: its name, its settings, its tasks, and the way to its nodes.
 
     With no settings it uses the embedded node of this account, started when first needed.

@@ -47,6 +47,7 @@ class _TakesNegativeNumbers(click.Command):
         examples=[
             "taskmesh call add 1 2 -A app:mesh --wait 5",
             """taskmesh call app.send_mail ann@example.org --kwargs '{"body": "hi"}' --queue slow""",
+            "taskmesh call report --priority 9 --countdown 10m --expires 1h",
         ],
         codes=[
             "0 sent; with --wait: it succeeded",
@@ -61,6 +62,9 @@ class _TakesNegativeNumbers(click.Command):
     "--wait", "wait_s", type=click.FloatRange(min=0), metavar="S", help="Wait so long for the result."
 )
 @click.option("--queue", metavar="QUEUE", help="Where it goes, instead of the task's own queue.")
+@click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9; higher is sooner.")
+@click.option("--countdown", metavar="S", help="Not before so long from now: seconds, or 10m, 2h.")
+@click.option("--expires", metavar="S", help="To be begun within so long from now, or not at all.")
 @target_options(mesh=False)
 @json_option
 def call(
@@ -70,6 +74,9 @@ def call(
     kwargs_text: str | None,
     wait_s: float | None,
     queue: str | None,
+    priority: int | None,
+    countdown: str | None,
+    expires: str | None,
     target: Target,
     json_wanted: bool,
 ) -> None:
@@ -81,7 +88,14 @@ def call(
     """
     mesh = target.open_app()
     task = mesh.tasks[full_name(name, mesh)]
-    handle = task.apply_async([argument(word) for word in args], keyword_arguments(kwargs_text), queue=queue)
+    handle = task.apply_async(
+        [argument(word) for word in args],
+        keyword_arguments(kwargs_text),
+        queue=queue,
+        priority=priority,
+        countdown=countdown,
+        expires=expires,
+    )
     if wait_s is None:
         sent = {
             "id": handle.id,

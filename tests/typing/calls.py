@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import assert_type
+from typing import Any, assert_type
 
 from taskmesh import (
     AsyncResult,
@@ -139,6 +139,7 @@ def right() -> None:
     assert_type(add.delay(1).get(timeout=5), int)
     assert_type(add.apply_async((1, 2), queue="slow", task_id="x"), AsyncResult[int])
     assert_type(add.apply((1, 2)), AsyncResult[int])
+    assert_type(mesh.send_task("app.add", (1, 2), queue="slow", priority=9), AsyncResult[Any])
     assert_type(add.map([1, 2]), ResultSet[int])
     assert_type(add.starmap([(1, 2), (3, 4)]), ResultSet[int])
     assert_type(add.starmap([(1, 2)]).get(), list[int])
@@ -165,6 +166,7 @@ def right_for_async_functions() -> None:
 async def right_in_an_event_loop() -> None:
     assert_type(await add.adelay(1, 2), AsyncResult[int])
     assert_type(await add.aapply_async((1, 2)), AsyncResult[int])
+    assert_type(await mesh.asend_task("app.add", (1, 2), {"c": 3}), AsyncResult[Any])
     assert_type(await (await add.adelay(1, 2)), int)
     assert_type(await fetch.delay("x"), bytes)
     assert_type(await fetch("x"), bytes)
@@ -195,6 +197,8 @@ def wrong() -> None:
     text: str = add.delay(1).get()  # E: Incompatible types in assignment
     add.apply_async((1, 2), priorty=3)  # E: Unexpected keyword argument "priorty"
     add.apply_async((1, 2), queue=3)  # E: Argument "queue" to "apply_async"
+    mesh.send_task("app.add", (1, 2), priorty=3)  # E: Unexpected keyword argument "priorty"
+    mesh.send_task("app.add", 5)  # E: Argument 2 to "send_task"
     add.map([1], task_id="x")  # E: Unexpected keyword argument "task_id"
     add.starmap([(1,)], queue=3)  # E: Argument "queue" to "starmap"
     add.dealy(1)  # E: has no attribute "dealy"

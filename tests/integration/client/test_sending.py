@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import subprocess
+import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +28,8 @@ from taskmesh.errors import (
 )
 from tests.integration.client.node import Counted
 from tests.support import wait_until
+
+ROOT = Path(__file__).parents[3]
 
 TIMEOUT_S = 20
 FULL = NodeError("OOM command not allowed when used memory > 'maxmemory'")
@@ -418,3 +424,36 @@ def test_what_is_sent_again_is_no_duplicate(add, faults, how):
     assert not result.duplicate
     assert add.name in repr(result)
     assert result.get(timeout=TIMEOUT_S) == 2
+
+
+def test_a_caller_without_the_code_sends_by_name(app, mesh):
+    with TaskMesh(mesh.name, nodes=[mesh.address().url], key=mesh.keyring().dump()) as stranger:
+        name = app.add.name
+        assert stranger.tasks == {}
+        assert stranger.send_task(name, (1, 2)).get(timeout=30) == 3
+        wrong = stranger.send_task(name, (1, 2, 3), {"nonsense": 4})  # only the worker knows
+        with pytest.raises(TypeError):
+            wrong.get(timeout=30)
+        first = stranger.send_task(name, (1, 2), task_id="by-name", priority=9, expires=60)
+        assert first.id == "by-name"
+
+        async def send():
+            return await (await stranger.asend_task(name, (3, 4)))
+
+        assert asyncio.run(send()) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--priority", "9", "--expires", "1h", "--wait", "30"], 0, '"state": "SUCCESS"'),
+        (["--countdown", "1h", "--expires", "0.1", "--wait", "30"], 1, '"state": "EXPIRED"'),
+        (["--priority", "10"], 2, "0<=x<=9"),
+        (["--countdown", "soon"], 2, "countdown='soon'"),
+    ],
+)
+def test_the_command_line_says_when_and_how_urgent(app, words, code, says):
+    line = [sys.executable, "-m", "taskmesh", "call", app.add.name, "1", "2", "--json", *words]
+    environ = os.environ | {"TASKMESH_APP": f"{app.__name__}:mesh"}
+    run = subprocess.run(line, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, says in run.stdout + run.stderr) == (code, True), run.stdout + run.stderr
