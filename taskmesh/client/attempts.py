@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from taskmesh.client.result import moment
 from taskmesh.codec.outcome import ErrorInfo, Outcome, PastAttempt
 
 
@@ -37,11 +38,6 @@ def attempts_of(outcome: Outcome) -> list[Attempt]:
     if outcome.attempt and outcome.started_ms:
         found.append(_attempt(outcome, outcome.attempt, outcome.error))
     return found
-
-
-def moment(ms: int) -> datetime | None:
-    """Return a moment in UTC; None for 0, which stands for never."""
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
 
 
 def _attempt(of: PastAttempt | Outcome, number: int, error: ErrorInfo | None) -> Attempt:

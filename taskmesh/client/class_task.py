@@ -10,9 +10,11 @@ from taskmesh.client.host import Host
 from taskmesh.client.options import TaskArguments, task_options
 from taskmesh.client.task import Task
 from taskmesh.core.naming import check_task_name, task_name
-from taskmesh.core.observed import ExceptionInfo
-from taskmesh.core.request import Request
 from taskmesh.errors import Retry, UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.core.observed import ExceptionInfo
+    from taskmesh.core.request import Request
 
 P = ParamSpec("P")
 R = TypeVar("R")

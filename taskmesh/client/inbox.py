@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.client.expected import Expected
 from taskmesh.client.line import Line
 from taskmesh.client.waiter import FIRST_LOOK_S, LOOK_AGAIN_S, Waiter
-from taskmesh.codec.attempts import open_history
 from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
@@ -439,6 +438,8 @@ class Inbox:
 
     def _note_history(self, handle: AsyncResult[Any], found: Record) -> None:
         """Put what is signed of the attempts so far into the handle; nobody waits for it, so no fault is made of it."""
+        from taskmesh.codec.attempts import open_history
+
         try:
             handle.history = open_history(found.outcome, self._link.results, expect_id=handle.id)
         except TrustError as error:

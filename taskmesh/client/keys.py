@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from taskmesh.client.readers import seconds
 from taskmesh.codec.fingerprint import DIGEST_BYTES, fingerprint
@@ -63,8 +63,7 @@ class Unique:
         return None if self.ttl is None else max(1, math.ceil(_ttl_s(self.ttl) * 1000))
 
 
-@dataclass(frozen=True, slots=True)
-class CallKeys:
+class CallKeys(NamedTuple):
     """The keys of one message, ready to be sent.
 
     Attributes:

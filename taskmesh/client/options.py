@@ -6,9 +6,10 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
 
 from taskmesh.client.keys import KeyText, Unique, read_key, read_unique
 from taskmesh.client.readers import flag, seconds
@@ -16,15 +17,17 @@ from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
 from taskmesh.config.values import queue_name
 from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, check_limits
-from taskmesh.core.rate import Rate
 from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.core.rate import Rate
 
 PRIORITY_MAX = 9
 #: Times are 12 hex digits of milliseconds in a record; so far ahead nobody means what he says.
 AHEAD_S_MAX = 100 * 365 * 86_400.0
 _TTL_S_MAX = 3 * 365 * 86_400.0
-_RATE = re.compile(r"([1-9]\d{0,5})/([smh])")
+_RATE = r"([1-9]\d{0,5})/([smh])"
 _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -117,8 +120,7 @@ class TaskArguments(TypedDict, total=False):
     time_limit: Duration | None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
+class TaskOptions(msgspec.Struct, frozen=True):
     """What `@mesh.task(...)` was given, read.
 
     Attributes:
@@ -154,8 +156,7 @@ class TaskOptions:
     time_limit_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SendOptions:
+class SendOptions(msgspec.Struct, frozen=True):
     """How messages of one kind are sent.
 
     Attributes:
@@ -258,12 +259,14 @@ def check_headers(headers: object) -> dict[str, Any]:
 def check_rate(value: object) -> Rate:
     """Return a rate limit, or raise `UsageError` if it is no text such as `100/s`."""
     text = f"{value}/s" if isinstance(value, int) and not isinstance(value, bool) else value
-    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    found = re.fullmatch(_RATE, text) if isinstance(text, str) else None
     if found is None:
         raise UsageError(
             f"rate_limit={value!r}: expected a text such as '100/s', '10/m' or '5/h', with a whole number from 1 to "
             "999999"
         )
+    from taskmesh.core.rate import Rate
+
     return Rate(int(found[1]), _PERIODS[found[2]])
 
 
@@ -367,7 +370,7 @@ def call_options(defaults: SendOptions, given: Mapping[str, Any]) -> SendOptions
         raise UsageError(
             f"countdown={given['countdown']!r} and eta={given['eta']!r}: give one; both say when it may run"
         )
-    chosen = replace(defaults, **fields)
+    chosen = msgspec.structs.replace(defaults, **fields)
     if chosen.sequence_key is not None and (chosen.countdown_s > 0 or chosen.eta_ms is not None):
         name = "eta" if chosen.eta_ms is not None else "countdown"
         raise UsageError(

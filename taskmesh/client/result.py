@@ -6,10 +6,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from taskmesh.client.attempts import Attempt, attempts_of, moment
 from taskmesh.client.timeout import read_timeout
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_error, decode_value
@@ -28,6 +27,7 @@ from taskmesh.errors import (
 )
 
 if TYPE_CHECKING:
+    from taskmesh.client.attempts import Attempt
     from taskmesh.client.batch import Batch
     from taskmesh.client.portal import Portal
     from taskmesh.codec.telling import Telling
@@ -43,6 +43,11 @@ LAST_LOOK_S = 0.1
 _FINAL_NAMES = frozenset(state.value for state in FINAL)
 #: Watchers are added and removed under one lock for all: it is held for moments only.
 _watching = threading.RLock()
+
+
+def moment(ms: int) -> datetime | None:
+    """Return a moment in UTC; None for 0, which stands for never."""
+    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
 
 
 class AsyncResult(Generic[R_co]):
@@ -362,6 +367,8 @@ class AsyncResult(Generic[R_co]):
     @property
     def attempts(self) -> list[Attempt]:
         """The attempts that have ended, oldest first; of more than ten the first three and the last."""
+        from taskmesh.client.attempts import attempts_of
+
         last = self._last()
         return attempts_of(last) if last is not None else []
 

@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from taskmesh.client.batch import Batch, batch_of
 from taskmesh.client.keys import call_keys
@@ -175,7 +176,7 @@ class Sender:
         if options.has_keys:
             call = call_keys(name, target, args, kwargs, options, task_id)
             keys, routing = call.wire, call.routing
-            options = replace(options, extras={**(options.extras or {}), "keys": call.told})
+            options = msgspec.structs.replace(options, extras={**(options.extras or {}), "keys": call.told})
         link = self._link
         now_ms = created_ms = link.clock.now_ms()
         if task_id is None:

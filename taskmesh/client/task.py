@@ -30,10 +30,12 @@ from taskmesh.core.call import by_name, positional
 from taskmesh.core.context import CURRENT, current_task
 from taskmesh.core.limits import HARD, SOFT, Limits, check_limits, limits_of, to_extras
 from taskmesh.core.naming import MAIN, is_importable, module_name
-from taskmesh.core.observed import OwnHooks
-from taskmesh.core.request import Request, request_of
 from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
 from taskmesh.errors import MaxRetriesExceededError, Retry, UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.core.observed import OwnHooks
+    from taskmesh.core.request import Request
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -288,6 +290,8 @@ class Task(Generic[P, R]):
     @property
     def request(self) -> Request:
         """The message that it runs for; as Celery's `self.request`."""
+        from taskmesh.core.request import request_of
+
         return request_of(self.name)
 
     def retry(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from taskmesh.core.retrier import Retrier, Retryable, snooze
 from taskmesh.errors import UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.core.retrier import Retrier, Retryable
 
 
 class Contact(Protocol):
@@ -100,6 +102,8 @@ class CurrentTask:
         Raises:
             Snooze: Always.
         """
+        from taskmesh.core.retrier import snooze
+
         raise snooze(seconds)
 
     @property

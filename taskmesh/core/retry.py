@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from taskmesh.core.rate import Rate
+if TYPE_CHECKING:
+    from taskmesh.core.rate import Rate
 
 #: Classes of exceptions.
 Kinds: TypeAlias = tuple[type[BaseException], ...]
