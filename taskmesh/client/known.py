@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from taskmesh.codec.envelope import decode_envelope
 from taskmesh.errors import IdempotencyConflict, NodeFault, NodeUnavailable, StaleView, TrustError
-from taskmesh.queue.dead import whole_record
 from taskmesh.queue.enqueue import Sent
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def compare(link: Link, handle: AsyncResult[object]) -> Steps[None]:
     Raises:
         IdempotencyConflict: It is of another task than the one that was called.
     """
+    from taskmesh.queue.dead import whole_record
+
     called, handle.task = handle.task, ""
     handle.duplicate = True
     try:

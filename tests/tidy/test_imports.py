@@ -85,6 +85,17 @@ def test_importing_taskmesh_loads_itself_alone():
     assert strangers(loaded) == set()
 
 
+def test_the_app_class_loads_only_what_its_callers_need():
+    """Each file costs a caller a millisecond or so at start: what few need is imported where they need it."""
+    loaded = modules_after("from taskmesh import TaskMesh")
+    assert {name.partition(".")[0] for name in loaded} & (HEAVY | {"random", "tomllib", "difflib"}) == set()
+    of_few = {
+        "client.async_send", "client.attempts", "client.eager", "client.eager_run", "client.executor", "client.inspect",
+        "codec.attempts", "core.observed", "core.rate", "core.request", "core.retrier", "limits", "queue.dead", "worker",
+    }  # fmt: skip
+    assert {f"taskmesh.{name}" for name in of_few} & loaded == set()
+
+
 def test_importing_the_settings_loads_nothing_that_only_some_settings_need():
     loaded = modules_after("import taskmesh.config")
     assert loaded & {"tomllib", "difflib", "pathlib", "urllib", "taskmesh.config.elsewhere"} == set()
