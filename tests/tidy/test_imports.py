@@ -91,7 +91,8 @@ def test_the_app_class_loads_only_what_its_callers_need():
     assert {name.partition(".")[0] for name in loaded} & (HEAVY | {"random", "tomllib", "difflib"}) == set()
     of_few = {
         "client.async_send", "client.attempts", "client.eager", "client.eager_run", "client.executor", "client.inspect",
-        "codec.attempts", "core.observed", "core.rate", "core.request", "core.retrier", "limits", "queue.dead", "worker",
+        "codec.attempts", "core.observed", "core.rate", "core.request", "core.retrier", "limits", "queue.dead",
+        "worker",
     }  # fmt: skip
     assert {f"taskmesh.{name}" for name in of_few} & loaded == set()
 
