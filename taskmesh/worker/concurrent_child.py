@@ -14,6 +14,7 @@ import time
 from taskmesh.core.record import CLAIM_SINGLY
 from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import Claimed
+from taskmesh.worker.called_off import CallOffs
 from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.crew import Crew, OnEnd
 from taskmesh.worker.host import App
@@ -22,7 +23,7 @@ from taskmesh.worker.lifetime import Lifetime
 from taskmesh.worker.limits import SharedGuard, check_keepable
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_DECLARED_DEAD, ChildOrder
-from taskmesh.worker.page import Page
+from taskmesh.worker.page import Page, Slip
 from taskmesh.worker.patience import text_of
 from taskmesh.worker.pools import ASYNC
 from taskmesh.worker.runner import Runner
@@ -41,16 +42,22 @@ ALONE_S = 10.0
 HEED_S = 0.05
 #: While it is full, a child waits so long for more room than one: fewer claims, each of more messages.
 GATHER_S = 0.001
+#: A run that is called off has so long to end.
+CALLED_OFF_GRACE_S = 2.0
+#: Slips that are kept for what has not come here yet: as a rule there is none, and most of them have come and gone.
+EARLY_MAX = 1000
 FLAGGED = frozenset(b"%x" % flags for flags in range(16) if flags & CLAIM_SINGLY)
 
 
-def make_crew(kind: str, runner: Runner, slots: int, on_end: OnEnd, guard: SharedGuard) -> Crew:
+def make_crew(
+    kind: str, runner: Runner, slots: int, on_end: OnEnd, guard: SharedGuard, call_offs: CallOffs
+) -> Crew:
     """Return the crew of a kind of pool."""
     if kind == ASYNC:
         from taskmesh.worker.loop_crew import LoopCrew
 
-        return LoopCrew(runner, slots, on_end, guard)
-    return ThreadCrew(runner, slots, on_end)
+        return LoopCrew(runner, slots, on_end, guard, call_offs)
+    return ThreadCrew(runner, slots, on_end, call_offs)
 
 
 class ConcurrentChild:
@@ -71,9 +78,12 @@ class ConcurrentChild:
         check_keepable(mesh.tasks, order.limits, order.pool)
         self.order = order
         self.holder = order.holder
-        desk = page.desk(order.place)
+        self._desk = desk = page.desk(order.place)
         self._flight = InFlight(desk)
-        guard = SharedGuard(desk, self._flight)
+        self._call_offs = CallOffs()
+        # what is to be called off and has not come here yet
+        self._early: dict[tuple[int, int], Slip] = {}
+        guard = SharedGuard(desk, self._flight, self._call_offs)
         self._talk = Conversation(mesh, order, build, holds=self._flight.held, count=desk.count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
@@ -85,7 +95,7 @@ class ConcurrentChild:
             after_end=lambda _task, _seconds: None,
             guard=guard,
         )
-        self._crew = make_crew(order.pool, runner, order.slots, self._ended, guard)
+        self._crew = make_crew(order.pool, runner, order.slots, self._ended, guard, self._call_offs)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._crew.run_coroutine)
 
     def stop(self) -> None:
@@ -133,6 +143,7 @@ class ConcurrentChild:
         talk, flight = self._talk, self._flight
         while not self._is_stopping():
             talk.compare_now_and_then()
+            self._heed_slips()
             self._lifetime.ran(flight.take_ended(), time.monotonic())
             if not self._has_room():
                 continue
@@ -187,6 +198,7 @@ class ConcurrentChild:
             self._run_alone(sequence, batch)
             return
         self._flight.begin(sequence, batch)
+        self._heed_early(sequence)
         self._crew.start(batch)
 
     def _run_alone(self, sequence: int, batch: list[Claimed]) -> None:
@@ -196,7 +208,9 @@ class ConcurrentChild:
         if self._is_stopping():
             self._talk.give_back(sequence=sequence)
             return
+        self._heed_slips()
         self._flight.begin(sequence, batch, suspect=True)
+        self._heed_early(sequence)
         self._crew.start(batch)
         self._rest()
 
@@ -204,15 +218,51 @@ class ConcurrentChild:
         """Claim nothing until nothing runs, or the time is over."""
         until_s = time.monotonic() + ALONE_S
         while not self._flight.wait(0, HEED_S):
+            self._heed_slips()
             if self._is_stopping() or time.monotonic() >= until_s:
                 return
+
+    # -- calling off --------------------------------------------------------------
+
+    def _heed_slips(self) -> None:
+        """Call off what the supervisor wants called off."""
+        slips = self._desk.slips()
+        for slip in slips:
+            if not self._call_off(slip):
+                self._early[slip.sequence, slip.position] = slip
+                if len(self._early) > EARLY_MAX:
+                    del self._early[next(iter(self._early))]
+        if slips:
+            self._desk.heeded(len(slips))
+
+    def _heed_early(self, sequence: int) -> None:
+        """Call off what was to be called off before it came here."""
+        for run in [run for run in self._early if run[0] == sequence]:
+            self._call_off(self._early.pop(run))
+
+    def _call_off(self, slip: Slip) -> bool:
+        """Call off a run, which ends with the process if it goes on; return whether it was found."""
+        until_s = time.monotonic() + CALLED_OFF_GRACE_S
+        message = self._flight.call_off(slip.sequence, slip.position, until_s)
+        if message is None:
+            return False
+        self._call_offs.add(message, slip.sender)
+        if message in self._flight:
+            self._crew.reach(message)
+        else:
+            self._call_offs.forget(message)  # it has ended in this very moment
+        return True
 
     # -- ending -------------------------------------------------------------------
 
     def _ended(self, claimed: Claimed, letter: bytes, outcome: bytes) -> None:
         """Take in how a message ended; called by the crew's threads."""
+        message = claimed.task_id, claimed.token
+        if message in self._call_offs:
+            self._flight.clear_deadline(message)
         self._outbox.add(claimed.task_id, claimed.token, letter, outcome, time.monotonic())
         done = self._flight.end(claimed)
+        self._call_offs.forget(message)
         if done is not None:
             self._outbox.close_claim(*done)
             if not len(self._flight):
@@ -223,6 +273,7 @@ class ConcurrentChild:
         if self._talk.is_idle:
             self._talk.sign_off()
         while not self._flight.wait(0, HEED_S):
+            self._heed_slips()
             self._talk.compare_now_and_then()
         self._outbox.flush()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from taskmesh.queue.claim import Claimed
+from taskmesh.worker.called_off import Message
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -23,6 +24,9 @@ class Crew(Protocol):
 
     def start(self, batch: Sequence[Claimed]) -> None:
         """Start messages now; there is room for them."""
+
+    def reach(self, message: Message) -> None:
+        """Have a run end that was called off."""
 
     def run_coroutine(self, coroutine: Any) -> Any:
         """Run a coroutine to its end, for the child's first thread."""

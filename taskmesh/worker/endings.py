@@ -1,5 +1,7 @@
 """Ends what children run: beyond their hard limit, or because somebody revoked it with terminate.
 
+A child that runs many messages at once is told first, and ended only if that does not help: see `calling_off.py`.
+
 The page says what a child runs, and the child goes on while it is read. So two flags are set before it is read once
 more: the claim is recalled, so that the child begins nothing further of it, and it is condemned, so that the child does
 not go beyond it. What the page says after that is true until the child has been killed, or the flag taken back.
@@ -12,17 +14,20 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import inf
 
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import held, recall
+from taskmesh.worker.calling_off import CallingOff
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, ChildOrder
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.sentence import Sentence, overdue, terminated
 from taskmesh.worker.termination import Termination
+from taskmesh.worker.wake import wake
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -41,11 +46,21 @@ class KnownChild:
         since_s: When it was ordered.
         recalled: The claim that was recalled last.
         sentence: What it is being ended for.
+        calling_off: What it was told to call off, if it runs many messages at once.
         is_dismissed: Whether it is one too many, and told to stop.
         kill_at_s: When it is killed if it has not ended by then.
     """
 
-    __slots__ = ("is_dismissed", "kill_at_s", "order", "pid", "recalled", "sentence", "since_s")
+    __slots__ = (
+        "calling_off",
+        "is_dismissed",
+        "kill_at_s",
+        "order",
+        "pid",
+        "recalled",
+        "sentence",
+        "since_s",
+    )
 
     def __init__(self, order: ChildOrder) -> None:
         self.order = order
@@ -53,8 +68,21 @@ class KnownChild:
         self.since_s = time.monotonic()
         self.recalled = -1
         self.sentence: Sentence | None = None
+        self.calling_off = CallingOff()
         self.kill_at_s = inf
         self.is_dismissed = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An order, and whether a child has taken no notice of it."""
+
+    what: Termination
+    insist: bool = False
+
+
+#: What a child holds: the position of each message, by its claim, id and token.
+_Held = dict[tuple[int, str, bytes], int]
 
 
 class Endings:
@@ -73,8 +101,9 @@ class Endings:
         self._page = page
         self._children = children
         self._worker = worker
-        self._orders: list[Termination] = []
+        self._orders: list[_Order] = []
         self._ask_at_s = 0.0
+        self._to_wake: set[bytes] = set()
 
     def next_s(self) -> float:
         """Return when `look` is needed next, on the monotonic clock; infinity if nothing is to come."""
@@ -83,6 +112,7 @@ class Endings:
             until_s = child.kill_at_s
             if child.sentence is None:
                 until_s = self._page.deadline(child.order.place).until_s or inf
+                until_s = min(until_s, child.calling_off.next_s())
             next_s = min(next_s, until_s)
         return next_s
 
@@ -95,6 +125,7 @@ class Endings:
                     send_signal(child.pid, signal.SIGKILL)
             elif child.pid:
                 self._end_overdue(child, now_s)
+                self._end_unread(child, now_s)
         if self._orders and now_s >= self._ask_at_s:
             self._carry_out()
 
@@ -109,6 +140,10 @@ class Endings:
         if self._page.deadline(place) != deadline:
             self._page.set_condemned(place, -1)
             return
+        sender = child.calling_off.sender(deadline.sequence, deadline.position)
+        if sender is not None:
+            self._end_called_off(child, deadline.sequence, deadline.position, sender)
+            return
         log.warning(
             "worker %s ends child %d: its task has run longer than its time_limit of %g s",
             self._worker,
@@ -117,6 +152,48 @@ class Endings:
         )
         child.sentence = overdue(deadline)
         send_signal(child.pid, signal.SIGKILL)
+
+    # -- runs that are called off -------------------------------------------------
+
+    def _end_called_off(self, child: KnownChild, sequence: int, position: int, sender: str) -> None:
+        log.warning(
+            "worker %s ends child %d: a task of it was revoked by %s and goes on",
+            self._worker,
+            child.order.number,
+            sender,
+        )
+        child.sentence = terminated(sequence, position, signal.SIGKILL.name, sender)
+        send_signal(child.pid, signal.SIGKILL)
+
+    def _end_unread(self, child: KnownChild, now_s: float) -> None:
+        """End a child that does not read what it is to call off, if that runs still."""
+        if child.sentence is not None:
+            return
+        order = child.calling_off.overdue(self._page, child.order.place, now_s)
+        if order is not None:
+            self._orders.append(_Order(order, insist=True))
+            self._ask_at_s = 0.0
+
+    def _call_off(self, child: KnownChild, order: Termination, position: int, *, insist: bool) -> bool:
+        """Have a run called off in a child that runs others, too; tell whether that is dealt with."""
+        if not position:
+            return True
+        if insist:
+            self._condemn(child, order.sequence)
+            self._end_called_off(child, order.sequence, position, order.sender)
+            return True
+        told = child.calling_off.tell(self._page, child.order.place, order, position, time.monotonic())
+        if told:
+            log.info("task %s was revoked by %s; its run is called off", order.task_id, order.sender)
+            self._to_wake.add(order.holder)
+        return told
+
+    def _wake_told(self) -> None:
+        holders, self._to_wake = list(self._to_wake), set()
+        try:
+            run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
+        except NodeUnavailable as error:
+            log.debug("idle children look by themselves within a second: %s", error)
 
     def _condemn(self, child: KnownChild, sequence: int) -> None:
         """Have a child begin nothing more of a claim, and not go beyond it."""
@@ -129,41 +206,47 @@ class Endings:
 
     def terminate(self, order: Termination) -> None:
         """Have a run ended; one that is over, or not of this worker, is left alone."""
-        self._orders.append(order)
+        self._orders.append(_Order(order))
         self._ask_at_s = 0.0
 
     def _carry_out(self) -> None:
         orders, self._orders = self._orders, []
+        held_by: dict[bytes, _Held] = {}
         for order in orders:
+            task_id = order.what.task_id
             try:
-                done = self._end_run(order)
+                done = self._end_run(order, held_by)
             except NodeUnavailable as error:
-                log.warning("task %s cannot be terminated yet: %s", order.task_id, error)
+                log.warning("task %s cannot be terminated yet: %s", task_id, error)
                 done = False
             except NodeFault:
-                log.exception("task %s cannot be terminated", order.task_id)
+                log.exception("task %s cannot be terminated", task_id)
                 done = True
             if not done:
                 self._orders.append(order)
                 self._ask_at_s = time.monotonic() + ASK_AGAIN_S
+        if self._to_wake:
+            self._wake_told()
 
-    def _end_run(self, order: Termination) -> bool:
-        """End a run, or have the message taken back if it has not begun; tell whether that is dealt with."""
+    def _end_run(self, which: _Order, held_by: dict[bytes, _Held]) -> bool:
+        """End a run, or have the message taken back if it has not begun; tell whether that is dealt with.
+
+        Args:
+            which: The order.
+            held_by: What children that run many at once were found to hold a moment ago.
+        """
+        order = which.what
         child = next((one for one in self._children.values() if one.order.holder == order.holder), None)
         if child is None or child.sentence is not None:
             return True  # what it holds is put back, and this message ends by that
-        if child.order.pool != PROCESS:
-            log.warning(
-                "task %s was revoked by %s and goes on: pools of kind %s cannot end one of many; it may look at "
-                "current_task().revoked",
-                order.task_id,
-                order.sender,
-                child.order.pool,
-            )
-            return True
         if not child.pid:
             return False
-        position = self._position(order)
+        if child.order.pool != PROCESS:
+            if order.holder not in held_by:
+                held_by[order.holder] = self._held(order.holder)
+            position = held_by[order.holder].get(_key(order), 0)
+            return self._call_off(child, order, position, insist=which.insist)
+        position = self._held(order.holder).get(_key(order), 0)
         if not position:
             return True
         place = child.order.place
@@ -190,13 +273,15 @@ class Endings:
             run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
         return True
 
-    def _position(self, order: Termination) -> int:
-        """Return where a message stands in the claim under which it is held, from 1; 0 if it is not any more."""
-        steps = held(self._link.session, order.holder)
-        for sequence, position, task_id, head in run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S):
-            if sequence == order.sequence and task_id == order.task_id and head[2:52] == order.token.encode():
-                return position
-        return 0
+    def _held(self, holder: bytes) -> _Held:
+        """Return where the messages that a child holds stand in their claims, from 1."""
+        found = run_patiently(self._link, held(self._link.session, holder), SUPERVISOR_PATIENCE_S)
+        return {(sequence, task_id, head[2:52]): position for sequence, position, task_id, head in found}
+
+
+def _key(order: Termination) -> tuple[int, str, bytes]:
+    """Return by what to find the message of an order."""
+    return order.sequence, order.task_id, order.token.encode()
 
 
 def send_signal(pid: int, number: int) -> None:

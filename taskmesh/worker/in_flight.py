@@ -42,6 +42,9 @@ class InFlight:
         """How many run."""
         return len(self._running)
 
+    def __contains__(self, message: Message) -> bool:
+        return message in self._running
+
     def held(self) -> list[Message]:
         """Return what runs."""
         with self._changed:
@@ -70,6 +73,9 @@ class InFlight:
         with self._changed:
             sequence, _ = self._running.pop(message)
             self._ended += 1
+            if self._deadlines.pop(message, None) is not None:
+                # it was called off in this very moment
+                self._note_deadline()
             self._desk.running(len(self._running))
             left = self._left[sequence] - 1
             if left:
@@ -94,9 +100,33 @@ class InFlight:
             limit_s: How long it was given.
         """
         with self._changed:
-            self._deadlines[message] = Deadline(until_s, limit_s, *self._running[message])
-            heapq.heappush(self._by_time, (until_s, next(self._numbers), message))
-            self._note_deadline()
+            self._set_deadline(message, until_s, limit_s)
+
+    def call_off(self, sequence: int, position: int, until_s: float) -> Message | None:
+        """Have the page say by when a run must have ended, unless it must sooner.
+
+        Args:
+            sequence: Of the claim.
+            position: Of the message in it, from 1.
+            until_s: On the monotonic clock.
+
+        Returns:
+            The message; None if it does not run.
+        """
+        with self._changed:
+            for message, where in self._running.items():
+                if where == (sequence, position):
+                    self._set_deadline(message, until_s, 0.0)
+                    return message
+        return None
+
+    def _set_deadline(self, message: Message, until_s: float, limit_s: float) -> None:
+        before = self._deadlines.get(message)
+        if before is not None and before.until_s <= until_s:
+            return
+        self._deadlines[message] = Deadline(until_s, limit_s, *self._running[message])
+        heapq.heappush(self._by_time, (until_s, next(self._numbers), message))
+        self._note_deadline()
 
     def clear_deadline(self, message: Message) -> None:
         """Take a deadline back. Does not return if the process is about to be ended for it."""

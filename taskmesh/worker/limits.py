@@ -21,6 +21,7 @@ from taskmesh.worker.own_loop import run_in_this_thread
 from taskmesh.worker.page import NO_DEADLINE, Deadline, Desk
 
 if TYPE_CHECKING:
+    from taskmesh.worker.called_off import CallOffs
     from taskmesh.worker.in_flight import InFlight
     from taskmesh.worker.job import Job
 
@@ -119,6 +120,10 @@ class Guard:
             until_s = time.monotonic() + limits.hard_s
             self._desk.set_deadline(Deadline(until_s, limits.hard_s, sequence, position))
 
+    def called_off(self, job: Job) -> str | None:  # noqa: ARG002 - it is ended with its process
+        """See `GuardLike`."""
+        return None
+
     def done(self, job: Job) -> None:  # noqa: ARG002 - the one that runs
         """Take the hard limit back."""
         self._desk.set_deadline(NO_DEADLINE)
@@ -131,10 +136,17 @@ class SharedGuard(Guard):
     A coroutine is cancelled first.
     """
 
-    def __init__(self, desk: Desk, flight: InFlight) -> None:
-        """Prepare; `flight` is what runs."""
+    def __init__(self, desk: Desk, flight: InFlight, call_offs: CallOffs) -> None:
+        """Prepare.
+
+        Args:
+            desk: The child's place in the page.
+            flight: What runs.
+            call_offs: And which of that is called off.
+        """
         super().__init__(desk)
         self._flight = flight
+        self._call_offs = call_offs
         self._alarms = ThreadAlarms()
 
     def call_within(self, seconds: float, error: SoftTimeLimitExceeded, function: Callable[[], Any]) -> Any:
@@ -147,6 +159,10 @@ class SharedGuard(Guard):
             self._flight.set_deadline(
                 (job.task_id.encode(), job.token.encode()), time.monotonic() + limits.hard_s, limits.hard_s
             )
+
+    def called_off(self, job: Job) -> str | None:
+        """See `GuardLike`."""
+        return self._call_offs.sender(job)
 
     def done(self, job: Job) -> None:
         """See `Guard`."""

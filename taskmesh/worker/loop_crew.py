@@ -9,12 +9,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from taskmesh.limits.alarm import soft_limit_error
 from taskmesh.queue.claim import Claimed
+from taskmesh.worker.called_off import CalledOff, CallOffs, Message, message_of
 from taskmesh.worker.crew import OnEnd, end_process
 from taskmesh.worker.job import Job
 from taskmesh.worker.limits import SharedGuard
@@ -36,7 +37,9 @@ NAMED_MAX = 5
 class LoopCrew:
     """One event loop, in a thread of its own: the process's first one speaks with the node and heeds signals."""
 
-    def __init__(self, runner: Runner, slots: int, on_end: OnEnd, guard: SharedGuard) -> None:
+    def __init__(
+        self, runner: Runner, slots: int, on_end: OnEnd, guard: SharedGuard, call_offs: CallOffs
+    ) -> None:
         """Prepare.
 
         Args:
@@ -44,10 +47,12 @@ class LoopCrew:
             slots: How many messages run at once at most.
             on_end: Told how each ended.
             guard: Keeps them within their time limits.
+            call_offs: The runs that are called off.
         """
         self._runner = runner
         self._guard = guard
         self._on_end = on_end
+        self._call_offs = call_offs
         self._slots = slots
         self._threads = ThreadPoolExecutor(min(slots, THREADS_MAX), thread_name_prefix="taskmesh")
         self._thread = threading.Thread(target=self._live, name="taskmesh-loop", daemon=True)
@@ -56,6 +61,8 @@ class LoopCrew:
         self._is_async: dict[Callable[..., Any], bool] = {}
         self._tasks: dict[Claimed, asyncio.Task[None]] = {}
         self._jobs: dict[asyncio.Task[Any] | None, Job] = {}
+        # of plain functions, what they are to their threads
+        self._calls: dict[asyncio.Task[Any] | None, Future[Any]] = {}
         self._loop: asyncio.AbstractEventLoop
 
     def open(self) -> None:
@@ -66,6 +73,11 @@ class LoopCrew:
     def start(self, batch: Sequence[Claimed]) -> None:
         """See `Crew`."""
         self._loop.call_soon_threadsafe(self._start, batch)
+
+    def reach(self, message: Message) -> None:
+        """See `Crew`."""
+        self._call_offs.reach_thread(message)
+        self._loop.call_soon_threadsafe(self._cancel, message)
 
     def run_coroutine(self, coroutine: Any) -> Any:
         """See `Crew`."""
@@ -124,9 +136,25 @@ class LoopCrew:
         task = asyncio.current_task()
         self._jobs[task] = job
         try:
+            if self._call_offs.sender(job) is not None:
+                raise CalledOff
             return await self._result_of(job)
         finally:
             del self._jobs[task]
+            if self._call_offs and task is not None:
+                while task.uncancel():
+                    pass  # hooks are awaited yet
+
+    def _cancel(self, message: Message) -> None:
+        """Cancel what was called off: its coroutine, or its wait for a thread. Its thread has been told."""
+        for task, job in self._jobs.items():
+            if task is not None and message_of(job) == message:
+                call = self._calls.get(task)
+                if call is None:
+                    task.cancel()
+                else:
+                    call.cancel()
+                return
 
     def _who_holds(self) -> str:
         """Return which message holds the loop, as far as that can be told: it may be a task of its own making."""
@@ -153,14 +181,24 @@ class LoopCrew:
         if limits is not None:
             self._guard.begin(limits, job)
         context = contextvars.copy_context()
-        call = partial(function, *job.args, **job.kwargs)
+        call = partial(self._call_offs.reachable(job), *job.args, **job.kwargs)
         if limits is not None and limits.soft_s:
             error = soft_limit_error(job.task_id, job.name, limits.soft_s)
             call = partial(self._guard.call_within, limits.soft_s, error, call)
-        result, raised = await self._loop.run_in_executor(self._threads, _called, context, call)
+        result, raised = await self._in_thread(context, call)
         if raised is not None:
             raise raised
         return await result if inspect.iscoroutine(result) else result
+
+    async def _in_thread(
+        self, context: contextvars.Context, call: Callable[[], Any]
+    ) -> tuple[Any, BaseException | None]:
+        task = asyncio.current_task()
+        running = self._calls[task] = self._threads.submit(_called, context, call)
+        try:
+            return await asyncio.wrap_future(running)
+        finally:
+            del self._calls[task]
 
 
 def _in_words(job: Job) -> str:

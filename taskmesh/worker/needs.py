@@ -49,5 +49,8 @@ class GuardLike(Protocol):
     def begin(self, limits: Limits, job: Job) -> None:
         """Begin to hold a run to its hard limit; `call` does."""
 
+    def called_off(self, job: Job) -> str | None:
+        """Return who called off a run of many; None if nobody did."""
+
     def done(self, job: Job) -> None:
         """Take back what was begun: the run is over, and its outcome made."""

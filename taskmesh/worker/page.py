@@ -4,11 +4,13 @@ A child notes the position of a message before it starts it; that costs less tha
 survives the child. So the supervisor knows which message a dead child was running, and which ones
 wait behind a slow one.
 
-Per place, 192 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
+Per place, 4304 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
 current message on the monotonic clock (8), the sequence that the supervisor has recalled (8), how many messages a
 child runs that runs several at once (4), from byte 40 on the claim in which the supervisor is about to end a run (8);
 from byte 64 on how many runs were committed with each of the letters in `COUNTED` (8 each); and from byte 112 on which
-run must have ended first: when (8), how long it was given (8), its claim (8) and its position in that (4).
+run must have ended first: when (8), how long it was given (8), its claim (8) and its position in that (4); from byte
+192 on how many slips the supervisor has written (8) and the child has read (8), and the slips, 64 of 64 bytes: each a
+run that a child of many is to call off, by claim (8), position (4), and who wants that.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE_BYTES = 192
+PLACE_BYTES = 192 + 16 + 64 * 64
 _NOTE = struct.Struct("<qIId")
 _RECALLED = struct.Struct("<q")
 _RECALLED_AT = _NOTE.size
@@ -35,6 +37,14 @@ _COUNTS_AT = 64
 _COUNT = struct.Struct("<Q")
 _DEADLINE = struct.Struct("<ddqI")
 _DEADLINE_AT = 112
+_SLIPS_WRITTEN_AT = 192
+_SLIPS_READ_AT = 200
+_SLIPS_AT = 208
+_SLIP_COUNTS = struct.Struct("<QQ")
+_SLIP = struct.Struct("<qI52s")
+#: Slips that a child may leave unread.
+SLIPS_MAX = 64
+_NAME_BYTES_MAX = 52
 
 NOTHING = 0
 """The position of a child that runs nothing."""
@@ -83,6 +93,21 @@ class Deadline:
 
 
 NO_DEADLINE = Deadline()
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A run that is to be called off.
+
+    Attributes:
+        sequence: Of its claim.
+        position: Of the message in it, from 1.
+        sender: Who wants that; what is beyond 52 bytes is left out.
+    """
+
+    sequence: int
+    position: int
+    sender: str
 
 
 def make_page(places: int) -> int:
@@ -137,6 +162,24 @@ class Page:
         Until then it does not go beyond that claim.
         """
         _RECALLED.pack_into(self._memory, place * PLACE_BYTES + _CONDEMNED_AT, sequence)
+
+    def write_slip(self, place: int, slip: Slip) -> int:
+        """Have a child call off a run; return the slip's number, from 1, or 0 if the child has too many to read."""
+        at = place * PLACE_BYTES
+        written: int = _COUNT.unpack_from(self._memory, at + _SLIPS_WRITTEN_AT)[0]
+        if written - self.slips_read(place) >= SLIPS_MAX:
+            return 0
+        name = slip.sender.encode(errors="replace")[:_NAME_BYTES_MAX]
+        slip_at = at + _SLIPS_AT + written % SLIPS_MAX * _SLIP.size
+        _SLIP.pack_into(self._memory, slip_at, slip.sequence, slip.position, name)
+        # counted only when it stands there
+        _COUNT.pack_into(self._memory, at + _SLIPS_WRITTEN_AT, written + 1)
+        return written + 1
+
+    def slips_read(self, place: int) -> int:
+        """Return the number of the last slip that the place's child has heeded."""
+        read: int = _COUNT.unpack_from(self._memory, place * PLACE_BYTES + _SLIPS_READ_AT)[0]
+        return read
 
     def desk(self, place: int) -> Desk:
         """Return a child's own place."""
@@ -193,3 +236,18 @@ class Desk:
         """Return the sequence of the claim in which the supervisor is about to end a run; -1 for none."""
         sequence: int = _RECALLED.unpack_from(self._memory, self._at + _CONDEMNED_AT)[0]
         return sequence
+
+    def slips(self) -> list[Slip]:
+        """Return the slips that have not been heeded yet."""
+        written, read = _SLIP_COUNTS.unpack_from(self._memory, self._at + _SLIPS_WRITTEN_AT)
+        found = []
+        for number in range(read, written):
+            slip_at = self._at + _SLIPS_AT + number % SLIPS_MAX * _SLIP.size
+            sequence, position, name = _SLIP.unpack_from(self._memory, slip_at)
+            found.append(Slip(sequence, position, name.rstrip(b"\0").decode(errors="ignore")))
+        return found
+
+    def heeded(self, count: int) -> None:
+        """Say that the next so many slips have been heeded."""
+        at = self._at + _SLIPS_READ_AT
+        _COUNT.pack_into(self._memory, at, _COUNT.unpack_from(self._memory, at)[0] + count)

@@ -45,7 +45,6 @@ from taskmesh.errors import (
     NotAllowed,
     NotPicklable,
     PayloadTooLarge,
-    TimeLimitExceeded,
     TrustError,
 )
 from taskmesh.queue.commit import SNOOZED
@@ -154,13 +153,20 @@ class Runner:
         self._decoded: OrderedDict[str, Callable[..., Any]] = OrderedDict()
         self._decoding = threading.Lock()
 
-    def run(self, task_id: str, token: str, record: bytes) -> Ended:
+    def run(
+        self,
+        task_id: str,
+        token: str,
+        record: bytes,
+        reachable: Callable[[Job], Callable[..., Any]] | None = None,
+    ) -> Ended:
         """Run the message in a claimed record.
 
         Args:
             task_id: Its id.
             token: Of the claim.
             record: The record.
+            reachable: Makes of a job's function what is called in its place.
 
         Returns:
             The letter of its new state and the signed outcome; for a parked message, until when.
@@ -168,6 +174,8 @@ class Runner:
         job = self.open(task_id, token, record)
         if not isinstance(job, Job):
             return job
+        if reachable is not None:
+            job.function = reachable(job)
         envelope = job.envelope
         self._before_start(envelope.task)
         limits = self.limits_of(envelope)
@@ -189,7 +197,7 @@ class Runner:
             except Terminated:
                 raise  # this process ends, and another says how the message has ended
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-                ended = self._judge.raised(job, error)
+                ended = self._raised(job, error)
                 if observed is not None:
                     observed.raised(reason_of(error))
             if observed is not None and getpid() == self._pid:
@@ -235,17 +243,8 @@ class Runner:
                 ended = self._returned(job, result)
                 if observed is not None:
                     observed.returned(result)
-            except TimeLimitExceeded as error:
-                # its own is not tried again
-                ended = (
-                    self._judge.failed(job, error)
-                    if getattr(error, "task_id", "") == task_id
-                    else self._judge.raised(job, error)
-                )
-                if observed is not None:
-                    observed.raised(error)
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-                ended = self._judge.raised(job, error)
+                ended = self._raised(job, error)
                 if observed is not None:
                     observed.raised(reason_of(error))
             if observed is not None and getpid() == self._pid:
@@ -364,6 +363,13 @@ class Runner:
         )
 
     # -- after ----------------------------------------------------------------------
+
+    def _raised(self, job: Job, error: BaseException) -> Ended:
+        """Return how a message goes on whose task raised."""
+        sender = self._guard.called_off(job)
+        if sender is not None:
+            return self._judge.called_off(job, sender, error)
+        return self._judge.raised(job, error)
 
     def _returned(self, job: Job, value: object) -> Ended:
         """Return how a message ended whose task returned a value."""

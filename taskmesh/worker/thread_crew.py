@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from taskmesh.queue.claim import Claimed
+from taskmesh.worker.called_off import CallOffs, Message
 from taskmesh.worker.crew import OnEnd, end_process
 from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.runner import Runner
@@ -20,17 +21,19 @@ CLOSE_S = 1.0
 class ThreadCrew:
     """As many threads as messages have ever run at once."""
 
-    def __init__(self, runner: Runner, slots: int, on_end: OnEnd) -> None:
+    def __init__(self, runner: Runner, slots: int, on_end: OnEnd, call_offs: CallOffs) -> None:
         """Prepare.
 
         Args:
             runner: Runs a message.
             slots: How many messages run at once at most.
             on_end: Told how each ended.
+            call_offs: The runs that are called off.
         """
         self._runner = runner
         self._slots = slots
         self._on_end = on_end
+        self._call_offs = call_offs
         self._work: SimpleQueue[Claimed | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
@@ -47,6 +50,11 @@ class ThreadCrew:
                 thread = threading.Thread(target=self._live, name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def reach(self, message: Message) -> None:
+        """See `Crew`."""
+        self._call_offs.reach_thread(message)
+        self._call_offs.reach_loop_of_thread(message)
 
     def run_coroutine(self, coroutine: Any) -> Any:
         """See `Crew`."""
@@ -65,7 +73,10 @@ class ThreadCrew:
         try:
             while (claimed := self._work.get()) is not None:
                 letter, outcome = self._runner.run(
-                    claimed.task_id.decode(errors="backslashreplace"), claimed.token.decode(), claimed.record
+                    claimed.task_id.decode(errors="backslashreplace"),
+                    claimed.token.decode(),
+                    claimed.record,
+                    self._call_offs.reachable,
                 )
                 # idle before the child may give it more, or that would start another thread
                 self._idle.release()

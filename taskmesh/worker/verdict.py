@@ -16,7 +16,16 @@ from taskmesh.codec.pickling import encode_call, encode_error
 from taskmesh.codec.signing import Signer
 from taskmesh.core.retrier import Retrier, exceeded
 from taskmesh.core.state import STATE_OF, State
-from taskmesh.errors import Ignore, NotPicklable, PayloadTooLarge, Reject, Retry, Snooze, Verdict
+from taskmesh.errors import (
+    Ignore,
+    NotPicklable,
+    PayloadTooLarge,
+    Reject,
+    Retry,
+    Snooze,
+    TimeLimitExceeded,
+    Verdict,
+)
 from taskmesh.queue.commit import REQUEUED, SNOOZED, retried
 from taskmesh.worker.job import Job
 
@@ -26,6 +35,7 @@ SUCCESS: Final = b"K"
 FAILURE: Final = b"F"
 DEAD: Final = b"D"
 RETRY: Final = b"Y"
+REVOKED: Final = b"V"
 
 #: The letters that stand for no state themselves.
 _GOES_ON: Final = {REQUEUED: State.PENDING, SNOOZED: State.SCHEDULED}
@@ -68,11 +78,24 @@ class Judge:
         """Return how a message goes on whose task raised."""
         if isinstance(error, Verdict):
             return self._verdict(job, error)
+        if isinstance(error, TimeLimitExceeded) and getattr(error, "task_id", "") == job.task_id:
+            return self.failed(job, error)  # its own is not tried again
         if job.policy.autoretry_for and job.policy.asks_for(error):
             due_ms = self._retrier.due_ms(job)
             if due_ms is not None:
                 return self._tried_again(job, due_ms, error)
         return self.failed(job, error)
+
+    def called_off(self, job: Job, sender: str, error: BaseException) -> Ended:
+        """Return how a message ended whose run was called off: however it took that, it is not tried again."""
+        log.info(
+            "task %s (%s) was revoked by %s while it ran, and ended by %r",
+            job.task_id,
+            job.name,
+            sender,
+            error,
+        )
+        return REVOKED, self.outcome(job, "REVOKED", reason=f"while it ran, by {sender}")
 
     def failed(self, job: Job, error: BaseException) -> Ended:
         """Return how a message ended that is not tried again."""

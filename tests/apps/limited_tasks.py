@@ -98,6 +98,41 @@ def finish_anyway(folder: str, name: str, value: int) -> int:
     return 0
 
 
+async def finish_anyway_async(folder: str, name: str, value: int) -> int:
+    """As `finish_anyway`, in an event loop."""
+    note(folder, f"{name} {os.getpid()}")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)
+        return value
+    return 0
+
+
+async def go_on_async(folder: str, name: str) -> None:
+    """Go on waiting, whatever is cancelled."""
+    note(folder, f"{name} {os.getpid()}")
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            note(folder, f"{name}-told")
+
+
+def block(folder: str, name: str) -> None:
+    """Block in one call, which lets go of the interpreter's lock."""
+    note(folder, f"{name} {os.getpid()}")
+    time.sleep(3600)
+
+
+def fail_to_clean_up(folder: str, name: str) -> None:
+    """Hold, and raise an error of its own when told to end."""
+    try:
+        hold(folder, name)
+    finally:
+        raise ValueError("cannot clean up")
+
+
 def watch(folder: str, name: str) -> str:
     """Look whether it is revoked, and return then."""
     task = current_task()
@@ -155,6 +190,10 @@ TASKS = (
     clean_up_async,
     ignore_everything,
     finish_anyway,
+    finish_anyway_async,
+    go_on_async,
+    block,
+    fail_to_clean_up,
     watch,
     tell,
     tell_once,

@@ -4,6 +4,7 @@ import os
 import threading
 
 from taskmesh import TaskMesh
+from taskmesh.worker import loop_crew
 from tests.apps import ledger_tasks, limited_tasks, worker_tasks
 
 mesh = limited_tasks.register(worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"])))
@@ -30,3 +31,7 @@ if os.environ.get("TASKMESH_TEST_SLOW_FORK"):
 if os.environ.get("TASKMESH_TEST_THREAD"):
     # what forbids forking: a thread that the import started
     threading.Thread(target=threading.Event().wait, name="of-the-app", daemon=True).start()
+
+if os.environ.get("TASKMESH_TEST_FEW_THREADS"):
+    # plain functions in async pools, as if hundreds ran already
+    loop_crew.THREADS_MAX = int(os.environ["TASKMESH_TEST_FEW_THREADS"])

@@ -10,7 +10,7 @@ import pytest
 
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.in_flight import InFlight
-from taskmesh.worker.page import MANY, NOTHING, Page, make_page
+from taskmesh.worker.page import MANY, NO_DEADLINE, NOTHING, Deadline, Page, make_page
 
 
 @pytest.fixture
@@ -65,3 +65,23 @@ def test_who_waits_is_told_when_enough_have_ended(page: Page) -> None:
     thread.start()
     assert flight.wait(1, 20.0)
     thread.join()
+
+
+def test_a_run_that_is_called_off_has_a_deadline_until_it_ends(page: Page) -> None:
+    flight = InFlight(page.desk(0))
+    a, b = claims("a", "b")
+    flight.begin(7, [a, b])
+    assert flight.call_off(7, 2, 50.0) == (b.task_id, b.token)
+    assert page.deadline(0) == Deadline(50.0, 0.0, 7, 2)
+    flight.end(b)
+    assert page.deadline(0) == NO_DEADLINE
+    assert flight.call_off(7, 2, 50.0) is None
+
+
+def test_calling_off_makes_no_hard_limit_later(page: Page) -> None:
+    flight = InFlight(page.desk(0))
+    (a,) = claims("a")
+    flight.begin(7, [a])
+    flight.set_deadline((a.task_id, a.token), 40.0, 3.0)
+    flight.call_off(7, 1, 50.0)
+    assert page.deadline(0) == Deadline(40.0, 3.0, 7, 1)
