@@ -63,7 +63,7 @@ def watch(mesh: TaskMesh, folder: str) -> TaskMesh:
     @mesh.on_child_start
     async def started(worker: Any) -> None:
         await asyncio.sleep(0)
-        note(folder, f"start {worker.child >= 0x800000}")
+        note(folder, f"start {worker.child > 0}")
 
     @mesh.before_task
     async def before(task: Any) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.scene import ROOT, Scene
@@ -50,6 +52,14 @@ class Producer:
         """Wait until it is in the middle of a send that does not come to its end, and return the id."""
         said = wait_until(lambda: (found := self.said()) and found[-1][0] == "tries" and found, 30)
         assert said
+        # said before it sends: it has sent when it sleeps, and goes on sleeping
+        process, spent = psutil.Process(self._process.pid), [-1.0]
+
+        def waits_for_the_answer() -> bool:
+            spent.append(sum(process.cpu_times()[:2]))
+            return process.status() == psutil.STATUS_SLEEPING and spent[-10:] == [spent[-1]] * 10
+
+        wait_until(waits_for_the_answer, 30, "it waits for the answer")
         return said[-1][1]
 
     def send(self, number: int) -> None:

@@ -70,6 +70,8 @@ def test_what_was_handed_to_a_dead_child_has_not_begun_and_is_not_charged(scene:
     kill(doomed.template())
     for process in doomed.family():
         process.kill()
+    # its connection is gone, so a wake-up stays where it is; the node still takes the child for idle
+    wait_until(lambda: scene.node.info("clients")["blocked_clients"] == 0)
     wait_until(lambda: scene.idle() == 1)
     sent = scene.send(tasks.add, 1, 2, expect=3)
     assert scene.state_of(sent) == "STARTED"
