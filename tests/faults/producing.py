@@ -50,17 +50,17 @@ class Producer:
 
     def is_sending(self) -> str:
         """Wait until it is in the middle of a send that does not come to its end, and return the id."""
-        said = wait_until(lambda: (found := self.said()) and found[-1][0] == "tries" and found, 30)
-        assert said
-        # said before it sends: it has sent when it sleeps, and goes on sleeping
-        process, spent = psutil.Process(self._process.pid), [-1.0]
+        process = psutil.Process(self._process.pid)
+        seen: list[tuple[str, ...]] = []
 
-        def waits_for_the_answer() -> bool:
-            spent.append(sum(process.cpu_times()[:2]))
-            return process.status() == psutil.STATUS_SLEEPING and spent[-10:] == [spent[-1]] * 10
+        def waits_for_an_answer() -> bool:
+            # it says so before it sends: it has sent when it sleeps, and says nothing more
+            said = self.said()
+            seen.append(tuple(said[-1]) if said and process.status() == psutil.STATUS_SLEEPING else ())
+            return bool(seen[-1]) and seen[-1][0] == "tries" and seen[-20:] == [seen[-1]] * 20
 
-        wait_until(waits_for_the_answer, 30, "it waits for the answer")
-        return said[-1][1]
+        wait_until(waits_for_an_answer, 30, "it waits for an answer")
+        return seen[-1][1]
 
     def send(self, number: int) -> None:
         self._process.send_signal(number)
