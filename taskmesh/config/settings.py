@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from taskmesh.config import values
-from taskmesh.config.sources import VARIABLE_PREFIX, Given, from_arguments, from_file, from_variables
+from taskmesh.config.sources import (
+    VARIABLE_PREFIX,
+    Given,
+    absolute,
+    from_arguments,
+    from_file,
+    from_variables,
+)
 from taskmesh.config.strategies import DEFAULT as DEFAULT_STRATEGY
 from taskmesh.config.strategies import strategy_name
 from taskmesh.core.limits import LIMIT_S_MAX, contradiction
@@ -217,7 +224,7 @@ def load_settings(
             `value` (without secrets), `source` and `nearest`.
     """
     check_mesh_name(name)
-    folder = os.path.abspath(os.fspath(cwd))
+    folder = absolute(cwd)
     given = [
         *from_arguments(arguments, folder),
         *from_variables(environ, folder),
@@ -243,7 +250,7 @@ class AppSetting:
 
 def app_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> AppSetting | None:
     """Return the app that a variable or the nearest settings file names."""
-    folder = os.path.abspath(os.fspath(cwd))
+    folder = absolute(cwd)
     given = [*from_variables(environ, folder), *from_file(folder)]
     found = _strongest(item for item in given if item.name == "app").get("app")
     return AppSetting(_read(found), found.source, found.folder) if found else None
@@ -373,7 +380,10 @@ def _given_value(item: Given) -> str:
         item.name not in SETTINGS and any(w in item.name.lower() for w in _HIDDEN_WORDS)
     ):
         return "(not shown)"
-    text = repr(_fit_to_show("nodes", item.value))
+    try:
+        text = repr(_fit_to_show("nodes", item.value))
+    except Exception:  # noqa: BLE001 - a list that holds itself, a number of 5000 digits, code of the caller
+        return f"a {type(item.value).__name__} that cannot be shown"
     return text if len(text) <= 200 else text[:200] + "..."
 
 

@@ -49,6 +49,14 @@ class Given:
     folder: str
 
 
+def absolute(cwd: str | os.PathLike[str]) -> str:
+    """Return the whole path of a folder; empty if it is the current one and that has been deleted."""
+    try:
+        return os.path.abspath(os.fspath(cwd))
+    except FileNotFoundError:
+        return ""
+
+
 def from_arguments(arguments: Mapping[str, Any], folder: str) -> Iterator[Given]:
     """Yield the arguments that were given; None means not given."""
     for name, value in arguments.items():
@@ -79,6 +87,10 @@ def _is_not_ours(variable: str) -> bool:
 def from_file(cwd: str, file: str | None = None) -> Iterator[Given]:
     """Yield what the nearest settings file says, or what `file` says.
 
+    Args:
+        cwd: The folder from which the search starts; none is found from an empty one.
+        file: The file to read instead.
+
     Raises:
         ConfigError: The file is not there, is not TOML, or could have been put there by anyone.
     """
@@ -87,7 +99,7 @@ def from_file(cwd: str, file: str | None = None) -> Iterator[Given]:
         return
     if table is None:
         table = _table(path, section) or {}
-    shown = os.path.relpath(path, cwd)
+    shown = os.path.relpath(path, cwd) if cwd else path
     for name, value in table.items():
         place = f"{shown} [{section}] {name}" if section else f"{shown} {name}"
         yield Given(name, value, place, 2, os.path.dirname(os.path.abspath(path)))
@@ -98,8 +110,8 @@ def _section_of(path: str) -> str:
 
 
 def _nearest(cwd: str) -> tuple[str, str, dict[str, Any] | None]:
-    folder = os.path.abspath(cwd)
-    while True:
+    folder = cwd
+    while folder:
         for name in ("taskmesh.toml", "pyproject.toml"):
             path = os.path.join(folder, name)
             if os.path.isfile(path):
@@ -109,8 +121,9 @@ def _nearest(cwd: str) -> tuple[str, str, dict[str, Any] | None]:
                     return path, section, table
         above = os.path.dirname(folder)
         if above == folder:
-            return "", "", None
+            break
         folder = above
+    return "", "", None
 
 
 def _table(path: str, section: str) -> dict[str, Any] | None:

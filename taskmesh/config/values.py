@@ -7,6 +7,7 @@ caller adds the name, the value and the source.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -51,7 +52,10 @@ def _seconds(value: Any) -> float:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number beyond 1.8e308; it is out of every bounds as this is
+            return math.inf if value > 0 else -math.inf
     if isinstance(value, str):
         seconds = 0.0
         rest = value.strip().lower().replace(" ", "")
@@ -110,7 +114,9 @@ def _octets(value: Any) -> int:
     if isinstance(value, str):
         number, unit, rest = _leading_amount(value.strip().lower().replace(" ", ""))
         if _is_number(number) and unit in _UNITS_BYTES and not rest:
-            return int(float(number) * _UNITS_BYTES[unit])
+            octets = float(number) * _UNITS_BYTES[unit]
+            if octets < math.inf:
+                return int(octets)
     raise ValueError("expected a number of bytes, or a text such as '64KiB' or '16 MiB'")
 
 

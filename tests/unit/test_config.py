@@ -136,6 +136,17 @@ def test_a_file_that_anyone_could_have_planted_is_refused(load, tmp_path):
         load(cwd=shared / "mine")
 
 
+def test_from_a_deleted_folder_no_file_is_found(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    write(tmp_path, "taskmesh.toml", "max_crashes = 7\n")
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    settings = load_settings("shop", {"concurrency": 2}, environ={"TASKMESH_APP": "shop:mesh"}, cwd=".")
+    assert (settings.max_crashes, settings.concurrency, settings.app) == (3, 2, "shop:mesh")
+    assert app_setting({}, ".") is None
+
+
 def test_a_relative_key_file_is_relative_to_what_names_it(load, tmp_path):
     write(tmp_path, "taskmesh.toml", 'key_file = "secrets/key"\n')
     (tmp_path / "src").mkdir()
@@ -206,7 +217,9 @@ def test_what_is_no_duration(load, given):
         load({"result_expires": given})
 
 
-@pytest.mark.parametrize("given", [0, -1, "0.5s", "10000d", float("inf"), timedelta(milliseconds=1)])
+@pytest.mark.parametrize(
+    "given", [0, -1, "0.5s", "10000d", float("inf"), timedelta(milliseconds=1), 10**400, -(10**400)]
+)
 def test_durations_have_bounds(load, given):
     with pytest.raises(ConfigError, match=r"expected 1 to 9\.4608e\+07 seconds"):
         load({"result_expires": given})
@@ -228,7 +241,9 @@ def test_sizes(load, given, octets):
     assert load({"max_message_size": given}).max_message_size == octets
 
 
-@pytest.mark.parametrize("given", ["", "MiB", "64K", "1MiBs", 1.5, True, None.__class__, "-1", 1023, "1GiB"])
+@pytest.mark.parametrize(
+    "given", ["", "MiB", "64K", "1MiBs", 1.5, True, None.__class__, "-1", 1023, "1GiB", "9" * 400]
+)
 def test_what_is_no_size(load, given):
     with pytest.raises(ConfigError, match=r"setting max_message_size = .*: expected"):
         load({"max_message_size": given})
@@ -514,6 +529,14 @@ def test_a_long_value_is_cut(load):
 
 
 # --- the object
+
+
+def test_a_value_that_cannot_be_shown_is_refused_all_the_same(load):
+    ring: list[object] = []
+    ring.append(ring)
+    for given in (ring, 10**5000):
+        with pytest.raises(ConfigError, match=r"setting max_crashes = a (list|int) that cannot be shown"):
+            load({"max_crashes": given})
 
 
 def test_settings_are_frozen_and_survive_pickling(load):

@@ -62,3 +62,10 @@ def test_options_of_calls_of_celery_are_refused_with_what_replaces_them(mesh, na
 def test_options_of_tasks_of_celery_are_refused_with_what_replaces_them(mesh, name, instead):
     with pytest.raises(UsageError, match=rf"{name!r} is an option of Celery .*{re.escape(instead)}"):
         mesh.task(**{name: True})
+
+
+@pytest.mark.parametrize("name", ["countdown", "expires", "result_expires"])
+def test_a_time_beyond_every_number_is_refused(mesh, name):
+    task = mesh.task(len)
+    with pytest.raises(UsageError, match=f"^{name}=10+: expected .* seconds"):
+        task.apply_async(("abc",), **{name: 10**400})
