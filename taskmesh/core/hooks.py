@@ -93,14 +93,17 @@ class Hooks:
     Attributes:
         watch_tasks: Whether any is called before or after tasks; looked at before each run.
         watch_all_tasks: Whether that is so for every task, not only for those that have hooks of their own.
+        let_ctrl_c_through: Whether a KeyboardInterrupt in a hook is the user's, who wants the process to stop. A
+            worker's processes ignore Ctrl-C: there it is of the hook's making.
     """
 
-    __slots__ = ("_found", "watch_all_tasks", "watch_tasks")
+    __slots__ = ("_found", "let_ctrl_c_through", "watch_all_tasks", "watch_tasks")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._found: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
         self.watch_tasks = self.watch_all_tasks = False
+        self.let_ctrl_c_through = True
 
     def add(self, event: str, function: Callable[..., Any]) -> None:
         """Have a function called.
@@ -171,7 +174,17 @@ class Hooks:
     def tell(self, event: str, await_: Await, *args: Any) -> None:
         """Call the hooks of an event; their errors are logged."""
         for function in self._found[event]:
-            call_safely(function, args, await_)
+            self.call_safely(function, args, await_)
+
+    def call_safely(self, function: Callable[..., Any], args: tuple[Any, ...], await_: Await) -> None:
+        """Call a hook; its error is logged with its traceback and changes nothing."""
+        try:
+            call(function, args, await_)
+        except BaseException as error:
+            # a hook may raise anything: what it was called for goes on
+            if isinstance(error, KeyboardInterrupt) and self.let_ctrl_c_through:
+                raise
+            log.exception("the hook %s failed; that changes nothing else", name_of(function))
 
 
 def _check_parameters(event: str, function: Callable[..., Any]) -> None:
@@ -195,17 +208,6 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], await_: Await) -> 
     result = function(*args)
     if inspect.iscoroutine(result):
         await_(result)
-
-
-def call_safely(function: Callable[..., Any], args: tuple[Any, ...], await_: Await) -> None:
-    """Call a hook; its error is logged with its traceback and changes nothing."""
-    try:
-        call(function, args, await_)
-    except KeyboardInterrupt:
-        raise  # the user's, who wants the process to stop
-    except BaseException:
-        # a hook may raise anything: what it was called for goes on
-        log.exception("the hook %s failed; that changes nothing else", name_of(function))
 
 
 async def await_safely(coroutines: list[Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from taskmesh.core.context import CurrentTask
-from taskmesh.core.hooks import Await, Hooks, call_safely
+from taskmesh.core.hooks import Await, Hooks
 from taskmesh.core.state import State
 
 
@@ -145,4 +145,4 @@ class Observed:
         )
 
     def _call(self, method: Any, *args: Any) -> None:
-        call_safely(method, args, self._await)
+        self._hooks.call_safely(method, args, self._await)

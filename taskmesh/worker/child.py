@@ -201,6 +201,7 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     signal.signal(signal.SIGTERM, stop)
     # Ctrl-C reaches the whole terminal group; the supervisor decides
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    mesh.hooks.let_ctrl_c_through = False
     # the template had it wait until it can be heeded
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     page = Page(page_fd)

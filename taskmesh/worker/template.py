@@ -216,6 +216,7 @@ def main(argv: list[str], kind: type[App]) -> int:
     what = f"importing {options.app!r}"
     try:
         mesh = find_mesh(options, kind)
+        mesh.hooks.let_ctrl_c_through = False
         set_up_app_logging(
             options.log_level or mesh.settings.log_level, configure=mesh.settings.configure_logging
         )

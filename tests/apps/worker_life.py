@@ -105,5 +105,13 @@ if "late-start" in LIFE:
             raise ConnectionError("the database is down")
 
 
+if "ctrl-c" in LIFE:
+
+    @mesh.on_success
+    def break_off(_task: CurrentTask, _value: object) -> None:
+        """Raise what no Ctrl-C has raised: a worker's processes ignore it."""
+        raise KeyboardInterrupt
+
+
 if "large" in LIFE:
     kept.append(b"x" * (200 << 20))

@@ -84,6 +84,15 @@ def test_children_whose_hook_fails_are_tried_again_until_it_does_not(scene: Scen
     scene.check()
 
 
+@pytest.mark.parametrize("pool", ["process:1", "thread:2", "async:2"])
+def test_a_keyboard_interrupt_of_a_hook_is_an_error_like_any_other(scene: Scene, pool: str) -> None:
+    worker = scene.worker(pools=(pool,), app=APP, env=env(scene, "ctrl-c"))
+    handle = scene.mesh.task(name="life.pid")(print).delay()
+    assert handle.get(20) == scene.mesh.task(name="life.pid")(print).delay().get(20)
+    worker.says("break_off failed; that changes nothing else")
+    assert "died by" not in worker.said()
+
+
 def test_children_that_have_begun_are_told_from_those_that_try(scene: Scene) -> None:
     """So that `taskmesh doctor` does not call a worker fine that runs nothing."""
     link = scene.mesh.link.open()

@@ -139,6 +139,15 @@ def test_an_error_of_a_hook_is_logged_and_changes_nothing(mesh, event, caplog):
     assert len(notes) == 3
 
 
+def test_ctrl_c_in_a_hook_is_the_users_where_the_caller_runs_the_task(mesh):
+    @mesh.on_success
+    def interrupted(_task, _value):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mesh.task(name="one")(lambda: 1).delay()
+
+
 def test_nothing_is_watched_until_a_hook_of_tasks_is_there():
     hooks = Hooks()
     hooks.add("on_child_start", print)
