@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.errors import AppNotFound
+
+
+def current_folder() -> Path:
+    """Return the folder from which apps are imported.
+
+    Raises:
+        Failure: It has been deleted.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise Failure(
+            "the current folder, from which the app is imported, has been deleted; "
+            "start the command in one that exists",
+            EXIT_USAGE,
+        ) from None
 
 
 def located(app: str, cwd: Path, folder: Path | None = None) -> tuple[str, tuple[str, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -35,7 +34,7 @@ def config(*, target: Target, json_wanted: bool) -> None:
         name = settings.name
     else:
         name = ""
-        settings = load_settings("any", {}, environ=os.environ, cwd=Path.cwd())
+        settings = load_settings("any", {}, environ=os.environ, cwd=".")
         say("no app is given: what TaskMesh(...) is called with is not known here")
     others = {
         variable: os.environ[variable] for variable in sorted(OTHER_VARIABLES) if os.environ.get(variable)

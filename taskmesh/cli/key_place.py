@@ -64,7 +64,7 @@ def key_place(target: Target, file: Path | None) -> KeyPlace:
         return KeyPlace(file, None, "--file")
     if target.is_given:
         return place_of(target.load().settings)
-    return place_of(load_settings("any", {}, environ=os.environ, cwd=Path.cwd()))
+    return place_of(load_settings("any", {}, environ=os.environ, cwd="."))
 
 
 def place_of(settings: Settings) -> KeyPlace:

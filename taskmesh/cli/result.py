@@ -7,6 +7,7 @@ import click
 from taskmesh.cli.group import ending
 from taskmesh.cli.outcome_view import as_document, as_tables, view_of
 from taskmesh.cli.output import json_option, print_json, say, show
+from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import Target, target_options
 
 
@@ -26,7 +27,7 @@ from taskmesh.cli.target import Target, target_options
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     metavar="S",
     help="Wait up to so many seconds for its end.",
 )

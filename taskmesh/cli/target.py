@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from taskmesh.app import TaskMesh
-from taskmesh.cli.app_path import located
+from taskmesh.cli.app_path import current_folder, located
 from taskmesh.cli.failure import EXIT_FAILURE, EXIT_USAGE, Failure
 from taskmesh.cli.node_remedy import remedy
 from taskmesh.cli.output import say
@@ -186,7 +186,7 @@ def chosen(app: str | None, mesh: str | None, path: tuple[str, ...] = ()) -> Tar
         raise click.UsageError("give either an app (-A) or the name of a mesh (--mesh), not both")
     if mesh or app:
         return Target(app=app or "", mesh=mesh or "", path=path)
-    found = app_setting(os.environ, Path.cwd())
+    found = app_setting(os.environ, ".")
     return Target(app=found.app, path=path, folder=found.folder) if found else Target(path=path)
 
 
@@ -197,7 +197,7 @@ def load(app: str, path: tuple[str, ...] = (), folder: str = "") -> TaskMesh:
         AppNotFound: There is no such module or attribute, or it is no TaskMesh.
         Failure: The import raised something; the app's own traceback is shown.
     """
-    name, around = located(app, Path.cwd(), Path(folder) if folder else None)
+    name, around = located(app, current_folder(), Path(folder) if folder else None)
     for place in reversed([*path, *around]):
         if place not in sys.path:
             sys.path.insert(0, place)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import click
 
+from taskmesh.cli.app_path import current_folder
 from taskmesh.cli.down import clients_of
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
@@ -37,7 +37,7 @@ def up(*, given: dict[str, Any], json_wanted: bool) -> None:
     Ctrl-C ends what was started: the worker finishes what runs; the embedded node, if it did not run before and nobody
     else uses it now, is stopped, and its data stays. With nodes of its own (nodes=[...]), the app gets a worker only.
     """
-    options = resolved(given, os.environ, Path.cwd(), takes_mesh=False)
+    options = resolved(given, os.environ, current_folder(), takes_mesh=False)
     before = {node.mesh for node in embedded.running()}
     begun_s = time.monotonic()
     supervisor = CommandSupervisor(options)

@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import click
 
+from taskmesh.cli.app_path import current_folder
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json
 from taskmesh.cli.supervising import CommandSupervisor
@@ -55,7 +55,7 @@ def worker(*, given: dict[str, Any], json_wanted: bool) -> None:
     The first Ctrl-C or SIGTERM stops taking messages and lets what runs finish (--grace); the second returns
     everything at once. Either way nothing is lost. With --json, one JSON document is printed at the end.
     """
-    options = resolved(given, os.environ, Path.cwd())
+    options = resolved(given, os.environ, current_folder())
     begun_s = time.monotonic()
     supervisor = CommandSupervisor(options)
     with output_to_stderr() if json_wanted else nullcontext():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -10,6 +11,10 @@ from typing import Any
 
 from taskmesh.config.values import limit_of_memory
 from taskmesh.errors import ConfigError
+
+_SECONDS_MAX = 1e9
+#: No file of options is larger; a wrong path may name anything.
+_OCTETS_MAX = 1 << 20
 
 
 def _text(value: Any) -> str:
@@ -44,8 +49,8 @@ def _count(value: Any) -> int:
 
 
 def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError("expected seconds, 0 or more")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _SECONDS_MAX:
+        raise ValueError(f"expected seconds, 0 to {_SECONDS_MAX:g}")
     return float(value)
 
 
@@ -79,6 +84,22 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+def _content(path: Path) -> str:
+    # not opened before it is known to be a file: a pipe would wait for a writer
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ConfigError(
+            f"cannot read {path}: it is no regular file; --config takes a TOML file", source=str(path)
+        )
+    with path.open("rb") as file:
+        content = file.read(_OCTETS_MAX + 1)
+    if len(content) > _OCTETS_MAX:
+        raise ConfigError(
+            f"cannot read {path}: it is larger than 1 MiB, and no file of options is; --config takes a TOML file",
+            source=str(path),
+        )
+    return content.decode()
+
+
 def read_worker_file(path: Path) -> dict[str, Any]:
     """Return the options in a file, by name.
 
@@ -89,7 +110,7 @@ def read_worker_file(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or a key or a value is wrong.
     """
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(_content(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", source=str(path)) from error
     except ValueError as error:

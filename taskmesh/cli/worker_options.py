@@ -14,6 +14,7 @@ from taskmesh.balancing.named import chosen_strategy
 from taskmesh.cli.app_path import located
 from taskmesh.cli.celery_options import refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
+from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
 from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
@@ -53,7 +54,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--grace",
-            type=click.FloatRange(min=0),
+            type=Seconds(),
             metavar="S",
             help="Seconds that running tasks have to finish after the first signal.  [default: 30]",
         ),
@@ -75,13 +76,13 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--time-limit",
-            type=click.FloatRange(min=0),
+            type=Seconds(),
             metavar="S",
             help="Seconds that a task may run before its process is ended, unless it has a limit of its own.",
         ),
         click.option(
             "--soft-time-limit",
-            type=click.FloatRange(min=0),
+            type=Seconds(),
             metavar="S",
             help="Seconds that a task may run before SoftTimeLimitExceeded is raised in it.",
         ),
@@ -253,6 +254,8 @@ def _name(given: str) -> str:
     first, _, rest = host.partition(".")
     for word, value in (("%h", host), ("%n", first), ("%d", rest)):
         given = given.replace(word, value)
+    if not given.isprintable():  # a byte that is no UTF-8 is not printable either
+        raise click.UsageError(f"name {given!r} (-n): expected a printable text, without control characters")
     return given
 
 

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
 from taskmesh.balancing.named import chosen_strategy
 from taskmesh.config.settings import LOG_LEVELS
+from taskmesh.config.sources import absolute
 from taskmesh.config.values import one_of, weighted_queues, whole
 from taskmesh.errors import UsageError, WorkerError
 from taskmesh.queue.manage import status
@@ -63,7 +63,7 @@ def options_for(
     return WorkerOptions(
         app=app,
         mesh="" if app else mesh.name,
-        path=tuple(folder or str(Path.cwd()) for folder in sys.path),
+        path=tuple(filter(None, (folder or absolute(".") for folder in sys.path))),
         concurrency=concurrency,
         pools=pools,
         queues=names,

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from taskmesh.config.sources import absolute
 from taskmesh.core.naming import main_name
 from taskmesh.errors import AppNotFound
 
@@ -82,8 +82,9 @@ def load_app(path: str, kind: type[T]) -> T:
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+            here = absolute(".") or "the current folder, which has been deleted,"
             raise AppNotFound(
-                f"app {path!r}: there is no module {error.name!r} in {Path.cwd()} or on sys.path; start the command "
+                f"app {path!r}: there is no module {error.name!r} in {here} or on sys.path; start the command "
                 "in the folder that holds it, or give --path"
             ) from error
         raise

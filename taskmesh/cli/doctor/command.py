@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -67,7 +66,7 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
     target = Target()
     try:
         target = chosen(app, name)
-        place = place_of(load_settings("any", {}, environ=os.environ, cwd=Path.cwd()))
+        place = place_of(load_settings("any", {}, environ=os.environ, cwd="."))
         yield ok("settings", "can be read")
         if target.is_given:
             mesh = _loaded(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -286,3 +287,34 @@ def test_refused_options_are_not_shown():
     shown = CliRunner().invoke(cli, ["worker", "--help"]).output
     assert "--loglevel" in shown
     assert "gossip" not in shown
+
+
+@pytest.mark.parametrize("option", ["--grace", "--time-limit", "--soft-time-limit"])
+@pytest.mark.parametrize("given", ["nan", "inf", "-1.0"])
+def test_what_is_no_number_of_seconds(option, given):
+    refused = CliRunner().invoke(cli, ["worker", "app:mesh", option, given])
+    assert refused.exit_code == 2
+    assert f"Invalid value for '{option}': {given} is" in refused.output
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "-1", "1" + "0" * 400])
+def test_what_is_no_number_of_seconds_in_a_file(file, given):
+    with pytest.raises(ConfigError, match=r"grace = .* in \[worker\]: expected seconds, 0 to 1e\+09"):
+        read_worker_file(file(f"[worker]\ngrace = {given}\n"))
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a\nb", "\x1b[2J", "a\0"])
+def test_a_name_that_cannot_be_printed_is_refused(tmp_path, name):
+    with pytest.raises(click.UsageError, match=r"name '.*' \(-n\): expected a printable text"):
+        resolved({"app": "app", "name": name}, {}, tmp_path)
+
+
+def test_what_is_no_file_of_options_is_not_read(file, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(
+            ConfigError, match=r"cannot read .*: it is no regular file; --config takes a TOML file"
+        ):
+            read_worker_file(path)
+    with pytest.raises(ConfigError, match="is larger than 1 MiB"):
+        read_worker_file(file("#" * (1 << 20) + "#"))
