@@ -54,6 +54,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Times are 12 hex digits of milliseconds in a record; so far ahead nobody means what he says.
+AHEAD_S_MAX = 100 * 365 * 86_400.0
+
 
 def _rebuild(cls: type[TaskMeshError], message: str, facts: dict[str, Any]) -> TaskMeshError:
     error = cls.__new__(cls)
@@ -255,10 +258,11 @@ class Snooze(Verdict):
     """The message runs again after some seconds, and no attempt is charged.
 
     Attributes:
-        seconds: How long it waits.
+        seconds: How long it waits; 100 years at most.
     """
 
     def __init__(self, seconds: float) -> None:
+        check_seconds("Snooze: seconds", seconds)
         super().__init__(f"this waits for {seconds:g} s")
         self.seconds = seconds
 
@@ -356,6 +360,13 @@ class WorkerError(TaskMeshError):
 
 class InvariantBroken(TaskMeshError):
     """Something that must always hold did not: a bug in TaskMesh, please report it."""
+
+
+def check_seconds(name: str, seconds: object) -> float:
+    """Return how many seconds a message is to wait, or raise `UsageError` if no message can wait so long."""
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds <= AHEAD_S_MAX:
+        return float(seconds)
+    raise UsageError(f"{name}={seconds!r}: expected seconds, from 0 to {AHEAD_S_MAX:.0f} (100 years)")
 
 
 def is_usage(error: TaskMeshError) -> bool:

@@ -18,14 +18,12 @@ from taskmesh.config.arguments import Duration
 from taskmesh.config.values import queue_name
 from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, check_limits
 from taskmesh.core.retry import DEFAULT, RetryPolicy
-from taskmesh.errors import UsageError
+from taskmesh.errors import AHEAD_S_MAX, UsageError
 
 if TYPE_CHECKING:
     from taskmesh.core.rate import Rate
 
 PRIORITY_MAX = 9
-#: Times are 12 hex digits of milliseconds in a record; so far ahead nobody means what he says.
-AHEAD_S_MAX = 100 * 365 * 86_400.0
 _TTL_S_MAX = 3 * 365 * 86_400.0
 _RATE = r"([1-9]\d{0,5})/([smh])"
 _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}

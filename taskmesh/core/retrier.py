@@ -10,7 +10,14 @@ from typing import Any, Protocol
 
 from taskmesh.core.call import by_name, positional
 from taskmesh.core.retry import RetryPolicy, next_due_ms
-from taskmesh.errors import MaxRetriesExceededError, Retry, Snooze, UsageError
+from taskmesh.errors import (
+    AHEAD_S_MAX,
+    MaxRetriesExceededError,
+    Retry,
+    Snooze,
+    UsageError,
+    check_seconds,
+)
 
 
 class Retryable(Protocol):
@@ -102,12 +109,13 @@ class Retrier:
 
         Raises:
             MaxRetriesExceededError: It may not be; or `exc`, if that is given.
+            UsageError: The time to wait is none, negative, or more than 100 years.
         """
         due_ms = self.due_ms(
             job,
             max_retries=max_retries,
             countdown_s=None if countdown is None else seconds_of("countdown", countdown),
-            eta_ms=None if eta is None else _eta_ms(eta),
+            eta_ms=None if eta is None else _eta_ms(eta, self._now_ms()),
         )
         if due_ms is None:
             raise exc or exceeded(job)
@@ -140,21 +148,34 @@ def exceeded(job: Retryable) -> MaxRetriesExceededError:
 
 
 def seconds_of(name: str, value: float | timedelta) -> float:
-    """Return a span of time in seconds, or raise `UsageError`."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
-        return float(seconds)
-    raise UsageError(f"{name}={value!r}: expected seconds, 0 or more, or a timedelta")
+    """Return a span of time in seconds, or raise `UsageError` if that is none or no message can wait so long."""
+    return check_seconds(name, value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _eta_ms(eta: datetime) -> int:
+def check_ahead(name: str, value: object, moment_ms: int, now_ms: int) -> int:
+    """Return a moment, or raise `UsageError` if no message can wait so long.
+
+    Args:
+        name: Of what says the moment.
+        value: What was said.
+        moment_ms: The same as Unix time; one that has passed is as good as now.
+        now_ms: The time.
+    """
+    if moment_ms > now_ms + AHEAD_S_MAX * 1000:
+        raise UsageError(f"{name}={value!r} is more than 100 years ahead")
+    return moment_ms
+
+
+def _eta_ms(eta: datetime, now_ms: int) -> int:
     if not isinstance(eta, datetime) or eta.utcoffset() is None:
         raise UsageError(
             f"eta={eta!r}: expected a datetime with its time zone; in seconds there is countdown="
         )
-    return math.ceil(eta.timestamp() * 1000)
+    return check_ahead("eta", eta, math.ceil(eta.timestamp() * 1000), now_ms)
 
 
 def reason_of(error: BaseException) -> BaseException:
     """Return the error behind a `Retry`, where there is one; any other as it is."""
-    return error.exc if isinstance(error, Retry) and error.exc is not None else error
+    # a class derived from it may have left out its __init__
+    exc = getattr(error, "exc", None) if isinstance(error, Retry) else None
+    return exc if isinstance(exc, BaseException) else error

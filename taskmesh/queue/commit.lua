@@ -20,6 +20,12 @@ for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
 local written, released, requeued, soon, verdicts, w = {}, {}, {}, {}, {}, 0
 
+-- Return a moment as a number that fits the 12 hex digits of a record, whatever was said: what does not is now, or 6429.
+local function moment(due)
+  if not (due and due >= 0) then return NOW end
+  return math.min(due, 2 ^ 47)
+end
+
 -- Put a message that runs into the delayed index.
 local function delayed(id, rec, state, due)
   local version = version_after(string.sub(rec, 3, 10))
@@ -52,9 +58,9 @@ for i = 1, n do
       local back = op == 'P' and released or requeued
       back[#back + 1] = {id, rec}
     elseif op == 'Z' then
-      written[2 * w] = delayed(id, rec, 'S', tonumber(out) or NOW)
+      written[2 * w] = delayed(id, rec, 'S', moment(tonumber(out)))
     elseif op == 'Y' then
-      rec = delayed(id, rec, 'Y', tonumber(string.sub(out, 1, 12), 16) or NOW)
+      rec = delayed(id, rec, 'Y', moment(tonumber(string.sub(out, 1, 12), 16)))
       local attempt = math.min(255, (tonumber(string.sub(rec, 57, 58), 16) or 0) + 1)
       local names = names_of(rec)
       local length = tonumber(string.sub(out, 13, 20), 16) or 0
@@ -67,7 +73,7 @@ for i = 1, n do
     elseif op == 'S' then
       -- parked: keep the first deadline, so that it cannot be parked for ever
       local due = tonumber(string.sub(rec, 75, 86), 16)
-      if due == 0 then due = tonumber(out) end
+      if due == 0 then due = moment(tonumber(out)) end
       local version = version_after(string.sub(rec, 3, 10))
       written[2 * w] = '1S' .. version .. string.sub(rec, 11, 74) .. string.format('%012x', due) .. string.sub(rec, 87)
       CALL('ZADD', P .. 'd', due, id .. ':' .. version)

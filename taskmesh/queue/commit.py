@@ -22,15 +22,19 @@ DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
 REQUEUED, SNOOZED = b"Q", b"Z"
 
 
+#: The last moment that a record is given: it has 12 hex digits for it. That is in 6429.
+MOMENT_MS_MAX = 2**47
+
+
 def retried(due_ms: int, history: bytes, envelope: bytes = b"") -> bytes:
     """Return what stands in place of an outcome for a message that is tried again.
 
     Args:
-        due_ms: When it may run again.
+        due_ms: When it may run again; whatever is said, what is written fits the record.
         history: Its attempts so far, signed.
         envelope: A new envelope, signed; empty to keep the old one.
     """
-    return b"%012x%08x%b%b" % (due_ms, len(history), history, envelope)
+    return b"%012x%08x%b%b" % (min(max(due_ms, 0), MOMENT_MS_MAX), len(history), history, envelope)
 
 
 def commit_args(

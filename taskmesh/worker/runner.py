@@ -366,10 +366,15 @@ class Runner:
 
     def _raised(self, job: Job, error: BaseException) -> Ended:
         """Return how a message goes on whose task raised."""
-        sender = self._guard.called_off(job)
-        if sender is not None:
-            return self._judge.called_off(job, sender, error)
-        return self._judge.raised(job, error)
+        try:
+            sender = self._guard.called_off(job)
+            if sender is not None:
+                return self._judge.called_off(job, sender, error)
+            return self._judge.raised(job, error)
+        except Terminated:
+            raise
+        except BaseException as wrong:  # noqa: BLE001 - what it raised is of its own making, and may raise anything
+            return self._judge.failed(job, wrong)
 
     def _returned(self, job: Job, value: object) -> Ended:
         """Return how a message ended whose task returned a value."""

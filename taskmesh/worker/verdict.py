@@ -14,7 +14,7 @@ from taskmesh.codec.envelope import encode_envelope
 from taskmesh.codec.outcome import ErrorInfo, Outcome, encode_outcome
 from taskmesh.codec.pickling import encode_call, encode_error
 from taskmesh.codec.signing import Signer
-from taskmesh.core.retrier import Retrier, exceeded
+from taskmesh.core.retrier import Retrier, check_ahead, exceeded
 from taskmesh.core.state import STATE_OF, State
 from taskmesh.errors import (
     Ignore,
@@ -25,6 +25,7 @@ from taskmesh.errors import (
     Snooze,
     TimeLimitExceeded,
     Verdict,
+    check_seconds,
 )
 from taskmesh.queue.commit import REQUEUED, SNOOZED, retried
 from taskmesh.worker.job import Job
@@ -143,8 +144,10 @@ class Judge:
         if isinstance(verdict, Retry):
             return self._retry(job, verdict)
         if isinstance(verdict, Snooze):
-            log.info("task %s (%s) waits for %.3g s", job.task_id, job.name, verdict.seconds)
-            return SNOOZED, b"%d" % (self._now_ms() + math.ceil(verdict.seconds * 1000))
+            # a class derived from it may have left out its __init__
+            seconds = check_seconds("Snooze: seconds", getattr(verdict, "seconds", None))
+            log.info("task %s (%s) waits for %.3g s", job.task_id, job.name, seconds)
+            return SNOOZED, b"%d" % (self._now_ms() + math.ceil(seconds * 1000))
         if isinstance(verdict, Ignore):
             return SUCCESS, self.outcome(job, "SUCCESS")
         if isinstance(verdict, Reject):
@@ -160,7 +163,11 @@ class Judge:
 
     def _retry(self, job: Job, verdict: Retry) -> Ended:
         # one that the task made by itself leaves the time to the policy
-        due_ms = self._retrier.due_ms(job) if verdict.due_ms is None else verdict.due_ms
+        due_ms = verdict.due_ms
+        if due_ms is not None:
+            check_ahead("Retry: due_ms", due_ms, due_ms, self._now_ms())
+        else:
+            due_ms = self._retrier.due_ms(job)
         if due_ms is None:
             return self.failed(job, verdict.exc or exceeded(job))
         try:

@@ -114,6 +114,20 @@ def bound(self: Any, path: str, x: int, *, give: str = "") -> Any:
     raise self.retry((path, x + 1), countdown=0.01)
 
 
+class Endless(Snooze):
+    """It waits for a time that nobody can count, and checks nothing."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "endless")
+        self.seconds = float("nan")
+
+
+@mesh.task
+def waits_for_nothing() -> None:
+    """Ask for a wait that no message can have."""
+    raise Endless
+
+
 @mesh.task
 def unbound(path: str) -> int:
     """Ask to be tried again, without being bound, and return how often that happened."""

@@ -244,6 +244,29 @@ def test_a_message_that_is_due_soon_wakes_an_idle_child_when_it_is_sent() -> Non
     assert scene.node.call((b"LLEN", PREFIX + b"wake:" + CHILD)) == 1
 
 
+@pytest.mark.parametrize(
+    ("letter", "told", "latest_ms"),
+    [
+        (SNOOZED, b"-10000000000000", 0),
+        (SNOOZED, b"nan", 0),
+        (SNOOZED, b"1e300", 2**47),
+        (SNOOZED, b"inf", 2**47),
+        (b"Y", b"-00100000000" + b"00000007history", 0),
+        (b"Y", b"123456.89abc" + b"00000007history", 0),
+        (b"Y", b"ffffffffffff" + b"00000007history", 2**47),
+    ],
+)
+def test_whatever_moment_is_said_the_record_stays_one(letter: bytes, told: bytes, latest_ms: int) -> None:
+    scene = Scene()
+    scene.send(b"m")
+    (claimed,) = scene.claim(CHILD, 1)
+    before_ms = scene.process.now_ms()
+    assert again(scene, CHILD, claimed, letter, told) == b"o"
+    found = record(scene, b"m")
+    assert (latest_ms or before_ms) <= found.moment_ms <= (latest_ms or scene.process.now_ms())
+    assert (found.envelope, found.queue) == (b"envelope", "default")
+
+
 @pytest.mark.parametrize("letter", [b"Y", SNOOZED])
 def test_a_repeated_retry_is_told_that_it_is_done(letter: bytes) -> None:
     scene = Scene()

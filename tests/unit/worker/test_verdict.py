@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from taskmesh import Reject, Retry, TaskMesh, current_task
+from taskmesh import Reject, Retry, Snooze, TaskMesh, current_task
 from taskmesh.codec.envelope import Envelope, decode_envelope, encode_envelope
 from taskmesh.codec.keyring import Key, Keyring
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.codec.pickling import decode_call, decode_error, encode_call
 from taskmesh.core.limits import Limits
 from taskmesh.core.record import head_parts
-from taskmesh.errors import MaxRetriesExceededError
+from taskmesh.errors import MaxRetriesExceededError, UsageError
+from taskmesh.queue.commit import retried
 from taskmesh.worker.limits import Guard
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.runner import Runner
@@ -189,3 +191,81 @@ def test_errors_that_are_expected_are_logged_in_a_line(bench, caplog, throws, le
     (logged,) = caplog.records
     assert logged.levelno == level
     assert ("Traceback" in logged.getMessage()) is (level == logging.ERROR)
+
+
+def loose(kind: type[BaseException], **facts: Any) -> BaseException:
+    """Return a verdict of a class of the app's own, which checks nothing."""
+    derived = type("Loose", (kind,), {"__init__": lambda self: Exception.__init__(self, "loose")})
+    verdict = derived()
+    vars(verdict).update(facts)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: current_task().retry(countdown=timedelta.max),
+        lambda: current_task().retry(countdown=float("nan")),
+        lambda: current_task().retry(countdown=-1),
+        lambda: current_task().retry(eta=datetime(9999, 1, 1, tzinfo=UTC)),
+        lambda: current_task().snooze(1e13),
+        lambda: Snooze(-1e10),
+        lambda: Snooze(float("nan")),
+        lambda: Snooze(float("inf")),
+        lambda: Snooze(10**400),
+        lambda: Snooze("soon"),  # type: ignore[arg-type]
+        lambda: loose(Snooze),
+        lambda: loose(Snooze, seconds=float("nan")),
+        lambda: loose(Snooze, seconds=1e300),
+        lambda: Retry(due_ms=10**20),
+    ],
+)
+def test_a_wait_that_no_message_can_have_fails_it_and_says_so(bench, ask):
+    @bench.mesh.task
+    def asks() -> None:
+        raise ask()
+
+    letter, wire = bench.run(asks)
+    error = decode_error(decode_outcome(wire, RESULTS).error)
+    assert letter == b"F"
+    assert isinstance(error, UsageError)
+    assert "100 years" in str(error)
+
+
+@pytest.mark.parametrize("eta", [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 1, 1, tzinfo=UTC)])
+def test_a_retry_at_a_moment_long_past_runs_now(bench, eta):
+    @bench.mesh.task
+    def asks() -> None:
+        current_task().retry(eta=eta)
+
+    letter, told = bench.run(asks)
+    assert (letter, put_off(told)[0]) == (b"Y", NOW_MS)
+
+
+class Unspeakable(Exception):
+    """It cannot even be looked at."""
+
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [loose(Retry), loose(Reject), Retry(due_ms="soon"), Unspeakable()],  # type: ignore[arg-type]
+)
+def test_a_verdict_that_cannot_be_worked_out_fails_its_message_only(bench, verdict):
+    bench.mesh.after_task(lambda *_: None)
+
+    @bench.mesh.task(throws=(Unspeakable,))
+    def raises() -> None:
+        raise verdict
+
+    letter, wire = bench.run(raises)
+    assert (letter, decode_outcome(wire, RESULTS).state) == (b"F", "FAILURE")
+
+
+@pytest.mark.parametrize("due_ms", [-(10**12), 10**20])
+def test_whatever_is_said_a_retry_fits_the_record(due_ms):
+    told = retried(due_ms, b"history")
+    assert told[12:] == b"00000007history"
+    assert 0 <= int(told[:12], 16) <= 2**47
