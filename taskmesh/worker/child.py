@@ -20,6 +20,7 @@ from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
 from taskmesh.worker.conversation import Conversation
+from taskmesh.worker.early import let_again
 from taskmesh.worker.host import App
 from taskmesh.worker.lifetime import Lifetime
 from taskmesh.worker.limits import Guard, wait_for_the_end
@@ -202,8 +203,8 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     # Ctrl-C reaches the whole terminal group; the supervisor decides
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     mesh.hooks.let_ctrl_c_through = False
-    # the template had it wait until it can be heeded
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # the template had SIGTERM wait until it can be heeded
+    let_again()
     page = Page(page_fd)
     while not child:
         try:

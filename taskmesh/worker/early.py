@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+#: Beside a request to stop: the end of a child, and that a task's time is over.
+RELIED_ON = (*STOPS, signal.SIGCHLD, signal.SIGALRM)
 
 _counted = 0
 
@@ -20,7 +22,7 @@ def record() -> None:
     """Count signals to stop from now on, those included that were held back since before this process began."""
     for signum in STOPS:
         signal.signal(signum, _count)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    let()
 
 
 def taken() -> int:
@@ -44,8 +46,18 @@ def held() -> Iterator[None]:
 
 
 def let() -> None:
-    """Let signals come that `held` kept from this process."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    """Let signals come: those that `held` kept from this process, and those that whoever started it had blocked.
+
+    A mask is inherited by every program, and so is that SIGCHLD is ignored: the ends of children would go unnoticed.
+    """
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def let_again() -> None:
+    """Let those come that every process of a worker relies on, whatever the app's import has blocked since."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, RELIED_ON)
 
 
 def _count(_signum: int, _frame: FrameType | None) -> None:

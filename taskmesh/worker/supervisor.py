@@ -30,7 +30,7 @@ from taskmesh.queue.manage import status
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
-from taskmesh.worker.early import taken
+from taskmesh.worker.early import let, taken
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions, limits_for
@@ -87,6 +87,7 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup_w, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        let()
         early = taken()
         self._signals += early
         if self._signals:

@@ -22,7 +22,7 @@ from taskmesh.balancing.named import chosen_strategy, strategy_named
 from taskmesh.core.hooks import WorkerContext
 from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
-from taskmesh.worker.early import let
+from taskmesh.worker.early import let, let_again
 from taskmesh.worker.host import App
 from taskmesh.worker.locate import importing, load_app
 from taskmesh.worker.logs import set_up_app_logging, set_up_logging
@@ -123,6 +123,7 @@ def serve(wire: Wire, mesh: App, build: bytes) -> None:
     os.set_blocking(ended_w, False)
     signal.set_wakeup_fd(ended_w, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
+    let_again()
     while True:
         ready, _, _ = select.select([wire.fileno(), ended_r], [], [])
         if ended_r in ready:
