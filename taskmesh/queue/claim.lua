@@ -49,24 +49,40 @@ move_due(100)
 -- asked together: in most meshes there is neither
 local some = CALL('EXISTS', P .. 'paused', P .. 'us') > 0
 local paused = some and CALL('EXISTS', P .. 'paused') == 1
-local lines = {}
+-- in groups: Lua can pass no more than some thousand arguments
+local GROUP = 2000
+local groups, sizes = {}, {}
 for i = 7, #ARGV do
   if not paused or CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 0 then
+    if #groups == 0 or #groups[#groups] >= GROUP then groups[#groups + 1] = {} end
+    local lines = groups[#groups]
     for priority = 9, 0, -1 do lines[#lines + 1] = P .. 'q:' .. ARGV[i] .. ':' .. priority end
   end
 end
-local line_count = #lines
-lines[line_count + 1] = 'LEFT'
-lines[line_count + 2] = 'COUNT'
+for g, lines in ipairs(groups) do
+  sizes[g] = #lines
+  lines[sizes[g] + 1] = 'LEFT'
+  lines[sizes[g] + 2] = 'COUNT'
+end
+local group = 1
+
+local function pop(count)
+  while groups[group] do
+    local lines, size = groups[group], sizes[group]
+    lines[size + 3] = count
+    local popped = CALL('LMPOP', size, unpack(lines))
+    if popped then return popped end
+    group = group + 1  -- nothing is put into it while this runs
+  end
+end
 
 local lease = EPOCH .. holder .. seq
 local out, ids, n = {lease}, {}, 0
 local alone = false
 local R = P .. 'r:'
 local started = {}
-while n < most and not alone and line_count > 0 do
-  lines[line_count + 3] = most - n
-  local popped = CALL('LMPOP', line_count, unpack(lines))
+while n < most and not alone do
+  local popped = pop(most - n)
   if not popped then break end
   local line, hints = popped[1], popped[2]
   local names, keys = {}, {}

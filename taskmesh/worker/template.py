@@ -133,9 +133,9 @@ def serve(wire: Wire, mesh: App, build: bytes) -> None:
             messages, fds = wire.receive()
             if wire.is_closed():
                 return
-            for message in messages:
+            for message, page_fd in zip(messages, fds, strict=True):
                 order = msgspec.convert(message["fork"], ChildOrder)
-                pid = _fork(wire, mesh, build, order, fds[0], (ended_r, ended_w))
+                pid = _fork(wire, mesh, build, order, page_fd, (ended_r, ended_w))
                 _tell(wire, {"forked": order.number, "pid": pid})
             for fd in fds:
                 os.close(fd)

@@ -9,12 +9,13 @@ from typing import Any
 
 
 class Wire:
-    """One end of a socket pair. Lines are small; a descriptor travels with the line that needs it."""
+    """One end of a socket pair. Each line says how many descriptors it needs, which travel with its first bytes."""
 
     def __init__(self, end: socket.socket) -> None:
         """Take over one end."""
         self.socket = end
         self._buffer = b""
+        self._fds: list[int] = []
         self._closed = False
 
     def is_closed(self) -> bool:
@@ -35,24 +36,30 @@ class Wire:
         Raises:
             OSError: The other end is gone.
         """
-        line = json.dumps(message).encode() + b"\n"
-        if fds:
-            socket.send_fds(self.socket, [line], list(fds))
-        else:
-            self.socket.sendall(line)
+        line = json.dumps([len(fds), message]).encode() + b"\n"
+        # a signal may cut a long line short
+        sent = socket.send_fds(self.socket, [line], list(fds)) if fds else 0
+        self.socket.sendall(line[sent:])
 
     def receive(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """Return the messages and descriptors that have arrived; blocks if there are none.
+        """Return the messages that are whole, and the descriptors that came with them, in order.
 
-        An empty answer means that the other end is gone.
+        Blocks until something has arrived. An empty answer means that the other end is gone (`is_closed`), or that a
+        line is not whole yet.
         """
         try:
             data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 8)
         except ConnectionResetError:
             data, fds = b"", []
+        self._fds += fds
         if not data:
             self._closed = True
-            return [], list(fds)
+            return [], self._take(len(self._fds))
         self._buffer += data
         *lines, self._buffer = self._buffer.split(b"\n")
-        return [json.loads(line) for line in lines], list(fds)
+        whole = [json.loads(line) for line in lines]
+        return [message for _, message in whole], self._take(sum(count for count, _ in whole))
+
+    def _take(self, count: int) -> list[int]:
+        taken, self._fds = self._fds[:count], self._fds[count:]
+        return taken
