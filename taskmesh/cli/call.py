@@ -17,10 +17,13 @@ from taskmesh.cli.outcome_view import as_document, as_tables, view_of
 from taskmesh.cli.output import json_option, print_json, say, show
 from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import Target, target_options
+from taskmesh.client.result import AsyncResult
+from taskmesh.client.task import Task
 
 _NEGATIVE = re.compile(r"-\.?\d")
 #: Marks an argument that click would take for an option; no argument of a process can hold this character.
 _MARK = "\0"
+_TOO_DEEP = "is nested too deeply to be read as JSON; give something flatter, or send it from Python"
 
 
 class _TakesNegativeNumbers(click.Command):
@@ -52,7 +55,7 @@ class _TakesNegativeNumbers(click.Command):
         ],
         codes=[
             "0 sent; with --wait: it succeeded",
-            "1 not sent; with --wait: it failed or has not ended in time",
+            "1 not sent, or sent and its id cannot be written; with --wait: it failed or has not ended in time",
         ],
     ),
 )
@@ -95,6 +98,23 @@ def call(
         countdown=countdown,
         expires=expires,
     )
+    try:
+        _tell(mesh, task, handle, queue=queue, wait_s=wait_s, json_wanted=json_wanted)
+    except OSError as error:
+        told = f"{error.strerror}; the message was sent all the same, its id is {handle.id}"
+        raise OSError(error.errno, told) from error
+
+
+def _tell(
+    mesh: TaskMesh,
+    task: Task[..., Any],
+    handle: AsyncResult[Any],
+    *,
+    queue: str | None,
+    wait_s: float | None,
+    json_wanted: bool,
+) -> None:
+    """Print the id of a message that was sent or, after a wait, what came of it, and exit."""
     if wait_s is None:
         sent = {
             "id": handle.id,
@@ -153,6 +173,8 @@ def argument(word: str) -> Any:
     word = word.removeprefix(_MARK)
     try:
         return json.loads(word, parse_constant=_no_constant)
+    except RecursionError:
+        raise click.BadParameter(f"{word[:20]!r}... {_TOO_DEEP}", param_hint="'ARGS'") from None
     except ValueError:
         return word
 
@@ -171,6 +193,8 @@ def keyword_arguments(text: str | None) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(text)
+    except RecursionError:
+        raise click.BadParameter(f"{text[:20]!r}... {_TOO_DEEP}", param_hint="'--kwargs'") from None
     except ValueError as error:
         raise click.BadParameter(f"not JSON: {error}", param_hint="'--kwargs'") from error
     if not isinstance(found, dict):

@@ -10,6 +10,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -80,6 +82,11 @@ class Main(LazyGroup):
                 ctx.fail(f"there is no command {args[0]!r}: {INSTEAD[args[0]]}")
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command; --help and --version print here."""
+        with _writing(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
         if sys.stdout is None:
@@ -89,8 +96,9 @@ class Main(LazyGroup):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a terminal may not be able to say everything
         try:
-            value = super().invoke(ctx)
-            sys.stdout.flush()  # here, where a reader that has gone is harmless, and not at exit
+            with _writing(ctx):
+                value = super().invoke(ctx)
+                sys.stdout.flush()  # here, where a reader that has gone is harmless, and not at exit
         except TaskMeshError as error:
             failure = Failure.of(error)
             failure.who = f"{ctx.command_path} {ctx.invoked_subcommand}"
@@ -98,15 +106,22 @@ class Main(LazyGroup):
         except KeyboardInterrupt:
             click.echo(err=True)
             ctx.exit(EXIT_INTERRUPTED)
-        except BrokenPipeError:
-            _drop_output()
-            ctx.exit(0)
-        except OSError as error:
-            if error.errno not in _CANNOT_WRITE:
-                raise
-            _drop_output()
-            raise Failure(f"cannot write: {error.strerror}") from error
         return value
+
+
+@contextmanager
+def _writing(ctx: click.Context) -> Iterator[None]:
+    """Let a reader that has gone be no error, and a full disk below standard output one line."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_output()
+        ctx.exit(0)
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        _drop_output()
+        raise Failure(f"cannot write: {error.strerror}") from error
 
 
 def _drop_output() -> None:

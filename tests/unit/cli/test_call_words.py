@@ -73,3 +73,11 @@ def test_keyword_arguments_are_an_object():
     for text in ("[1]", "{", "x=1"):
         with pytest.raises(click.BadParameter):
             keyword_arguments(text)
+
+
+def test_what_is_nested_too_deeply_is_refused():
+    deep = "[" * 100_000
+    with pytest.raises(click.BadParameter, match=r"'\[+'\.\.\. is nested too deeply to be read as JSON"):
+        argument(deep)
+    with pytest.raises(click.BadParameter, match="is nested too deeply to be read as JSON"):
+        keyword_arguments('{"a": ' + deep)
