@@ -47,8 +47,10 @@ class Discovery:
             ConfigError: A module or a package does not exist.
             Whatever a module raises; a note says which it was.
         """
-        for module in (*self._modules, *more):
+        for module in self._modules:
             _import(module, "include")
+        for module in more:
+            _import(module, "import_tasks")
         for given, related_name in self._packages:
             packages = given() if callable(given) else given
             for package in packages:
@@ -58,6 +60,8 @@ class Discovery:
 
 
 def _import(module: str, source: str, *, may_miss: bool = False) -> None:
+    if not _is_name(module):
+        raise UsageError(f"{source}: {module!r} is no name of a module; give one such as 'shop.tasks'")
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -74,6 +78,10 @@ def _import(module: str, source: str, *, may_miss: bool = False) -> None:
     except Exception as error:
         error.add_note(f"while importing {module!r}, which {source} names")
         raise
+
+
+def _is_name(module: object) -> bool:
+    return isinstance(module, str) and all(part.isidentifier() for part in module.split("."))
 
 
 def _are_names(packages: Any) -> bool:

@@ -29,6 +29,8 @@ Rows = dict[str, list[dict[str, Any]]]
 
 #: How many messages are shown of one worker, unless the caller says otherwise.
 LIMIT = 50
+#: More messages than any node holds, and what a server takes for a number.
+_COUNT_MAX = 10**12
 #: A worker whose last beat is older than so many beats does not answer.
 BEATS_MISSED_MAX = 3
 #: Children whose messages are read together.
@@ -78,7 +80,16 @@ class Inspection:
             link: To the mesh.
             names: Of the workers; none for all.
             limit: How many messages to show of each worker at most.
+
+        Raises:
+            UsageError: A name or the limit cannot be one.
         """
+        for name in names:
+            if not isinstance(name, str):
+                raise UsageError(
+                    f"inspect({name!r}): expected names of workers, such as inspect('one', 'two')"
+                )
+        _check_count("limit", limit, 1)
         self._link = link
         self._names = tuple(names)
         self._limit = limit
@@ -104,7 +115,11 @@ class Inspection:
 
         Args:
             start: How many to pass over, to read on.
+
+        Raises:
+            UsageError: That is no number of them.
         """
+        _check_count("start", start, 0)
         link = self._link
         _, found = link.run(scheduled(link.session, self._limit, start))
         return {
@@ -265,6 +280,11 @@ class Inspection:
             "revoked": bool(record.flags & REVOKE_REQUESTED),
             "verified": task is not None,
         }
+
+
+def _check_count(name: str, value: object, at_least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= _COUNT_MAX:
+        raise UsageError(f"{name}={value!r}: expected a whole number from {at_least} to {_COUNT_MAX}")
 
 
 def _split(number: int, note: ChildReport | None, held: Sequence[Holding]) -> Iterator[_Held]:

@@ -109,8 +109,9 @@ class Retrier:
 
         Raises:
             MaxRetriesExceededError: It may not be; or `exc`, if that is given.
-            UsageError: The time to wait is none, negative, or more than 100 years.
+            UsageError: The time to wait is none, negative, or more than 100 years; or `max_retries` is no number.
         """
+        _check_count(max_retries)
         due_ms = self.due_ms(
             job,
             max_retries=max_retries,
@@ -164,6 +165,16 @@ def check_ahead(name: str, value: object, moment_ms: int, now_ms: int) -> int:
     if moment_ms > now_ms + AHEAD_S_MAX * 1000:
         raise UsageError(f"{name}={value!r} is more than 100 years ahead")
     return moment_ms
+
+
+def _check_count(max_retries: object) -> None:
+    if max_retries is None or (
+        isinstance(max_retries, int) and not isinstance(max_retries, bool) and max_retries >= 0
+    ):
+        return
+    raise UsageError(
+        f"max_retries={max_retries!r}: expected a whole number, 0 or more, or None for the task's own number"
+    )
 
 
 def _eta_ms(eta: datetime, now_ms: int) -> int:

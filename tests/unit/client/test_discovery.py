@@ -93,3 +93,13 @@ def test_what_is_no_list_of_names_is_refused(packages):
 def test_a_setting_that_names_no_module_is_refused():
     with pytest.raises(ConfigError, match=r"'shop/tasks.py' is none"):
         TaskMesh("discovery", include=["shop/tasks.py"])
+
+
+@pytest.mark.parametrize("module", ["", ".", ".tasks", "shop-tasks", None, 3])
+def test_what_is_no_name_of_a_module_is_refused(module):
+    mesh = TaskMesh("discovery")
+    with pytest.raises(UsageError, match=r"^import_tasks: .* is no name of a module"):
+        mesh.import_tasks(module)
+    mesh.autodiscover_tasks(lambda: [module])
+    with pytest.raises(UsageError, match=r"^autodiscover_tasks: .* is no name of a module"):
+        mesh.import_tasks()

@@ -199,3 +199,13 @@ async def refuse(times: int) -> int:
 async def test_in_an_event_loop(mesh):
     task = mesh.task(autoretry_for=(Busy,))(refuse)
     assert await (await task.adelay(2)) == 3
+
+
+@pytest.mark.parametrize("count", ["x", float("nan"), float("inf"), -1, True, 2.0])
+def test_what_is_no_number_of_retries_is_refused(mesh, count):
+    @mesh.task(bind=True)
+    def ask(self) -> None:
+        raise self.retry(max_retries=count)
+
+    with pytest.raises(UsageError, match=r"^max_retries=.*: expected a whole number, 0 or more"):
+        ask.delay().get()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from taskmesh.client.inspect import _split
+import pytest
+
+from taskmesh import TaskMesh
+from taskmesh.client.inspect import Inspection, _split
 from taskmesh.codec.report import ChildReport
+from taskmesh.errors import UsageError
 from taskmesh.queue.inspect import Holding
 
 
@@ -45,3 +49,18 @@ def test_a_child_that_runs_many_at_once_has_begun_all_that_it_holds():
 
 def test_a_child_that_holds_nothing_runs_nothing():
     assert split(NOTE) == ({}, [])
+
+
+@pytest.mark.parametrize("count", ["x", None, True, -1, 1.0, float("nan"), float("inf"), 10**400])
+def test_what_is_no_count_is_refused(count):
+    mesh = TaskMesh("look")
+    with pytest.raises(UsageError, match=r"^limit=.*: expected a whole number from 1"):
+        mesh.inspect(limit=count)
+    with pytest.raises(UsageError, match=r"^start=.*: expected a whole number from 0"):
+        Inspection(mesh.link, limit=1).scheduled(start=count)
+
+
+@pytest.mark.parametrize("name", [[], None, b"one"])
+def test_what_is_no_name_of_a_worker_is_refused(name):
+    with pytest.raises(UsageError, match=r"^inspect\(.*\): expected names of workers"):
+        TaskMesh("look").inspect(name)
