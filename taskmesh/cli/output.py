@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from taskmesh.core.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -112,11 +114,7 @@ def visible(text: str) -> Text:
     """Return text from elsewhere so that it cannot steer a terminal; line breaks stay."""
     from rich.text import Text
 
-    return Text("".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text))
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()
+    return Text(printable(text))
 
 
 def as_size(count: int) -> str:

@@ -9,17 +9,29 @@ from __future__ import annotations
 import logging
 
 from taskmesh.core.logs import NO_TASK, TaskFilter
+from taskmesh.core.printable import in_one_line, printable
 
 #: Of a handler that says what comes before the app's import is over.
 _EARLY = "taskmesh-early"
 
 
 class WorkerFormatter(logging.Formatter):
-    """Time, level, process, logger, and the task if one is running: `[name id]`. Never its arguments."""
+    """Time, level, process, logger, and the task if one is running: `[name id]`. Never its arguments.
+
+    What TaskMesh says itself quotes errors and names of others. It is escaped, and its further lines, of tracebacks,
+    are indented: no quoted text can look like a line of its own, or steer a terminal.
+    """
 
     def __init__(self) -> None:
         """Make a formatter."""
         super().__init__("%(asctime)s %(levelname)s %(process)d %(name)s%(task)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return all lines of a record."""
+        text = super().format(record)
+        if record.name.partition(".")[0] != "taskmesh":
+            return text  # what an app says is its own
+        return printable(text).replace("\n", "\n  ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         """Return the line, without a traceback."""
@@ -27,7 +39,8 @@ class WorkerFormatter(logging.Formatter):
         task_id = facts.get("task_id", NO_TASK)
         attempt = facts.get("attempt", 0)
         again = f" attempt {attempt}" if attempt > 1 else ""
-        record.task = "" if task_id == NO_TASK else f" [{facts.get('task_name', NO_TASK)} {task_id}{again}]"
+        name = facts.get("task_name", NO_TASK)
+        record.task = "" if task_id == NO_TASK else f" [{in_one_line(f'{name} {task_id}')}{again}]"
         return super().formatMessage(record)
 
 

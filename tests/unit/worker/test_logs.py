@@ -112,3 +112,23 @@ def test_a_record_that_no_filter_has_seen_is_formatted_all_the_same():
     except ValueError:
         record.exc_info = sys.exc_info()
     assert "ValueError: x" in WorkerFormatter().format(record)
+
+
+def test_what_is_quoted_can_neither_steer_a_terminal_nor_look_like_a_line():
+    evil = "a\x00\x1b[2J\n2026-01-01 ERROR 1 taskmesh: forged\r"
+    record = logging.LogRecord("taskmesh.worker", logging.INFO, __file__, 1, "failed: %s", (evil,), None)
+    vars(record).update(task_id="id1", task_name="shop\n.add", attempt=1)
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    text = WorkerFormatter().format(record)
+    assert set(text) & {"\x00", "\x1b", "\r"} == set()
+    first, *others = text.splitlines()
+    assert first.endswith(r" taskmesh.worker [shop\n.add id1]: failed: a\x00\x1b[2J")
+    assert all(line.startswith("  ") for line in others)
+
+
+def test_what_an_app_says_is_left_as_it_is():
+    record = logging.LogRecord("shop", logging.INFO, __file__, 1, "a\nb\tc", None, None)
+    assert WorkerFormatter().format(record).endswith(" shop: a\nb\tc")

@@ -1,0 +1,19 @@
+"""Text from elsewhere, made so that it can steer neither a terminal nor a log."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Return a text with all that cannot be printed escaped, such as `\x1b`; line breaks stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
+
+
+def in_one_line(text: str) -> str:
+    r"""Return a text with all that cannot be printed escaped, line breaks as `\n`."""
+    return printable(text).replace("\n", "\\n")
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
