@@ -34,7 +34,7 @@ def check_embedded(mesh: TaskMesh) -> tuple[list[Finding], bool]:
             fail(
                 "embedded node",
                 f"its guardian runs and its server does not answer, see {paths.server_log}",
-                f"taskmesh down --mesh {mesh.name}",
+                remedy(mesh),
             )
         ], False
     if Path(paths.socket).exists():

@@ -11,6 +11,7 @@ from taskmesh.cli.doctor import machine, node, state
 from taskmesh.cli.doctor.finding import Level
 from taskmesh.cli.key_place import KeyPlace
 from taskmesh.cli.node_facts import facts_of
+from taskmesh.cli.node_remedy import existing, remedy, remedy_of_embedded
 from taskmesh.codec.keyring import Keyring
 from taskmesh.nodes.keyfile import write_key_file
 from taskmesh.queue.manage import Status
@@ -182,3 +183,16 @@ def test_the_state_folder(tmp_path, monkeypatch):
 )
 def test_advice_suits_the_refusal(refusal, advice):
     assert advice in node.advice_on(refusal)
+
+
+def test_a_silent_node_on_a_full_disk_needs_room(tmp_path):
+    assert remedy_of_embedded("d", tmp_path, 4096) == (
+        f"make room on the disk that holds {tmp_path}, it is full; the node then goes on by itself"
+    )
+    assert remedy_of_embedded("d", tmp_path, 1 << 30).startswith("`taskmesh down --mesh d`")
+
+
+def test_the_room_is_looked_at_before_the_folder_of_a_node_exists(tmp_path, monkeypatch):
+    monkeypatch.setenv("TASKMESH_STATE_DIR", str(tmp_path / "not" / "yet"))
+    assert existing(tmp_path / "not" / "yet") == tmp_path
+    assert remedy(TaskMesh("d")).startswith("`taskmesh down --mesh d`")
