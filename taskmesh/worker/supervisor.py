@@ -1,7 +1,7 @@
 """The supervisor: keeps the children alive and the lease of what they hold.
 
 It never imports the app and runs no user code, so nothing a task does can stop its heartbeat. One
-thread, one loop: what the nursery says, what the clock says, what a signal says.
+thread, one loop: what the nursery says, what the clock says, what a signal says. (Another writes its log.)
 
 A worker may live several times: one that was stopped for so long that others took over what it held begins
 a new life, with a new incarnation, new children and a new page.
@@ -36,6 +36,7 @@ from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions, limits_for
 from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.patience import run_patiently
+from taskmesh.worker.patient_stream import be_patient
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
 from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Reporter
@@ -481,7 +482,12 @@ class Supervisor:
 
 def main(argv: list[str]) -> int:
     """Run a supervisor: `python -m taskmesh.worker OPTIONS`."""
-    return Supervisor(msgspec.json.decode(argv[0], type=WorkerOptions)).run()
+    stream = be_patient()
+    try:
+        return Supervisor(msgspec.json.decode(argv[0], type=WorkerOptions)).run()
+    finally:
+        if stream is not None:
+            stream.finish()
 
 
 if __name__ == "__main__":

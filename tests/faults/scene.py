@@ -202,9 +202,13 @@ class Scene:
         env: dict[str, str] | None = None,
         ready: bool = True,
         pools: tuple[str, ...] = (),
+        log_fd: int = -1,
         **options: Any,
     ) -> Worker:
-        """Start a worker; `ready` waits until its children are idle or have taken something."""
+        """Start a worker; `ready` waits until its children are idle or have taken something.
+
+        What it logs goes to `log_fd`, if that is given, and is not known then.
+        """
         name = name or f"worker{len(self.workers) + 1}"
         order = WorkerOptions(
             app=options.pop("app", "tests.apps.worker_chaos:mesh"),
@@ -231,7 +235,7 @@ class Scene:
                 [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(order).decode()],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
-                stderr=file,
+                stderr=file if log_fd < 0 else log_fd,
                 env=environ,
                 cwd=ROOT,
                 start_new_session=True,
