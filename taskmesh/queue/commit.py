@@ -20,6 +20,8 @@ DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
 
 #: Letters of an entry that say a state and how the message comes to it: the end of its line, or the delayed index.
 REQUEUED, SNOOZED = b"Q", b"Z"
+#: The letter of one that goes back to where it was claimed from, as if it had not been.
+RELEASED = b"P"
 
 
 #: The last moment that a record is given: it has 12 hex digits for it. That is in 6429.

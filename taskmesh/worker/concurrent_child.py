@@ -108,6 +108,7 @@ class ConcurrentChild:
 
     def run(self) -> int:
         """Claim and run until told to stop, and return the exit code."""
+        self._outbox.open()
         self._crew.open()
         try:
             if not self._lifetime.begin():

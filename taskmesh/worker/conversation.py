@@ -18,7 +18,7 @@ from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
 from taskmesh.queue.claim import Claimed, Claims, claim, handed_off, held, recall
-from taskmesh.queue.commit import COMMIT_MAX, REFUSED, commit
+from taskmesh.queue.commit import COMMIT_MAX, REFUSED, RELEASED, commit
 from taskmesh.queue.rate import ask_start
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
@@ -43,8 +43,6 @@ PATIENCE_S = 5.0
 LEAVE_S = 1.0
 #: How long a burst waits for delayed messages that are about to be due, since it last found any message.
 DUE_SOON_S = 2.0
-#: The state that gives one message back.
-RELEASED = b"P"
 
 #: Messages that a child runs: id and token of each.
 Held = Collection[tuple[bytes, bytes]]

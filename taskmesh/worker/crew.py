@@ -16,6 +16,10 @@ log = logging.getLogger("taskmesh.worker")
 OnEnd = Callable[[Claimed, bytes, bytes], None]
 
 
+#: How long what no thread could be started for is kept before it is given back: this worker may claim it again at once.
+NO_THREAD_PAUSE_S = 0.5
+
+
 class Crew(Protocol):
     """Runs messages side by side."""
 

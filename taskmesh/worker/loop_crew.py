@@ -16,11 +16,12 @@ from typing import Any
 from taskmesh.limits.alarm import soft_limit_error
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.called_off import CalledOff, CallOffs, Message, message_of
-from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.crew import NO_THREAD_PAUSE_S, OnEnd, end_process
 from taskmesh.worker.job import Job
 from taskmesh.worker.limits import SharedGuard
 from taskmesh.worker.loop_watch import LoopWatch
 from taskmesh.worker.runner import Runner
+from taskmesh.worker.verdict import NoThread
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -194,8 +195,16 @@ class LoopCrew:
         self, context: contextvars.Context, call: Callable[[], Any]
     ) -> tuple[Any, BaseException | None]:
         task = asyncio.current_task()
-        running = self._calls[task] = self._threads.submit(_called, context, call)
+        running: Future[tuple[Any, BaseException | None]] = Future()
+        self._calls[task] = running
         try:
+            try:
+                self._threads.submit(_call_into, running, context, call)
+            except RuntimeError as error:
+                # it stands in line all the same, for threads that are there: it is withdrawn, or has begun
+                if running.cancel():
+                    await asyncio.sleep(NO_THREAD_PAUSE_S)
+                    raise NoThread(str(error)) from error
             return await asyncio.wrap_future(running)
         finally:
             del self._calls[task]
@@ -203,6 +212,14 @@ class LoopCrew:
 
 def _in_words(job: Job) -> str:
     return f"task {job.task_id} ({job.envelope.task})"
+
+
+def _call_into(
+    running: Future[tuple[Any, BaseException | None]], context: contextvars.Context, call: Callable[[], Any]
+) -> None:
+    """Call a plain function in this thread, unless that was withdrawn."""
+    if running.set_running_or_notify_cancel():
+        running.set_result(_called(context, call))
 
 
 def _called(context: contextvars.Context, call: Callable[[], Any]) -> tuple[Any, BaseException | None]:

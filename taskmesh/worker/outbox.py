@@ -64,6 +64,10 @@ class Outbox:
         if not self._filled.is_set():
             self._fill()
 
+    def open(self) -> None:
+        """Start the thread now, where there may be none to be had later."""
+        self._fill()
+
     def _fill(self) -> None:
         self._filled.set()
         if self._thread is None:

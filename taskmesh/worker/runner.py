@@ -47,10 +47,10 @@ from taskmesh.errors import (
     PayloadTooLarge,
     TrustError,
 )
-from taskmesh.queue.commit import SNOOZED
+from taskmesh.queue.commit import RELEASED, SNOOZED
 from taskmesh.worker.job import Job
 from taskmesh.worker.needs import GuardLike, TaskLike
-from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, state_after
+from taskmesh.worker.verdict import DEAD, SUCCESS, Ended, Judge, NoThread, state_after
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -243,6 +243,9 @@ class Runner:
                 ended = self._returned(job, result)
                 if observed is not None:
                     observed.returned(result)
+            except NoThread as error:
+                log.warning("task %s (%s) goes back, not begun: %s", job.task_id, job.name, error)
+                ended = RELEASED, b""
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
                 ended = self._raised(job, error)
                 if observed is not None:
@@ -366,15 +369,7 @@ class Runner:
 
     def _raised(self, job: Job, error: BaseException) -> Ended:
         """Return how a message goes on whose task raised."""
-        try:
-            sender = self._guard.called_off(job)
-            if sender is not None:
-                return self._judge.called_off(job, sender, error)
-            return self._judge.raised(job, error)
-        except Terminated:
-            raise
-        except BaseException as wrong:  # noqa: BLE001 - what it raised is of its own making, and may raise anything
-            return self._judge.failed(job, wrong)
+        return self._judge.raised(job, error, self._guard.called_off(job))
 
     def _returned(self, job: Job, value: object) -> Ended:
         """Return how a message ended whose task returned a value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -9,10 +10,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from taskmesh.queue.claim import Claimed
+from taskmesh.queue.commit import RELEASED
 from taskmesh.worker.called_off import CallOffs, Message
-from taskmesh.worker.crew import OnEnd, end_process
+from taskmesh.worker.crew import NO_THREAD_PAUSE_S, OnEnd, end_process
 from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.runner import Runner
+
+log = logging.getLogger("taskmesh.worker")
 
 #: How long threads may take to close their event loops when the child ends.
 CLOSE_S = 1.0
@@ -43,13 +47,28 @@ class ThreadCrew:
 
     def start(self, batch: Sequence[Claimed]) -> None:
         """See `Crew`."""
+        left: list[Claimed] = []
         for claimed in batch:
-            self._work.put(claimed)
-            if not self._idle.acquire(blocking=False) and len(self._threads) < self._slots:
-                name = f"taskmesh-{len(self._threads) + 1}"
-                thread = threading.Thread(target=self._live, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            if self._idle.acquire(blocking=False) or len(self._threads) >= self._slots or self._grow():
+                self._work.put(claimed)
+            else:
+                left.append(claimed)
+        if left:
+            time.sleep(NO_THREAD_PAUSE_S)
+            for claimed in left:
+                self._on_end(claimed, RELEASED, b"")
+
+    def _grow(self) -> bool:
+        """Start one more thread, and tell whether the machine gives one."""
+        name = f"taskmesh-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._live, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning("a message goes back, not begun: %s", error)
+            return False
+        self._threads.append(thread)
+        return True
 
     def reach(self, message: Message) -> None:
         """See `Crew`."""

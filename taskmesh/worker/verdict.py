@@ -14,6 +14,7 @@ from taskmesh.codec.envelope import encode_envelope
 from taskmesh.codec.outcome import ErrorInfo, Outcome, encode_outcome
 from taskmesh.codec.pickling import encode_call, encode_error
 from taskmesh.codec.signing import Signer
+from taskmesh.core.context import Terminated
 from taskmesh.core.retrier import Retrier, check_ahead, exceeded
 from taskmesh.core.state import STATE_OF, State
 from taskmesh.errors import (
@@ -43,6 +44,10 @@ _GOES_ON: Final = {REQUEUED: State.PENDING, SNOOZED: State.SCHEDULED}
 
 #: The letter of a message's new state, and its signed outcome, or what the letter wants in its place: see `commit.lua`.
 Ended: TypeAlias = tuple[bytes, bytes]
+
+
+class NoThread(Exception):
+    """The machine gives this process no thread for a message, which has not begun."""
 
 
 class Judge:
@@ -75,8 +80,24 @@ class Judge:
         self._worker = worker
         self._max_message_size = max_message_size
 
-    def raised(self, job: Job, error: BaseException) -> Ended:
-        """Return how a message goes on whose task raised."""
+    def raised(self, job: Job, error: BaseException, sender: str | None = None) -> Ended:
+        """Return how a message goes on whose task raised.
+
+        Args:
+            job: The message.
+            error: What was raised: of the task's own making, so whatever is asked of it may raise as well.
+            sender: Who had called the run off, if anybody.
+        """
+        try:
+            if sender is not None:
+                return self._called_off(job, sender, error)
+            return self._by_error(job, error)
+        except Terminated:
+            raise  # this process ends, and another says how the message has ended
+        except BaseException as wrong:  # noqa: BLE001 - that fails its message, not the process
+            return self.failed(job, wrong)
+
+    def _by_error(self, job: Job, error: BaseException) -> Ended:
         if isinstance(error, Verdict):
             return self._verdict(job, error)
         if isinstance(error, TimeLimitExceeded) and getattr(error, "task_id", "") == job.task_id:
@@ -87,7 +108,7 @@ class Judge:
                 return self._tried_again(job, due_ms, error)
         return self.failed(job, error)
 
-    def called_off(self, job: Job, sender: str, error: BaseException) -> Ended:
+    def _called_off(self, job: Job, sender: str, error: BaseException) -> Ended:
         """Return how a message ended whose run was called off: however it took that, it is not tried again."""
         log.info(
             "task %s (%s) was revoked by %s while it ran, and ended by %r",

@@ -76,6 +76,15 @@ async def hold_async(folder: str, name: str, value: int = 0) -> int:
     return value
 
 
+async def hold_without_threads(folder: str, name: str, value: int = 0) -> int:
+    """As `hold_async`, and no thread can be started in its process meanwhile: each would want too large a stack."""
+    threading.stack_size(1 << 46)
+    try:
+        return await hold_async(folder, name, value)
+    finally:
+        threading.stack_size(0)
+
+
 async def nap_async(seconds: float, value: int = 0) -> int:
     """Take a while, in an event loop."""
     await asyncio.sleep(seconds)
@@ -174,6 +183,7 @@ TASKS = (
     hold,
     hold_run,
     hold_async,
+    hold_without_threads,
     nap_async,
     block_loop,
     block_loop_beside,
