@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taskmesh.config.values import duration
+from taskmesh.config.values import duration, shown
 from taskmesh.errors import UsageError
 
 
@@ -27,7 +27,7 @@ def seconds(name: str, at_least: float, at_most: float) -> Callable[[object], fl
         try:
             found: float = read_duration(value)
         except ValueError as error:
-            raise UsageError(f"{name}={value!r}: {error}") from None
+            raise UsageError(f"{name}={shown(value)}: {error}") from None
         return found
 
     return read

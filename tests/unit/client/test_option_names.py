@@ -69,3 +69,5 @@ def test_a_time_beyond_every_number_is_refused(mesh, name):
     task = mesh.task(len)
     with pytest.raises(UsageError, match=f"^{name}=10+: expected .* seconds"):
         task.apply_async(("abc",), **{name: 10**400})
+    with pytest.raises(UsageError, match=f"^{name}=a int that cannot be shown: expected .* seconds"):
+        task.apply_async(("abc",), **{name: 10**5000})
