@@ -67,6 +67,9 @@ class SyncDriver:
         # its stub asks for a tuple of exactly one
         self._pack: Callable[[tuple[bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
         self._response_error = exceptions.ResponseError
+        self._timeouts = (exceptions.TimeoutError, TimeoutError)
+        #: Whether the last failure was that no answer came in time, rather than one that says something.
+        self.is_silent = False
         self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 
     def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
@@ -170,6 +173,7 @@ class SyncDriver:
         try:
             connection = self._borrow(left_s)
         except (*self._failures, TaskMeshError) as error:
+            self.is_silent = isinstance(error, self._timeouts)
             return [Refused(f"{self.address}: {error}")] * len(calls)
         pack = self._pack
         packed = []
@@ -208,6 +212,7 @@ class SyncDriver:
             except self._response_error as error:
                 replies.append(_explain(error))
             except self._failures as error:
+                self.is_silent = isinstance(error, self._timeouts)
                 connection.disconnect()
                 self.close()
                 lost = f"{self.address}: {error}"

@@ -31,6 +31,7 @@ from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import let, taken
+from taskmesh.worker.joining import join_patiently
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions, limits_for
@@ -160,7 +161,8 @@ class Supervisor:
             answer_timeout_s=2.0,
             before_connect=self._ensure_embedded if facts.embedded else None,
         )
-        link.open()
+        if not join_patiently(link, self._name, self._must_end, self._pause):
+            return self._exit_code
         options = self._options
         self._pools = settled(
             sized(options.pools, options.children_max or options.concurrency),
@@ -187,6 +189,9 @@ class Supervisor:
             self._brood.close()
             link.close()
         return self._exit_code
+
+    def _must_end(self) -> bool:
+        return self._signals > 0 or (bool(self._options.parent) and os.getppid() != self._options.parent)
 
     def _ensure_embedded(self) -> None:
         from taskmesh.nodes.embedded import ensure_running
@@ -373,7 +378,7 @@ class Supervisor:
 
     def _heed_signals(self, now_s: float) -> None:
         """Stop when told to, or at once when told twice or when the one who started us is gone."""
-        if self._options.parent and os.getppid() != self._options.parent and not self._signals:
+        if not self._signals and self._must_end():
             log.warning("the process that started worker %s is gone; it ends at once", self._name)
             self._signals = 2
         if self._signals and self._stop_by is None:
