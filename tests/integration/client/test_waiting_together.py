@@ -299,7 +299,8 @@ def test_handles_added_during_a_purge_are_kept(mesh):
     stop = threading.Event()
 
     def purge():
-        while not stop.is_set():
+        # a moment apart: who lets go of a lock and takes it again at once lets nobody else have it
+        while not stop.wait(0.0001):
             table.purge()
 
     purging = in_thread(purge)
