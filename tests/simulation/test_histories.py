@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskmesh.testing.simulated_network import Executed
+from tests.simulation.many_seeds import failures
 from tests.simulation.rates import HISTORIES
 from tests.simulation.world import World
 
@@ -21,14 +22,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("history", HISTORIES)
 def test_history(history: str, seeds: range) -> None:
     """In this kind of trouble every promise holds; afterwards all is finished, and nothing is left behind."""
-    for seed in seeds:
-        try:
-            World(history, seed).run()
-        except Exception:
-            print(f"\nseed {seed} of {history} failed; to replay it, or to see all that happened:")
-            print(f"    python -m pytest tests/simulation -k 'test_history and {history}' --seed {seed}")
-            print(f"    python -m tests.simulation {history} {seed}")
-            raise
+    found = failures(history, seeds)
+    for seed, trace in found:
+        print(f"\n{trace}\nseed {seed} of {history} failed; to replay it, or to see all that happened:")
+        print(f"    python -m pytest tests/simulation -k 'test_history and {history}' --seed {seed}")
+        print(f"    python -m tests.simulation {history} {seed}")
+    assert [seed for seed, _ in found] == []
 
 
 def digest(history: str, seed: int) -> str:
