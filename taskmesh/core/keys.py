@@ -19,7 +19,7 @@
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
 <prefix>wake:<holder>  list on which an idle child blocks
 <prefix>control:<incarnation>  list of signed control messages for a supervisor
-<prefix>x:<minute>     list of the ids to be removed in this minute
+<prefix>x:<minute>     list of the ids to be removed in this minute, some in each element, joined by newlines
 <prefix>xf:<minute>    list of the functions to be removed in this minute, unless something refers to them again
 <prefix>xb             sorted set of the minutes in which there is something to be removed
 <prefix>dead           sorted set of dead letters by the time they died (ms)

@@ -1,6 +1,6 @@
 -- Ends runs: an outcome, or a release, each only with the token of its claim. Repeating one answers OK.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, finish, revoked, sweep
+-- parts: epoch, moves, ready, gates, buckets, finish, revoked, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times
 --   a claim's sequence and epoch, of claims that are done with,
 --   then per message: id, token (50), new state (a letter), outcome

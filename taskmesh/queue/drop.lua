@@ -1,6 +1,6 @@
 -- Drops dead letters. Their state alone stays, as long as sending their ids again must be harmless.
 -- flags: allow-oom
--- parts: epoch, moves, sweep
+-- parts: epoch, moves, buckets, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, ids ...
 -- Returns a string, a letter per id: 'o' dropped (a repeat finds it dropped: 'D'), '-' unknown, else the letter of its state.
 local verdicts = {}
@@ -18,4 +18,5 @@ for i = 3, #ARGV do
   end
   verdicts[#verdicts + 1] = verdict
 end
+remove_all_later()
 return table.concat(verdicts)

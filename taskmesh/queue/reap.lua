@@ -1,6 +1,6 @@
 -- Puts everything that a dead child held back in line, in bounded steps.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, finish, revoked
+-- parts: epoch, moves, ready, gates, buckets, finish, revoked
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the end of the child ('' = none), its token,
 --   outcome if it ends by that ('' = it goes back in line with one crash more), '1' to have the others claimed singly,
 --   seconds to keep a dead letter, letter of the state in which the charged one ends, k, then k times what may have begun

@@ -1,6 +1,6 @@
 -- Puts the messages of one claim that wait behind a position back in line; nothing is charged.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, finish, revoked
+-- parts: epoch, moves, ready, gates, buckets, finish, revoked
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, sequence, position (from 1; 0 = all of the claim)
 -- One that was told to be revoked since its claim ends by that instead.
 -- Returns how many were put back. A repeat, or one that comes late, finds nothing to do.

@@ -1,7 +1,7 @@
 -- Ends messages that wait, as revoked or as expired; one that runs is flagged if it is revoked, and its outcome is
 -- kept for the case that it would otherwise be begun again.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, finish
+-- parts: epoch, moves, ready, gates, buckets, finish
 -- KEYS[1] prefix  ARGV: epoch, now_ms, 'V' or 'X', then per message: id, version (8 hex; '' = any), outcome
 -- Returns a string, a letter per message: 'o' ended, 'T' runs (flagged), '-' unknown, '!' has moved on,
 --   else the letter of its final state.

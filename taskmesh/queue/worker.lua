@@ -1,6 +1,6 @@
 -- The liveness of workers: one counter per incarnation, watched by the others.
 -- flags: allow-oom
--- parts: epoch, moves, sweep
+-- parts: epoch, moves, buckets, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, what, incarnation, ...
 --   register: info (JSON)      -> 1
 --   tell: info (JSON)          -> 1 it is known now, 0 the incarnation does not live

@@ -17,7 +17,7 @@ from taskmesh.queue.expire import EXPIRED
 from taskmesh.queue.manage import REVOKE
 from taskmesh.queue.pause import PAUSE
 from taskmesh.queue.telling import TELLING
-from taskmesh.queue.workers import REAP
+from taskmesh.queue.workers import REAP, WORKER
 from tests.simulation.patching import patched
 
 
@@ -165,6 +165,12 @@ DEFECTS = (
                 "CALL('HINCRBY', P .. 'fnref', hash, -2) <= 0 then\n    local minute",
             ),
         ),
+    ),
+    Defect(
+        "of those that are to be removed together only the first is",
+        "crashes",
+        WORKER,
+        (("string.gmatch(groups[i], '[^\\n]+')", "string.gmatch(groups[i], '^[^\\n]+')"),),
     ),
     Defect(
         "a message sent again is recorded again",

@@ -161,8 +161,7 @@ local function finish_all()
   end
   for ttl, ids in pairs(KEPT) do
     local minute = minute_after(tonumber(ttl, 16) or 3600)
-    CALL('RPUSH', P .. 'x:' .. minute, unpack(ids))
-    CALL('ZADD', P .. 'xb', minute, minute)
+    remove_in(minute, ids)
   end
   for _, shape in pairs(SHAPES) do
     for _, found in pairs(shape.found) do

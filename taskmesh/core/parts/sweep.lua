@@ -16,6 +16,19 @@ local function forget_key(id)
   end
 end
 
+-- Ids to be removed in a minute to come; by that.
+local LATER = {}
+
+local function remove_later(id, minute)
+  LATER[minute] = LATER[minute] or {}
+  table.insert(LATER[minute], id)
+end
+
+local function remove_all_later()
+  for minute, ids in pairs(LATER) do remove_in(minute, ids) end
+  LATER = {}
+end
+
 local function sweep_record(id)
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
@@ -40,9 +53,7 @@ local function sweep_record(id)
     -- the state alone, so that sending the id again is still harmless
     CALL('SET', key, string.sub(rec, 1, 94) .. '00000000' .. string.sub(rec, 103, 104) .. '0000'
       .. string.sub(rec, 109, 108 + qlen))
-    local minute = math.floor(forget_at / 60000) + 1
-    CALL('RPUSH', P .. 'x:' .. minute, id)
-    CALL('ZADD', P .. 'xb', minute, minute)
+    remove_later(id, math.floor(forget_at / 60000) + 1)
   end
 end
 
@@ -57,17 +68,22 @@ local function sweep(limit, ahead_s)
   local until_minute = math.floor((NOW + ahead_s * 1000) / 60000)
   local minute = CALL('ZRANGEBYSCORE', P .. 'xb', '-inf', until_minute, 'LIMIT', 0, 1)[1]
   if not minute then return 0 end
-  local ids = CALL('LPOP', P .. 'x:' .. minute, limit)
-  if ids then
-    for i = 1, #ids do
-      local ended = ahead_s > 0 and tonumber(CALL('GETRANGE', P .. 'r:' .. ids[i], 74, 85), 16)
-      if ended and ended + YOUNG_MS > NOW then
-        CALL('RPUSH', P .. 'x:' .. minute, ids[i])
-      else
-        sweep_record(ids[i])
+  local groups = CALL('LPOP', P .. 'x:' .. minute, math.ceil(limit / BUCKET_GROUP))
+  if groups then
+    local n = 0
+    for i = 1, #groups do
+      for id in string.gmatch(groups[i], '[^\n]+') do
+        n = n + 1
+        local ended = ahead_s > 0 and tonumber(CALL('GETRANGE', P .. 'r:' .. id, 74, 85), 16)
+        if ended and ended + YOUNG_MS > NOW then
+          remove_later(id, minute)
+        else
+          sweep_record(id)
+        end
       end
     end
-    return #ids
+    remove_all_later()
+    return n
   end
   local hashes = CALL('LPOP', P .. 'xf:' .. minute, limit)
   if hashes then

@@ -114,7 +114,12 @@ class Indexes:
     def _buckets(self, records: dict[bytes, Record]) -> None:
         """What is final stands in a bucket that will be cleared, and dead letters in their index."""
         minutes = self._members(PREFIX + b"xb")
-        to_go = {task_id for minute in minutes for task_id in self._members(PREFIX + b"x:" + minute)}
+        to_go = {
+            task_id
+            for minute in minutes
+            for some in self._members(PREFIX + b"x:" + minute)
+            for task_id in some.split(b"\n")
+        }
         dead = set(self._members(PREFIX + b"dead"))
         for task_id, record in records.items():
             if record.state in FINAL and task_id not in to_go:
