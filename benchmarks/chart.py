@@ -100,7 +100,7 @@ def _panel(parts: list[str], bars: list[tuple[str, float]], y: int, *, linear: b
     for name, value in bars:
         share = value / largest if linear else math.log(value / floor) / math.log(largest / floor)
         width = max(1.5, share * room)
-        own = name == "TaskMesh"
+        own = name.startswith("TaskMesh")
         middle = y + GAP / 2 + BAR * 0.74
         kind = "own" if own else "bar"
         bold = ' class="own-text"' if own else ""

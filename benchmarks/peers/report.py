@@ -22,6 +22,8 @@ COLUMNS = (
     ("drain", "worker_cpu_us", "worker CPU µs", False),
     ("drain", "server_cpu_us", "server CPU µs", False),
 )
+#: What our own variants begin with: they are no peers.
+OWN = "TaskMesh"
 _NOT_FIGURES = {
     "variant",
     "measure",
@@ -120,7 +122,7 @@ def comparisons(document: dict[str, Any]) -> list[tuple[str, float, float]]:
     """Return what the budget says about the peers: words, ratio, budget."""
     own = figure(document, "TaskMesh", "drain", "rate")
     others = {
-        name: figure(document, name, "drain", "rate") for name in document["variants"] if name != "TaskMesh"
+        name: figure(document, name, "drain", "rate") for name in document["variants"] if not name.startswith(OWN)
     }
     rates = {name: rate for name, rate in others.items() if rate}
     out = []
