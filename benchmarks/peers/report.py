@@ -122,7 +122,9 @@ def comparisons(document: dict[str, Any]) -> list[tuple[str, float, float]]:
     """Return what the budget says about the peers: words, ratio, budget."""
     own = figure(document, "TaskMesh", "drain", "rate")
     others = {
-        name: figure(document, name, "drain", "rate") for name in document["variants"] if not name.startswith(OWN)
+        name: figure(document, name, "drain", "rate")
+        for name in document["variants"]
+        if not name.startswith(OWN)
     }
     rates = {name: rate for name, rate in others.items() if rate}
     out = []
