@@ -6,8 +6,10 @@ survives any death. The value of a run is the name of the run: so an outcome tel
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
+import re
 import resource
 import signal
 import time
@@ -17,22 +19,33 @@ from taskmesh import current_task
 
 BOOK = "book"
 
+#: By folder: opened once in each process.
+_books: dict[str, int] = {}
+
 
 def write(folder: str, line: str) -> None:
     """Write one line into the book."""
-    fd = os.open(Path(folder) / BOOK, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, f"{line}\n".encode())
-    finally:
-        os.close(fd)
+    fd = _books.get(folder)
+    if fd is None:
+        opened = os.open(Path(folder) / BOOK, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        fd = _books.setdefault(folder, opened)
+        if fd != opened:
+            os.close(opened)  # another thread was faster
+    os.write(fd, f"{line}\n".encode())
 
 
-def entry(folder: str, seconds: float = 0.0, *, fail: bool = False) -> str:
-    """Write down begin and end, take so long in between, and return the name of this run, or fail with it."""
+def begin(folder: str) -> tuple[str, str]:
+    """Write down that this run begins; return its name and the line without its first word."""
     task = current_task()
     run = os.urandom(6).hex()
     facts = f"{task.id} {run} {task.crashes} {os.getpid()} {os.getppid()} {task.worker}"
     write(folder, f"begin {facts}")
+    return run, facts
+
+
+def entry(folder: str, seconds: float = 0.0, *, fail: bool = False) -> str:
+    """Write down begin and end, take so long in between, and return the name of this run, or fail with it."""
+    run, facts = begin(folder)
     if seconds:
         time.sleep(seconds)
     write(folder, f"end {facts}")
@@ -41,19 +54,41 @@ def entry(folder: str, seconds: float = 0.0, *, fail: bool = False) -> str:
     return run
 
 
+async def entry_async(folder: str, seconds: float = 0.0, *, fail: bool = False) -> str:
+    """As `entry`, waiting on an event loop."""
+    run, facts = begin(folder)
+    await asyncio.sleep(seconds)
+    write(folder, f"end {facts}")
+    if fail:
+        raise ValueError(run)
+    return run
+
+
 def poison(folder: str, how: str) -> None:
     """Write down the begin, and end the process: by a segfault, by an exit, as the kernel does for want of memory."""
-    task = current_task()
-    write(
-        folder,
-        f"begin {task.id} {os.urandom(6).hex()} {task.crashes} {os.getpid()} {os.getppid()} {task.worker}",
-    )
+    begin(folder)
     if how == "segfault":
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         ctypes.string_at(0)
     elif how == "exit":
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def poison_async(folder: str, how: str) -> None:
+    """As `poison`, on an event loop."""
+    await asyncio.sleep(0)
+    poison(folder, how)
+
+
+async def overdue_async(folder: str, how: str) -> None:
+    """Write down the begin, and block the event loop for ever: computing, in a call, in C code with the interpreter."""
+    begin(folder)
+    while how == "computing":
+        pass
+    while how == "in a call":
+        time.sleep(3600)  # noqa: ASYNC251 - that it blocks is the point
+    re.match(r"(a+)+$", "a" * 64 + "b")
 
 
 def hoard(limit: int) -> int:
@@ -66,4 +101,4 @@ def hoard(limit: int) -> int:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-TASKS = (entry, poison, hoard)
+TASKS = (entry, entry_async, poison, poison_async, overdue_async, hoard)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED", "EXPIRED", "DEAD"})
 #: How messages of each kind end.
-ENDS = {"ok": "SUCCESS", "fail": "FAILURE", "poison": "DEAD"}
+ENDS = {"ok": "SUCCESS", "fail": "FAILURE", "poison": "DEAD", "overdue": "FAILURE"}
 #: So many imbalances are shown.
 SHOWN_MAX = 20
 
@@ -193,6 +193,9 @@ class Ledger:
                     continue
                 if seen.state != ENDS[sent[task_id]]:
                     yield f"{task_id} is of kind {sent[task_id]!r}, and {reading.reader} sees {seen}"
+                elif sent[task_id] == "overdue":
+                    if "time_limit" not in seen.what or ended[task_id]:
+                        yield f"{task_id} should be ended by its limit, and {reading.reader} sees {seen}"
                 elif seen.state in ("SUCCESS", "FAILURE") and seen.what not in ended[task_id]:
                     yield f"{task_id} has the outcome {seen.what!r}, and its runs were {ended[task_id]}"
 

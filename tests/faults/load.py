@@ -63,6 +63,7 @@ class Load:
         ahead: int = 150,
         bulk: int = 20,
         name: str = "load",
+        functions: Sequence[Callable[..., Any]] = (ledger_tasks.entry,),
     ) -> None:
         """Prepare.
 
@@ -73,6 +74,7 @@ class Load:
             ahead: So many messages may wait at most; then nothing is sent.
             bulk: How many are sent together.
             name: Of the folder for the book.
+            functions: What is sent, each as often as the others.
         """
         self.scene = scene
         self.ledger = Ledger()
@@ -85,7 +87,7 @@ class Load:
         self._seconds = seconds
         self._ahead = ahead
         self._bulk = bulk
-        self._task = scene.task(ledger_tasks.entry)
+        self._tasks = [scene.task(function) for function in functions]
         self.presses = False
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
@@ -162,12 +164,10 @@ class Load:
 
     def send(self, *, fail: bool = False, task_id: str | None = None) -> str:
         """Send one message, perhaps again and again, and return its id."""
-        kind, ledger = "fail" if fail else "ok", self.ledger
+        kind, ledger, task = "fail" if fail else "ok", self.ledger, self._rng.choice(self._tasks)
         while True:
             try:
-                handle = self._task.apply_async(
-                    (str(self.folder), self._seconds), {"fail": fail}, task_id=task_id
-                )
+                handle = task.apply_async((str(self.folder), self._seconds), {"fail": fail}, task_id=task_id)
             except SendUnknown as error:
                 task_id = error.task_id
                 ledger.unknown[task_id] = kind
@@ -183,16 +183,16 @@ class Load:
             if not self._again():
                 return task_id
 
-    def send_poison(self, how: str) -> str:
-        """Send a message whose every run ends its process, and return its id."""
-        handle = self.scene.task(ledger_tasks.poison).delay(str(self.folder), how)
-        self._accept([handle], "poison")
+    def send_as(self, kind: str, function: Callable[..., Any], *args: Any, **options: Any) -> str:
+        """Send a message of another kind, for a task that keeps the same book, and return its id."""
+        handle = self.scene.task(function).apply_async((str(self.folder), *args), **options)
+        self._accept([handle], kind)
         return handle.id
 
     def _many(self) -> None:
         calls = [(str(self.folder), self._seconds)] * self._rng.randrange(2, self._bulk + 1)
         try:
-            self._accept(list(self._task.starmap(calls)))
+            self._accept(list(self._rng.choice(self._tasks).starmap(calls)))
         except BatchError as error:
             self._repeat(error, list(error.results))
 
@@ -201,7 +201,8 @@ class Load:
         try:
             with self.scene.mesh.batch():
                 for _ in range(self._rng.randrange(2, self._bulk + 1)):
-                    handles.append(self._task.delay(str(self.folder), self._seconds))  # noqa: PERF401
+                    task = self._rng.choice(self._tasks)
+                    handles.append(task.delay(str(self.folder), self._seconds))
             self._accept(handles)
         except BatchError as error:
             self._repeat(error, handles)
@@ -273,8 +274,8 @@ class Load:
             )
         self.look()
         self.ledger.read_book(self.book.path)
-        poison = {task_id for task_id, kind in self.ledger.sent().items() if kind == "poison"}
-        self.ledger.gone |= {run.pid for run in self.ledger.begins if run.task_id in poison}
+        deadly = {task_id for task_id, kind in self.ledger.sent().items() if kind in ("poison", "overdue")}
+        self.ledger.gone |= {run.pid for run in self.ledger.begins if run.task_id in deadly}
         self.ledger.suspected = {worker.name for worker in self.scene.workers if worker.was_suspected()}
         if counted:
             self.ledger.counted = self._counted() - self._before

@@ -23,7 +23,13 @@ class Nemesis:
     """
 
     def __init__(
-        self, scene: Scene, rng: random.Random, kill_node: Callable[[], None], *, workers: int = 2
+        self,
+        scene: Scene,
+        rng: random.Random,
+        kill_node: Callable[[], None],
+        *,
+        workers: int = 2,
+        pools: tuple[str, ...] = (),
     ) -> None:
         """Start the workers.
 
@@ -32,12 +38,14 @@ class Nemesis:
             rng: Says what and when.
             kill_node: Kills the node and has it come back.
             workers: So many are kept alive.
+            pools: What each of them runs; none for two processes.
         """
         self.done: Counter[str] = Counter()
         self._scene = scene
         self._rng = rng
         self._kill_node = kill_node
         self._workers = workers
+        self._pools = pools
         self._made = 0
         self._harm: dict[str, Callable[[Load], None]] = {
             "a child is killed": self.kill_child,
@@ -62,7 +70,7 @@ class Nemesis:
         """Start as many workers as are missing."""
         while len(self._living()) < self._workers:
             self._made += 1
-            self._scene.worker(2, name=f"w{self._made}", ready=False)
+            self._scene.worker(2, name=f"w{self._made}", pools=self._pools, ready=False)
 
     def _living(self) -> list[Worker]:
         return [worker for worker in self._scene.workers if worker.process.poll() is None]

@@ -93,6 +93,10 @@ def succeed_where_it_failed(ledger: Ledger) -> None:
         see(ledger, at, "two", Seen("SUCCESS", "r2"))
 
 
+def call_it_overdue(ledger: Ledger) -> None:
+    ledger.accepted["two"] = "overdue"
+
+
 def give_it_up(ledger: Ledger) -> None:
     for at in range(4):
         see(ledger, at, "one", Seen("DEAD", "it died"))
@@ -144,6 +148,7 @@ FORGERIES: dict[Callable[[Ledger], None], str] = {
     make_up_an_outcome: "one has the outcome 'made-up'",
     succeed_without_a_run: "one has the outcome 'r1', and its runs were set()",
     succeed_where_it_failed: "two is of kind 'fail'",
+    call_it_overdue: "two should be ended by its limit, and own sees .*r2",
     give_it_up: "one is of kind 'ok', and own sees .*DEAD",
     run_it_again_for_no_reason: "three was begun 2 times, and process 101 was never harmed",
     run_it_again_after_the_end: "one was begun 2 times, and process 100 was never harmed",

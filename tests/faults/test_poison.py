@@ -19,7 +19,7 @@ def test_poison_under_load(scene: Scene, seed: int, how: str) -> None:
     scene.worker(2)
     with Load(scene, seed=seed) as load:
         load.ran(50)
-        poison = [load.send_poison(how) for _ in range(4)]
+        poison = [load.send_as("poison", ledger_tasks.poison, how) for _ in range(4)]
         load.ran(100)
     load.balance()
     begun = [run.task_id for run in load.ledger.begins]
