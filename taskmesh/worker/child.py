@@ -76,6 +76,10 @@ class Child:
             guard=Guard(self._desk),
         )
 
+    def has_process(self) -> None:
+        """Say that this process is the child's own, to be ended where it can do nothing more."""
+        self._talk.end_without_files(self._desk.blame_nobody)
+
     def stop(self) -> None:
         """End as soon as what runs has finished. May be said at any time, by any thread and by a signal."""
         self._talk.stopping = True
@@ -214,4 +218,5 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
         except TaskMeshError as error:
             log.error("a child of worker %s cannot start: %s", order.worker, error)  # noqa: TRY400 - said plainly
             return EXIT_CANNOT_START
+    child[0].has_process()
     return child[0].run()

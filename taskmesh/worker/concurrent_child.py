@@ -98,6 +98,10 @@ class ConcurrentChild:
         self._crew = make_crew(order.pool, runner, order.slots, self._ended, guard, self._call_offs)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._crew.run_coroutine)
 
+    def has_process(self) -> None:
+        """Say that this process is the child's own, to be ended where it can do nothing more."""
+        self._talk.end_without_files(self._flight.clear_page)
+
     def stop(self) -> None:
         """End as soon as what runs has finished. May be said at any time, by any thread and by a signal."""
         self._talk.stopping = True

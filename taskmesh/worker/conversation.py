@@ -23,6 +23,7 @@ from taskmesh.queue.rate import ask_start
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
 from taskmesh.worker.host import App
+from taskmesh.worker.open_files import OpenFiles
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.outbox import Done, Outbox
 from taskmesh.worker.patience import run_patiently, text_of
@@ -85,6 +86,7 @@ class Conversation:
         self.holder = order.holder
         self.link = mesh.link.open()
         self.link.tells_restarts = False
+        self._files: OpenFiles | None = None
         self.outbox = Outbox(self.commit)
         self.stopping = False
         self._at_leisure = False
@@ -101,6 +103,14 @@ class Conversation:
         self._found_s = 0.0
         self._compare_at_s = time.monotonic() + COMPARE_S
         self._epoch = self._session.epoch
+
+    def end_without_files(self, blame_nobody: Callable[[], None]) -> None:
+        """Have this process end when it can make no connection for want of files.
+
+        Args:
+            blame_nobody: Has the page say that the end is no message's fault; called by any thread.
+        """
+        self._files = OpenFiles(blame_nobody)
 
     @property
     def queue_count(self) -> int:
@@ -393,7 +403,7 @@ class Conversation:
 
     def ask(self, steps: Steps[T]) -> T:
         """Run a protocol, and count errors that pass as no answer."""
-        return run_patiently(self.link, steps)
+        return self._ask_within(None, steps)
 
     def _patience_in(self, entries: Collection[bytes]) -> float:
         """Return how long to go on asking in one go, with such outcomes to commit."""
@@ -401,7 +411,18 @@ class Conversation:
 
     def _ask_for(self, patience_s: float, steps: Steps[T]) -> T:
         """As `ask`, and wait no longer for an answer than a child does that leaves, if so short a time is given."""
-        return run_patiently(self.link, steps, within_s=LEAVE_S if patience_s == LEAVE_S else None)
+        return self._ask_within(LEAVE_S if patience_s == LEAVE_S else None, steps)
+
+    def _ask_within(self, within_s: float | None, steps: Steps[T]) -> T:
+        try:
+            answer = run_patiently(self.link, steps, within_s=within_s)
+        except NodeUnavailable as error:
+            if self._files is not None and not isinstance(error.__cause__, NodeFault):
+                self._files.missed()
+            raise
+        if self._files is not None:
+            self._files.reached()
+        return answer
 
 
 def _block(prefix: bytes, key: bytes, seconds: float) -> Steps[Any]:

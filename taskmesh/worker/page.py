@@ -20,6 +20,7 @@ import os
 import struct
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,6 +232,11 @@ class Desk:
         """Return the claim and the position in it that was noted last."""
         sequence, position, _, _ = _NOTE.unpack_from(self._memory, self._at)
         return sequence, position
+
+    def blame_nobody(self) -> None:
+        """Note that nothing runs, though something may: this process is about to end, for no message's fault."""
+        sequence, _ = self.noted()
+        self.note(sequence, NOTHING, 0, time.monotonic())
 
     def condemned(self) -> int:
         """Return the sequence of the claim in which the supervisor is about to end a run; -1 for none."""

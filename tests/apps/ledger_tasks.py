@@ -19,8 +19,10 @@ from taskmesh import current_task
 
 BOOK = "book"
 
-#: By folder: opened once in each process.
+#: By folder: opened once in each process, since a process may come to be allowed no further file.
 _books: dict[str, int] = {}
+#: What `take_all_files` holds.
+_taken: list[int] = []
 
 
 def write(folder: str, line: str) -> None:
@@ -91,6 +93,23 @@ async def overdue_async(folder: str, how: str) -> None:
     re.match(r"(a+)+$", "a" * 64 + "b")
 
 
+def take_all_files(folder: str, limit: int) -> str:
+    """As `entry`, and have the process hold as many files as it may from now on, which are so many."""
+    run, facts = begin(folder)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    try:
+        while True:
+            _taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        write(folder, f"end {facts}")
+    return run
+
+
+def open_file(path: str) -> int:
+    """Open a file, and return how much is in it."""
+    return len(Path(path).read_bytes())
+
+
 def hoard(limit: int) -> int:
     """Ask for more memory than the process may have, and return how much it got."""
     before = resource.getrlimit(resource.RLIMIT_AS)
@@ -101,4 +120,4 @@ def hoard(limit: int) -> int:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-TASKS = (entry, entry_async, poison, poison_async, overdue_async, hoard)
+TASKS = (entry, entry_async, poison, poison_async, overdue_async, take_all_files, open_file, hoard)

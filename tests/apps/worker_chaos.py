@@ -4,7 +4,7 @@ import os
 import threading
 
 from taskmesh import TaskMesh
-from taskmesh.worker import loop_crew
+from taskmesh.worker import conversation, loop_crew, open_files
 from tests.apps import ledger_tasks, limited_tasks, worker_tasks
 
 mesh = limited_tasks.register(worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"])))
@@ -35,3 +35,8 @@ if os.environ.get("TASKMESH_TEST_THREAD"):
 if os.environ.get("TASKMESH_TEST_FEW_THREADS"):
     # plain functions in async pools, as if hundreds ran already
     loop_crew.THREADS_MAX = int(os.environ["TASKMESH_TEST_FEW_THREADS"])
+
+if os.environ.get("TASKMESH_TEST_FILES_S"):
+    # how long a child tries to connect that may open no file
+    conversation.PATIENCE_S = float(os.environ["TASKMESH_TEST_FILES_S"])
+    open_files.WITHOUT_S = conversation.PATIENCE_S / 2
