@@ -71,8 +71,18 @@ def watch(mesh: TaskMesh, folder: str) -> TaskMesh:
         note(folder, f"before {task.id} {current_task().id}")
 
     @mesh.on_success
-    def succeeded(task: Any, value: Any) -> None:
+    async def succeeded(task: Any, value: Any) -> None:
+        await asyncio.sleep(0)
         note(folder, f"success {task.id} {value}")
+
+    @mesh.on_retry
+    def again(task: Any, error: BaseException) -> None:
+        note(folder, f"retry {task.id} {error}")
+
+    @mesh.on_failure
+    async def failed(task: Any, error: BaseException) -> None:
+        await asyncio.sleep(0)
+        note(folder, f"failure {task.id} {error}")
 
     @mesh.on_child_stop
     async def stopped(_worker: Any) -> None:

@@ -23,6 +23,7 @@ from taskmesh.errors import (
     QueueFull,
     SendRejected,
     SendUnknown,
+    TaskExpired,
     TaskNotFound,
     UsageError,
 )
@@ -434,13 +435,19 @@ def test_a_caller_without_the_code_sends_by_name(app, mesh):
         wrong = stranger.send_task(name, (1, 2, 3), {"nonsense": 4})  # only the worker knows
         with pytest.raises(TypeError):
             wrong.get(timeout=30)
-        first = stranger.send_task(name, (1, 2), task_id="by-name", priority=9, expires=60)
-        assert first.id == "by-name"
+        late = stranger.send_task(name, (1, 2), task_id="by-name", queue="by-name", expires=0.05)
 
         async def send():
-            return await (await stranger.asend_task(name, (3, 4)))
+            options = {"task_id": "by-name-async", "queue": "by-name", "expires": 0.05}
+            late_async = await stranger.asend_task(name, (3, 4), **options)
+            return late_async, await (await stranger.asend_task(name, (3, 4)))
 
-        assert asyncio.run(send()) == 7
+        late_async, value = asyncio.run(send())
+        assert value == 7
+        # the options of either are those of a call: nobody serves that queue
+        assert (late.id, late_async.id) == ("by-name", "by-name-async")
+        for handle in (late, late_async):
+            assert isinstance(handle.get(timeout=30, propagate=False), TaskExpired)
 
 
 @pytest.mark.parametrize(

@@ -25,25 +25,35 @@ def begin(scene: Scene, pool: str, **options: object) -> Worker:
 @pytest.mark.parametrize("pool", KINDS)
 def test_hooks_are_called_also_those_that_await(scene: Scene, pool: str) -> None:
     worker = begin(scene, pool)
-    sent = [scene.send(worker_tasks.nap_async, 0.01, i, expect=i) for i in range(5)]
-    sent.append(scene.send(worker_tasks.add, 2, 3, expect=5))
+    folder = str(scene.folder)
+    sent = [scene.send(worker_tasks.hold_async, folder, f"m{i}", i, expect=i) for i in range(5)]
+    sent.append(scene.send(worker_tasks.trace, folder, "m5 0", 5, expect=5))
+    for i in range(6):
+        scene.started(f"m{i}")
+        scene.let(f"m{i}")
     scene.check()
     worker.send(signal.SIGTERM)
     assert worker.exit_code() == 0
     notes = scene.notes()
     assert (notes[0], notes[-1]) == ("start True", "stop")
-    for handle in sent:
-        assert f"before {handle.id} {handle.id}" in notes
-        assert f"success {handle.id} {handle.get(0)}" in notes
+    for i, handle in enumerate(sent):
+        ran = [line.split()[0] for line in notes].index(f"m{i}")
+        assert notes.index(f"before {handle.id} {handle.id}") < ran
+        assert ran < notes.index(f"success {handle.id} {i}")
 
 
 @pytest.mark.parametrize("pool", KINDS)
-def test_what_fails_is_tried_again(scene: Scene, pool: str) -> None:
+def test_what_fails_is_tried_again_and_hooks_are_told(scene: Scene, pool: str) -> None:
     begin(scene, pool)
+    sent = []
     for function in (pool_tasks.flaky, pool_tasks.flaky_async):
-        scene.send(function, 2, expect=3)
-        scene.send(function, 9, expect=OSError)
+        sent.append((scene.send(function, 2, expect=3), 2, "success 3"))
+        sent.append((scene.send(function, 9, expect=OSError), 3, "failure attempt 4"))
     scene.check()
+    for handle, retries, end in sent:
+        told = [line.replace(f" {handle.id}", "") for line in scene.notes() if handle.id in line]
+        repeated = [word for n in range(1, retries + 1) for word in ("before", f"retry attempt {n}")]
+        assert told == [*repeated, "before", end]
 
 
 @pytest.mark.parametrize("pool", KINDS)

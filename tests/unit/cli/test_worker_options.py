@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 from pathlib import Path
 
 import click
@@ -309,12 +310,23 @@ def test_a_name_that_cannot_be_printed_is_refused(tmp_path, name):
         resolved({"app": "app", "name": name}, {}, tmp_path)
 
 
-def test_what_is_no_file_of_options_is_not_read(file, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(
-            ConfigError, match=r"cannot read .*: it is no regular file; --config takes a TOML file"
-        ):
-            read_worker_file(path)
+def test_a_pipe_is_refused_without_a_wait_for_its_writer(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # waits for a reader, who would then find an empty file
+    writer = threading.Thread(target=pipe.write_text, args=("",))
+    writer.start()
+    try:
+        with pytest.raises(ConfigError, match=r"cannot read .*pipe: it is no regular file; --config takes a"):
+            read_worker_file(pipe)
+    finally:
+        read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        writer.join(10)
+        os.close(read_end)
+
+
+def test_what_is_no_file_of_options_is_not_read(file):
+    with pytest.raises(ConfigError, match="cannot read /dev/zero: it is no regular file"):
+        read_worker_file(Path("/dev/zero"))
     with pytest.raises(ConfigError, match="is larger than 1 MiB"):
         read_worker_file(file("#" * (1 << 20) + "#"))
