@@ -140,12 +140,23 @@ class Nemesis:
 
 def children(worker: Worker) -> list[psutil.Process]:
     """Return the children of a worker that run tasks."""
-    return [process for process in worker.family() if process.ppid() in {t.pid for t in templates(worker)}]
+    known = {template.pid for template in templates(worker)}
+    return [process for process in worker.family() if parent_of(process) in known]
 
 
 def templates(worker: Worker) -> list[psutil.Process]:
     """Return its template, if it lives."""
-    return [process for process in worker.family()[1:] if is_alive(process) and process.ppid() == worker.pid]
+    return [
+        process for process in worker.family()[1:] if is_alive(process) and parent_of(process) == worker.pid
+    ]
+
+
+def parent_of(process: psutil.Process) -> int:
+    """Return the parent of a process; 0 if it has just ended."""
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def is_alive(process: psutil.Process) -> bool:
