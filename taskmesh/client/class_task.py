@@ -10,28 +10,27 @@ from taskmesh.client.host import Host
 from taskmesh.client.options import TaskArguments, task_options
 from taskmesh.client.task import Task
 from taskmesh.core.naming import check_task_name, task_name
+from taskmesh.core.own_hooks import OWN_HOOKS, OwnHooks
 from taskmesh.errors import Retry, UsageError
 
 if TYPE_CHECKING:
-    from taskmesh.core.observed import ExceptionInfo
     from taskmesh.core.request import Request
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-OWN_HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 
-
-class BaseTask:
+class BaseTask(OwnHooks):
     """A task as a class: derive from it, define `run`, and `mesh.register_task(Charge())`.
 
     Options of `TaskArguments` may stand as attributes of the class: `queue = "mail"`, `priority = 7`. One instance
     serves all runs of a process, in pools of threads and coroutines several at a time; what its attributes hold is
     kept from run to run.
 
-    The hooks below are called in the process that runs the task, except for a class that travels by value, since no
-    worker can import it: it has none there. What they raise is logged and changes nothing.
+    Its hooks, from `before_start` to `after_return`, are called in the process that runs the task, except for a class
+    that travels by value, since no worker can import it: it has none there. What they raise is logged and changes
+    nothing.
 
     Attributes:
         name: How workers find it; `module.Class` if empty.
@@ -55,25 +54,6 @@ class BaseTask:
         """Have the message run again later; arguments, and what it raises, as `Task.retry`."""
         return self.task.retry(*args, **options)
 
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> Any:
-        """Before each run."""
-
-    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> Any:
-        """After a run that succeeded, with what it returned."""
-
-    def on_failure(
-        self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo
-    ) -> Any:
-        """After a run by which the message has failed for good."""
-
-    def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> Any:
-        """After a run that will be repeated."""
-
-    def after_return(
-        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo | None
-    ) -> Any:
-        """After each run, with the message's state, and what it returned or raised."""
-
 
 class Runs(Protocol[P, R_co]):
     """What can be registered: it has a method `run`."""
@@ -85,7 +65,7 @@ class Runs(Protocol[P, R_co]):
 
 def has_own_hooks(kind: type[Any]) -> bool:
     """Tell whether a class defines any hook itself."""
-    return any(getattr(kind, hook, None) is not getattr(BaseTask, hook) for hook in OWN_HOOKS)
+    return any(getattr(kind, hook) is not getattr(OwnHooks, hook) for hook in OWN_HOOKS)
 
 
 def class_options(kind: type[Any]) -> dict[str, Any]:

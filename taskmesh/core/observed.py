@@ -2,56 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from taskmesh.core.context import CurrentTask
+from taskmesh.core.exception_info import ExceptionInfo
 from taskmesh.core.hooks import Await, Hooks
+from taskmesh.core.own_hooks import OwnHooks
 from taskmesh.core.state import State
-
-
-@dataclass(frozen=True, slots=True)
-class ExceptionInfo:
-    """What Celery's hooks are given as `einfo`.
-
-    Attributes:
-        exception: What was raised.
-        traceback: Its traceback as a text.
-    """
-
-    exception: BaseException
-    traceback: str
-
-    @property
-    def type(self) -> type[BaseException]:
-        """Its class."""
-        return type(self.exception)
-
-    def __str__(self) -> str:
-        return self.traceback
-
-
-class OwnHooks(Protocol):
-    """The hooks of a class-based task, with Celery's names and arguments."""
-
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> Any:
-        """Before a run."""
-
-    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> Any:
-        """It succeeded."""
-
-    def on_failure(
-        self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo
-    ) -> Any:
-        """It failed."""
-
-    def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> Any:
-        """It will be repeated."""
-
-    def after_return(
-        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo | None
-    ) -> Any:
-        """It ended, however."""
 
 
 class Observed:

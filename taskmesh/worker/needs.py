@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from taskmesh.core.limits import Limits
-from taskmesh.core.observed import OwnHooks
+from taskmesh.core.own_hooks import OwnHooks
 from taskmesh.core.rate import Rate
 from taskmesh.core.retry import RetryPolicy
 from taskmesh.worker.job import Job
