@@ -9,6 +9,8 @@ import msgspec
 
 from taskmesh.codec.envelope import Envelope
 from taskmesh.codec.outcome import PastAttempt
+from taskmesh.core.limits import Limits
+from taskmesh.core.observed import Observed
 from taskmesh.core.retry import RetryPolicy
 
 
@@ -27,6 +29,8 @@ class Job(msgspec.Struct, eq=False):
         started_ms: When it was taken up, on the node's clock.
         policy: How often and when runs that fail are repeated.
         earlier: The attempts before this one.
+        limits: Time limits of its run, if it has any.
+        observed: What tells hooks of its run, if any asks for it.
     """
 
     is_eager: ClassVar[bool] = False
@@ -42,6 +46,8 @@ class Job(msgspec.Struct, eq=False):
     started_ms: int
     policy: RetryPolicy
     earlier: tuple[PastAttempt, ...]
+    limits: Limits | None = None
+    observed: Observed | None = None
 
     @property
     def name(self) -> str:

@@ -175,7 +175,7 @@ class LoopCrew:
             if len(self._is_async) >= REMEMBERED_MAX:
                 self._is_async.clear()
             is_async = self._is_async[function] = inspect.iscoroutinefunction(function)
-        limits = self._runner.limits_of(job.envelope)
+        limits = job.limits
         if is_async:
             coroutine = function(*job.args, **job.kwargs)
             return await (coroutine if limits is None else self._guard.call_async(limits, job, coroutine))

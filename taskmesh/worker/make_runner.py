@@ -33,9 +33,10 @@ def make_runner(
         after_end: See `Runner`.
         guard: See `Runner`.
     """
-    link, settings = talk.link, mesh.settings
+    link = talk.link
     return Runner(
         mesh.tasks,
+        mesh.settings,
         hooks=mesh.hooks,
         messages=link.messages,
         results=link.results,
@@ -45,11 +46,6 @@ def make_runner(
         now_ms=link.clock.now_ms,
         chance=SystemRandom().random,  # the task may have seeded the other one
         worker=order.worker,
-        max_message_size=settings.max_message_size,
-        max_result_size=settings.max_result_size,
-        allow_tasks=settings.allow_tasks,
-        allow_by_value=settings.allow_by_value,
-        unknown_task_grace_s=settings.unknown_task_grace,
         run_coroutine=run_in_this_thread,
         before_start=before_start,
         after_end=after_end,

@@ -34,10 +34,11 @@ class Bench:
     """A runner, and messages for it."""
 
     def __init__(self) -> None:
-        self.mesh = TaskMesh("verdicts", embedded="private")
+        self.mesh = TaskMesh("verdicts", embedded="private", max_message_size=1024, max_result_size=1024)
         self.now_ms = NOW_MS
         self.runner = Runner(
             self.mesh.tasks,
+            self.mesh.settings,
             hooks=self.mesh.hooks,
             messages=MESSAGES,
             results=RESULTS,
@@ -47,11 +48,6 @@ class Bench:
             now_ms=lambda: self.now_ms,
             chance=lambda: 0.5,
             worker="w",
-            max_message_size=1000,
-            max_result_size=1000,
-            allow_tasks=("*",),
-            allow_by_value=True,
-            unknown_task_grace_s=300,
             run_coroutine=lambda _: None,
             before_start=lambda _: None,
             after_end=lambda *_: None,
