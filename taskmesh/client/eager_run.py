@@ -116,7 +116,7 @@ class EagerRun:
         given_id = task_id
         task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
         if task.by_value:
-            encode_function(task.run, max_size=portal.max_message_size)
+            encode_function(task.run, max_size=portal.settings.max_message_size)
         call = self._packed(args, kwargs)
         self._headers = _as_sent(options.headers)
         self.handle: AsyncResult[Any] = AsyncResult(portal, task_id, name, round_=LOCAL, sent_here=True)
@@ -217,7 +217,7 @@ class EagerRun:
             self._observed.returned(value)
         if not self._options.ignore_result:
             try:
-                self._value = encode_value(value, max_size=self._portal.max_result_size)
+                self._value = encode_value(value, max_size=self._portal.settings.max_result_size)
             except UsageError as error:
                 # it has done its work: to run it again would not mend its value
                 self._end(self._outcome("FAILURE", error))
@@ -274,7 +274,7 @@ class EagerRun:
 
     def _packed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
         """Pickle a call, and return what unpickles it as a worker would."""
-        size_max = self._portal.max_message_size
+        size_max = self._portal.settings.max_message_size
         encoding, body, clear_size = encode_call(args, kwargs, max_size=size_max)
         return lambda: decode_call(encoding, body, clear_size, size_max)
 

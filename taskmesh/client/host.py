@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from taskmesh.client.portal import Portal
 from taskmesh.config import Settings
 from taskmesh.core.hooks import Hooks
+
+if TYPE_CHECKING:
+    from taskmesh.client.portal import Portal
 
 
 class Host(Protocol):

@@ -19,7 +19,6 @@ from taskmesh.client.readers import seconds
 from taskmesh.codec.fingerprint import DIGEST_BYTES, fingerprint
 from taskmesh.core.ids import routing_of
 from taskmesh.errors import UsageError
-from taskmesh.queue.enqueue import message_keys
 
 if TYPE_CHECKING:
     from taskmesh.client.options import SendOptions
@@ -143,6 +142,8 @@ def call_keys(
     Raises:
         UsageError: A key cannot be made of these arguments, or the keys would lead to different slots.
     """
+    from taskmesh.queue.enqueue import message_keys
+
     texts: dict[str, str] = {}
     wire: dict[str, Any] = {}
     given_for = b""

@@ -15,6 +15,7 @@ from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.client.sender import Sender
 from taskmesh.client.unserved import STATES as WAITING
 from taskmesh.client.unserved import tell_who_serves
+from taskmesh.config import Settings
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
 from taskmesh.core.waiting import is_own_queue
@@ -44,38 +45,28 @@ class Portal:
     def __init__(
         self,
         link: Link,
+        settings: Settings,
         *,
-        result_expires_s: float,
-        max_message_size: int,
-        max_result_size: int,
-        compress_over: int,
-        send_timeout_s: float,
         worker_command: Callable[[str], str],
     ) -> None:
         """Prepare; connects when first used.
 
         Args:
             link: The process's link.
-            result_expires_s: How long results are kept, for telling expiry from never sent.
-            max_message_size: Bytes of arguments.
-            max_result_size: Bytes of a value.
-            compress_over: Bytes over which arguments are compressed.
-            send_timeout_s: How long a send goes on trying.
+            settings: Of the mesh.
             worker_command: Returns the command that starts a worker for a queue, shown to a caller whose queue nobody
                 serves.
         """
         self.link = link
-        self.result_expires_s = result_expires_s
-        self.max_message_size = max_message_size
-        self.max_result_size = max_result_size
+        self.settings = settings
         self.client_name = _client_name()
         self.worker_command = worker_command
         self._warned: set[str] = set()
         self.sender = Sender(
             link,
-            max_message_size=max_message_size,
-            compress_over=compress_over,
-            send_timeout_s=send_timeout_s,
+            max_message_size=settings.max_message_size,
+            compress_over=settings.compress_over,
+            send_timeout_s=settings.send_timeout,
             sender_name=self.client_name,
         )
         self.inbox = Inbox(link, self._nobody_serves, self._task_waits)

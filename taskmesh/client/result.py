@@ -233,10 +233,10 @@ class AsyncResult(Generic[R_co]):
             )
         created_ms = created_ms_of(self.id)
         age_s = (time.time() * 1000 - created_ms) / 1000 if created_ms is not None else 0.0
-        if self.expired or self.sent_here or age_s > self._portal.result_expires_s:
+        if self.expired or self.sent_here or age_s > self._portal.settings.result_expires:
             return ResultExpired(
                 f"the result of {self.id} has been removed: results are kept for result_expires "
-                f"({self._portal.result_expires_s:g} s) after they finish, less when the node's memory is "
+                f"({self._portal.settings.result_expires:g} s) after they finish, less when the node's memory is "
                 "short, or until forget(); or the node lost its data",
                 task_id=self.id,
             )
@@ -250,7 +250,9 @@ class AsyncResult(Generic[R_co]):
         if outcome.state == "SUCCESS":
             if outcome.value is None:
                 return None  # type: ignore[return-value]
-            value: R_co = decode_value(outcome.encoding, outcome.value, max_size=self._portal.max_result_size)
+            value: R_co = decode_value(
+                outcome.encoding, outcome.value, max_size=self._portal.settings.max_result_size
+            )
             return value
         error = self._error(outcome)
         if propagate:

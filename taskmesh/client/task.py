@@ -19,12 +19,10 @@ from typing import (
 )
 
 from taskmesh.client.arguments import Arguments
-from taskmesh.client.bulk import send_all
 from taskmesh.client.host import Host
 from taskmesh.client.meshes import task_named
 from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
 from taskmesh.client.result import AsyncResult
-from taskmesh.client.result_set import ResultSet
 from taskmesh.codec.functions import function_name
 from taskmesh.core.call import by_name, positional
 from taskmesh.core.context import CURRENT, current_task
@@ -34,7 +32,8 @@ from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
 from taskmesh.errors import MaxRetriesExceededError, Retry, UsageError
 
 if TYPE_CHECKING:
-    from taskmesh.core.observed import OwnHooks
+    from taskmesh.client.result_set import ResultSet
+    from taskmesh.core.own_hooks import OwnHooks
     from taskmesh.core.request import Request
 
 P = ParamSpec("P")
@@ -253,11 +252,15 @@ class Task(Generic[P, R]):
         return self._send_all(map(takes.checked, calls), chosen)
 
     def _send_all(self, calls: Iterable[tuple[Any, ...]], options: SendOptions) -> ResultSet[R]:
+        from taskmesh.client.result_set import ResultSet
+
         mesh = self.mesh
         if mesh.eager:
             return ResultSet(
                 [self._run_here(call, {}, options, None, keep=True) for call in calls], mesh.portal
             )
+        from taskmesh.client.bulk import send_all
+
         portal = mesh.portal
         function = self.cargo if self._by_value else None
         return ResultSet(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Never, Unpack
 
+from taskmesh.app.wiring import Wiring
 from taskmesh.client.host import Host
 from taskmesh.client.options import CallArguments, TaskOptions
 from taskmesh.client.result import AsyncResult
@@ -13,11 +14,11 @@ from taskmesh.core.naming import check_task_name
 from taskmesh.errors import UnknownTask
 
 
-class ByName:
+class ByName(Wiring):
     """What a mesh offers to who knows the names of its tasks only."""
 
     def send_task(
-        self: Host,
+        self,
         name: str,
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,
@@ -43,7 +44,7 @@ class ByName:
         return _named(self, name).apply_async(args, kwargs, task_id=task_id, **options)
 
     async def asend_task(
-        self: Host,
+        self,
         name: str,
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,

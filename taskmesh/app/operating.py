@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING
 
+from taskmesh.app.wiring import Wiring
 from taskmesh.client.options import check_queue
-from taskmesh.nodes.link import Link
-from taskmesh.queue.pause import pause, paused_queues, resume
 
 if TYPE_CHECKING:
     from taskmesh.client.inspect import Inspection
-    from taskmesh.client.portal import Portal
 
 
-class Operating:
+class Operating(Wiring):
     """What a mesh offers to whoever operates it."""
-
-    @property
-    @abstractmethod
-    def portal(self) -> Portal:
-        """What the handles of this mesh share in this process."""
-
-    @property
-    @abstractmethod
-    def link(self) -> Link:
-        """This process's link to the mesh."""
 
     # -- workers ------------------------------------------------------------------
 
@@ -58,12 +45,18 @@ class Operating:
         It stands on the node, until `resume_queue`. Messages go on being accepted; delayed ones become ready and
         wait. What runs already goes on, and what a worker has just taken may still begin, within a second.
         """
+        from taskmesh.queue.pause import pause
+
         return self.link.run(pause(self.link.open().session, check_queue(name)))
 
     def resume_queue(self, name: str) -> bool:
         """Let a paused queue go on, and tell whether it was paused."""
+        from taskmesh.queue.pause import resume
+
         return self.link.run(resume(self.link.open().session, check_queue(name)))
 
     def paused_queues(self) -> list[str]:
         """Return the names of the queues that are paused."""
+        from taskmesh.queue.pause import paused_queues
+
         return self.link.run(paused_queues(self.link.open().session))

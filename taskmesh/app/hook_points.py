@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from taskmesh.app.wiring import Wiring
 from taskmesh.client.class_task import BaseTask
 from taskmesh.core.context import CurrentTask
-from taskmesh.core.hooks import Hooks, WorkerContext
+from taskmesh.core.hooks import WorkerContext
 from taskmesh.core.state import State
 
 OfWorker = TypeVar("OfWorker", bound=Callable[[WorkerContext], Any])
@@ -17,14 +18,8 @@ OnSuccess = TypeVar("OnSuccess", bound=Callable[[CurrentTask, Any], Any])
 OnError = TypeVar("OnError", bound=Callable[[CurrentTask, BaseException], Any])
 
 
-class HookPoints:
-    """What a mesh offers to hook into. `Middleware` says when each is called, and what becomes of its errors.
-
-    Attributes:
-        hooks: Those that were added in this process.
-    """
-
-    hooks: Hooks
+class HookPoints(Wiring):
+    """What a mesh offers to hook into. `Middleware` says when each is called, and what becomes of its errors."""
 
     @property
     def Task(self) -> type[BaseTask]:  # noqa: N802 - the name that Celery's users know

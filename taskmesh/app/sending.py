@@ -1,0 +1,80 @@
+"""Sending what is no task yet, or many at once, and finding again what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from taskmesh.app.wiring import Wiring
+from taskmesh.client.options import check_queue
+from taskmesh.client.result import AsyncResult
+from taskmesh.client.task import callable_task
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from taskmesh.client.batch import Batch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Sending(Wiring):
+    """What a mesh offers to callers, beside its tasks themselves."""
+
+    @overload
+    def submit(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncResult[R]: ...
+
+    @overload
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]: ...
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """Send any callable to be run by a worker: a task, a function, a lambda, a closure.
+
+        The function travels by value, with the globals that it uses as they are now.
+
+        Raises:
+            WrongArguments: The function does not take these arguments (a `TypeError`).
+            NotPicklable: The function or an argument cannot be sent.
+            SendRejected, SendUnknown: As `Task.delay`.
+        """
+        return callable_task(self, function).delay(*args, **kwargs)
+
+    def result(self, task_id: str) -> AsyncResult[Any]:
+        """Return a handle on any message of the mesh, whichever process sent it."""
+        return self.portal.find(task_id, inline=self.eager)
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Collect what this thread or coroutine sends, and send it in few round trips when the block ends.
+
+        Handles have their ids at once, and results when the block has ended. Leaving the block by an exception
+        sends nothing. All that is collected stays in memory: for a million calls, prefer `starmap`.
+
+        Raises:
+            BatchError: At the end: some were not accepted; its `batch.send()` sends those again.
+        """
+        from taskmesh.client.batch import Batch
+
+        batch = Batch(self.portal.sender)
+        if not self.eager:
+            self.portal.open_to_send()
+        batch.open()
+        try:
+            yield batch
+        finally:
+            batch.close()
+        batch.send()
+
+    def executor(self, *, queue: str | None = None) -> Executor:
+        """Return a `concurrent.futures.Executor` whose calls are run by the mesh's workers.
+
+        Args:
+            queue: Where its calls go; if not given, tasks go to theirs and the others to the default queue.
+        """
+        from taskmesh.client.executor import MeshExecutor
+
+        return MeshExecutor(self, queue=check_queue(queue) if queue is not None else None)

@@ -1,0 +1,136 @@
+"""The parts of a mesh in this process, each imported and made when it is first needed, and handed to the others."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.client.discovery import Discovery
+from taskmesh.client.task import Task
+from taskmesh.config import Settings
+from taskmesh.core.hooks import Hooks
+from taskmesh.nodes.whereabouts import Whereabouts
+
+if TYPE_CHECKING:
+    from taskmesh.client.portal import Portal
+    from taskmesh.codec.keyring import Keyring
+    from taskmesh.nodes.address import NodeAddress
+    from taskmesh.nodes.link import Link
+
+_wiring = threading.RLock()
+
+
+def _forked() -> None:
+    global _wiring  # noqa: PLW0603 - a thread that does not exist here may hold it
+    _wiring = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Wiring:
+    """What every group of a mesh's methods stands on.
+
+    Attributes:
+        name: Name of the mesh.
+        made_in: Name of the module that made it.
+        settings: Every setting, with its source.
+        hooks: What is called when workers and tasks begin and end.
+        tasks: The tasks of this process by name.
+    """
+
+    made_in: str
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        """Note what the parts will need. Nothing is started or connected until it is used."""
+        self.name = name
+        self.settings = settings
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.hooks = Hooks()
+        self._discovery = Discovery(settings.include)
+        self._node = Whereabouts(name, settings)
+        self._portal: Portal | None = None
+        self._link: Link | None = None
+
+    @property
+    def eager(self) -> bool:
+        """Whether tasks run inline, in the caller."""
+        return self.settings.eager
+
+    @property
+    def portal(self) -> Portal:
+        """What the handles of this mesh share in this process."""
+        portal = self._portal
+        if portal is None:
+            with _wiring:
+                portal = self._portal = self._portal or self._make_portal()
+        return portal
+
+    def _make_portal(self) -> Portal:
+        from taskmesh.client.portal import Portal
+
+        return Portal(self.link, self.settings, worker_command=self._worker_command)
+
+    def _worker_command(self, queue: str) -> str:
+        from taskmesh.worker.locate import worker_command
+
+        has_names = any(not task.by_value for task in self.tasks.values())
+        return worker_command(self, self.name, queue, has_names=has_names)
+
+    @property
+    def link(self) -> Link:
+        """This process's link to the mesh."""
+        link = self._link
+        if link is None:
+            with _wiring:
+                link = self._link = self._link or self._make_link()
+        return link
+
+    def _make_link(self) -> Link:
+        from taskmesh.nodes.link import Link
+
+        return Link(
+            self.name,
+            self.address,
+            self.keyring,
+            slots=self.settings.slots,
+            connect_timeout_s=self.settings.connect_timeout,
+            before_connect=self._node.ensure,
+        )
+
+    def address(self) -> NodeAddress:
+        """Return where the node is; starts the embedded one if it does not run."""
+        return self._node.address()
+
+    def keyring(self) -> Keyring:
+        """Return the keys of the mesh.
+
+        Raises:
+            ConfigError: The node is beyond this machine and no key is given.
+        """
+        return self._node.keyring()
+
+    @property
+    def app_path(self) -> str:
+        """Where others import this mesh from, `module:attribute`; empty if they cannot."""
+        from taskmesh.worker.locate import path_of
+
+        return path_of(self)
+
+    def close(self) -> None:
+        """Close connections, and end the private node if there is one. The mesh can be used again."""
+        with _wiring:
+            private = self._node.leave_private()
+            portal, link = self._portal, self._link
+            if private is not None:
+                # handles of before refer to a node that is gone: what comes is wired anew
+                self._portal = self._link = None
+        if portal is not None:
+            if private is not None:
+                portal.end(f"the private node of mesh {self.name!r} was closed")
+            portal.inbox.close()
+        if link is not None:
+            link.close()
+        if private is not None:
+            private.close()
