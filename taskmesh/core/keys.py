@@ -13,7 +13,7 @@
 <prefix>parked         hash id -> build that could not take it
 <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
 <prefix>workers        set of the incarnations
-<prefix>w:<incarnation> hash: state, beat, info, report, s<child> = last claim sequence of a child
+<prefix>w:<incarnation> hash: state, beat, info, report, s<child> = last claim sequence of a child (ffffffff: dead)
 <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
 <prefix>paused         set of the queues from which nothing is claimed
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
