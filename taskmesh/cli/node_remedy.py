@@ -8,9 +8,7 @@ from urllib.parse import urlsplit
 
 from taskmesh.app import TaskMesh
 from taskmesh.nodes.embedded_paths import paths_of
-
-#: With less room than this the server of an embedded node cannot go on, nor start.
-ROOM_OCTETS_MIN = 1 << 20
+from taskmesh.nodes.room import ROOM_OCTETS_MIN, existing
 
 
 def remedy(mesh: TaskMesh) -> str:
@@ -37,8 +35,3 @@ def remedy_of_embedded(name: str, folder: Path, free_octets: int) -> str:
     if free_octets < ROOM_OCTETS_MIN:
         return f"make room on the disk that holds {folder}, it is full; the node then goes on by itself"
     return f"`taskmesh down --mesh {name}` ends what is left of the embedded node; then try again"
-
-
-def existing(folder: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -32,6 +32,7 @@ from taskmesh.nodes.embedded_paths import host_folder, is_reachable_safely, make
 from taskmesh.nodes.embedded_private import PrivateNode, start_private
 from taskmesh.nodes.embedded_resp import Connection, ErrorReply
 from taskmesh.nodes.embedded_start import Report, enough_files, failure, order_for, start_guardian
+from taskmesh.nodes.room import advice_if_full
 
 __all__ = [
     "PrivateNode",
@@ -117,7 +118,9 @@ def _ensured(mesh: str, paths: NodePaths, durability: str | None, timeout_s: flo
     try:
         lock = open_lock(paths.start_lock)
     except OSError as error:
-        raise ConfigError(f"cannot write {paths.start_lock}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot write {paths.start_lock}: {error.strerror}{advice_if_full(paths.state)}"
+        ) from error
     holding = False
     try:
         while True:

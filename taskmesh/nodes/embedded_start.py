@@ -20,6 +20,7 @@ from taskmesh.errors import ConfigError, NodeUnavailable
 from taskmesh.nodes.embedded_files import NodePaths, tail
 from taskmesh.nodes.embedded_order import Order
 from taskmesh.nodes.embedded_paths import machine_memory
+from taskmesh.nodes.room import advice_if_full
 from taskmesh.nodes.server_binary import find_server
 
 # What a Python and a server may need to find their libraries and to write dates. The rest of the environment
@@ -109,6 +110,7 @@ def start_guardian(order: Order, deadline_s: float) -> tuple[Report, int]:
     except OSError as error:
         os.close(report_fd)
         text = f"cannot start the embedded node of mesh {order.mesh!r} in {order.paths.state}: {error}"
+        text += advice_if_full(order.paths.state)
         if isinstance(error, PermissionError):
             raise ConfigError(text) from error
         raise NodeUnavailable(text, node=order.paths.socket) from error
@@ -124,7 +126,7 @@ def start_guardian(order: Order, deadline_s: float) -> tuple[Report, int]:
 def failure(mesh: str, paths: NodePaths, report: Report, waited_s: float) -> ConfigError | NodeUnavailable:
     """Return the error which says why the node did not start."""
     logs = [path for path in (paths.server_log, paths.guardian_log) if os.path.exists(path)]
-    see = f"\nsee {' and '.join(logs)}" if logs else ""
+    see = (f"\nsee {' and '.join(logs)}" if logs else "") + advice_if_full(paths.state)
     if report.kind == "config":
         return ConfigError(f"the embedded node of mesh {mesh!r} cannot start: {report.text}{see}")
     if report.kind == "late":

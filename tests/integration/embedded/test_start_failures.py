@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from taskmesh.errors import ConfigError, NodeUnavailable, ServerBinaryMissing
+from taskmesh.errors import ConfigError, NodeUnavailable, ServerBinaryMissing, TaskMeshError
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded_files import NodePaths, is_locked
 from tests.support import wait_until
@@ -160,6 +163,38 @@ def test_a_folder_of_somebody_else_is_refused_even_when_a_server_answers_there(s
     finally:
         os.chown(state, 0, 0)
     assert embedded.ensure_running("shop") == node
+
+
+@pytest.fixture
+def full_disk(state_root) -> Iterator[Path]:
+    """The state folder on a disk of its own, on which nothing more can be written."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount the full disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", state_root]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"the full disk cannot be mounted: {mounted.stderr.strip()}")
+    filler = os.open(state_root / "filler", os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        while True:
+            os.write(filler, b"x" * 4096)
+    os.close(filler)
+    yield state_root
+    for folder in state_root.glob("*/*"):
+        embedded.stop(folder.name)
+    subprocess.run(["umount", state_root], check=True, timeout=30)
+
+
+@pytest.mark.needs_root
+def test_a_full_disk_is_named_with_what_to_do(full_disk):
+    for _ in range(2):
+        with pytest.raises(
+            TaskMeshError, match=r"is full: make room there, or let TASKMESH_STATE_DIR"
+        ) as told:
+            embedded.ensure_running("shop", timeout_s=60)
+        assert f"the disk that holds {state_of('shop')} is full" in str(told.value)
+    (full_disk / "filler").unlink()
+    assert embedded.ensure_running("shop", timeout_s=60)
 
 
 def test_a_state_folder_that_cannot_be_made_names_the_remedy(state_root, monkeypatch):
