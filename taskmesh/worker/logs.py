@@ -10,6 +10,7 @@ import logging
 
 from taskmesh.core.logs import NO_TASK, TaskFilter
 from taskmesh.core.printable import in_one_line, printable
+from taskmesh.worker.brief_stream import brief_stderr
 
 #: Of a handler that says what comes before the app's import is over.
 _EARLY = "taskmesh-early"
@@ -79,7 +80,8 @@ def set_up_app_logging(level: str, *, configure: bool) -> None:
 
 
 def _handler() -> logging.Handler:
-    handler = logging.StreamHandler()
+    # None: the supervisor's patient stream, or what an app has put in the place of standard error
+    handler = logging.StreamHandler(brief_stderr())
     handler.setFormatter(WorkerFormatter())
     handler.addFilter(TaskFilter())
     return handler

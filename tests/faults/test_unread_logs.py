@@ -39,3 +39,13 @@ def test_a_worker_whose_log_nobody_reads_goes_on(scene: Scene, full_pipe: int) -
     scene.check()
     worker.send(signal.SIGTERM)
     assert worker.exit_code() == 0
+
+
+def test_children_whose_log_nobody_reads_go_on(scene: Scene, full_pipe: int) -> None:
+    """They have no thread that could write in their place: what is not read in time is dropped."""
+    worker = scene.worker(1, log_level="DEBUG", log_fd=full_pipe)
+    for number in range(3):
+        scene.send(tasks.add, number, 1, expect=number + 1)
+    scene.check()
+    worker.send(signal.SIGTERM)
+    assert worker.exit_code() == 0
