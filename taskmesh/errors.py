@@ -341,9 +341,16 @@ class NotAllowed(TrustError):
 
 
 class NodeUnavailable(TaskMeshError):
-    """A node could not be reached or did not answer in time."""
+    """A node could not be reached or did not answer in time.
+
+    Attributes:
+        node: Which.
+        lasts: Whether waiting is of no use, since somebody has to change something first: it refuses the password,
+            it is no Redis.
+    """
 
     node: str
+    lasts: bool = False
 
 
 class NodeFault(TaskMeshError):

@@ -41,6 +41,7 @@ class SettingArguments(TypedDict, total=False):
     slots: int | None
     include: Sequence[str] | None
     app: str | None
+    startup_timeout: Duration | None
     grace: Duration | None
     soft_time_limit: Duration | None
     time_limit: Duration | None

@@ -61,6 +61,7 @@ class Settings:
         slots: Into how many slots ids are divided; fixed when the mesh is made.
         include: Modules with tasks, which workers import after the app's own.
         app: `module:attribute` of the app, for the commands only.
+        startup_timeout: How long a worker waits at its start for a node that is not there; 0: until it is.
         grace: How long a worker lets running tasks finish after the first signal.
         soft_time_limit: How long a task may run before it is told so, unless it has a limit of its own; 0: no limit.
         time_limit: How long a task may run before it is ended, unless it has a limit of its own; 0: no limit.
@@ -97,6 +98,7 @@ class Settings:
     slots: int
     include: tuple[str, ...]
     app: str | None
+    startup_timeout: float
     grace: float
     soft_time_limit: float
     time_limit: float
@@ -187,6 +189,7 @@ SETTINGS: Mapping[str, Setting] = {
     "slots": Setting(values.whole(1, 65_536), 1024),
     "include": Setting(values.modules, ()),
     "app": Setting(values.app_path, None),
+    "startup_timeout": Setting(values.duration(0, 7 * 86_400), 0.0),
     "grace": Setting(values.duration(0, 7 * 86_400), 30.0),
     "soft_time_limit": Setting(values.duration(0, LIMIT_S_MAX), 0.0),
     "time_limit": Setting(values.duration(0, LIMIT_S_MAX), 0.0),

@@ -50,9 +50,15 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The call certainly did not reach the node."""
+    """The call certainly did not reach the node.
+
+    Attributes:
+        reason: Why.
+        lasts: Whether asking again would be refused again, until somebody changes something: a wrong password.
+    """
 
     reason: str
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

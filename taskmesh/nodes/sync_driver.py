@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Reply, Steps
 from taskmesh.nodes.address import NodeAddress, connection_factory
+from taskmesh.nodes.away import is_away
 
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
@@ -67,9 +68,7 @@ class SyncDriver:
         # its stub asks for a tuple of exactly one
         self._pack: Callable[[tuple[bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
         self._response_error = exceptions.ResponseError
-        self._timeouts = (exceptions.TimeoutError, TimeoutError)
-        #: Whether the last failure was that no answer came in time, rather than one that says something.
-        self.is_silent = False
+        self._any_error = exceptions.RedisError
         self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 
     def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
@@ -172,9 +171,8 @@ class SyncDriver:
         left_s = self._left_s(deadline_s) if deadline_s is not None else None
         try:
             connection = self._borrow(left_s)
-        except (*self._failures, TaskMeshError) as error:
-            self.is_silent = isinstance(error, self._timeouts)
-            return [Refused(f"{self.address}: {error}")] * len(calls)
+        except (*self._failures, self._any_error, TaskMeshError) as error:
+            return [Refused(f"{self.address}: {error}", lasts=not is_away(error))] * len(calls)
         pack = self._pack
         packed = []
         patience_s = 0.0
@@ -212,7 +210,6 @@ class SyncDriver:
             except self._response_error as error:
                 replies.append(_explain(error))
             except self._failures as error:
-                self.is_silent = isinstance(error, self._timeouts)
                 connection.disconnect()
                 self.close()
                 lost = f"{self.address}: {error}"

@@ -60,6 +60,7 @@ def ask(session: Session, script: Script, *args: bytes, patience_s: float = 10.0
                 f"the node did not answer {script.name} within {patience_s:g} s: {reply.reason}",
                 node=session.prefix.decode(),
                 may_be_done=maybe,
+                lasts=lasts(reply),
             )
         yield Pause(delay_s)
         delay_s = min(delay_s * 2, RETRY_DELAY_S_MAX)
@@ -101,6 +102,14 @@ def answer(session: Session, name: str, reply: Any) -> Any:
         raise NodeFault(f"{name}: {reply.text}", text=reply.text)
     if isinstance(reply, (Refused, NoAnswer)):
         raise NodeUnavailable(
-            f"the node did not answer: {reply.reason}", node=session.prefix.decode(), may_be_done=False
+            f"the node did not answer: {reply.reason}",
+            node=session.prefix.decode(),
+            may_be_done=False,
+            lasts=lasts(reply),
         )
     return reply
+
+
+def lasts(reply: Refused | NoAnswer) -> bool:
+    """Tell whether the same is to be expected however often it is asked again."""
+    return isinstance(reply, Refused) and reply.lasts

@@ -85,6 +85,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         slots: Of the settings.
         lease_ttl_s: Of the settings.
         grace_s: Of the settings.
+        startup_timeout_s: Of the settings.
         soft_time_limit_s: Of the settings.
         time_limit_s: Of the settings.
         max_crashes: Of the settings.
@@ -111,6 +112,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     lease_ttl_s: float
     grace_s: float
+    startup_timeout_s: float
     soft_time_limit_s: float
     time_limit_s: float
     max_crashes: int

@@ -26,17 +26,15 @@ from taskmesh.codec.keyring import Keyring
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
-from taskmesh.queue.manage import status
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import let, taken
-from taskmesh.worker.joining import join_patiently
+from taskmesh.worker.joining import Joining
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
-from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, MeshFacts, WorkerOptions, limits_for
+from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for
 from taskmesh.worker.orders import SHUTDOWN
-from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.patient_stream import be_patient
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
 from taskmesh.worker.presence import DeclaredDead, Presence
@@ -44,6 +42,7 @@ from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
 from taskmesh.worker.termination import terminations
+from taskmesh.worker.waiting import count_waiting
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -69,6 +68,7 @@ class Supervisor:
     def __init__(self, options: WorkerOptions) -> None:
         """Prepare; `run` does the rest."""
         self._signals = 0
+        self._joining: Joining | None = None
         self._stop_by: float | None = None
         self._leave_by: float | None = None
         self._exit_code = 0
@@ -124,6 +124,8 @@ class Supervisor:
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self._signals += 1
+        if self._joining is not None:
+            self._joining.interrupt()
 
     def _hear_facts(self, template: Template) -> MeshFacts | None:
         """Wait for the template to have imported the app."""
@@ -161,7 +163,9 @@ class Supervisor:
             answer_timeout_s=2.0,
             before_connect=self._ensure_embedded if facts.embedded else None,
         )
-        if not join_patiently(link, self._name, self._must_end, self._pause):
+        within_s = facts.startup_timeout_s
+        self._joining = Joining(link, self._name, self._must_end, self._pause, within_s=within_s)
+        if not self._joining.run():
             return self._exit_code
         options = self._options
         self._pools = settled(
@@ -172,7 +176,7 @@ class Supervisor:
         )
         self._queues = queues_of(self._pools)
         self._limits = limits_for(self._options, facts)
-        self._begin_life()
+        self._begin_life_if_possible()
         log.info(
             "worker %s of mesh %r: %s on %s, queues %s, tasks %d",
             self._name,
@@ -276,18 +280,9 @@ class Supervisor:
             options.children_min,
             options.children_max,
             idle_s=options.idle_s,
-            waiting=self._count_waiting,
+            waiting=lambda: count_waiting(self._link, self._queues),
             worker=self._name,
         )
-
-    def _count_waiting(self) -> int:
-        """Return how many messages wait in this worker's queues; 0 when the node does not say."""
-        try:
-            counted = run_patiently(self._link, status(self._link.session), SUPERVISOR_PATIENCE_S)
-        except NodeUnavailable as error:
-            log.debug("%s", error)
-            return 0
-        return sum(counted.queues.get(queue, 0) for queue in self._queues)
 
     def _scale(self, now_s: float) -> None:
         """Have more or fewer children, where that was asked for."""
@@ -302,8 +297,11 @@ class Supervisor:
         """Leave the life in which others have declared this worker dead, and begin another."""
         log.warning("worker %s was declared dead by another; it begins anew", self._name)
         self._brood.disperse()
-        if self._stop_by is not None:
-            return  # nothing is held any more
+        if self._stop_by is None:  # else nothing is held any more
+            self._begin_life_if_possible()
+
+    def _begin_life_if_possible(self) -> None:
+        """Begin a life; if the node is away just now, register with the first beat that reaches it."""
         try:
             self._begin_life()
         except NodeUnavailable as error:

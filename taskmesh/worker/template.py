@@ -78,6 +78,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         slots=settings.slots,
         lease_ttl_s=settings.lease_ttl,
         grace_s=settings.grace,
+        startup_timeout_s=settings.startup_timeout,
         soft_time_limit_s=settings.soft_time_limit,
         time_limit_s=settings.time_limit,
         max_crashes=settings.max_crashes,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Thread
 
 import pytest
 
@@ -81,13 +84,57 @@ def test_a_node_that_is_down(place):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"redis://127.0.0.1:{free.getsockname()[1]}"
-    for command in (["queues", "--mesh", "shop"], ["call", "add", "1"], ["worker"]):
+    for command in (["queues", "--mesh", "shop"], ["call", "add", "1"]):
         failed = place.run(*command, code=1, TASKMESH_NODES=address)
         assert address in failed.err
         assert len(failed.err.splitlines()) == 1
     report = place.run("doctor", "--json", code=1, TASKMESH_NODES=address).json
     (check,) = [check for check in report["checks"] if check["level"] == "fail"]
     assert (check["check"], address in check["text"]) == ("node", True)
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], str]]:
+    """Return what makes a node that answers everything with the same bytes, and returns its address."""
+    listening = []
+
+    def make(answer: bytes) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+        listening.append(server)
+
+        def serve() -> None:
+            with suppress(OSError):  # until it is closed
+                while True:
+                    peer, _ = server.accept()
+                    with peer:
+                        while peer.recv(4096):
+                            peer.sendall(answer)
+
+        Thread(target=serve, daemon=True).start()
+        return f"redis://:secret@127.0.0.1:{server.getsockname()[1]}"
+
+    yield make
+    for server in listening:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"-WRONGPASS invalid username-password pair or user is disabled.\r\n", "invalid username-password"),
+        (b"-NOAUTH Authentication required.\r\n", "Authentication required"),
+        (b"-DENIED Redis is running in protected mode\r\n", "protected mode"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "Protocol error"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "Protocol error"),
+    ],
+)
+def test_a_node_that_will_not_have_a_worker(place, answering, answer, said):
+    """A worker waits for a node that is not there; this one is, and waiting would change nothing."""
+    failed = place.run("worker", code=1, TASKMESH_NODES=answering(answer))
+    assert said in failed.err
+    assert len(failed.err.splitlines()) == 1
+    assert "secret" not in failed.err
 
 
 def test_a_stale_socket_of_a_node(place):
