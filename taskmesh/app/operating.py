@@ -47,16 +47,18 @@ class Operating(Wiring):
         """
         from taskmesh.queue.pause import pause
 
-        return self.link.run(pause(self.link.open().session, check_queue(name)))
+        queue, session = check_queue(name), self.link.session
+        return self.link.ask(lambda left_s: pause(session, queue, patience_s=left_s))
 
     def resume_queue(self, name: str) -> bool:
         """Let a paused queue go on, and tell whether it was paused."""
         from taskmesh.queue.pause import resume
 
-        return self.link.run(resume(self.link.open().session, check_queue(name)))
+        queue, session = check_queue(name), self.link.session
+        return self.link.ask(lambda left_s: resume(session, queue, patience_s=left_s))
 
     def paused_queues(self) -> list[str]:
         """Return the names of the queues that are paused."""
         from taskmesh.queue.pause import paused_queues
 
-        return self.link.run(paused_queues(self.link.open().session))
+        return self.link.ask(lambda _: paused_queues(self.link.session))

@@ -96,6 +96,7 @@ class Wiring:
             self.keyring,
             slots=self.settings.slots,
             connect_timeout_s=self.settings.connect_timeout,
+            patience_s=self.settings.send_timeout,
             before_connect=self._node.ensure,
         )
 

@@ -7,6 +7,7 @@ together in the next turn of the loop: a hundred coroutines that send cost one c
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.async_wait import ear_of
@@ -81,7 +82,7 @@ async def send_async(
         # alone, since its id may be among those that go together, or another message may stand for it
         sent = await outbox.send_alone(message, functions)
         if sent is not None and sender.note_sent(handle, sent):
-            await portal.link.async_driver.run(compare(portal.link, handle))
+            await portal.link.async_driver.run(compare(portal.link, handle), within_s=sender.send_timeout_s)
     else:
         await outbox.send(message, functions)
     return handle
@@ -142,19 +143,24 @@ class Outbox:
         self._under_way += 1
         try:
             link, sender = self._portal.link, self._portal.sender
-            reply = await link.async_driver.run(enqueue_one(link.session, message))
+            began_s = time.monotonic()
+            reply = await link.async_driver.run(
+                enqueue_one(link.session, message), within_s=sender.send_timeout_s
+            )
             if reply == ACCEPTED:
                 return None
             if type(reply) is bytes:
                 return answer_to(message, reply)
+            left_s = max(0.0, sender.send_timeout_s - (time.monotonic() - began_s))
             sent = await link.async_driver.run(
                 enqueue(
                     link.session,
                     [message],
                     functions,
-                    patience_s=sender.send_timeout_s,
+                    patience_s=left_s,
                     sent_before=type(reply) is NoAnswer,
-                )
+                ),
+                within_s=left_s,
             )
         finally:
             self._under_way -= 1
@@ -197,7 +203,8 @@ class Outbox:
                     [message for message, _ in together],
                     functions,
                     patience_s=sender.send_timeout_s,
-                )
+                ),
+                within_s=sender.send_timeout_s,
             )
         except TaskMeshError as error:
             for _, future in together:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.ear import Ear
+from taskmesh.client.portal import WHO_SERVES_S
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.core.waiting import who_waits
 
@@ -100,7 +101,7 @@ async def as_completed_async(
 async def _look_who_waits(portal: Portal, handle: AsyncResult[Any]) -> None:
     waiting = who_waits(handle.task)
     if waiting:
-        await portal.link.run_async(portal.look_who_waits(waiting, handle))
+        await portal.link.run_async(portal.look_who_waits(waiting, handle), within_s=WHO_SERVES_S)
 
 
 def ear_of(portal: Portal) -> Ear:

@@ -102,6 +102,10 @@ class Inbox:
         """Whether the node is gone for good."""
         return bool(self._ended)
 
+    def is_hopeless(self, error: NodeUnavailable) -> bool:
+        """Tell whether waiting is of no use: the node is gone for good, or has refused us from the beginning."""
+        return self.has_ended or (error.lasts and not self._link.is_open)
+
     def end(self, why: str) -> None:
         """End every wait, now and later, with `NodeUnavailable`: the node is gone for good."""
         self._ended = why
@@ -352,22 +356,21 @@ class Inbox:
 
     # -- reading ------------------------------------------------------------------
 
-    def look(
-        self, handles: Sequence[AsyncResult[Any]], patience_s: float = 10.0, within_s: float | None = None
-    ) -> None:
+    def look(self, handles: Sequence[AsyncResult[Any]], within_s: float | None = None) -> None:
         """Read the records of handles now, in few round trips, and put into them what these say.
 
         Args:
             handles: Whose.
-            patience_s: How long to go on asking.
-            within_s: How long an answer may take at most; None for the usual time.
+            within_s: How long that may take at most; None for `send_timeout`.
+
+        Raises:
+            NodeUnavailable: The time was over, or the node is gone for good.
         """
         if self._ended:
             raise NodeUnavailable(self._ended, node=self._link.mesh)
         link = self._link
-        found = link.run(
-            read(link.session, [handle.id for handle in handles], patience_s=patience_s), within_s=within_s
-        )
+        ids = [handle.id for handle in handles]
+        found = link.ask(lambda left_s: read(link.session, ids, patience_s=left_s), within_s)
         for handle, record in zip(handles, found, strict=True):
             self.settle(handle, record)
         self._line.wake_satisfied()

@@ -121,7 +121,7 @@ class Inspection:
         """
         _check_count("start", start, 0)
         link = self._link
-        _, found = link.run(scheduled(link.session, self._limit, start))
+        _, found = link.ask(lambda _: scheduled(link.session, self._limit, start))
         return {
             "node": [
                 {
@@ -158,9 +158,9 @@ class Inspection:
         Raises:
             UsageError: There is none of one of the names.
         """
-        link = self._link.open()
+        link = self._link
         found = []
-        for seen in link.run(workers(link.session)):
+        for seen in link.ask(lambda _: workers(link.session)):
             about = read_about(seen.info)
             report, problem = None, "it has not published anything yet"
             if seen.report:
@@ -233,7 +233,7 @@ class Inspection:
                 shown.append(held)
                 if len(shown) >= self._limit:
                     break
-        found = link.run(records(link.session, [held.holding.task_id for held in shown]))
+        found = link.ask(lambda _: records(link.session, [held.holding.task_id for held in shown]))
         now_ms = link.clock.now_ms()
         return [
             {
@@ -254,14 +254,18 @@ class Inspection:
         notes = {child.number: child for child in worker.report.children} if worker.report is not None else {}
         numbers = sorted(notes)
         if worker.report is None or worker.report.left_out:
-            known = link.run(children(link.session, worker.incarnation.encode()))
+            known = link.ask(lambda _: children(link.session, worker.incarnation.encode()))
             numbers = sorted(int(number, 16) for number in known)
         for start in range(0, len(numbers), _CHILDREN):
             some = numbers[start : start + _CHILDREN]
             holders = [b"%b%06x" % (worker.incarnation.encode(), number) for number in some]
-            found = link.run(holdings(link.session, holders, max(self._limit, _CLAIM)))
+            found = self._holdings(holders)
             for number, held in zip(some, found, strict=True):
                 yield from _split(number, notes.get(number), held)
+
+    def _holdings(self, holders: Sequence[bytes]) -> list[list[Holding]]:
+        link = self._link
+        return link.ask(lambda _: holdings(link.session, holders, max(self._limit, _CLAIM)))
 
     def _about(self, task_id: str, record: Record | None) -> dict[str, Any]:
         """Return what is known of a message; its task only where the signature is fine."""

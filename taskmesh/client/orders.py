@@ -13,6 +13,7 @@ from taskmesh.queue.manage import status
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
+    from taskmesh.nodes.link import Link
 
 
 def stop_workers(portal: Portal, names: Iterable[str]) -> list[str]:
@@ -26,9 +27,10 @@ def stop_workers(portal: Portal, names: Iterable[str]) -> list[str]:
         UsageError: No live worker has one of the names; nobody is told anything.
         NodeUnavailable: Some may not have been told; telling them again is harmless.
     """
-    link = portal.link.open()
+    link = portal.link
     live: dict[str, list[bytes]] = {}
-    for incarnation, state, _, info, _ in link.run(status(link.session, with_queues=False)).workers:
+    counted = link.ask(lambda _: status(link.session, with_queues=False))
+    for incarnation, state, _, info, _ in counted.workers:
         if state == "live":
             name = str(read_about(info).get("name", incarnation))
             live.setdefault(name, []).append(incarnation.encode())
@@ -46,5 +48,10 @@ def stop_workers(portal: Portal, names: Iterable[str]) -> list[str]:
             created_ms=link.clock.now_ms(),
             sender=portal.client_name,
         )
-        link.run(give_orders(link.session, live[name], encode_control(order, link.controls)))
+        wire = encode_control(order, link.controls)
+        _give(link, live[name], wire)
     return wanted
+
+
+def _give(link: Link, incarnations: list[bytes], wire: bytes) -> None:
+    link.ask(lambda left_s: give_orders(link.session, incarnations, wire, patience_s=left_s))

@@ -102,7 +102,8 @@ class Portal:
                 self.inline.forget(handle)
         there = [handle for handle in handles if handle.round != LOCAL]
         if there:
-            self.link.run(forget(self.link.session, [handle.id for handle in there]))
+            session, ids = self.link.session, [handle.id for handle in there]
+            self.link.ask(lambda left_s: forget(session, ids, patience_s=left_s))
             for handle in there:
                 handle.outcome = None
                 handle.missing = False
@@ -117,8 +118,8 @@ class Portal:
         from taskmesh.codec.telling import decode_telling
         from taskmesh.results.tellings import tellings
 
-        link = self.link.open()
-        (found,) = link.run(tellings(link.session, [task_id]))
+        link = self.link
+        (found,) = link.ask(lambda left_s: tellings(link.session, [task_id], patience_s=left_s))
         if found is None:
             return None
         token, wire = found
@@ -131,14 +132,14 @@ class Portal:
             SendRejected: The node cannot be reached: nothing was sent.
         """
         try:
-            self.link.open(self.sender.send_timeout_s)
+            self.link.reach()
         except NodeUnavailable as error:
             raise not_sent(error) from error
 
     async def open_to_send_async(self) -> None:
         """As `open_to_send`, in an event loop."""
         try:
-            await self.link.open_async()
+            await self.link.reach_async()
         except NodeUnavailable as error:
             raise not_sent(error) from error
 
@@ -148,7 +149,7 @@ class Portal:
         *,
         terminate: bool = False,
         signal: str = "TERM",
-        patience_s: float = 10.0,
+        patience_s: float | None = None,
     ) -> list[bool | None]:
         """Revoke many messages; for each, tell whether it is revoked, None if nothing is known of it.
 
@@ -156,7 +157,7 @@ class Portal:
             handles: On the messages.
             terminate: Whether to end those that run.
             signal: By which their processes are told.
-            patience_s: How long to go on asking.
+            patience_s: How long that may take; None for `send_timeout`.
         """
         verdicts: dict[str, bool | None] = {}
         waiting: list[str] = []

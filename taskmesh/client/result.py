@@ -172,16 +172,16 @@ class AsyncResult(Generic[R_co]):
         """Wait for the outcome; return the task's value or raise what it raised.
 
         Args:
-            timeout: Seconds to wait at most; None for ever, 0 to look only.
+            timeout: Seconds to wait at most; None for ever; 0 to look only, which takes a second at most.
             propagate: False returns the exception instead of raising it.
 
         Raises:
-            TaskTimeout: Not finished in time (a `TimeoutError`). The task goes on.
+            TaskTimeout: Not finished in time (a `TimeoutError`), or the node did not say so. The task goes on.
             TaskRevoked, TaskExpired, TaskDead: It ended without a value.
             ResultExpired, TaskNotFound: There is no outcome to be had.
             RemoteError: The task's own exception cannot be rebuilt here.
             UsageError: The timeout is not a number.
-            NodeUnavailable: With a timeout of 0, the node does not answer; else it is gone for good.
+            NodeUnavailable: The node is gone for good, or will not have us (a wrong password).
             Exception: What the task raised, with the worker's traceback as a note.
         """
         if timeout is not None:
@@ -209,7 +209,7 @@ class AsyncResult(Generic[R_co]):
     def _last_look(self) -> NodeUnavailable | None:
         """Look once more, so that a caller whose time is over is told the state; return why that failed."""
         try:
-            self._portal.inbox.look((self,), LAST_LOOK_S, LAST_LOOK_S)
+            self._portal.inbox.look((self,), LAST_LOOK_S)
         except NodeUnavailable as error:
             return error
         return None

@@ -14,6 +14,7 @@ from taskmesh.errors import InvariantBroken, TaskTimeout
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
     from taskmesh.client.waiter import Waiter
+    from taskmesh.errors import NodeUnavailable
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -66,7 +67,7 @@ class ResultSet(Generic[R_co]):
                         yield result
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 if waiting and not waiter.wait(left, lambda: bool(ready)):
-                    raise self._late(list(waiting.values()), timeout)
+                    raise self._late(list(waiting.values()), timeout, waiter.unreachable)
         finally:
             for result in self.results:
                 result.unwatch(heard)
@@ -100,15 +101,24 @@ class ResultSet(Generic[R_co]):
             raise InvariantBroken("a ResultSet without results has nothing to wait for")
         return self._portal.inbox.waiter(handles)
 
-    def _late(self, pending: list[AsyncResult[R_co]], timeout: float | None) -> TaskTimeout:
+    def _late(
+        self,
+        pending: list[AsyncResult[R_co]],
+        timeout: float | None,
+        unreachable: NodeUnavailable | None = None,
+    ) -> TaskTimeout:
         return TaskTimeout(
             f"{len(pending)} of {len(self.results)} tasks had not finished within {timeout:g} s, the first of them "
-            f"{pending[0].id}",
+            f"{pending[0].id}{f' ({unreachable})' if unreachable else ''}",
             task_id=pending[0].id,
         )
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all have ended, whatever the outcome, and tell whether they have."""
+        return self._missed(timeout) is None
+
+    def _missed(self, timeout: float | None) -> Waiter | None:
+        """Wait until all have ended, and return None; if that is not in time, return what has waited."""
         timeout = read_timeout(timeout)
         at = 0
         results = self.results
@@ -119,7 +129,10 @@ class ResultSet(Generic[R_co]):
                 at += 1
             return at == len(results)
 
-        return all_settled() or self._waiter(results).wait(timeout, all_settled)
+        if all_settled():
+            return None
+        waiter = self._waiter(results)
+        return None if waiter.wait(timeout, all_settled) else waiter
 
     def get(self, timeout: float | None = None, *, propagate: bool = True) -> list[R_co]:
         """Wait for all and return their values in the order in which they were sent.
@@ -132,8 +145,10 @@ class ResultSet(Generic[R_co]):
             TaskTimeout: Some had not ended in time.
             Exception: What the first failed task raised.
         """
-        if not self.wait(timeout):
-            raise self._late([result for result in self.results if not result.is_settled()], timeout)
+        missed = self._missed(timeout)
+        if missed is not None:
+            pending = [result for result in self.results if not result.is_settled()]
+            raise self._late(pending, timeout, missed.unreachable)
         return [result.conclude(propagate=propagate) for result in self.results]
 
     def join(

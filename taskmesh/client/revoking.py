@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.client.sender import slices
 from taskmesh.codec.attempts import attempts_so_far
@@ -11,6 +13,7 @@ from taskmesh.codec.control import TERMINATE, TERMINATE_SIGNALS, Control, encode
 from taskmesh.codec.outcome import Outcome, encode_outcome
 from taskmesh.core.record import Record
 from taskmesh.core.state import State
+from taskmesh.core.steps import Steps
 from taskmesh.errors import NodeFault, UsageError
 from taskmesh.queue.control import give_orders
 from taskmesh.queue.manage import revoke
@@ -18,6 +21,9 @@ from taskmesh.results.read import read
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
+    from taskmesh.nodes.link import Link
+
+T = TypeVar("T")
 
 #: Messages revoked in one call of the script.
 REVOKE_MAX = 500
@@ -42,7 +48,7 @@ def revoke_all(
     *,
     terminate: bool = False,
     signal: str = "TERM",
-    patience_s: float = 10.0,
+    patience_s: float | None = None,
 ) -> dict[str, str]:
     """Revoke many messages.
 
@@ -51,7 +57,7 @@ def revoke_all(
         task_ids: Ids.
         terminate: Whether to end those that run.
         signal: By which their processes are told.
-        patience_s: How long to go on asking.
+        patience_s: How long that may take; None for `send_timeout`.
 
     Returns:
         For each id `ENDED` now, `RUNS` (flagged, and told to end), `UNKNOWN`, or the letter of its final state.
@@ -61,11 +67,12 @@ def revoke_all(
         NodeUnavailable: Some may not be revoked. Revoking them again is harmless.
     """
     name = check_signal(signal)
-    link = portal.link.open()
+    until_s = time.monotonic() + (portal.link.patience_s if patience_s is None else patience_s)
+    link = portal.link.reach(until_s - time.monotonic())
     verdicts: dict[str, str] = {}
     for some in slices(dict.fromkeys(task_ids), REVOKE_MAX):
         now_ms = link.clock.now_ms()
-        records = link.run(read(link.session, some, patience_s=patience_s))
+        records = _ask(link, until_s, partial(read, link.session, some))
         entries = [
             (
                 task_id.encode(),
@@ -83,17 +90,22 @@ def revoke_all(
             )
             for task_id, record in zip(some, records, strict=True)
         ]
-        letters = link.run(revoke(link.session, entries, patience_s=patience_s)).decode()
+        letters = _ask(link, until_s, partial(revoke, link.session, entries)).decode()
         if "!" in letters:
             raise NodeFault("a revoke without a version was refused for its version", text="!")
         verdicts.update(zip(some, letters, strict=True))
     if terminate:
         running = [task_id for task_id, letter in verdicts.items() if letter == RUNS]
-        _terminate(portal, running, name, patience_s)
+        _terminate(portal, running, name, until_s)
     return verdicts
 
 
-def _terminate(portal: Portal, task_ids: Sequence[str], signal: str, patience_s: float) -> None:
+def _ask(link: Link, until_s: float, protocol: Callable[..., Steps[T]]) -> T:
+    """Run one of several protocols that share their time."""
+    return link.ask(lambda left_s: protocol(patience_s=left_s), max(0.0, until_s - time.monotonic()))
+
+
+def _terminate(portal: Portal, task_ids: Sequence[str], signal: str, until_s: float) -> None:
     """Tell the workers that run messages to end those runs.
 
     They are flagged already, so none of them begins again: if the run that is found here is over when the order is
@@ -102,7 +114,7 @@ def _terminate(portal: Portal, task_ids: Sequence[str], signal: str, patience_s:
     link = portal.link
     runs: dict[str, list[tuple[str, str]]] = {}
     for some in slices(task_ids, REVOKE_MAX):
-        found = link.run(read(link.session, list(some), patience_s=patience_s))
+        found = _ask(link, until_s, partial(read, link.session, list(some)))
         for task_id, record in zip(some, found, strict=True):
             if isinstance(record, Record) and record.state is State.STARTED:
                 runs.setdefault(record.token[20:36], []).append((task_id, record.token))
@@ -115,4 +127,4 @@ def _terminate(portal: Portal, task_ids: Sequence[str], signal: str, patience_s:
             sender=portal.client_name,
         )
         wire = encode_control(order, link.controls)
-        link.run(give_orders(link.session, [incarnation.encode()], wire, patience_s=patience_s))
+        _ask(link, until_s, partial(give_orders, link.session, [incarnation.encode()], wire))

@@ -274,7 +274,7 @@ class Sender:
             )
         if handle is not None:
             if self.note_sent(handle, sent):
-                link.run(compare(link, handle))
+                link.run(compare(link, handle), within_s=self.send_timeout_s)
         elif not sent.accepted and not sent.duplicates:
             raise self.refusal(sent, message.task_id.decode())
 

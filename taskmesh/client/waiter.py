@@ -24,6 +24,8 @@ LOOK_AGAIN_S = 10.0
 LOOK_AGAIN_MAX = 500
 #: When to look first, so that a caller is told soon that nobody serves its queue.
 FIRST_LOOK_S = 2.0
+#: How long a look may take whose caller does not want to wait at all.
+LOOK_ONCE_S = 1.0
 #: How long to wait before trying an unreachable node again.
 UNREACHABLE_S = 0.1
 #: How long one reading of records is tried; it is tried again as long as the wait lasts.
@@ -81,13 +83,13 @@ class Waiter:
             enough: Cheap; checked after each thing heard, also by other threads while this one is parked.
 
         Raises:
-            NodeUnavailable: With a timeout of 0, the node does not answer; else, it is gone for good.
+            NodeUnavailable: The node is gone for good, or will not have us.
         """
         if enough():
             return True
         inbox = self._inbox
         if timeout_s is not None and timeout_s <= 0:
-            inbox.look(self._unsettled())
+            self._look_once()
             return enough()
         for handle in self._unsettled()[:1]:
             waiting = who_waits(handle.task)
@@ -115,6 +117,16 @@ class Waiter:
             if enough():
                 return True
 
+    def _look_once(self) -> None:
+        """Read the records of what is waited for; a node that does not answer soon knows no more than we do."""
+        inbox = self._inbox
+        try:
+            inbox.look(self._unsettled(), LOOK_ONCE_S)
+        except NodeUnavailable as error:
+            if inbox.is_hopeless(error):
+                raise
+            self.unreachable = error
+
     def _unsettled(self) -> list[AsyncResult[Any]]:
         return [handle for handle in self._pending() if not handle.is_settled()]
 
@@ -132,7 +144,7 @@ class Waiter:
             self._round = inbox.catch_up(self, self._pending(), patience_s, left_s)
             self.unreachable = None
         except NodeUnavailable as error:
-            if inbox.has_ended:
+            if inbox.is_hopeless(error):
                 raise
             self.unreachable = error
             log.debug("cannot listen for results: %s", error)
@@ -154,7 +166,7 @@ class Waiter:
         self._look_from += LOOK_AGAIN_MAX
         inbox = self._inbox
         try:
-            inbox.look(some, READ_PATIENCE_S, left_s)
+            inbox.look(some, left_s)
         except NodeUnavailable as error:
             if inbox.has_ended:
                 raise

@@ -52,7 +52,7 @@ class Settings:
         compress_over: What is larger is compressed.
         max_crashes: A message whose worker process died this many times becomes a dead letter.
         lease_ttl: How long a machine's heartbeat may stand still before it counts as dead.
-        send_timeout: How long a send is tried before it raises.
+        send_timeout: How long a send is tried before it raises, and what else asks the node: `state`, `revoke()`.
         connect_timeout: How long a connection to a node may take.
         unknown_task_grace: How long a message waits for a worker whose build knows its task.
         eager: Run tasks inline, in the caller; nothing is sent.

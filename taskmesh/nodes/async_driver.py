@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import hiredis
 from redis import exceptions
 
-from taskmesh.core.steps import Call, NodeError, Pause, Refused, Reply, Steps
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Reply, Steps
 from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.async_connection import AsyncConnection
 from taskmesh.nodes.async_line import Line
 from taskmesh.nodes.async_thread import in_thread_once
 from taskmesh.nodes.replies import packed
+from taskmesh.nodes.sync_driver import ANSWER_S_MIN, NEARLY
 
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
@@ -60,9 +61,15 @@ class AsyncDriver:
         self._driver = driver
         self._homes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Home] = weakref.WeakKeyDictionary()
 
-    async def run(self, steps: Steps[T]) -> T:
-        """Run a protocol to its end and return its result."""
+    async def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
+        """Run a protocol to its end and return its result.
+
+        Args:
+            steps: The protocol.
+            within_s: How long the caller has, as for `SyncDriver.run`.
+        """
         home = self._home()
+        deadline_s = None if within_s is None else asyncio.get_running_loop().time() + within_s
         try:
             request = next(steps)
             while True:
@@ -70,7 +77,7 @@ class AsyncDriver:
                     await asyncio.sleep(request.seconds)
                     request = steps.send([])
                 else:
-                    request = steps.send(await home.perform(request))
+                    request = steps.send(await home.perform(request, deadline_s))
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 
@@ -129,8 +136,38 @@ class _Home:
         self._idle: list[Line] = []
         self._connections: weakref.WeakSet[AsyncConnection] = weakref.WeakSet()
 
-    async def perform(self, calls: list[Call]) -> list[Reply]:
-        """Make the calls, and return a reply for each."""
+    async def perform(self, calls: list[Call], deadline_s: float | None = None) -> list[Reply]:
+        """Make the calls, and return a reply for each.
+
+        Args:
+            calls: At least one.
+            deadline_s: Until when the caller waits, by the loop's clock; None for the usual time.
+        """
+        if deadline_s is not None:
+            left_s = deadline_s - asyncio.get_running_loop().time()
+            if left_s < NEARLY * self._answer_timeout_s:
+                return await self._perform_within(calls, max(left_s, ANSWER_S_MIN))
+        return await self._perform(calls)
+
+    async def _perform_within(self, calls: list[Call], left_s: float) -> list[Reply]:
+        """Make the calls, and wait no longer; others who wait on the same connection are left alone."""
+        late = f"{self._node}: no answer within {left_s:.2f} s"
+        until_s = asyncio.get_running_loop().time() + left_s
+        try:
+            async with asyncio.timeout_at(until_s):
+                if self._shared is None or not self._shared.is_open:
+                    await self._share()
+        except TimeoutError:
+            return [Refused(late)] * len(calls)
+        except CONNECT_FAILURES as error:
+            return [Refused(f"{self._node}: {error}")] * len(calls)
+        try:
+            async with asyncio.timeout_at(until_s):
+                return await self._perform(calls)
+        except TimeoutError:
+            return [NoAnswer(late)] * len(calls)
+
+    async def _perform(self, calls: list[Call]) -> list[Reply]:
         patience_s = calls[0].patience_s if len(calls) == 1 else max(call.patience_s for call in calls)
         try:
             if patience_s:

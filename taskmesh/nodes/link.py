@@ -18,7 +18,7 @@ from taskmesh.codec.keyring import Keyring
 from taskmesh.codec.signing import Signer
 from taskmesh.core import keys
 from taskmesh.core.steps import Session, Steps
-from taskmesh.errors import NodeFault
+from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.sync_driver import SyncDriver, run_id_of
 from taskmesh.replication.ask import plain
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("taskmesh")
+
+#: A caller who may wait for longer than this is told at once for what.
+TELL_S = 1.0
+#: How long to leave a node alone that could not be reached.
+AGAIN_S = 0.1
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
@@ -60,6 +65,7 @@ class Link:
     """Everything that one process needs to speak with one mesh.
 
     Attributes:
+        patience_s: How long those who `ask` wait for the node, unless they say so themselves.
         tells_restarts: Whether to say in the log that a server of the user's own was started anew; the children of a
             worker leave it to their supervisor.
     """
@@ -73,6 +79,7 @@ class Link:
         slots: int,
         connect_timeout_s: float = 2.0,
         answer_timeout_s: float = 10.0,
+        patience_s: float = 10.0,
         before_connect: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; nothing is started, read or connected yet.
@@ -84,9 +91,11 @@ class Link:
             slots: For a mesh that is made now.
             connect_timeout_s: For making a connection.
             answer_timeout_s: For one reply.
+            patience_s: How long those who `ask` wait for the node, unless they say so themselves.
             before_connect: Called before each new connection.
         """
         self.mesh = mesh
+        self.patience_s = patience_s
         self.prefix = keys.prefix(mesh)
         self._address = address
         self._keyring = keyring
@@ -133,36 +142,73 @@ class Link:
             NodeUnavailable: The node cannot be reached.
         """
         if self.meta is None:
-            with self._open_lock:
+            lock = self._open_lock
+            if not lock.acquire(timeout=-1 if within_s is None else max(0.0, within_s)):
+                raise NodeUnavailable(
+                    f"another thread did not reach the node within {within_s:g} s", node=self.mesh
+                )
+            try:
                 if self.meta is None:
-                    keyring = self._keyring()
-                    self.messages = keyring.signer("message", self.mesh)
-                    self.results = keyring.signer("result", self.mesh)
-                    self.controls = keyring.signer("control", self.mesh)
-                    self.functions = keyring.signer("function", self.mesh)
-                    self.reports = keyring.signer("report", self.mesh)
-                    self.tellings = keyring.signer("telling", self.mesh)
-                    self.key_id = keyring.active.name
-                    driver = self.driver
-                    deadline_s = None if within_s is None else time.monotonic() + within_s
-                    self.measure_clock(within_s)
-                    self.meta = driver.run(
-                        join(
-                            self.session,
-                            mesh_id=os.urandom(8).hex(),
-                            slots=self.session.slots,
-                            key_id=self.key_id,
-                        ),
-                        within_s=None if deadline_s is None else deadline_s - time.monotonic(),
-                    )
-                    if not embedded_generation(self.session.epoch):
-                        self._watch_server(driver)
+                    self._join(within_s)
+            finally:
+                lock.release()
         return self
 
-    def _watch_server(self, driver: SyncDriver) -> None:
+    def _join(self, within_s: float | None) -> None:
+        keyring = self._keyring()
+        self.messages = keyring.signer("message", self.mesh)
+        self.results = keyring.signer("result", self.mesh)
+        self.controls = keyring.signer("control", self.mesh)
+        self.functions = keyring.signer("function", self.mesh)
+        self.reports = keyring.signer("report", self.mesh)
+        self.tellings = keyring.signer("telling", self.mesh)
+        self.key_id = keyring.active.name
+        driver = self.driver
+        deadline_s = None if within_s is None else time.monotonic() + within_s
+        self.measure_clock(within_s)
+        self.meta = driver.run(
+            join(
+                self.session,
+                mesh_id=os.urandom(8).hex(),
+                slots=self.session.slots,
+                key_id=self.key_id,
+            ),
+            within_s=_left_s(deadline_s),
+        )
+        if not embedded_generation(self.session.epoch):
+            self._watch_server(driver, _left_s(deadline_s))
+
+    def reach(self, within_s: float | None = None) -> Link:
+        """As `open`, but go on trying while the node is not there: it may be starting.
+
+        Args:
+            within_s: How long the caller has; None for the link's own patience.
+
+        Raises:
+            ConfigError, NodeUnavailable: As `open`.
+        """
+        patience_s = self.patience_s if within_s is None else within_s
+        until_s = time.monotonic() + patience_s
+        is_told = False
+        if self._driver is None:
+            _ = self.driver  # it may start the embedded node: what that fails by, waiting does not mend
+        while self.meta is None:
+            try:
+                self.open(max(0.0, until_s - time.monotonic()))
+            except NodeUnavailable as error:
+                left_s = until_s - time.monotonic()
+                if error.lasts or left_s <= 0:
+                    raise
+                if not is_told and left_s > TELL_S:
+                    log.warning("%s; trying again for %.1f s", error, left_s)
+                    is_told = True
+                time.sleep(min(AGAIN_S, left_s))
+        return self
+
+    def _watch_server(self, driver: SyncDriver, within_s: float | None) -> None:
         """Have it noticed when a server of the user's own is started anew: unlike an embedded one it does not count."""
         try:
-            run_id = run_id_of(driver.run(plain(self.session, b"INFO", b"server")))
+            run_id = run_id_of(driver.run(plain(self.session, b"INFO", b"server"), within_s=within_s))
         except NodeFault:
             return  # this user of the server may not ask
         if run_id:
@@ -185,6 +231,30 @@ class Link:
     reports: Signer
     tellings: Signer
     key_id: str
+
+    def ask(self, make: Callable[[float], Steps[T]], within_s: float | None = None) -> T:
+        """Run a protocol for somebody who waits: joining, answers and trying again take no longer than he has.
+
+        Args:
+            make: Makes the protocol, one that may be repeated; it is told how many seconds are left for it.
+            within_s: How long the caller has; None for the link's own patience.
+
+        Raises:
+            NodeUnavailable: The time was over.
+        """
+        until_s = time.monotonic() + (self.patience_s if within_s is None else within_s)
+        if self.meta is None:
+            self.reach(until_s - time.monotonic())
+        while True:
+            left_s = max(0.0, until_s - time.monotonic())
+            try:
+                return self.driver.run(make(left_s), within_s=left_s)
+            except NodeUnavailable as error:
+                # some protocols ask once only
+                left_s = until_s - time.monotonic()
+                if error.lasts or left_s <= 0:
+                    raise
+                time.sleep(min(AGAIN_S, left_s))
 
     def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
         """Run a protocol, after joining the mesh if that is not done.
@@ -218,11 +288,19 @@ class Link:
             await in_thread_once(self.open)
         return self
 
-    async def run_async(self, steps: Steps[T]) -> T:
-        """As `run`, in an event loop."""
+    async def reach_async(self) -> Link:
+        """As `reach`, in a thread, with the link's own patience."""
+        if self.meta is None:
+            from taskmesh.nodes.async_thread import in_thread_once
+
+            await in_thread_once(self.reach)
+        return self
+
+    async def run_async(self, steps: Steps[T], *, within_s: float | None = None) -> T:
+        """As `run`, in an event loop; joining the mesh takes as long as it takes."""
         if self.meta is None:
             await self.open_async()
-        return await self.async_driver.run(steps)
+        return await self.async_driver.run(steps, within_s=within_s)
 
     # -- the rest -----------------------------------------------------------------
 
@@ -251,6 +329,11 @@ class Link:
         self._open_lock = threading.RLock()
         self._async_driver = None
         self.channel = os.urandom(8).hex().encode()
+
+
+def _left_s(deadline_s: float | None) -> float | None:
+    """Return how long it is until a moment of the monotonic clock; None if there is none."""
+    return None if deadline_s is None else deadline_s - time.monotonic()
 
 
 def _after_fork() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,35 @@ def test_an_embedded_node_numbers_its_starts_itself(node_exists):
     with start_private("own") as node, TaskMesh("own", nodes=[f"unix://{node.socket_path}"]) as mesh:
         mesh.link.open()
         assert mesh.link.driver._on_other_server is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [(lambda result: result.state, "PENDING"), (lambda result: result.revoke(), True)],
+    ids=["state", "revoke"],
+)
+def test_a_process_that_has_just_begun_tries_again_while_the_server_is_away(server, caplog, ask, answer):
+    with TaskMesh("own", nodes=[f"unix://{server.socket}"]) as mesh:
+        sent = mesh.task(add).delay(1, 2)
+    server.stop()
+    with (
+        TaskMesh("own", nodes=[f"unix://{server.socket}"], send_timeout=TIMEOUT_S) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(ask, other.result(sent.id))
+        wait_until(lambda: "trying again for" in caplog.text, TIMEOUT_S)
+        assert not waiting.done()
+        server.start()
+        assert waiting.result(TIMEOUT_S) == answer
+
+
+def test_a_first_send_waits_for_the_server_as_later_ones_do(server, caplog):
+    server.stop()
+    with (
+        TaskMesh("own", nodes=[f"unix://{server.socket}"], send_timeout=TIMEOUT_S) as mesh,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(mesh.task(add).delay, 1, 2)
+        wait_until(lambda: "trying again for" in caplog.text, TIMEOUT_S)
+        server.start()
+        assert waiting.result(TIMEOUT_S).state == "PENDING"

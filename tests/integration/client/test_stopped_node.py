@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from taskmesh import TaskMesh
-from taskmesh.errors import SendRejected, SendUnknown, TaskTimeout
+from taskmesh.errors import NodeUnavailable, SendRejected, SendUnknown, TaskTimeout
 from taskmesh.nodes.embedded import PrivateNode, start_private
+from taskmesh.replication.ask import plain
 
 #: Half of what a driver waits for one answer, and many times what these callers ask for.
 SOON_S = 5.0
@@ -59,6 +62,85 @@ def test_get_keeps_its_timeout(node, mesh, listens):
         mesh.link.close()
     with stopped(node), pytest.raises(TaskTimeout):
         result.get(timeout=0.2)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_look_that_may_not_wait_is_told_soon_that_nobody_knows(node, mesh, is_known):
+    sent = mesh.task(add).starmap([(1, 2)])
+    if not is_known:
+        mesh.close()
+    with stopped(node):
+        with pytest.raises(TaskTimeout, match="did not answer"):
+            sent[0].get(timeout=0)
+        with pytest.raises(TaskTimeout, match="did not answer"):
+            sent.get(timeout=0)
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda mesh, result: result.state,
+        lambda mesh, result: result.ready(),
+        lambda mesh, result: result.revoke(terminate=True),
+        lambda mesh, result: result.forget(),
+        lambda mesh, result: result.progress,
+        lambda mesh, result: mesh.pause_queue("aside"),
+        lambda mesh, result: mesh.resume_queue("aside"),
+        lambda mesh, result: mesh.paused_queues(),
+        lambda mesh, result: mesh.inspect().active(),
+        lambda mesh, result: mesh.inspect().scheduled(),
+        lambda mesh, result: mesh.stop_workers(),
+    ],
+    ids=[
+        "state",
+        "ready",
+        "revoke",
+        "forget",
+        "progress",
+        "pause",
+        "resume",
+        "paused",
+        "active",
+        "scheduled",
+        "stop",
+    ],
+)
+def test_whoever_asks_waits_as_long_as_a_sender(node, mesh, ask, is_first):
+    result = mesh.result("nobody-knows-it")
+    if not is_first:
+        mesh.link.open()
+    with stopped(node), pytest.raises(NodeUnavailable):
+        ask(mesh, result)
+
+
+@pytest.mark.parametrize(("is_first", "error"), [(False, SendUnknown), (True, SendRejected)])
+def test_a_send_from_an_event_loop_keeps_its_timeout(node, mesh, is_first, error):
+    task = mesh.task(add)
+
+    async def send() -> None:
+        if not is_first:
+            await task.adelay(0, 0)
+        with stopped(node), pytest.raises(error):
+            await task.adelay(1, 2)
+
+    asyncio.run(send())
+
+
+def test_one_who_gives_up_in_an_event_loop_leaves_the_answers_of_others_alone(node, mesh):
+    """They share a connection; what comes too late for him is not taken for what comes for them."""
+    driver = mesh.link.open().async_driver
+    session = mesh.link.session
+
+    async def ask() -> list[Any]:
+        assert await driver.run(plain(session, b"ECHO", b"first")) == b"first"
+        with stopped(node):
+            patient = asyncio.create_task(driver.run(plain(session, b"ECHO", b"patient")))
+            with pytest.raises(NodeUnavailable, match="within 0"):
+                await driver.run(plain(session, b"ECHO", b"hurried"), within_s=0.1)
+        return [await patient, await driver.run(plain(session, b"ECHO", b"next"))]
+
+    assert asyncio.run(ask()) == [b"patient", b"next"]
 
 
 def test_a_send_keeps_its_timeout_and_says_that_it_may_be_recorded(node, mesh):
