@@ -14,6 +14,7 @@ from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import as_iso, as_time, facts, json_option, print_json, say, show, table
 from taskmesh.cli.purge import confirm
 from taskmesh.cli.target import Target, target_options
+from taskmesh.client.keys import keys_again
 from taskmesh.core import keys
 from taskmesh.core.state import LETTER, State
 from taskmesh.queue.dead import DROPPED, UNKNOWN, dead_ids, dead_letters, sent_again, whole_record
@@ -168,6 +169,9 @@ def retry_command(*, ids: tuple[str, ...], all_wanted: bool, target: Target, jso
     The new message has a new id, the same task, arguments, queue and headers, and names the old one (retry_of); then
     the dead letter is dropped. A failed task (FAILURE) may be named as well: its outcome stays. What cannot be
     verified is not sent again.
+
+    Keys go along: it is not sent again while another message holds its unique key, it joins the end of its sequence,
+    and its idempotency key leads to the new message from then on.
     """
     mesh = target.open()
     sent, refused = {}, {}
@@ -204,19 +208,28 @@ def _send_again(mesh: TaskMesh, task_id: str) -> str:
         if blob is None:
             raise Failure(f"the function {content_hash} that was sent by value is not on the node any more")
         functions[content_hash.encode()] = blob
+    told = (story.envelope.extras or {}).get("keys")
+    call_keys = keys_again(story.envelope.task, told, task_id) if told else None
+    sender = mesh.portal.sender
     message = sent_again(
         story.envelope,
         story.record,
-        task_id=mesh.portal.sender.new_id(),
+        task_id=sender.new_id(call_keys.routing if call_keys else None),
         now_ms=link.clock.now_ms(),
         slots=link.session.slots,
         sender=mesh.portal.client_name,
         signer=link.messages,
+        keys=call_keys.wire if call_keys else None,
     )
     new_id = message.task_id.decode()
     sent = link.run(enqueue(link.session, [message], functions, patience_s=mesh.settings.send_timeout))
     if sent.unknown:
         raise Failure(f"no answer came: it may have been sent again as {new_id} ({sent.unknown[new_id]})")
+    if new_id in sent.duplicates:
+        raise Failure(
+            f"message {sent.duplicates[new_id]} stands for it, which has its unique or idempotency key: see `taskmesh "
+            "result`; drop this one, or try again when its key is free"
+        )
     if not sent.accepted:
         raise Failure(f"it was not accepted: {sent.rejected[new_id]}")
     if story.record.state is State.DEAD:

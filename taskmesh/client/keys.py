@@ -68,13 +68,13 @@ class CallKeys(NamedTuple):
     Attributes:
         routing: Where it lives.
         wire: What the script takes, see `message_keys`.
-        told: Its keys for people, for the envelope.
+        told: Its keys for people, for the envelope; with what else it takes to send it again, see `keys_again`.
         given_for: Digest of task and arguments, if it has an idempotency key.
     """
 
     routing: int
     wire: tuple[bytes, ...]
-    told: dict[str, str]
+    told: dict[str, Any]
     given_for: bytes = b""
 
 
@@ -145,13 +145,15 @@ def call_keys(
     from taskmesh.queue.enqueue import message_keys
 
     texts: dict[str, str] = {}
+    more: dict[str, Any] = {}
     wire: dict[str, Any] = {}
     given_for = b""
     unique = options.unique
     if unique is not None:
         text = texts["unique"] = _unique_text(task, unique, function, args, kwargs)
-        wire |= {"unique": _digest(f"{len(task)}:{task}{text}"), "until_started": unique.until == "started"}
-        wire["ttl_ms"] = b"" if unique.ttl_ms is None else b"%d" % unique.ttl_ms
+        more |= {"until": unique.until} if unique.until == "started" else {}
+        more |= {"ttl_ms": unique.ttl_ms} if unique.ttl_ms is not None else {}
+        wire |= _unique_wire(task, text, until_started=unique.until == "started", ttl_ms=unique.ttl_ms)
     if options.idempotency_key is not None:
         text = texts["idempotency_key"] = options.idempotency_key
         given_for = (
@@ -162,11 +164,48 @@ def call_keys(
             .hexdigest()
             .encode()
         )
-        wire |= {"idempotency": _digest(text), "given_for": given_for, "task": task.encode().hex().encode()}
+        more["given_for"] = given_for.decode()
+        wire |= _idempotency_wire(task, text, given_for)
     if options.sequence_key is not None:
         text = texts["sequence_key"] = _text("sequence_key", options.sequence_key, args, kwargs)
         wire["sequence"] = _digest(text)
-    return CallKeys(_routing(texts, task_id), message_keys(**wire), texts, given_for)
+    return CallKeys(_routing(texts, task_id), message_keys(**wire), texts | more, given_for)
+
+
+def keys_again(task: str, told: Mapping[str, Any], old_id: str) -> CallKeys:
+    """Return the keys of a message that is sent in place of one that has ended, of what the old one's envelope says.
+
+    Args:
+        task: Name of the task.
+        told: `CallKeys.told` of the old one.
+        old_id: Its id: the idempotency key that leads there shall lead to the new one.
+    """
+    from taskmesh.queue.enqueue import message_keys
+
+    texts = {name: told[name] for name in ("unique", "idempotency_key", "sequence_key") if name in told}
+    wire: dict[str, Any] = {"instead": old_id.encode()}
+    given_for = told.get("given_for", "").encode()
+    if "unique" in texts:
+        until_started = told.get("until") == "started"
+        wire |= _unique_wire(task, texts["unique"], until_started=until_started, ttl_ms=told.get("ttl_ms"))
+    # without it, no call could be told to be the same
+    if "idempotency_key" in texts and given_for:
+        wire |= _idempotency_wire(task, texts["idempotency_key"], given_for)
+    if "sequence_key" in texts:
+        wire["sequence"] = _digest(texts["sequence_key"])
+    return CallKeys(_routing(texts, None), message_keys(**wire), dict(told), given_for)
+
+
+def _unique_wire(task: str, text: str, *, until_started: bool, ttl_ms: int | None) -> dict[str, Any]:
+    return {
+        "unique": _digest(f"{len(task)}:{task}{text}"),
+        "until_started": until_started,
+        "ttl_ms": b"" if ttl_ms is None else b"%d" % ttl_ms,
+    }
+
+
+def _idempotency_wire(task: str, text: str, given_for: bytes) -> dict[str, bytes]:
+    return {"idempotency": _digest(text), "given_for": given_for, "task": task.encode().hex().encode()}
 
 
 def _routing(texts: Mapping[str, str], task_id: str | None) -> int:

@@ -316,10 +316,12 @@ class Sender:
             within_s=self.send_timeout_s,
         )
 
-    def new_id(self) -> str:
-        """Make an id."""
+    def new_id(self, routing: int | None = None) -> str:
+        """Make an id of a routing, drawn if None."""
         random = self._take_random()
-        return make_id(self._link.clock.now_ms(), (random[8] << 8) | random[9], random[:8])
+        if routing is None:
+            routing = (random[8] << 8) | random[9]
+        return make_id(self._link.clock.now_ms(), routing, random[:8])
 
     def new_routing(self) -> int:
         """Draw a routing."""

@@ -105,7 +105,15 @@ def drop(session: Session, ids: Sequence[str], *, patience_s: float = 10.0) -> S
 
 
 def sent_again(
-    old: Envelope, found: Record, *, task_id: str, now_ms: int, slots: int, sender: str, signer: Signer
+    old: Envelope,
+    found: Record,
+    *,
+    task_id: str,
+    now_ms: int,
+    slots: int,
+    sender: str,
+    signer: Signer,
+    keys: tuple[bytes, ...] | None = None,
 ) -> NewMessage:
     """Return a new message that asks for the same run as an old one.
 
@@ -114,11 +122,12 @@ def sent_again(
     Args:
         old: Its envelope, verified.
         found: Its record.
-        task_id: A new id.
+        task_id: A new id; where the old one had keys, one that lives where they lead.
         now_ms: The node's time.
         slots: Of the mesh.
         sender: Who sends it again.
         signer: Of kind "message".
+        keys: Those of the old one, see `message_keys`; None for none.
     """
     envelope = msgspec.structs.replace(
         old,
@@ -127,8 +136,8 @@ def sent_again(
         expires_ms=0,  # whoever sends it again wants it to run
         channel="",
         sender=sender,
-        # whoever sends it again wants it to run now, whatever waits in its sequence
-        extras={name: fact for name, fact in (old.extras or {}).items() if name != "keys"}
+        # the time for its retries begins anew
+        extras={name: fact for name, fact in (old.extras or {}).items() if name != "due"}
         | {"retry_of": old.id},
     )
     start, middle, end, names = head_parts(
@@ -150,4 +159,5 @@ def sent_again(
         now_ms,
         priority=b"%d" % found.priority,
         function=envelope.function.encode(),
+        keys=keys,
     )

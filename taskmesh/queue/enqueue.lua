@@ -2,7 +2,7 @@
 -- parts: epoch, ready, handoff, gates, keyed
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then groups, each of one slot, queue, priority and function:
 --   slot (4 hex), queue, priority, due_ms ('' = now), expires_ms ('' = never), function hash or '', function blob or '', n,
---   then n times id, record. A message with keys is a group of its own: 'K' for n, its keys (7, see the part `keyed`), id,
+--   then n times id, record. A message with keys is a group of its own: 'K' for n, its keys (8, see the part `keyed`), id,
 --   record.
 -- Returns a string, a letter per message: 'a' accepted, 'k' known before, 'd' not recorded, since another one stands for
 --   it, 'c' not recorded, since its idempotency key was given for something else. After these, for each 'd' and 'c', a
@@ -26,14 +26,14 @@ while at <= #ARGV do
   if hash ~= '' and not blobs[hash] and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then
     return redis.error_reply('NEEDFUNCTION ' .. hash)
   end
-  at = at + (ARGV[at + 7] == 'K' and 17 or 8 + 2 * tonumber(ARGV[at + 7]))
+  at = at + (ARGV[at + 7] == 'K' and 18 or 8 + 2 * tonumber(ARGV[at + 7]))
 end
 at = 3
 while at <= #ARGV do
   local slot, queue, priority, due, expires, hash = unpack(ARGV, at, at + 5)
   local keyed = ARGV[at + 7] == 'K' and at + 8
   local n = keyed and 1 or tonumber(ARGV[at + 7])
-  at = keyed and at + 15 or at + 8
+  at = keyed and at + 16 or at + 8
   local ids, pairs_, hints = {}, {}, {}
   for i = 1, n do
     local id = ARGV[at]

@@ -22,6 +22,8 @@ GROUP_MAX = 250
 CALL_BYTES_MAX = 1 << 20
 #: Calls under way at once in one round trip.
 CALLS_AT_ONCE = 8
+#: Where the sequence key stands among the keys of a message, see `message_keys`.
+SEQUENCE = 6
 
 
 class NewMessage:
@@ -87,6 +89,7 @@ def message_keys(
     given_for: bytes = b"",
     task: bytes = b"",
     sequence: bytes = b"",
+    instead: bytes = b"",
 ) -> tuple[bytes, ...]:
     """Return the keys of a message.
 
@@ -98,8 +101,10 @@ def message_keys(
         given_for: Digest of task and arguments, 32 hex digits.
         task: Name of the task in hex digits, for the error of another.
         sequence: Digest of its sequence key, 32 hex digits; empty for none.
+        instead: Id of the message in whose place it is sent, which has ended: an idempotency key that leads there
+            does not stand in the way, and leads to the new one from then on.
     """
-    return unique, b"s" if until_started else b"f", ttl_ms, idempotency, given_for, task, sequence
+    return unique, b"s" if until_started else b"f", ttl_ms, idempotency, given_for, task, sequence, instead
 
 
 @dataclass(slots=True)
@@ -238,7 +243,9 @@ def enqueue(
     blobs: dict[bytes, bytes] = {}
     waiting = list(_group(fresh, blobs))
     # what is repeated must not be overtaken where the order counts
-    at_once = 1 if any(message.keys is not None and message.keys[-1] for message in fresh) else CALLS_AT_ONCE
+    at_once = (
+        1 if any(message.keys is not None and message.keys[SEQUENCE] for message in fresh) else CALLS_AT_ONCE
+    )
     maybe: set[bytes] = {message.task_id for message in fresh} if sent_before else set()
     give_up_ms = session.now_ms() + int(patience_s * 1000)
     delay_s = RETRY_DELAY_S_MIN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.core import keys
 from taskmesh.core.ids import slot_of
 from taskmesh.core.notice import split_notice
-from taskmesh.core.record import AT_MOST_ONCE, head_parts
+from taskmesh.core.record import AT_MOST_ONCE, head_parts, parse
 from taskmesh.core.state import FINAL, State
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeUnavailable
@@ -19,7 +19,7 @@ from taskmesh.replication.join import join
 from taskmesh.results.read import forget, read
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from tests.simulation.child import HARD_LIMIT_S
-from tests.simulation.ledger import PREFIX, Plan, Violation
+from tests.simulation.ledger import IDEMPOTENCY, INSTEAD, PREFIX, Plan, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -146,6 +146,10 @@ class Client:
         random = self.world.random
         kinds = random.choice(["u", "u", "s", "s", "i", "us", "ui"])
         kinds = kinds.replace("s", "u") if due else kinds
+        ended = self._ended_with_idempotency_key() if kinds == "i" and random.random() < 0.3 else None
+        if ended is not None:
+            # sent in its place, as a dead letter is that is sent again
+            return (*(ended.keys or ())[:INSTEAD], ended.task_id)
         return message_keys(
             unique=b"%032x" % random.randrange(2) if "u" in kinds else b"",
             until_started=random.random() < 0.5,
@@ -155,6 +159,18 @@ class Client:
             task=b"task".hex().encode(),
             sequence=b"%032x" % random.randrange(2) if "s" in kinds else b"",
         )
+
+    def _ended_with_idempotency_key(self) -> Plan | None:
+        records, plans = self.world.moves.records, self.world.ledger.plans.values()
+        ended = [
+            plan
+            for plan in plans
+            if plan.keys is not None
+            and plan.keys[IDEMPOTENCY]
+            and plan.task_id in records
+            and parse(records[plan.task_id]).state in FINAL
+        ]
+        return self.world.random.choice(ended) if ended else None
 
     def _send(
         self, messages: list[NewMessage], functions: dict[bytes, bytes], *, sent_before: bool = False

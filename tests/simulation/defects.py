@@ -286,7 +286,19 @@ DEFECTS = (
         "an idempotency key is taken by a second message",
         "keyed",
         ENQUEUE,
-        (("    if known then\n      local same", "    if false then\n      local same"),),
+        (("    if known and first ~= ARGV[at + 7] then", "    if false then"),),
+    ),
+    Defect(
+        "an idempotency key stands in the way of who is sent in place of its message",
+        "keyed",
+        ENQUEUE,
+        (("    if known and first ~= ARGV[at + 7] then", "    if known then"),),
+    ),
+    Defect(
+        "an idempotency key goes with the message in whose place another was sent",
+        "keyed",
+        ENQUEUE,
+        (("if ARGV[at + 7] ~= '' then CALL('HDEL', P .. 'ikid', ARGV[at + 7]) end", ""),),
     ),
     Defect(
         "a unique key is held beyond its time",

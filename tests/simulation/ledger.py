@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from taskmesh.core import keys
 
 PREFIX = keys.prefix("sim")
+#: Where they stand among the keys of a message: digest of its idempotency key, and in whose place it is sent.
+IDEMPOTENCY, INSTEAD = 3, 7
 
 
 class Violation(AssertionError):

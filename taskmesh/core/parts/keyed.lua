@@ -1,7 +1,7 @@
 -- Keys of a message that is to be recorded: does another one hold them, and what it takes.
 -- `at` is where they stand in ARGV: digest of the unique key, 's' or 'f' (held until started, or finished), how long at
 -- most (ms, '' = for ever), digest of the idempotency key, what it was given for (32 hex), the task's name (hex),
--- digest of the sequence key. '' where there is none.
+-- digest of the sequence key, id of the ended message in whose place it is sent. '' where there is none.
 local TOLD = {}
 
 -- Returns a verdict if the message is not to be recorded: 'd' another one stands for it, 'c' its idempotency key was
@@ -11,10 +11,11 @@ local function turned_away(id, at)
   local unique, idempotency = ARGV[at], ARGV[at + 3]
   if idempotency ~= '' then
     local known = CALL('HGET', P .. 'ik', idempotency)
-    if known then
+    local told = known and string.sub(known, 33)
+    local first = told and string.match(told, '^[^ ]*')
+    if known and first ~= ARGV[at + 7] then
       local same = string.sub(known, 1, 32) == ARGV[at + 4]
-      local told = string.sub(known, 33)
-      TOLD[#TOLD + 1] = same and string.match(told, '^[^ ]*') or told
+      TOLD[#TOLD + 1] = same and first or told
       return same and 'd' or 'c'
     end
   end
@@ -37,6 +38,8 @@ local function take_keys(id, queue, at)
     gates = 'u' .. unique
   end
   if idempotency ~= '' then
+    -- the key leads here from now on, and must not go when the one in whose place this is sent is forgotten
+    if ARGV[at + 7] ~= '' then CALL('HDEL', P .. 'ikid', ARGV[at + 7]) end
     CALL('HSET', P .. 'ik', idempotency, ARGV[at + 4] .. id .. ' ' .. ARGV[at + 5])
     CALL('HSET', P .. 'ikid', id, idempotency)
   end

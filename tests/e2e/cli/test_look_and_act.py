@@ -173,6 +173,47 @@ def test_a_function_sent_by_value_is_sent_again_with_it(served):
     assert (error["type"], "no number" in error["text"]) == ("ValueError", True)
 
 
+KEYED = """
+    from app import mesh
+    fail = mesh.tasks["app.fail"]
+    print(fail.apply_async(("once",), **{options}).id)
+    mesh.close()
+"""
+
+
+def keyed(served: Shell, **options: object) -> str:
+    """Send a message that fails, with keys; return its id."""
+    path = served.write("keyed.py", KEYED.format(options=options))
+    command = [TASKMESH[0], str(path)]
+    run = subprocess.run(
+        command, cwd=served.folder, env=served.environ, capture_output=True, text=True, check=True
+    )
+    return run.stdout.strip()
+
+
+def test_what_is_sent_again_has_the_keys_of_its_message(served):
+    failed = keyed(served, idempotency_key="order-7")
+    served.run("result", failed, "--wait", "30", code=1)
+    assert keyed(served, idempotency_key="order-7") == failed
+    again = served.run("dead", "retry", failed, "--json").json["sent_again"][failed]
+    assert keyed(served, idempotency_key="order-7") == again
+    assert f"message {again} stands for it" in served.run("dead", "retry", failed, code=1).err
+
+    failed = keyed(served, unique="one", sequence_key="one")
+    served.run("result", failed, "--wait", "30", code=1)
+    living = keyed(served, unique="one", queue="nobody")
+    assert f"message {living} stands for it" in served.run("dead", "retry", failed, code=1).err
+    served.run("revoke", living)
+    before = keyed(served, sequence_key="one", queue="nobody")
+    done = served.run("dead", "retry", failed)
+    assert done.out.startswith(f"{failed} -> ")
+    again = done.out.split()[2]
+    assert keyed(served, unique="one") == again
+    assert served.run("result", again, "--json").json["state"] == "PENDING"
+    served.run("revoke", before)
+    assert served.run("result", again, "--wait", "30", "--json", code=1).json["state"] == "FAILURE"
+
+
 def test_dead_commands_want_names_or_all(served):
     assert "--all" in served.run("dead", "retry", code=2).err
     assert "nothing is known of it" in served.run("dead", "drop", "never-sent", code=1).err

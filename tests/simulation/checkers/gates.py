@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from taskmesh.core.record import Record, parse
 from taskmesh.core.state import FINAL, State
-from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.queue.enqueue import ENQUEUE, SEQUENCE
 from taskmesh.testing.node_commands.values import SortedSet
 from taskmesh.testing.simulated_network import Executed
-from tests.simulation.ledger import PREFIX, Plan, Violation
+from tests.simulation.ledger import INSTEAD, PREFIX, Plan, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -31,6 +31,8 @@ class Gates:
         """Look at what a call has changed; the records are noted already."""
         script, args = executed.call.script, executed.call.args
         new = self._new()
+        sends = script is not None and script.name == ENQUEUE.name
+        replaced = self._replaced() if sends else set()
         for plan in new:
             self._recorded_ms[plan.task_id] = int(args[1])
             self._took(plan, int(args[1]))
@@ -38,8 +40,8 @@ class Gates:
                 # handed over, and its key let go of, before the next of the call was looked at
                 self._begun.add(plan.task_id)
                 self._begins(plan)
-        if script is not None and script.name == ENQUEUE.name and isinstance(executed.reply, bytes):
-            self._turned_away(executed.reply, args)
+        if sends and isinstance(executed.reply, bytes):
+            self._turned_away(executed.reply, args, replaced)
         for task_id in [*self._recorded_ms]:
             if self._state(task_id) is State.STARTED and task_id not in self._begun:
                 self._begun.add(task_id)
@@ -63,9 +65,9 @@ class Gates:
     def waits_for_its_turn(self, task_id: bytes) -> bool:
         """Tell whether others of its sequence, recorded before it, are not final."""
         keys = self.world.ledger.plans[task_id].keys
-        if keys is None or not keys[-1]:
+        if keys is None or not keys[SEQUENCE]:
             return False
-        line = self._sequences[keys[-1]]
+        line = self._sequences[keys[SEQUENCE]]
         return any(not self._is_over(other) for other in line[: line.index(task_id)])
 
     def recount(self, records: dict[bytes, Record]) -> None:
@@ -82,9 +84,15 @@ class Gates:
         counted = {(queue, i) for queue in self.world.queues for i in members(b"blk:" + queue)}
         if blocked != counted:
             raise Violation(f"{blocked} wait for their turn, and by the node {counted}")
-        gated = {i for i in open_ if (keys := self.world.ledger.plans[i].keys) and (keys[0] or keys[-1])}
+        gated = {
+            i for i in open_ if (keys := self.world.ledger.plans[i].keys) and (keys[0] or keys[SEQUENCE])
+        }
         if gated != set(members(b"gate")):
             raise Violation(f"{gated} hold keys, and by the node {members(b'gate')}")
+        replaced = self._replaced()
+        led_to = {i for i in self._recorded_ms if i in records and self._keys(i)[3] and i not in replaced}
+        if led_to != set(members(b"ikid")):
+            raise Violation(f"idempotency keys lead to {led_to}, and by the node to {members(b'ikid')}")
 
     # What happens
 
@@ -100,12 +108,15 @@ class Gates:
 
     def _took(self, plan: Plan, now_ms: int) -> None:
         keys = plan.keys or ()
+        replaced = self._replaced()
         for other in self._recorded_ms:
             if other != plan.task_id and keys[0] and self._holds(other, keys[0], now_ms):
                 raise Violation(
                     f"{plan.task_id!r} was recorded, and {other!r} holds the unique key {keys[0]!r}"
                 )
-            if other != plan.task_id and keys[3] and self._keys(other)[3] == keys[3]:
+            if other in (plan.task_id, keys[INSTEAD]) or other in replaced or not keys[3]:
+                continue
+            if self._keys(other)[3] == keys[3]:
                 raise Violation(
                     f"{plan.task_id!r} was recorded, and {other!r} has the idempotency key {keys[3]!r}"
                 )
@@ -113,10 +124,10 @@ class Gates:
             # whoever had it has it no more, also by a clock that is a little late
             self._lapsed |= {other for other in self._recorded_ms if self._keys(other)[0] == keys[0]}
             self._lapsed.discard(plan.task_id)
-        if keys[-1]:
-            self._sequences.setdefault(keys[-1], []).append(plan.task_id)
+        if keys[SEQUENCE]:
+            self._sequences.setdefault(keys[SEQUENCE], []).append(plan.task_id)
 
-    def _turned_away(self, answer: bytes, args: tuple[bytes, ...]) -> None:
+    def _turned_away(self, answer: bytes, args: tuple[bytes, ...], replaced: set[bytes]) -> None:
         verdicts, _, told = answer.partition(b"\n")
         firsts = iter(told.split(b"\n"))
         asked = _asked(args)
@@ -127,6 +138,10 @@ class Gates:
                 continue
             keys = self._keys(task_id)
             first, _, task = next(firsts).partition(b" ")
+            if keys[3] and first in (keys[INSTEAD], *replaced) and keys[0] == b"":
+                raise Violation(
+                    f"the idempotency key of {task_id!r} leads to {first!r}, in whose place another was sent"
+                )
             same = first in self.world.moves.records and keys[3] and self._keys(first)[3] == keys[3]
             alike = same and self._keys(first)[4] == keys[4]
             if verdict == ord("c"):
@@ -143,8 +158,12 @@ class Gates:
 
     # Small things
 
+    def _replaced(self) -> set[bytes]:
+        """Return those in whose place another was sent, which their idempotency keys lead to."""
+        return {self._keys(task_id)[INSTEAD] for task_id in self._recorded_ms}
+
     def _keys(self, task_id: bytes) -> tuple[bytes, ...]:
-        return self.world.ledger.plans[task_id].keys or (b"",) * 7
+        return self.world.ledger.plans[task_id].keys or (b"",) * 8
 
     def _holds(self, task_id: bytes, unique: bytes, now_ms: int) -> bool:
         keys = self._keys(task_id)
@@ -175,7 +194,7 @@ def _asked(args: tuple[bytes, ...]) -> list[bytes]:
     while at < len(args):
         keyed = args[at + 7] == b"K"
         count = 1 if keyed else int(args[at + 7])
-        at += 15 if keyed else 8
+        at += 16 if keyed else 8
         asked += args[at : at + 2 * count : 2]
         at += 2 * count
     return asked

@@ -17,7 +17,7 @@ from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.dead import DROPPED, UNKNOWN, dead_ids, dead_letters, drop, sent_again, whole_record
-from taskmesh.queue.enqueue import NewMessage, enqueue
+from taskmesh.queue.enqueue import NewMessage, enqueue, message_keys
 from taskmesh.queue.workers import register
 from taskmesh.replication.accept import accept_key, refuse_key
 from taskmesh.replication.join import join
@@ -71,10 +71,19 @@ class Scene:
         raw = start + slot + middle + b"%012x%012x" % (now_ms, 0) + end + names + wire
         return NewMessage(task_id.encode(), raw, slot, b"default", now_ms, function=function.encode())
 
-    def end(self, task_id: str, state: str = "DEAD", *, function: str = "") -> None:
+    def end(
+        self,
+        task_id: str,
+        state: str = "DEAD",
+        *,
+        function: str = "",
+        keys: tuple[bytes, ...] | None = None,
+    ) -> None:
         """Send a message and have it end."""
         functions = {function.encode(): b"blob"} if function else {}
-        assert self.run(enqueue(self.session, [self.message(task_id, function=function)], functions)).accepted
+        message = self.message(task_id, function=function)
+        message.keys = keys
+        assert self.run(enqueue(self.session, [message], functions)).accepted
         self.sequence += 1
         holder = WORKER + b"000001"
         found = self.run(claim(self.session, holder, self.sequence, 1, [b"default"], idle=False))
@@ -172,6 +181,29 @@ def test_sent_again_it_is_a_new_message_of_the_same_call(scene):
     assert after.extras == {"retry_of": "old"}
     same = {"id": "", "created_ms": 0, "channel": "", "sender": "", "extras": None}
     assert msgspec.structs.replace(after, **same) == msgspec.structs.replace(envelope, **same)
+
+
+def in_place_of(scene: Scene, old: str, new: str, key: bytes) -> NewMessage:
+    message = scene.message(new)
+    message.keys = message_keys(idempotency=key, given_for=b"0" * 32, task=b"74", instead=old.encode())
+    return message
+
+
+def test_an_idempotency_key_leads_to_what_was_sent_in_place_of_its_message(scene):
+    key = b"1" * 32
+    scene.end("old", keys=message_keys(idempotency=key, given_for=b"0" * 32, task=b"74"))
+    assert scene.run(enqueue(scene.session, [in_place_of(scene, "old", "new", key)])).accepted == ["new"]
+    # another try has lost: it would run twice
+    sent = scene.run(enqueue(scene.session, [in_place_of(scene, "old", "newer", key)]))
+    assert sent.duplicates == {"newer": "new"}
+    scene.run(drop(scene.session, ["old"]))
+    scene.time.pass_by(700)
+    for _ in range(3):
+        scene.run(commit(scene.session, WORKER + b"000001", b"build", [], []))  # sweeps a little each time
+    assert scene.run(whole_record(scene.session, "old")) is None
+    message = scene.message("third")
+    message.keys = message_keys(idempotency=key, given_for=b"0" * 32, task=b"74")
+    assert scene.run(enqueue(scene.session, [message])).duplicates == {"third": "new"}
 
 
 def test_keys_are_accepted_and_refused_by_those_who_hold_one(scene):

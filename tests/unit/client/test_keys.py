@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskmesh import TaskMesh, Unique
-from taskmesh.client.keys import call_keys, read_unique
+from taskmesh.client.keys import call_keys, keys_again, read_unique
 from taskmesh.core.ids import routing_of
 from taskmesh.errors import UsageError
 
@@ -73,6 +73,23 @@ def test_a_key_may_be_made_of_the_arguments():
     assert made.wire == keys_of(sequence_key="5x").wire
     made = keys_of((5,), unique={"key": lambda order: f"o{order}", "ttl": "2s", "until": "started"})
     assert made.wire[1:3] == (b"s", b"2000")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unique": True},
+        {"unique": {"key": "x", "ttl": "2s", "until": "started"}},
+        {"idempotency_key": "x"},
+        {"sequence_key": "x"},
+        {"unique": "x", "idempotency_key": "x", "sequence_key": "x"},
+    ],
+)
+def test_a_message_that_is_sent_again_has_the_keys_that_its_envelope_tells(options):
+    first = keys_of((5,), **options)
+    again = keys_again("charge", first.told, "old-id")
+    assert (again.routing, again.told, again.given_for) == (first.routing, first.told, first.given_for)
+    assert again.wire == (*first.wire[:-1], b"old-id")
 
 
 def test_a_call_that_will_fail_has_a_key_as_well():
