@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.app import TaskMesh
-from taskmesh.cli.output import as_iso, as_size, as_time, facts, visible
+from taskmesh.cli.output import as_iso, as_plain, as_size, as_time, facts, visible
 from taskmesh.codec.envelope import Envelope, decode_envelope
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.codec.pickling import decode_call
@@ -126,8 +126,8 @@ def as_document(story: Story) -> dict[str, Any]:
     if envelope is not None:
         document |= {
             "by_value": envelope.function or None,
-            "headers": _plain(envelope.headers or {}),
-            "extras": _plain(envelope.extras or {}),
+            "headers": as_plain(envelope.headers or {}),
+            "extras": as_plain(envelope.extras or {}),
             "sender": envelope.sender,
             "size_bytes": len(record.envelope),
         }
@@ -152,15 +152,6 @@ def as_document(story: Story) -> dict[str, Any]:
     if outcome is not None and outcome.error is not None:
         document["traceback"] = outcome.error.traceback
     return document
-
-
-def _plain(value: Any) -> Any:
-    """Return headers as JSON can say them: of what msgpack knows, it lacks bytes and keys that are no texts."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
 def as_tables(story: Story) -> list[RenderableType]:

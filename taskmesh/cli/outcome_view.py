@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.output import as_iso, as_time, facts, visible
+from taskmesh.cli.unfinished import Unfinished, unfinished
 from taskmesh.client.attempts import Attempt
 from taskmesh.client.result import AsyncResult
 from taskmesh.codec.outcome import Outcome
@@ -25,13 +26,14 @@ class View:
 
     Attributes:
         id: Its id.
-        state: Its state.
+        state: Its state; while it runs, what it shows in place of that (`update_state`).
         outcome: How it ended; None while it has not, or where that has been removed.
         value: What the task returned.
         unreadable: Why the value cannot be shown; empty if it can.
         is_late: Whether it had not ended when the time to wait was over.
         note: What else there is to say.
         attempts: Those that have ended.
+        unfinished: Where it stands; None if it has ended.
     """
 
     id: str
@@ -42,6 +44,7 @@ class View:
     is_late: bool = False
     note: str = ""
     attempts: Sequence[Attempt] = ()
+    unfinished: Unfinished | None = None
 
     @property
     def exit_code(self) -> int:
@@ -80,7 +83,8 @@ def view_of(mesh: TaskMesh, handle: AsyncResult[Any], wait_s: float | None) -> V
         note = (
             "" if not handle.expired else "its outcome has been removed: result_expires is over, or forget()"
         )
-        return View(handle.id, state, None, is_late=late, note=note, attempts=attempts)
+        where = None if handle.expired else unfinished(mesh, handle.id)
+        return View(handle.id, state, None, is_late=late, note=note, attempts=attempts, unfinished=where)
     if outcome.value is None:
         return View(handle.id, state, outcome, attempts=attempts)
     try:
@@ -111,6 +115,8 @@ def as_document(view: View) -> dict[str, Any]:
                 "text": outcome.error.text,
                 "traceback": outcome.error.traceback,
             }
+    if view.unfinished is not None:
+        document |= view.unfinished.as_json()
     if view.attempts:
         document["attempts"] = [_attempt(each) for each in view.attempts]
     if view.note:
@@ -159,6 +165,8 @@ def as_tables(view: View) -> list[RenderableType]:
             took_s = max(0, outcome.finished_ms - outcome.started_ms) / 1000
             pairs.append(("ran", f"{took_s:.3f} s, attempt {outcome.attempt}"))
         pairs.append(("finished", as_time(outcome.finished_ms)))
+    if view.unfinished is not None:
+        pairs += view.unfinished.as_pairs()
     # the one that the outcome is of is told above
     told = outcome.attempt if outcome is not None and outcome.started_ms else 0
     pairs += [(f"attempt {each.number}", _told(each)) for each in view.attempts if each.number != told]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +36,17 @@ def json_option(function: F) -> F:
 def print_json(document: object) -> None:
     """Print a document as JSON."""
     click.echo(json.dumps(document, indent=2))
+
+
+def as_plain(value: Any) -> Any:
+    """Return what msgpack knows as JSON can say it, which lacks bytes, keys that are no texts, and NaN."""
+    if isinstance(value, dict):
+        return {str(key): as_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
 def say(text: str) -> None:

@@ -38,6 +38,9 @@ def result(*, task_id: str, wait_s: float | None, target: Target, json_wanted: b
 
     The value is shown as Python would write it; with --json as JSON where JSON can say it. Values whose classes are
     the app's need -A, so that they can be imported. An error is shown with the worker's traceback.
+
+    Of one that has not ended: its queue, which worker runs it, what it told by `report_progress` and `update_state`,
+    and how earlier attempts ended.
     """
     mesh = target.look()
     view = view_of(mesh, mesh.result(task_id), wait_s)

@@ -19,7 +19,8 @@ TIMEOUT_S = 60.0
 
 APP = """
     import os
-    from taskmesh import TaskMesh
+    import time
+    from taskmesh import TaskMesh, current_task
 
     mesh = TaskMesh("shop")
 
@@ -34,6 +35,17 @@ APP = """
     @mesh.task
     def die():
         os._exit(9)
+
+    @mesh.task
+    def copy(until):
+        current_task().update_state("COPYING", {"to": until, "raw": b"x"})
+        current_task().report_progress(3, 8, "c.txt")
+        while not os.path.exists(until):
+            time.sleep(0.01)
+
+    @mesh.task(max_retries=1, default_retry_delay=600, autoretry_for=(OSError,))
+    def reach(host):
+        raise OSError(f"no way to {host}")
 
     @mesh.task
     def unsayable():

@@ -15,6 +15,7 @@ from taskmesh.nodes.sync_driver import SyncDriver
 from taskmesh.queue.enqueue import NewMessage, enqueue
 from taskmesh.replication.ask import plain
 from tests.e2e.cli.shell import TASKMESH, Shell
+from tests.support import wait_until
 
 
 def test_a_call_and_its_result(served):
@@ -40,6 +41,53 @@ def test_a_task_that_fails(served):
     assert done["error"]["text"] == "no such luck"
     assert "raise ValueError(text)" in done["error"]["traceback"]
     assert "no such luck" in served.run("result", done["id"], code=1).out
+
+
+def test_what_runs_tells_how_far_it_is_and_where(served):
+    until = served.folder / "until"
+    sent = served.run("call", "copy", str(until)).out.strip()
+    try:
+
+        def told():
+            return served.run("result", sent, "--json").json
+
+        wait_until(lambda: told().get("progress"), 30, "it tells")
+        found = told()
+        assert (found["state"], found["label"], found["worker"]) == ("COPYING", "COPYING", "one")
+        assert found["progress"] == {"done": 3, "total": 8, "fraction": 0.375, "note": "c.txt"}
+        assert found["meta"] == {"to": str(until), "raw": "b'x'"}
+        shown = served.run("result", sent).out
+        assert "3 of 8 (38%): c.txt" in shown
+        assert "COPYING" in shown
+        assert str(until) in shown
+    finally:
+        until.touch()
+    done = served.run("result", sent, "--wait", "30", "--json").json
+    assert (done["state"], done["worker"], done["attempt"]) == ("SUCCESS", "one", 1)
+    assert "progress" not in done
+
+
+def test_what_waits_for_its_next_attempt_tells_how_the_last_one_ended(served):
+    sent = served.run("call", "reach", "moon").out.strip()
+    wait_until(lambda: served.run("result", sent, "--json").json["state"] == "RETRY", 30, "it waits")
+    found = served.run("result", sent, "--json").json
+    assert (found["queue"], found["attempt"], found["worker"], found["progress"]) == (
+        "default",
+        2,
+        None,
+        None,
+    )
+    assert found["due"] > found["sent"]
+    (attempt,) = found["attempts"]
+    assert (attempt["error"], attempt["text"], attempt["worker"]) == (
+        "OSError",
+        "no way to moon",
+        "one",
+    )
+    shown = served.run("result", sent).out
+    assert "no way to moon" in shown
+    assert "due" in shown
+    served.run("revoke", sent)
 
 
 def test_a_result_that_is_not_known_or_not_there_in_time(served):
