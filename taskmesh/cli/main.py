@@ -50,7 +50,7 @@ SECTIONS = {
     },
     "Act": {
         "call": ("taskmesh.cli.call:call", "Send a message to a task from the shell."),
-        "queue": ("taskmesh.cli.queue:queue", "Pause queues, let them go on, and list them."),
+        "queue": ("taskmesh.cli.queue:queue", "Pause queues, let them go on, list and forget them."),
         "revoke": ("taskmesh.cli.revoke:revoke", "Revoke tasks by their ids."),
         "purge": ("taskmesh.cli.purge:purge", "Revoke every message that waits in a queue."),
         "dead": ("taskmesh.cli.dead:dead", "Look at dead letters, send them again, or drop them."),

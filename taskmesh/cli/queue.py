@@ -1,9 +1,10 @@
-"""`taskmesh queue`: pause queues, let them go on, and list them."""
+"""`taskmesh queue`: pause queues, let them go on, list and forget them."""
 
 from __future__ import annotations
 
 import click
 
+from taskmesh.cli.forget_queue import forget
 from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.queues import queues
@@ -16,13 +17,14 @@ from taskmesh.queue.pause import resume as resume_steps
 
 @click.group(cls=SuggestingGroup)
 def queue() -> None:
-    """Pause queues, let them go on, and list them.
+    """Pause queues, let them go on, list and forget them.
 
     A pause stands on the node: it holds for every worker, also for those that start later, until the queue is resumed.
     """
 
 
 queue.add_command(queues, "list")
+queue.add_command(forget)
 
 
 @queue.command(

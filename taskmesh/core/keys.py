@@ -5,7 +5,7 @@
 <prefix>r:<id>         the record of one message (see `record`)
 <prefix>L:<slot>       set of the ids in this slot that are not final
 <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
-<prefix>queues         set of the queues that ever held a message
+<prefix>queues         set of the queues that ever held a message, and were not forgotten since
 <prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
 <prefix>e              sorted set of ids by the time until which they may begin (ms)
 <prefix>rv             hash id -> signed outcome of a message that was told to be revoked while it ran
@@ -62,7 +62,7 @@ def record(of: bytes, task_id: str) -> bytes:
 
 
 def queues(of: bytes) -> bytes:
-    """Return the key of the set of queues that ever held a message."""
+    """Return the key of the set of queues that are known."""
     return of + b"queues"
 
 

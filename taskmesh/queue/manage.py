@@ -1,4 +1,4 @@
-"""What people do to queues: revoke, look, purge."""
+"""What people do to queues: revoke, look, purge, forget."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ REVOKE = load_script("taskmesh.queue", "revoke")
 STATUS = load_script("taskmesh.queue", "status")
 LENGTHS = load_script("taskmesh.queue", "lengths")
 PEEK = load_script("taskmesh.queue", "peek")
+UNLIST = load_script("taskmesh.queue", "unlist")
 #: Queues that are counted in one call of the script, which takes the node about a millisecond.
 QUEUES_AT_ONCE = 100
+#: What became of a queue that was to be forgotten.
+FORGOTTEN, NOT_LISTED, IS_PAUSED, HAS_MESSAGES, HAS_IDLE = b"o", b"-", b"p", b"m", b"i"
 _FINAL_LETTERS = b"".join(LETTER[state] for state in sorted(FINAL))
 
 
@@ -70,6 +73,16 @@ def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes
     """Return (id, version) of the first messages of a queue, in the order of their turn."""
     reply = yield from look(session, Call(PEEK, session.prefix, (queue.encode(), b"%d" % most)))
     return [(reply[i].decode(), reply[i + 1]) for i in range(0, len(reply), 2)]
+
+
+def forget_queue(session: Session, queue: str, *, patience_s: float = 10.0) -> Steps[bytes]:
+    """Have a queue listed no more, if nothing uses it; whatever is put into its line lists it again.
+
+    Returns:
+        `FORGOTTEN`, `NOT_LISTED`, or why not: `IS_PAUSED`, `HAS_MESSAGES`, `HAS_IDLE`.
+    """
+    reply: bytes = yield from ask(session, UNLIST, queue.encode(), _FINAL_LETTERS, patience_s=patience_s)
+    return reply
 
 
 def status(session: Session, *, with_queues: bool = True) -> Steps[Status]:

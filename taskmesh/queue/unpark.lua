@@ -18,6 +18,7 @@ for i = 1, #found, 2 do
     CALL('ZREM', P .. 'd', id .. ':' .. version)
     CALL('HDEL', P .. 'parked', id)
     local queue = queue_of(rec)
+    if not queues[queue] then CALL('SADD', P .. 'queues', queue) end
     queues[queue] = true
     CALL('LPUSH', P .. 'q:' .. queue .. ':' .. string.sub(rec, 61, 61), id .. ':' .. string.sub(rec, 3, 10))
     count = count + 1

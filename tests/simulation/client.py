@@ -13,7 +13,7 @@ from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeUnavailable
 from taskmesh.queue.control import give_orders
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, message_keys
-from taskmesh.queue.manage import revoke
+from taskmesh.queue.manage import forget_queue, revoke
 from taskmesh.queue.pause import pause, resume
 from taskmesh.replication.join import join
 from taskmesh.results.read import forget, read
@@ -268,9 +268,9 @@ class Client:
             self.process.start(self._quietly(forget(self.session, [i.decode() for i in ids], patience_s=1.0)))
 
     def pause_or_resume(self) -> None:
-        """Pause a queue, or let it go on."""
+        """Pause a queue, let it go on, or forget it."""
         queue = self.world.random.choice(self.world.queues).decode()
-        deed = self.world.random.choice([pause, resume])
+        deed = self.world.random.choice([pause, resume, forget_queue])
         self.process.start(self._quietly(deed(self.session, queue, patience_s=1.0)))
 
     def _keep_resuming(self) -> Steps[None]:

@@ -14,7 +14,7 @@ from taskmesh.queue.claim import CLAIM, RECALL
 from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.expire import EXPIRED
-from taskmesh.queue.manage import REVOKE
+from taskmesh.queue.manage import REVOKE, UNLIST
 from taskmesh.queue.pause import PAUSE
 from taskmesh.queue.telling import TELLING
 from taskmesh.queue.workers import REAP, WORKER
@@ -275,6 +275,12 @@ DEFECTS = (
                 "back[#back + 1] = {id, rec} if op == 'Q' then released[#released + 1] = {id, rec} end",
             ),
         ),
+    ),
+    Defect(
+        "a queue in which messages wait is forgotten",
+        "paused_queues",
+        UNLIST,
+        (("== 1 then return 'm' end\nend", "== 2 then return 'm' end\nend"),),
     ),
     Defect(
         "a unique key is taken by a second message",

@@ -14,8 +14,9 @@ from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import Claimed, claim, held, recall
 from taskmesh.queue.commit import REQUEUED, SNOOZED, commit, retried
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
+from taskmesh.queue.manage import FORGOTTEN, HAS_IDLE, HAS_MESSAGES, IS_PAUSED, NOT_LISTED, forget_queue
 from taskmesh.queue.pause import pause, resume
-from taskmesh.queue.workers import declare_dead, reap, register
+from taskmesh.queue.workers import declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.testing.simulated_network import SimulatedNetwork
 from taskmesh.testing.simulated_node import SimulatedNode
@@ -296,6 +297,47 @@ def test_the_history_and_the_new_arguments_of_a_retry_outlive_a_crash_and_a_reca
     again(scene, SECOND, claimed, b"Y", retried(now_ms, b"longer history"))
     found = record(scene, b"m")
     assert (found.outcome, found.envelope, found.attempt) == (b"longer history", b"other envelope", 3)
+
+
+def test_what_goes_back_in_line_lists_its_queue_again() -> None:
+    scene = Scene()
+    queues = PREFIX + b"queues"
+
+    def forgets() -> bytes:
+        return scene.ask(forget_queue(scene.session, "default"))
+
+    scene.send(b"m")
+    assert forgets() == HAS_MESSAGES
+    (claimed,) = scene.claim(CHILD, 1)
+    assert forgets() == FORGOTTEN
+    assert forgets() == NOT_LISTED
+    # parked, and back since another build asks
+    parked = [claimed.task_id, claimed.token, b"S", b"%d" % (scene.process.now_ms() + 60_000)]
+    scene.ask(commit(scene.session, CHILD, b"old build", (), parked))
+    assert not scene.node.call((b"EXISTS", queues))
+    scene.ask(unpark(scene.session, b"new build", WORKER))
+    assert scene.node.call((b"SISMEMBER", queues, b"default")) == 1
+    # put off, and back when it is due
+    (claimed,) = scene.claim(CHILD, 2)
+    again(scene, CHILD, claimed, SNOOZED, b"%d" % (scene.process.now_ms() + 1000))
+    assert forgets() == FORGOTTEN
+    scene.time.pass_by(2)
+    assert scene.claim(CHILD, 3)
+    assert scene.node.call((b"SISMEMBER", queues, b"default")) == 1
+
+
+def test_a_queue_on_which_a_child_is_idle_is_not_forgotten_before_the_child_is_dead() -> None:
+    scene = Scene()
+    scene.send(b"m")
+    scene.claim(CHILD, 1)
+    assert scene.claim(SECOND, 1) == []
+    assert scene.ask(forget_queue(scene.session, "default")) == HAS_IDLE
+    scene.ask(pause(scene.session, "default"))
+    assert scene.ask(forget_queue(scene.session, "default")) == IS_PAUSED
+    scene.ask(resume(scene.session, "default"))
+    assert scene.claim(SECOND, 2) == []
+    scene.node.call((b"HSET", PREFIX + b"w:" + WORKER, b"state", b"dead"))
+    assert scene.ask(forget_queue(scene.session, "default")) == FORGOTTEN
 
 
 def test_attempts_are_counted_as_far_as_the_digits_reach() -> None:

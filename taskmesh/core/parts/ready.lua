@@ -49,7 +49,9 @@ end
 -- Put a record back in line. `front`: it was in line before.
 local function make_ready(id, rec, front)
   local queue = queue_of(rec)
-  CALL(front and 'LPUSH' or 'RPUSH', P .. 'q:' .. queue .. ':' .. string.sub(rec, 61, 61),
+  local length = CALL(front and 'LPUSH' or 'RPUSH', P .. 'q:' .. queue .. ':' .. string.sub(rec, 61, 61),
     id .. ':' .. string.sub(rec, 3, 10))
+  -- it may have been forgotten while nothing stood in it
+  if length == 1 then CALL('SADD', P .. 'queues', queue) end
   wake(queue, 1)
 end

@@ -135,6 +135,36 @@ def test_a_queue_is_paused_and_goes_on(served):
     assert "was not paused" in served.run("queue", "resume", "default").out
 
 
+def listed(served: Shell) -> set[str]:
+    return {row["queue"] for row in served.run("queue", "list", "--json").json}
+
+
+def test_queues_that_nobody_uses_are_forgotten(served):
+    sent = {
+        name: served.run("call", "add", "1", "2", "--queue", name).out.strip() for name in ("old-1", "old-2")
+    }
+    later = served.run("call", "add", "1", "2", "--queue", "old-3", "--countdown", "600").out.strip()
+    refused = served.run("queue", "forget", "old-1", "default", "never", "--json", code=1).json["refused"]
+    assert "messages wait" in refused["old-1"]
+    assert "worker one serves it" in refused["default"]
+    assert "no such queue" in refused["never"]
+    served.run("purge", "old-1", "--yes")
+    served.run("queue", "pause", "old-1")
+    assert "paused" in served.run("queue", "forget", "old-1", code=1).err
+    served.run("queue", "resume", "old-1")
+    assert served.run("queue", "forget", "old-1").out == "old-1\n"
+    assert not {"old-1"} & listed(served)
+    assert {"old-2", "old-3", "default"} <= listed(served)
+    forgotten = served.run("queue", "forget", "--unused", "--json").json
+    assert not forgotten["refused"]
+    assert "old-3" in forgotten["forgotten"]
+    assert not {"old-2", "default"} & set(forgotten["forgotten"])
+    assert served.run("result", later, "--json").json["state"] == "SCHEDULED"
+    assert "--unused" in served.run("queue", "forget", code=2).err
+    for task_id in (sent["old-2"], later):
+        served.run("revoke", task_id)
+
+
 def test_purge_revokes_what_waits(served):
     sent = served.run("call", "add", "1", "2", "--queue", "purged").out.strip()
     assert "--yes" in served.run("purge", "purged", code=2).err

@@ -72,6 +72,10 @@ class Indexes:
     def _lines(self, records: dict[bytes, Record]) -> None:
         """What waits stands in its line, or by its time in the delayed index, with its present version."""
         hints = {key: Counter(self._members(key)) for key in self._of(b"q:")}
+        known = self.members(b"queues")
+        for key in [*hints, *self._of(b"blk:")]:
+            if self._members(key) and key.removeprefix(PREFIX).split(b":")[1] not in known:
+                raise Violation(f"messages wait in {key!r}, and the queue is not listed")
         delayed = self.world.node.values.get(PREFIX + b"d")
         for task_id, record in records.items():
             hint = b"%s:%08x" % (task_id, record.version)
