@@ -238,6 +238,8 @@ class Retry(Verdict):
         exc: The error because of which.
         due_ms: Unix time before which it does not run; None leaves that to the task's policy.
         call: New positional and keyword arguments; None for those of before.
+        queue: Where it waits from now on; None for where it was.
+        priority: From now on; None for that of before.
     """
 
     def __init__(
@@ -247,11 +249,15 @@ class Retry(Verdict):
         exc: BaseException | None = None,
         due_ms: int | None = None,
         call: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
     ) -> None:
         super().__init__(message)
         self.exc = exc
         self.due_ms = due_ms
         self.call = call
+        self.queue = queue
+        self.priority = priority
 
 
 class Snooze(Verdict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskmesh.app.wiring import Wiring
-from taskmesh.client.options import check_queue
+from taskmesh.core.lines import check_queue
 
 if TYPE_CHECKING:
     from taskmesh.client.inspect import Inspection

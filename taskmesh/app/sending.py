@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from taskmesh.app.wiring import Wiring
-from taskmesh.client.options import check_queue
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.task import callable_task
+from taskmesh.core.lines import check_queue
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

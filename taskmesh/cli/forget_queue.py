@@ -12,7 +12,7 @@ from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import serving, workers_of
-from taskmesh.client.options import check_queue
+from taskmesh.core.lines import check_queue
 from taskmesh.queue.manage import (
     FORGOTTEN,
     HAS_IDLE,

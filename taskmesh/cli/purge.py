@@ -10,8 +10,8 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.target import Target, target_options
-from taskmesh.client.options import check_queue
 from taskmesh.codec.outcome import Outcome, encode_outcome
+from taskmesh.core.lines import check_queue
 from taskmesh.core.steps import Steps
 from taskmesh.queue.manage import peek, revoke, status
 

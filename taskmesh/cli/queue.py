@@ -9,7 +9,7 @@ from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.queues import queues
 from taskmesh.cli.target import Target, target_options
-from taskmesh.client.options import check_queue
+from taskmesh.core.lines import check_queue
 from taskmesh.queue.manage import status
 from taskmesh.queue.pause import pause as pause_steps
 from taskmesh.queue.pause import resume as resume_steps

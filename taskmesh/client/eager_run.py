@@ -103,6 +103,7 @@ class EagerRun:
         self._function = task.run
         self._soft_time_limit_s = task.soft_time_limit_s(options)
         self._options = options
+        self._queue = options.queue
         self._keep = keep
         self._value: tuple[int, bytes | None] = (0, None)
         self._created_ms = self._started_ms = _now_ms()
@@ -177,7 +178,7 @@ class EagerRun:
         return Running(
             self.task_id,
             self.name,
-            self._options.queue,
+            self._queue,
             self._headers,
             self.attempt,
             0,
@@ -255,6 +256,7 @@ class EagerRun:
                 self.args, self.kwargs = self._packed(*verdict.call)()
         except UsageError as error:
             return self._end(self._outcome("FAILURE", error))
+        self._queue = verdict.queue or self._queue
         return self._try_again(verdict.exc)
 
     def _try_again(self, error: BaseException | None) -> State:

@@ -15,15 +15,14 @@ from taskmesh.client.keys import KeyText, Unique, read_key, read_unique
 from taskmesh.client.readers import flag, seconds
 from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
-from taskmesh.config.values import queue_name
 from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, check_limits
+from taskmesh.core.lines import check_priority, check_queue
 from taskmesh.core.retry import DEFAULT, RetryPolicy
 from taskmesh.errors import AHEAD_S_MAX, UsageError
 
 if TYPE_CHECKING:
     from taskmesh.core.rate import Rate
 
-PRIORITY_MAX = 9
 _TTL_S_MAX = 3 * 365 * 86_400.0
 _RATE = r"([1-9]\d{0,5})/([smh])"
 _PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -228,23 +227,6 @@ class SendOptions(msgspec.Struct, frozen=True):
 _OVER_MS = 1000
 
 # -- readers --------------------------------------------------------------------------------
-
-
-def check_queue(queue: object) -> str:
-    """Return the name of a queue, or raise `UsageError`."""
-    try:
-        return queue_name(queue)
-    except ValueError as error:
-        raise UsageError(f"queue {queue!r}: {error}") from None
-
-
-def check_priority(priority: object) -> int:
-    """Return a priority, or raise `UsageError` if it is no whole number from 0 to 9."""
-    if isinstance(priority, int) and not isinstance(priority, bool) and 0 <= priority <= PRIORITY_MAX:
-        return priority
-    raise UsageError(
-        f"priority={priority!r}: expected a whole number from 0 to {PRIORITY_MAX}; higher is sooner"
-    )
 
 
 def check_headers(headers: object) -> dict[str, Any]:

@@ -306,6 +306,8 @@ class Task(Generic[P, R]):
         eta: datetime | None = None,
         countdown: float | timedelta | None = None,
         max_retries: int | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
     ) -> Retry:
         """Have the message run again later, under the same id; this attempt ends here, for it raises `Retry`.
 
@@ -319,6 +321,8 @@ class Task(Generic[P, R]):
             eta: The moment before which it does not run: a datetime with its zone.
             countdown: How long it waits; the task's `retry_backoff` or `default_retry_delay` if neither is given.
             max_retries: How many retries there may be, instead of the task's own number.
+            queue: Where it waits from now on, for a worker that serves it; where it was if not given.
+            priority: From now on, 0 to 9; that of before if not given.
 
         Raises:
             Retry: Always, unless the retries or their time are used up.
@@ -335,6 +339,8 @@ class Task(Generic[P, R]):
             eta=eta,
             countdown=countdown,
             max_retries=max_retries,
+            queue=queue,
+            priority=priority,
         )
         if throw:
             raise again

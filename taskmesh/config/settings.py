@@ -19,6 +19,7 @@ from taskmesh.config.sources import (
 from taskmesh.config.strategies import DEFAULT as DEFAULT_STRATEGY
 from taskmesh.config.strategies import strategy_name
 from taskmesh.core.limits import LIMIT_S_MAX, contradiction
+from taskmesh.core.lines import queue_name
 from taskmesh.errors import ConfigError
 
 MESH_NAME_LENGTH_MAX = 64
@@ -171,7 +172,7 @@ SETTINGS: Mapping[str, Setting] = {
     "durability": Setting(values.one_of("process", "disk", "memory"), "process"),
     "key": Setting(values.secret, None),
     "key_file": Setting(values.file_path, None),
-    "default_queue": Setting(values.queue_name, "default"),
+    "default_queue": Setting(queue_name, "default"),
     "routes": Setting(values.routes, ()),
     "result_expires": Setting(values.duration(1, _THREE_YEARS_S), 3600.0),
     "dead_letter_expires": Setting(values.duration(1, _THREE_YEARS_S), 7 * 86_400.0),

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from taskmesh.core.lines import queue_name
+
 Reader = Callable[[Any], Any]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -24,7 +26,6 @@ _UNITS_BYTES = {
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 MEMORY_BYTES_MIN, MEMORY_BYTES_MAX = 16 << 20, 1 << 40
-QUEUE_NAME_LENGTH_MAX = 100
 WEIGHT_MAX = 1000
 
 
@@ -179,22 +180,6 @@ def modules(value: Any) -> tuple[str, ...]:
     if wrong:
         raise ValueError(f"expected names of modules, such as 'shop.tasks'; {wrong[0]!r} is none")
     return found
-
-
-def queue_name(value: Any) -> str:
-    """Read the name of a queue."""
-    if (
-        isinstance(value, str)
-        and 1 <= len(value) <= QUEUE_NAME_LENGTH_MAX
-        and value.isascii()
-        and value.isprintable()
-        and not set(" ,:=") & set(value)
-    ):
-        return value
-    raise ValueError(
-        f"a queue's name has 1 to {QUEUE_NAME_LENGTH_MAX} printable ASCII characters, "
-        "without space, comma, colon or '='"
-    )
 
 
 def weighted_queues(given: Iterable[Any]) -> tuple[tuple[str, ...], dict[str, int]]:

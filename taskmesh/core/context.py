@@ -67,6 +67,8 @@ class CurrentTask:
         eta: datetime | None = None,
         countdown: float | timedelta | None = None,
         max_retries: int | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
     ) -> NoReturn:
         """Have the message run again later, under the same id; this attempt ends here, for it raises `Retry`.
 
@@ -77,6 +79,8 @@ class CurrentTask:
             eta: The moment before which it does not run: a datetime with its zone.
             countdown: How long it waits; the task's `retry_backoff` or `default_retry_delay` if neither is given.
             max_retries: How many retries there may be, instead of the task's own number.
+            queue: Where it waits from now on, for a worker that serves it; where it was if not given.
+            priority: From now on, 0 to 9; that of before if not given.
 
         Raises:
             Retry: Always, unless the retries or their time are used up.
@@ -91,6 +95,8 @@ class CurrentTask:
             eta=eta,
             countdown=countdown,
             max_retries=max_retries,
+            queue=queue,
+            priority=priority,
         )
 
     def snooze(self, seconds: float | timedelta) -> NoReturn:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from taskmesh.core.call import by_name, positional
+from taskmesh.core.lines import check_priority, check_queue
 from taskmesh.core.retry import RetryPolicy, next_due_ms
 from taskmesh.errors import (
     AHEAD_S_MAX,
@@ -104,14 +105,18 @@ class Retrier:
         eta: datetime | None = None,
         countdown: float | timedelta | None = None,
         max_retries: int | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
     ) -> Retry:
         """Return what a task raises in order to be tried again; arguments as `CurrentTask.retry`.
 
         Raises:
             MaxRetriesExceededError: It may not be; or `exc`, if that is given.
-            UsageError: The time to wait is none, negative, or more than 100 years; or `max_retries` is no number.
+            UsageError: The time to wait is none, negative, or more than 100 years; or `max_retries` is no number,
+                `queue` no name, `priority` none.
         """
         _check_count(max_retries)
+        check_line(queue, priority)
         due_ms = self.due_ms(
             job,
             max_retries=max_retries,
@@ -127,7 +132,14 @@ class Retrier:
                 job.kwargs if kwargs is None else by_name(job.name, kwargs),
             )
         because = exc or sys.exception()
-        return Retry(f"task {job.task_id} is to be tried again", exc=because, due_ms=due_ms, call=call)
+        return Retry(
+            f"task {job.task_id} is to be tried again",
+            exc=because,
+            due_ms=due_ms,
+            call=call,
+            queue=queue,
+            priority=priority,
+        )
 
 
 def snooze(seconds: float | timedelta) -> Snooze:
@@ -165,6 +177,14 @@ def check_ahead(name: str, value: object, moment_ms: int, now_ms: int) -> int:
     if moment_ms > now_ms + AHEAD_S_MAX * 1000:
         raise UsageError(f"{name}={value!r} is more than 100 years ahead")
     return moment_ms
+
+
+def check_line(queue: object, priority: object) -> None:
+    """Raise `UsageError` if a message cannot wait in such a queue, or with such a priority; None is no matter."""
+    if queue is not None:
+        check_queue(queue)
+    if priority is not None:
+        check_priority(priority)
 
 
 def _check_count(max_retries: object) -> None:

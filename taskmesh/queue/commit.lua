@@ -6,7 +6,8 @@
 --   then per message: id, token (50), new state (a letter), outcome
 --   The outcome of a release (P) or of one that goes to the end of its line (Q) is ''; of a parking (S) the ms until which
 --   it may wait, if not parked before; of a snooze (Z) the ms at which it is due; of a retry (Y) that (12 hex), the length of
---   the signed history (8 hex), the history, and a new envelope ('' keeps the old one).
+--   the signed history (8 hex), a new priority ('-' keeps the old one), the length of the name of a new queue (2 hex, 00 keeps
+--   the old one), that name, the history, and a new envelope ('' keeps the old one).
 --   One that was told to be revoked while it ran ends by that instead of going on.
 -- Returns a string, a letter per message: 'o' done, 'r' done before, 'z' refused (not the holder's any more).
 local STATE_OF = {Q = 'P', Z = 'S'}
@@ -60,16 +61,25 @@ for i = 1, n do
     elseif op == 'Z' then
       written[2 * w] = delayed(id, rec, 'S', moment(tonumber(out)))
     elseif op == 'Y' then
-      rec = delayed(id, rec, 'Y', moment(tonumber(string.sub(out, 1, 12), 16)))
       local attempt = math.min(255, (tonumber(string.sub(rec, 57, 58), 16) or 0) + 1)
       local names = names_of(rec)
+      local whole, priority = names.whole, string.sub(out, 21, 21)
+      if priority == '-' then priority = string.sub(rec, 61, 61) end
+      local history = 24 + (tonumber(string.sub(out, 22, 23), 16) or 0)
+      if history > 24 then
+        local queue = string.sub(out, 24, history - 1)
+        whole = string.sub(out, 22, 23) .. string.sub(whole, 3, 6) .. queue .. string.sub(whole, 7 + #names.queue)
+        CALL('SADD', P .. 'queues', queue)
+      end
       local length = tonumber(string.sub(out, 13, 20), 16) or 0
-      local envelope = string.sub(out, 21 + length)
+      local envelope = string.sub(out, history + length)
       if envelope == '' then
         envelope = string.sub(rec, names.stop + 1 + (tonumber(string.sub(rec, 95, 102), 16) or 0))
       end
-      written[2 * w] = string.sub(rec, 1, 56) .. string.format('%02x', attempt) .. string.sub(rec, 59, 94)
-        .. string.format('%08x', length) .. names.whole .. string.sub(out, 21, 20 + length) .. envelope
+      rec = string.sub(rec, 1, 56) .. string.format('%02x', attempt) .. string.sub(rec, 59, 60) .. priority
+        .. string.sub(rec, 62, 94) .. string.format('%08x', length) .. whole
+        .. string.sub(out, history, history + length - 1) .. envelope
+      written[2 * w] = delayed(id, rec, 'Y', moment(tonumber(string.sub(out, 1, 12), 16)))
     elseif op == 'S' then
       -- parked: keep the first deadline, so that it cannot be parked for ever
       local due = tonumber(string.sub(rec, 75, 86), 16)

@@ -28,15 +28,21 @@ RELEASED = b"P"
 MOMENT_MS_MAX = 2**47
 
 
-def retried(due_ms: int, history: bytes, envelope: bytes = b"") -> bytes:
+def retried(
+    due_ms: int, history: bytes, envelope: bytes = b"", *, queue: str = "", priority: int | None = None
+) -> bytes:
     """Return what stands in place of an outcome for a message that is tried again.
 
     Args:
         due_ms: When it may run again; whatever is said, what is written fits the record.
         history: Its attempts so far, signed.
         envelope: A new envelope, signed; empty to keep the old one.
+        queue: Where it waits from now on, and its envelope says so; empty to keep it where it is.
+        priority: From now on; None for that of before.
     """
-    return b"%012x%08x%b%b" % (min(max(due_ms, 0), MOMENT_MS_MAX), len(history), history, envelope)
+    line = b"%b%02x%b" % (b"-" if priority is None else b"%d" % priority, len(queue), queue.encode())
+    moment_ms = min(max(due_ms, 0), MOMENT_MS_MAX)
+    return b"%012x%08x%b%b%b" % (moment_ms, len(history), line, history, envelope)
 
 
 def commit_args(

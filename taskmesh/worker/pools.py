@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from taskmesh.config.values import queue_name
+from taskmesh.core.lines import queue_name
 from taskmesh.errors import UsageError
 
 PROCESS, THREAD, ASYNC = "process", "thread", "async"

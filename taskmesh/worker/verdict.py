@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from taskmesh.codec.outcome import ErrorInfo, Outcome, encode_outcome
 from taskmesh.codec.pickling import encode_call, encode_error
 from taskmesh.codec.signing import Signer
 from taskmesh.core.context import Terminated
-from taskmesh.core.retrier import Retrier, check_ahead, exceeded
+from taskmesh.core.retrier import Retrier, check_ahead, check_line, exceeded
 from taskmesh.core.state import STATE_OF, State
 from taskmesh.errors import (
     Ignore,
@@ -191,16 +191,26 @@ class Judge:
             due_ms = self._retrier.due_ms(job)
         if due_ms is None:
             return self.failed(job, verdict.exc or exceeded(job))
+        check_line(verdict.queue, verdict.priority)
         try:
-            envelope = self._with_call(job, verdict.call) if verdict.call is not None else b""
+            envelope = self._changed(job, verdict)
         except (NotPicklable, PayloadTooLarge) as error:
             return self.failed(job, error)
-        return self._tried_again(job, due_ms, verdict.exc, envelope)
+        return self._tried_again(
+            job, due_ms, verdict.exc, envelope, queue=verdict.queue or "", priority=verdict.priority
+        )
 
     # -- what comes of it ---------------------------------------------------------
 
     def _tried_again(
-        self, job: Job, due_ms: int, error: BaseException | None, envelope: bytes = b""
+        self,
+        job: Job,
+        due_ms: int,
+        error: BaseException | None,
+        envelope: bytes = b"",
+        *,
+        queue: str = "",
+        priority: int | None = None,
     ) -> Ended:
         info = shortened(encode_error(error)) if error is not None else None
         log.info(
@@ -211,17 +221,22 @@ class Judge:
             job.attempt,
             f"{info.type_name}: {info.text}" if info is not None else "it asked for it",
         )
-        return RETRY, retried(due_ms, self.outcome(job, "RETRY", error=info), envelope)
+        history = self.outcome(job, "RETRY", error=info)
+        return RETRY, retried(due_ms, history, envelope, queue=queue, priority=priority)
 
-    def _with_call(self, job: Job, call: tuple[tuple[Any, ...], dict[str, Any]]) -> bytes:
-        """Return the message's envelope with other arguments.
+    def _changed(self, job: Job, verdict: Retry) -> bytes:
+        """Return the message's envelope with other arguments, or for another queue; empty if it stays as it is.
 
         Raises:
             NotPicklable, PayloadTooLarge: They cannot be sent.
         """
-        encoding, body, clear_size = encode_call(*call, max_size=self._max_message_size)
-        envelope = msgspec.structs.replace(job.envelope, body=body, encoding=encoding, clear_size=clear_size)
-        return encode_envelope(envelope, self._messages)
+        envelope = job.envelope
+        if verdict.call is not None:
+            encoding, body, clear_size = encode_call(*verdict.call, max_size=self._max_message_size)
+            envelope = msgspec.structs.replace(envelope, body=body, encoding=encoding, clear_size=clear_size)
+        if verdict.queue is not None:
+            envelope = msgspec.structs.replace(envelope, queue=verdict.queue)
+        return encode_envelope(envelope, self._messages) if envelope is not job.envelope else b""
 
 
 def _cause(verdict: Reject) -> ErrorInfo | None:

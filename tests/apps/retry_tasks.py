@@ -98,6 +98,14 @@ def not_picklable(path: str) -> Any:
     return (each for each in ())
 
 
+@mesh.task(bind=True)
+def moves(self: Any) -> tuple[str, str]:
+    """Go on elsewhere, and tell where that was."""
+    if self.request.retries < 2:
+        self.retry(queue="elsewhere" if self.request.retries == 0 else None, priority=9, countdown=0)
+    return current_task().queue, current_task().worker
+
+
 @mesh.task(bind=True, max_retries=2)
 def bound(self: Any, path: str, x: int, *, give: str = "") -> Any:
     """Ask to be tried again with other arguments, until that is refused."""

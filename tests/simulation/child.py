@@ -181,8 +181,13 @@ class Child:
             if attempts >= plan.again:
                 return False
             history = b"Y|%s|%s" % (claimed.task_id, b"+" * (attempts + 1))
-            envelope = b"envelope %d of %s" % (attempts, claimed.task_id) if plan.kind == "change" else b""
-            self._add(claimed, b"Y", retried(due_ms, history, envelope))
+            if plan.kind == "retry":
+                self._add(claimed, b"Y", retried(due_ms, history))
+                return True
+            envelope = b"envelope %d of %s" % (attempts, claimed.task_id)
+            queue = self.world.random.choice([b"", *self.world.queues]).decode()
+            priority = self.world.random.choice([None, 0, 9])
+            self._add(claimed, b"Y", retried(due_ms, history, envelope, queue=queue, priority=priority))
             return True
         if plan.kind in ("snooze", "requeue") and plan.runs <= plan.again:
             if plan.kind == "snooze":

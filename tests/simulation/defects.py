@@ -243,6 +243,18 @@ DEFECTS = (
         ),
     ),
     Defect(
+        "a retry that goes elsewhere stays in its queue",
+        "retries",
+        COMMIT,
+        (("whole = string.sub(out, 22, 23) .. string.sub(whole, 3, 6) .. queue", "local _ = queue"),),
+    ),
+    Defect(
+        "a retry with another priority keeps that of before",
+        "retries",
+        COMMIT,
+        (("if priority == '-' then priority", "if true then priority"),),
+    ),
+    Defect(
         "a second retry keeps the history of the first in its envelope",
         "retries",
         COMMIT,

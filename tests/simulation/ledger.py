@@ -23,8 +23,9 @@ class Plan:
         task_id: Its id.
         kind: `ok`, `fail`; `overdue` runs until its hard limit is over, or a little less; `poison` kills each child
             that runs it, `poison-once` the first; `unknown` is known only to the second build; `value` and `value-fail`
-            need their function on the node. `retry`, and `change` with other arguments each time, are tried again after
-            their first attempts; `snooze` waits and `requeue` goes back in line in its first runs.
+            need their function on the node. `retry`, and `change` with other arguments each time and often elsewhere,
+            are tried again after their first attempts; `snooze` waits and `requeue` goes back in line in its first
+            runs.
         duration_s: How long a run takes.
         function: Content hash, for those that need one.
         record: The record as it was sent.

@@ -253,9 +253,9 @@ def test_a_message_that_is_due_soon_wakes_an_idle_child_when_it_is_sent() -> Non
         (SNOOZED, b"1e300", 2**47),
         (SNOOZED, b"inf", 2**47),
         # where no sign is expected Lua reads a huge number
-        (b"Y", b"-00100000000" + b"00000007history", 2**47),
-        (b"Y", b"123456.89abc" + b"00000007history", 0),
-        (b"Y", b"ffffffffffff" + b"00000007history", 2**47),
+        (b"Y", b"-00100000000" + b"00000007-00history", 2**47),
+        (b"Y", b"123456.89abc" + b"00000007-00history", 0),
+        (b"Y", b"ffffffffffff" + b"00000007-00history", 2**47),
     ],
 )
 def test_whatever_moment_is_said_the_record_stays_one(letter: bytes, told: bytes, latest_ms: int) -> None:
@@ -297,6 +297,33 @@ def test_the_history_and_the_new_arguments_of_a_retry_outlive_a_crash_and_a_reca
     again(scene, SECOND, claimed, b"Y", retried(now_ms, b"longer history"))
     found = record(scene, b"m")
     assert (found.outcome, found.envelope, found.attempt) == (b"longer history", b"other envelope", 3)
+
+
+def test_a_retry_may_go_to_another_queue_with_another_priority() -> None:
+    scene = Scene()
+    scene.send(b"m")
+    (claimed,) = scene.claim(CHILD, 1)
+    # idle where it goes to: it is due at once, and wakes
+    asked = claim(scene.session, SECOND, 1, 10, [b"elsewhere"], idle=False)
+    assert not [one for one in scene.ask(asked) if isinstance(one, Claimed)]
+    now_ms = scene.process.now_ms()
+    told = retried(now_ms, b"history", b"other envelope", queue="elsewhere", priority=9)
+    assert again(scene, CHILD, claimed, b"Y", told) == b"o"
+    assert scene.node.call((b"EXISTS", PREFIX + b"wake:" + SECOND))
+    assert scene.node.call((b"SISMEMBER", PREFIX + b"queues", b"elsewhere")) == 1
+    found = record(scene, b"m")
+    assert (found.queue, found.priority, found.attempt) == ("elsewhere", 9, 2)
+    assert (found.outcome, found.envelope) == (b"history", b"other envelope")
+    assert scene.claim(CHILD, 2) == []
+    (claimed,) = (
+        one
+        for one in scene.ask(claim(scene.session, SECOND, 2, 10, [b"elsewhere"], idle=True))
+        if isinstance(one, Claimed)
+    )
+    again(scene, SECOND, claimed, b"Y", retried(now_ms, b"longer history"))
+    found = record(scene, b"m")
+    assert (found.queue, found.priority) == ("elsewhere", 9)
+    assert (found.outcome, found.envelope) == (b"longer history", b"other envelope")
 
 
 def test_what_goes_back_in_line_lists_its_queue_again() -> None:

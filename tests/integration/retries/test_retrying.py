@@ -106,6 +106,14 @@ def test_a_task_can_clean_up_when_its_retries_are_used_up(app, path):
     assert app.bound.delay(path, 1, give="cleanup").get(timeout=TIMEOUT_S) == "cleaned up"
 
 
+def test_a_retry_goes_on_in_another_queue_and_stays_there(app):
+    result = app.moves.delay()
+    wait_until(lambda: result.state in ("RETRY", "PENDING") and result.retries == 1, TIMEOUT_S, "it waits")
+    with app.mesh.workers(1, queues=("elsewhere",), name="other"):
+        assert result.get(timeout=TIMEOUT_S) == ("elsewhere", "other")
+    assert [attempt.worker == "other" for attempt in result.attempts] == [False, True, True]
+
+
 def test_any_task_can_ask_by_the_context(app, path):
     assert app.unbound.delay(path).get(timeout=TIMEOUT_S) == 2
 

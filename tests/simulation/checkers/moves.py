@@ -197,6 +197,8 @@ class Moves:
         if after.attempt != before.attempt + (after.state is State.RETRY and before.state is State.STARTED):
             raise Violation("its attempt is counted by its retries, and by nothing else")
         for part in ("slot", "priority", "created_ms", "result_ttl_s", "queue", "channel"):
+            if part in ("priority", "queue") and after.state is State.RETRY:
+                continue  # it may go on elsewhere: looked at with what was said
             if part == "result_ttl_s" and after.state is State.DEAD:
                 continue  # a dead letter is kept for a time of its own
             if getattr(before, part) != getattr(after, part):
@@ -288,10 +290,16 @@ class Moves:
         if after.moment_ms != due_ms:
             raise Violation(f"it is due at {after.moment_ms}, and was put off until {due_ms}")
         if after.state is State.RETRY:
+            priority, first = told[20:21].replace(b"-", b"%d" % before.priority), 23 + int(told[21:23], 16)
+            queue = told[23:first].decode() or before.queue
+            if (after.queue, b"%d" % after.priority) != (queue, priority):
+                raise Violation(
+                    f"it waits in {after.queue} with {after.priority}, not in {queue} with {priority!r}"
+                )
             length = int(told[12:20], 16)
-            if after.outcome != told[20 : 20 + length]:
+            if after.outcome != told[first : first + length]:
                 raise Violation(f"its attempts are told as {after.outcome!r}")
-            if after.envelope != (told[20 + length :] or before.envelope):
+            if after.envelope != (told[first + length :] or before.envelope):
                 raise Violation(f"its envelope is {after.envelope!r}")
 
     def _recalled(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:

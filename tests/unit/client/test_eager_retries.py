@@ -57,6 +57,28 @@ def test_a_bound_task_asks_with_other_arguments(mesh, runs):
         ask.delay(-9, step=1).get()
 
 
+def test_a_task_may_go_on_elsewhere(mesh):
+    @mesh.task(bind=True)
+    def ask(self) -> str:
+        if not self.request.retries:
+            self.retry(queue="elsewhere", priority=0)
+        return current_task().queue
+
+    assert ask.delay().get() == "elsewhere"
+
+
+@pytest.mark.parametrize("where", [{"queue": "a b"}, {"priority": 10}])
+def test_a_task_cannot_go_on_where_no_message_can_wait(mesh, where):
+    @mesh.task(bind=True)
+    def ask(self) -> str:
+        try:
+            self.retry(**where)
+        except UsageError:
+            return "refused at once"
+
+    assert ask.delay().get() == "refused at once"
+
+
 def test_in_a_plain_call_the_error_at_hand_is_raised(mesh):
     @mesh.task(bind=True)
     def ask(self, how: str) -> None:

@@ -80,9 +80,9 @@ def bench() -> Bench:
 
 def put_off(told: bytes) -> tuple[int, Outcome, bytes]:
     """Return when a retry is due, its signed history, and its new envelope."""
-    length = int(told[12:20], 16)
-    history = decode_outcome(told[20 : 20 + length], RESULTS, expect_id="id-1")
-    return int(told[:12], 16), history, told[20 + length :]
+    length, first = int(told[12:20], 16), 23 + int(told[21:23], 16)
+    history = decode_outcome(told[first : first + length], RESULTS, expect_id="id-1")
+    return int(told[:12], 16), history, told[first + length :]
 
 
 def fail(*_: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_retry_says_when_and_what_was_before(bench):
     assert (letter, due_ms, envelope) == (b"Y", NOW_MS + 2000, b"")
     assert (first.state, first.attempt, first.token, first.worker) == ("RETRY", 1, "token", "w")
     assert (first.error.type_name.rpartition(".")[2], first.error.text) == ("Busy", "now")
-    history = told[20:]
+    history = told[23:]
     _, told = bench.run(task, history=history)
     due_ms, second, _ = put_off(told)
     assert (due_ms, second.attempt) == (NOW_MS + 4000, 2)
@@ -117,13 +117,54 @@ def test_a_retry_signs_its_new_arguments(bench):
     assert (envelope.headers, envelope.expires_ms) == ({"who": "ann"}, NOW_MS + 1000)
 
 
+def test_a_retry_that_goes_elsewhere_signs_the_queue(bench):
+    @bench.mesh.task
+    def ask(queue: str | None, priority: int | None) -> None:
+        current_task().retry(queue=queue, priority=priority, countdown=0)
+
+    _, told = bench.run(ask, "slow", 0, headers={"who": "ann"})
+    assert told[20:].startswith(b"004slow")
+    envelope = decode_envelope(put_off(told)[2], MESSAGES, expect_id="id-1")
+    assert (envelope.queue, envelope.headers) == ("slow", {"who": "ann"})
+    assert decode_call(envelope.encoding, envelope.body, envelope.clear_size) == (("slow", 0), {})
+    _, told = bench.run(ask, None, 9)
+    assert told[20:].startswith(b"900")
+    assert put_off(told)[2] == b""
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"queue": "a b"},
+        {"queue": ""},
+        {"queue": 5},
+        {"queue": "x" * 101},
+        {"priority": 10},
+        {"priority": "9"},
+    ],
+)
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_retry_cannot_go_where_no_message_can_wait(bench, where, by_hand):
+    @bench.mesh.task
+    def ask() -> None:
+        if by_hand:
+            raise Retry(**where)
+        current_task().retry(**where)
+
+    letter, wire = bench.run(ask)
+    error = decode_error(decode_outcome(wire, RESULTS).error)
+    assert (letter, type(error)) == (b"F", UsageError)
+    (name,) = where
+    assert str(error).startswith(name)
+
+
 def test_what_is_known_of_earlier_attempts_is_kept_when_no_build_knows_the_task_any_more(bench):
     task = bench.mesh.task(autoretry_for=Busy)(fail)
     _, told = bench.run(task)
     del bench.mesh.tasks[task.name]
-    letter, _ = bench.run(task, history=told[20:])
+    letter, _ = bench.run(task, history=told[23:])
     assert letter == b"S"
-    letter, wire = bench.run(task, history=told[20:], moment_ms=NOW_MS - 1)
+    letter, wire = bench.run(task, history=told[23:], moment_ms=NOW_MS - 1)
     outcome = decode_outcome(wire, RESULTS)
     assert (letter, [past.number for past in outcome.attempts]) == (b"D", [1])
 
@@ -263,5 +304,5 @@ def test_a_verdict_that_cannot_be_worked_out_fails_its_message_only(bench, verdi
 @pytest.mark.parametrize("due_ms", [-(10**12), 10**20])
 def test_whatever_is_said_a_retry_fits_the_record(due_ms):
     told = retried(due_ms, b"history")
-    assert told[12:] == b"00000007history"
+    assert told[12:] == b"00000007-00history"
     assert 0 <= int(told[:12], 16) <= 2**47
