@@ -64,13 +64,18 @@ def test_among_many_that_are_sent_together(app, mesh, key):
     assert two.revoke()
 
 
-def test_in_an_event_loop(app, key):
+def test_in_an_event_loop(app, holds):
+    name, args = holds.call("value")
+
     async def main():
-        first, second = await asyncio.gather(*(app.echo.aapply_async((key,), unique=True) for _ in range(2)))
+        # held, or the first could have ended before the second is sent
+        first, second = await asyncio.gather(*(app.hold.aapply_async(args, unique=True) for _ in range(2)))
+        holds.note(name, first)
+        holds.let_go(name)
         return first, second, await first, await second
 
     first, second, *values = asyncio.run(main())
-    assert values == [key, key]
+    assert values == ["value", "value"]
     assert first.id == second.id
     assert {first.duplicate, second.duplicate} == {False, True}
 
