@@ -18,7 +18,7 @@ def current_folder() -> Path:
         return Path.cwd()
     except FileNotFoundError:
         raise Failure(
-            "the current folder, from which the app is imported, has been deleted; "
+            "the current folder, from which code is imported, has been deleted; "
             "start the command in one that exists",
             EXIT_USAGE,
         ) from None

@@ -27,12 +27,13 @@ def test_what_imports_no_app_needs_no_folder(words):
     "words",
     [
         ["worker", "app:mesh"],
+        ["worker", "--mesh", "shop"],
         ["up", "app:mesh"],
         ["status", "-A", "app:mesh"],
         ["-A", "app:mesh", "call", "x"],
     ],
 )
-def test_what_imports_an_app_says_that_its_folder_is_gone(words):
+def test_what_imports_code_says_that_its_folder_is_gone(words):
     refused = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert refused.exit_code == 2
-    assert "the current folder, from which the app is imported, has been deleted" in refused.output
+    assert "the current folder, from which code is imported, has been deleted" in refused.output
