@@ -20,7 +20,7 @@ DOCS_READY := $(VENV)/.taskmesh-docs-ready
 # What is neither a package nor a test is checked only where it exists.
 CHECKED := $(wildcard taskmesh tests benchmarks examples docs .ci)
 
-.PHONY: help demo test test-fast pains chaos check docs bench bench-peers clean
+.PHONY: help demo test test-fast pains chaos soak check docs bench bench-peers clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv] [ARGS="..."]\n\n'
@@ -40,6 +40,9 @@ pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an
 
 chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--kills 1000 --seed N")
 	@$(PY) -m tests.faults $(ARGS)
+
+soak: $(DEV_READY) ## many seeds of the simulation (ARGS="--seeds N --from M --history NAME", or "--replay NAME SEED")
+	@$(PY) -m tests.simulation.soak $(ARGS)
 
 check: $(DEV_READY) ## style, types, layers
 	@$(BIN)/ruff check --quiet $(CHECKED)

@@ -6,6 +6,7 @@ child shares with its supervisor is two attributes.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from taskmesh.core import keys
@@ -14,15 +15,18 @@ from taskmesh.core.steps import Call, Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import Claimed, handed_off, held, recall
 from taskmesh.queue.commit import DONE, REPEATED, REQUEUED, SNOOZED, commit, retried
+from taskmesh.queue.rate import ask_start
 from taskmesh.queue.telling import note_telling
 from taskmesh.queue.turn import turn
 from taskmesh.testing.simulated_driver import SimulatedProcess
+from tests.simulation.picking import Picking
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Plan
     from tests.simulation.supervisor import Supervisor
 
 LOOK_S = 1.0
+LOOK_S_MIN = 0.002
 COMPARE_S = 3.0
 PATIENCE_S = 1.5
 #: A message that takes longer is not begun before what is finished has left.
@@ -60,6 +64,8 @@ class Child:
         self.done: list[tuple[int, bytes]] = []
         self.sequence = 0
         self.idle = False
+        self.next_due_ms = 0
+        self.picking = Picking(self)
         self.compare_at_s = world.time.now_s + COMPARE_S
 
     def begin(self) -> None:
@@ -80,6 +86,8 @@ class Child:
             self.supervisor.child_is_told_dead(self)
 
     def _turn(self) -> Steps[list[Claimed]]:
+        asked_s = self.world.time.now_s
+        queues = yield from self.picking.order(asked_s)
         entries, self.entries = self.entries, []
         done, self.done = self.done, []
         most = self._most()
@@ -93,7 +101,7 @@ class Child:
                     entries,
                     self.sequence + 1,
                     most,
-                    self.world.queues,
+                    queues,
                     idle=self.idle,
                     patience_s=PATIENCE_S,
                 )
@@ -108,6 +116,8 @@ class Child:
                 continue
             self.sequence += 1
             self.idle = not claimed
+            self.next_due_ms = claimed.next_due_ms
+            self.picking.claimed(claimed, most, asked_s)
             self._judge(entries, verdicts)
             return claimed
 
@@ -122,6 +132,7 @@ class Child:
     def _run_claim(self, batch: list[Claimed]) -> Steps[None]:
         sequence, total, world = self.sequence, len(batch), self.world
         self.batch = batch
+        ran = 0
         for position in range(1, total + 1):
             self._look_busy(sequence, position, total)
             if self.recalled == sequence:
@@ -129,9 +140,11 @@ class Child:
                 yield from self._give_back(position - 1)
                 break
             yield from self._run(batch[position - 1])
+            ran = position
             if self.entries and position < total and world.random.random() < 0.3:
                 yield from self._flush()
         self.note = (sequence, NOTHING, 0, 0.0)
+        self.picking.given_back(batch[ran:])
         while self.condemned == sequence:
             yield Pause(0.001)
         self.batch = []
@@ -158,8 +171,12 @@ class Child:
             yield from self._flush()
         if plan.kind.startswith("value"):
             yield from self._fetch(claimed, plan.function)
+        if due_ms := (yield from self._wait_for_start(plan)):
+            self._add(claimed, SNOOZED, b"%d" % due_ms)
+            return
         plan.runs += 1
         world.runs.began(self, claimed)
+        world.starts.began(self, plan)
         if plan.kind == "poison" or (plan.kind == "poison-once" and plan.runs == 1):
             self.supervisor.child_dies(self)
         if plan.kind == "overdue":
@@ -172,6 +189,24 @@ class Child:
             return
         letter = b"F" if plan.kind.endswith("fail") else b"K"
         self._add(claimed, letter, b"%s|%s|%s|%d" % (letter, claimed.task_id, self.holder, plan.runs))
+
+    def _wait_for_start(self, plan: Plan) -> Steps[int]:
+        """Return when a message of a limited task is to come back (ms), or 0 if it may start now."""
+        if plan.limited is None:
+            return 0
+        rate, task_id = self.world.rates.limits[plan.limited], plan.task_id.decode()
+        while True:
+            try:
+                granted, moment_ms = yield from ask_start(
+                    self.session, plan.limited, rate, task_id, patience_s=PATIENCE_S
+                )
+            except NodeUnavailable:
+                continue
+            if not granted:
+                return math.ceil(moment_ms)
+            # the answer may have been long on its way
+            if self.process.now_ms() <= moment_ms + rate.grace_us / 1000:
+                return 0
 
     def _goes_on(self, claimed: Claimed, plan: Plan) -> bool:
         """Let a message run again that asks for it, and tell whether it does."""
@@ -275,7 +310,8 @@ class Child:
     def _sleep(self) -> Steps[list[Claimed]]:
         yield from self._compare_now_and_then()
         wake_key = keys.wake(self.session.prefix, self.holder)
-        (reply,) = yield [Call(None, self.session.prefix, (b"BLPOP", wake_key, b"%g" % LOOK_S), LOOK_S)]
+        wait_s = self._patience_s()
+        (reply,) = yield [Call(None, self.session.prefix, (b"BLPOP", wake_key, b"%g" % wait_s), wait_s)]
         if reply is None:
             return []
         if not isinstance(reply, list):
@@ -286,6 +322,12 @@ class Child:
             return []
         self.sequence += 1
         return [handed[1]]
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for a wake-up: nobody wakes a child for a message whose time has come."""
+        if not self.next_due_ms:
+            return LOOK_S
+        return min(LOOK_S, max(LOOK_S_MIN, (self.next_due_ms - self.process.now_ms()) / 1000))
 
     def _compare_now_and_then(self) -> Steps[None]:
         if self.world.time.now_s >= self.compare_at_s:

@@ -30,6 +30,8 @@ RESULT_TTL_S = 3600
 #: Kinds of messages that ask to be run more than once.
 AGAIN = ("retry", "change", "snooze", "requeue")
 SLOW_S_MIN = 0.06
+#: More than any history lasts.
+ENDLESS_S = 1000.0
 #: A request that is late is executed within so many seconds.
 LATE_S_MAX = 12
 
@@ -70,6 +72,8 @@ class Client:
         """Send until it is accepted whatever may not have arrived."""
         self._insists = True
         self.process.start(self._keep_resuming())
+        if self.world.rates.kinds.get("endless"):
+            self.process.start(self._keep_ending())
         for messages, functions in self._unsure:
             self._sending += 1
             self.process.start(self._send(messages, functions, sent_before=True))
@@ -104,7 +108,9 @@ class Client:
             else random.choice([0.0001, 0.001, 0.01, 0.03])
         )
         if kind == "overdue":
-            duration_s = random.choice([HARD_LIMIT_S - 0.01, HARD_LIMIT_S + 0.01, 1000.0])
+            duration_s = random.choice([HARD_LIMIT_S - 0.01, HARD_LIMIT_S + 0.01, ENDLESS_S])
+        elif kind == "endless":
+            duration_s = ENDLESS_S
         queue, priority = random.choice(self.world.queues), random.choice([4, 4, 9])
         due = random.random() < rates.delayed
         keys = self._keys(due) if random.random() < rates.keyed else None
@@ -127,7 +133,7 @@ class Client:
         record = start + slot + middle + created + end + names + b"envelope of " + task_id
         again = random.randint(1, 3) if kind in AGAIN else 0
         self.world.ledger.plans[task_id] = Plan(
-            task_id, kind, duration_s, function, record, expires_ms, again, once, keys
+            task_id, kind, duration_s, function, record, expires_ms, again, once, keys, self._limited()
         )
         return NewMessage(
             task_id,
@@ -141,6 +147,10 @@ class Client:
             b"%d" % expires_ms if expires_ms else b"",
             keys,
         )
+
+    def _limited(self) -> str | None:
+        random, rates = self.world.random, self.world.rates
+        return random.choice(list(rates.limits)) if rates.limits and random.random() < rates.limited else None
 
     def _keys(self, due: bool) -> tuple[bytes, ...]:
         random = self.world.random
@@ -239,19 +249,17 @@ class Client:
     def revoke_some(self) -> None:
         """Revoke a few messages, whatever they are doing; now and then with terminate."""
         ids = self._some_ids()
-        entries = [(task_id, b"", b"V|%s|" % task_id) for task_id in ids]
-        if not entries:
+        if not ids:
             return
         if self.world.random.random() < self.world.rates.terminate:
-            for task_id in ids:
-                self.world.ledger.plans[task_id].terminated = True
-            self.process.start(self._quietly(self._terminate(entries)))
+            self.process.start(self._quietly(self._terminate(ids)))
         else:
-            self.process.start(self._quietly(revoke(self.session, entries, patience_s=1.0)))
+            self.process.start(self._quietly(revoke(self.session, _revokes(ids), patience_s=1.0)))
 
-    def _terminate(self, entries: list[tuple[bytes, bytes, bytes]]) -> Steps[None]:
-        yield from revoke(self.session, entries, patience_s=1.0)
-        ids = [entry[0] for entry in entries]
+    def _terminate(self, ids: list[bytes]) -> Steps[None]:
+        for task_id in ids:
+            self.world.ledger.plans[task_id].terminated = True
+        yield from revoke(self.session, _revokes(ids), patience_s=1.0)
         found = yield from read(self.session, [task_id.decode() for task_id in ids], patience_s=1.0)
         runs: dict[str, list[bytes]] = {}
         for task_id, record in zip(ids, found, strict=True):
@@ -259,6 +267,18 @@ class Client:
                 runs.setdefault(record.token[20:36], []).append(b"%s %s" % (task_id, record.token.encode()))
         for incarnation, those in runs.items():
             yield from give_orders(self.session, [incarnation.encode()], b",".join(those), patience_s=1.0)
+
+    def _keep_ending(self) -> Steps[None]:
+        """Have ended what would run for ever, until all is over."""
+        world = self.world
+        while not world.all_over():
+            if ids := [
+                task_id
+                for task_id in sorted(world.moves.open)
+                if world.ledger.plans[task_id].kind == "endless"
+            ]:
+                yield from self._quietly(self._terminate(ids))
+            yield Pause(1.0)
 
     def forget_some(self) -> None:
         """Drop a few outcomes."""
@@ -298,3 +318,7 @@ class Client:
                 yield Pause(0.1)
                 continue
             return
+
+
+def _revokes(ids: list[bytes]) -> list[tuple[bytes, bytes, bytes]]:
+    return [(task_id, b"", b"V|%s|" % task_id) for task_id in ids]

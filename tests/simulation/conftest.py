@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-#: Seeds of each history in one run of the tests; with sixteen histories, more than five thousand.
+#: Seeds of each history in one run of the tests; with eighteen histories, almost six thousand.
 SEEDS = 330
 
 

@@ -1,24 +1,32 @@
-"""The defect bank: wrong versions of the scripts, each of which the suite must find.
+"""The defect bank: wrong versions of the scripts and of a few functions, each of which the suite must find.
 
 A checker that never complains proves nothing. Each defect is one rule taken away, by replacing a text in the script
-as it is sent to the node. The text must stand there exactly once: when a script changes, its defects fail loudly
-instead of silently testing nothing.
+as it is sent to the node, or in the function. The text must stand there exactly once: when a rule changes, its
+defects fail loudly instead of silently testing nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from taskmesh.balancing import balance
+from taskmesh.balancing.balance import Balance
+from taskmesh.balancing.strategy import Strategy
 from taskmesh.core.script import Script
+from taskmesh.queue.backlog import BACKLOG
 from taskmesh.queue.claim import CLAIM, RECALL
 from taskmesh.queue.commit import COMMIT
+from taskmesh.queue.control import ORDER
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.expire import EXPIRED
 from taskmesh.queue.manage import REVOKE, UNLIST
 from taskmesh.queue.pause import PAUSE
+from taskmesh.queue.rate import RATE
 from taskmesh.queue.telling import TELLING
 from taskmesh.queue.workers import REAP, WORKER
-from tests.simulation.patching import patched
+from tests.simulation.patching import Changes, Rule, in_place_of, patched
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +36,25 @@ class Defect:
     Attributes:
         name: What is wrong.
         history: In which trouble it must show.
-        script: The right script.
+        right: The script or the function that is right.
         changes: Texts, and what stands in their place.
         seeds: Within so many seeds of the history it must be found.
     """
 
     name: str
     history: str
-    script: Script
-    changes: tuple[tuple[str, str], ...]
+    right: Script | Rule
+    changes: Changes
     seeds: int = 110
 
-    def scripts(self) -> dict[str, Script]:
-        """Return the scripts to run, by name: this one wrong."""
-        return {self.script.name: patched(self.script, *self.changes)}
+    @contextmanager
+    def in_place(self) -> Iterator[dict[str, Script]]:
+        """Put the wrong in place of the right; the scripts to run are given, by name."""
+        if isinstance(self.right, Script):
+            yield {self.right.name: patched(self.right, *self.changes)}
+        else:
+            with in_place_of(self.right, *self.changes):
+                yield {}
 
 
 DEFECTS = (
@@ -436,6 +449,139 @@ DEFECTS = (
         "ended_runs",
         COMMIT,
         (("    if telling then CALL('HDEL', P .. 'tellings', unpack(ids)) end\n", ""),),
+    ),
+    Defect(
+        "a worker is not told what it is to end",
+        "ended_runs",
+        ORDER,
+        (("CALL('RPUSH', list, ARGV[4])\n", ""),),
+    ),
+    Defect(
+        "a worker that is gone is told something",
+        "ended_runs",
+        ORDER,
+        (("'state') ~= 'live' then return 0 end", "'state') == '' then return 0 end"),),
+    ),
+    Defect(
+        "who was declared dead lives again by telling something of itself",
+        "lost_leases",
+        WORKER,
+        (
+            (
+                "  if CALL('HGET', key, 'state') ~= 'live' then return 0 end\n  CALL('HSET', key, 'info', ARGV[5])",
+                "  CALL('HSET', key, 'state', 'live', 'info', ARGV[5])",
+            ),
+        ),
+    ),
+    Defect(
+        "what a worker that is gone had told stays for ever",
+        "lost_leases",
+        WORKER,
+        (
+            (
+                "'state') ~= 'live' then return 0 end\n  CALL('HSET', key, 'info'",
+                "'state') == '' then return 0 end\n  CALL('HSET', key, 'info'",
+            ),
+        ),
+    ),
+    Defect(
+        "a claim looks into its queues the last one first",
+        "shared_out",
+        CLAIM,
+        (
+            (
+                "P .. 'q:' .. ARGV[i] .. ':' .. priority end",
+                "P .. 'q:' .. ARGV[#ARGV + 7 - i] .. ':' .. priority end",
+            ),
+        ),
+    ),
+    Defect(
+        "a claim takes what is least urgent first",
+        "shared_out",
+        CLAIM,
+        (("for priority = 9, 0, -1 do", "for priority = 0, 9 do"),),
+    ),
+    Defect(
+        "a claim that has found something looks no further",
+        "shared_out",
+        CLAIM,
+        (("while n < most and not alone do", "while n < 1 and not alone do"),),
+    ),
+    Defect(
+        "of a backlog only what is most urgent is counted",
+        "shared_out",
+        BACKLOG,
+        (("    count = count + length\n", "    count = count + length if count > 0 then break end\n"),),
+    ),
+    Defect(
+        "what was passed over for long is not owed its turn",
+        "shared_out",
+        Rule(Strategy, "is_owed"),
+        (("return load.passes > 0 and", "return load.passes < 0 and"),),
+    ),
+    Defect(
+        "a claim that was full is taken for one that looked everywhere",
+        "shared_out",
+        Rule(Balance, "claimed"),
+        (("at_end = len(queues) < most", "at_end = len(queues) <= most"),),
+    ),
+    Defect(
+        "of those that were passed over the latest goes first",
+        "shared_out",
+        Rule(balance, "ordered"),
+        (
+            (
+                "owed.sort(key=lambda source: loads.of(source).served_s)",
+                "owed.sort(key=lambda source: -loads.of(source).served_s)",
+            ),
+        ),
+    ),
+    Defect(
+        "a start that is granted is not noted",
+        "limited",
+        RATE,
+        (("digits(math.max(now, free) + interval))", "digits(free))"),),
+    ),
+    Defect(
+        "what was reserved may be started whatever was started meanwhile",
+        "limited",
+        RATE,
+        (
+            (
+                "if free - grace <= now and (mine and mine <= now or",
+                "if (mine and mine <= now or free - grace <= now and",
+            ),
+        ),
+    ),
+    Defect(
+        "newcomers overtake those who wait for a start",
+        "limited",
+        RATE,
+        (("or not mine and waiting == 0)", "or not mine)"),),
+    ),
+    Defect(
+        "all who wait are told the same moment",
+        "limited",
+        RATE,
+        (("if waiting > 0 then", "if false then"),),
+    ),
+    Defect(
+        "who waits for a start may never have one",
+        "limited",
+        RATE,
+        (("(mine and mine <= now or not mine and", "(not mine and"),),
+    ),
+    Defect(
+        "every start costs two",
+        "limited",
+        RATE,
+        (("digits(math.max(now, free) + interval))", "digits(math.max(now, free) + 2 * interval))"),),
+    ),
+    Defect(
+        "who has been granted a start goes on waiting for one",
+        "limited",
+        RATE,
+        (("  CALL('ZREM', moments, id)\n", ""),),
     ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(

@@ -21,17 +21,18 @@ class Plan:
 
     Attributes:
         task_id: Its id.
-        kind: `ok`, `fail`; `overdue` runs until its hard limit is over, or a little less; `poison` kills each child
-            that runs it, `poison-once` the first; `unknown` is known only to the second build; `value` and `value-fail`
-            need their function on the node. `retry`, and `change` with other arguments each time and often elsewhere,
-            are tried again after their first attempts; `snooze` waits and `requeue` goes back in line in its first
-            runs.
+        kind: `ok`, `fail`; `overdue` runs until its hard limit is over, or a little less, `endless` until it is ended
+            by terminate; `poison` kills each child that runs it, `poison-once` the first; `unknown` is known only to
+            the second build; `value` and `value-fail` need their function on the node. `retry`, and `change` with
+            other arguments each time and often elsewhere, are tried again after their first attempts; `snooze` waits
+            and `requeue` goes back in line in its first runs.
         duration_s: How long a run takes.
         function: Content hash, for those that need one.
         record: The record as it was sent.
         expires_ms: Until when it may begin; 0 for ever.
         again: How many these first ones are.
         once: Whether it may begin only once.
+        limited: The limited task that it is of; None for one without a limit.
         keys: Its keys, as `message_keys` returns them; None for none.
         runs: How often it was begun.
         blamable: How often a child died that was running it, or held nothing else.
@@ -47,6 +48,7 @@ class Plan:
     again: int = 0
     once: bool = False
     keys: tuple[bytes, ...] | None = None
+    limited: str | None = None
     runs: int = 0
     blamable: int = 0
     terminated: bool = False

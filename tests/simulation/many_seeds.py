@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 
 from tests.simulation.world import World
+
+CORES = os.cpu_count() or 1
 
 
 def first_failure(history: str, seeds: Sequence[int]) -> tuple[int, str] | None:
@@ -21,13 +23,33 @@ def first_failure(history: str, seeds: Sequence[int]) -> tuple[int, str] | None:
     return None
 
 
-def failures(history: str, seeds: range) -> list[tuple[int, str]]:
-    """Run seeds on all cores, and return what failed: at most one seed a core."""
-    cores = min(os.cpu_count() or 1, len(seeds))
-    if cores == 1:
+def all_cores() -> Executor:
+    """Return a process for each core."""
+    return ProcessPoolExecutor(CORES, mp_context=multiprocessing.get_context("spawn"))
+
+
+def failures(history: str, seeds: range, cores: Executor | None = None) -> list[tuple[int, str]]:
+    """Run seeds on all cores, and return what failed: at most one seed a core.
+
+    Args:
+        history: A name of `HISTORIES`.
+        seeds: All of them are run, unless one fails.
+        cores: From `all_cores`, for whoever runs seeds more than once.
+    """
+    if cores is None and min(CORES, len(seeds)) == 1:
         found = [first_failure(history, seeds)]
+    elif cores is None:
+        with all_cores() as own:
+            return failures(history, seeds, own)
     else:
-        shares = [seeds[at::cores] for at in range(cores)]
-        with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found = list(pool.map(first_failure, [history] * cores, shares))
+        shares = [seeds[at::CORES] for at in range(min(CORES, len(seeds)))]
+        found = list(cores.map(first_failure, [history] * len(shares), shares))
     return [failure for failure in found if failure is not None]
+
+
+def how_to_replay(history: str, seed: int) -> str:
+    """Return what shows one seed again, as lines."""
+    return (
+        f"    python -m pytest tests/simulation -k 'test_history and {history}' --seed {seed}\n"
+        f"    python -m tests.simulation {history} {seed}"
+    )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from taskmesh.balancing.named import BUILT_IN
+from taskmesh.core.rate import Rate
 from taskmesh.testing.simulated_network import NetworkFaults
 
 
@@ -29,6 +31,9 @@ class Rates:
         delayed: Share of messages with a due time.
         expiring: Share of messages that must begin in time.
         queues: How many queues there are.
+        strategy: By which children choose from which queue to take next; empty keeps the order of the queues.
+        limits: How often limited tasks may start, by name.
+        limited: Share of messages that are of one of them.
         keyed: Share of messages with keys.
         once: Share of messages that may begin only once.
         crowd: In which part of the trouble all messages are sent; less makes longer lines.
@@ -49,6 +54,9 @@ class Rates:
     messages: int = 24
     most_max: int = 6
     queues: int = 1
+    strategy: str = ""
+    limits: dict[str, Rate] = field(default_factory=dict)
+    limited: float = 0.0
     keyed: float = 0.0
     once: float = 0.0
     crowd: float = 1.0
@@ -190,7 +198,7 @@ def revoked(random: Random) -> Rates:
 def ended_runs(random: Random) -> Rates:
     """What runs is ended: beyond its hard limit, or revoked with terminate; children and workers die meanwhile."""
     rates = _base(random)
-    rates.kinds |= {"overdue": random.choice([0.0, 0.3, 1.0])}
+    rates.kinds |= {"overdue": random.choice([0.0, 0.3, 1.0]), "endless": random.choice([0.0, 0.1])}
     rates.revoke = _sometimes(random, 1.0, 6.0)
     rates.terminate = random.choice([0.3, 1.0])
     rates.most_max = random.choice([1, 4, 12])
@@ -300,6 +308,54 @@ def side_by_side(random: Random) -> Rates:
     return rates
 
 
+def shared_out(random: Random) -> Rates:
+    """Long lines in several queues, which children choose by a strategy; some are paused for a while."""
+    rates = _base(random)
+    rates.strategy = random.choice(sorted(BUILT_IN))
+    rates.queues = random.choice([2, 3, 4])
+    rates.workers = random.randint(1, 2)
+    rates.most_max = random.choice([1, 2, 3])
+    rates.messages = random.randint(24, 60)
+    rates.crowd = random.choice([0.1, 0.3, 0.8])
+    rates.slow = random.choice([0.2, 0.6])
+    rates.slow_s_max = random.choice([0.3, 1.0])
+    rates.concurrent = random.choice([0.0, 0.0, 0.5])
+    rates.kinds |= {"requeue": random.choice([0.0, 0.2]), "poison-once": random.choice([0.0, 0.1])}
+    rates.pause_queue = _sometimes(random, 0.5, 4.0, odds=0.5)
+    rates.kill_child = _sometimes(random, 0.1, 0.5, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.3, odds=0.2)
+    rates.roll_back = 0.5
+    if random.random() < 0.4:
+        _lossy(rates, random)
+    return rates
+
+
+def limited(random: Random) -> Rates:
+    """Tasks with a limit for how often they may start; meanwhile queues are paused, and messages revoked."""
+    rates = _base(random)
+    names = ["some", "others"][: random.choice([1, 2])]
+    rates.limits = {name: Rate(random.choice([2, 3, 5, 10]), 1.0) for name in names}
+    rates.limited = random.choice([0.5, 1.0])
+    rates.messages = random.randint(20, 44)
+    rates.crowd = random.choice([0.1, 0.5])
+    rates.slow = 0.0
+    rates.queues = random.choice([1, 1, 3])
+    rates.strategy = random.choice(["", "round-robin", "weighted"])
+    rates.concurrent = random.choice([0.0, 0.0, 0.5])
+    rates.once = random.choice([0.0, 0.3])
+    rates.kinds |= {"retry": random.choice([0.0, 0.3]), "requeue": random.choice([0.0, 0.2])}
+    rates.pause_queue = _sometimes(random, 0.3, 2.0, odds=0.4)
+    rates.revoke = _sometimes(random, 0.2, 3.0, odds=0.4)
+    rates.kill_child = _sometimes(random, 0.1, 1.0, odds=0.3)
+    rates.kill_worker = _sometimes(random, 0.1, 0.3, odds=0.3)
+    rates.pause = _sometimes(random, 0.1, 0.5, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.3, odds=0.3)
+    rates.roll_back = random.choice([0.0, 0.7])
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def keyed(random: Random) -> Rates:
     """Most messages have keys: they are turned away, or wait for their turn."""
     rates = _base(random)
@@ -359,6 +415,9 @@ def everything(random: Random) -> Rates:
     rates.pause_queue = _sometimes(random, 0.1, 2.0, odds=0.3)
     rates.keyed = random.choice([0.0, 0.3])
     rates.once = random.choice([0.0, 0.3])
+    rates.strategy = random.choice(["", *sorted(BUILT_IN)])
+    rates.limits = {"some": Rate(random.choice([5, 20]), 1.0)}
+    rates.limited = random.choice([0.0, 0.3])
     return rates
 
 
@@ -378,6 +437,8 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         retries,
         full_memory,
         paused_queues,
+        shared_out,
+        limited,
         keyed,
         at_most_once,
         side_by_side,

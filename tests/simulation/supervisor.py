@@ -10,7 +10,7 @@ from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import held, recall, unheard
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
-from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, unpark
+from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, tell, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.worker.page import Note
 from taskmesh.worker.undertaker import may_have_begun
@@ -27,6 +27,7 @@ LEASE_TTL_S = 2.5
 RECALL_S = 0.05
 MAX_CRASHES = 3
 ORDERS_S = 0.25
+TELL_S = 0.9
 
 #: What a child is ended for: claim, position in it, letter of the state in which its message ends.
 Sentence = tuple[int, int, bytes]
@@ -265,6 +266,7 @@ class Supervisor:
         for _ in range(self.world.rates.children):
             self._hire()
         self.process.start(self._heed_orders(life))
+        self.process.start(self._keep_telling(life))
         watch = Watch(LEASE_TTL_S, BEAT_S)
         while life == self._life and not self._retired:
             try:
@@ -278,6 +280,17 @@ class Supervisor:
                     self._declared_dead(None)
                 return
             yield Pause(BEAT_S)
+
+    def _keep_telling(self, life: int) -> Steps[None]:
+        """Tell how many children there are, now and then."""
+        while life == self._life and not self._retired:
+            try:
+                yield from tell(
+                    self.session, self.incarnation, b"%d" % len(self.children), patience_s=PATIENCE_S
+                )
+            except NodeUnavailable:
+                continue
+            yield Pause(TELL_S)
 
     def _look_at_others(self, watch: Watch) -> Steps[None]:
         beats = yield from beat(self.session, self.incarnation, patience_s=PATIENCE_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskmesh.testing.simulated_network import Executed
-from tests.simulation.many_seeds import failures
+from tests.simulation.many_seeds import failures, how_to_replay
 from tests.simulation.rates import HISTORIES
 from tests.simulation.world import World
 
@@ -25,8 +25,7 @@ def test_history(history: str, seeds: range) -> None:
     found = failures(history, seeds)
     for seed, trace in found:
         print(f"\n{trace}\nseed {seed} of {history} failed; to replay it, or to see all that happened:")
-        print(f"    python -m pytest tests/simulation -k 'test_history and {history}' --seed {seed}")
-        print(f"    python -m tests.simulation {history} {seed}")
+        print(how_to_replay(history, seed))
     assert [seed for seed, _ in found] == []
 
 

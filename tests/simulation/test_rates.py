@@ -18,6 +18,7 @@ from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.testing.simulated_network import SimulatedNetwork
 from taskmesh.testing.simulated_node import SimulatedNode
 from taskmesh.testing.virtual_time import VirtualTime
+from tests.simulation.checkers.starts import most_in_a_window
 from tests.simulation.ledger import PREFIX
 
 #: What always comes late bounces more than once; so often on the average is not what anybody would call progress.
@@ -64,16 +65,6 @@ class Asking:
                 bounces[task_id] += 1
                 heapq.heappush(line, (-int(-moment_ms // 1) + next(late), task_id))
         return sorted(started), bounces
-
-
-def most_in_a_window(started: list[float], period_ms: float) -> int:
-    """Return the most starts that any window of this length sees, both its ends included."""
-    most, first = 0, 0
-    for last, at in enumerate(started):
-        while at - started[first] > period_ms:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 RATES = st.sampled_from(["1/s", "2/s", "20/s", "100/s", "5/m", "10/m", "5/h"]).map(check_rate)

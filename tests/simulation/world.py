@@ -21,9 +21,13 @@ from taskmesh.testing.virtual_time import VirtualTime
 from tests.simulation.checkers.claims import Claims
 from tests.simulation.checkers.gates import Gates
 from tests.simulation.checkers.indexes import Indexes
+from tests.simulation.checkers.lines import Lines
 from tests.simulation.checkers.moves import Moves
 from tests.simulation.checkers.notices import Notices
 from tests.simulation.checkers.runs import Runs
+from tests.simulation.checkers.starts import Starts
+from tests.simulation.checkers.turns import Turns
+from tests.simulation.checkers.workers import Workers
 from tests.simulation.client import LATE_S_MAX, Client
 from tests.simulation.ledger import PREFIX, Ledger, Violation
 from tests.simulation.nemesis import Nemesis
@@ -48,6 +52,7 @@ class World:
             seed: Decides everything.
             scripts: By name, wrong scripts to run in place of the right ones.
         """
+        self.seed = seed
         self.random = Random(f"{history}/{seed}")
         self.rates: Rates = HISTORIES[history](self.random)
         self.time = VirtualTime()
@@ -62,8 +67,15 @@ class World:
         self.indexes = Indexes(self)
         self.gates = Gates(self)
         self.notices = Notices(self)
+        self.lines = Lines(self)
+        self.turns = Turns(self)
+        self.starts = Starts(self)
+        self.workers = Workers(self)
         self.healed = False
+        self.healed_s = 0.0
         self.queues = [b"default", b"mail", b"rare", b"bulk"][: self.rates.queues]
+        weigh = Random(f"weights/{seed}")
+        self.weights = {queue.decode(): weigh.randint(1, 4) for queue in self.queues}
         self.supervisors: list[Supervisor] = []
         self.incarnations = 0
         self.clients = [Client(self, number) for number in range(2)]
@@ -87,10 +99,11 @@ class World:
         self.nemesis.begin()
         self.time.pass_by(self.rates.fault_s)
         self._heal()
-        if not self.time.run(self._all_over, HEALED_S_MAX):
+        if not self.time.run(self.all_over, HEALED_S_MAX):
             raise Violation(f"no progress after the trouble: {self._what_is_open()}")
         self.time.pass_by(0.5)
         self.moves.check_accepted()
+        self.starts.check_reached()
         for client in self.clients:
             client.read_all()
         self.time.pass_by(1.0)
@@ -98,7 +111,7 @@ class World:
         self._let_days_pass()
 
     def _heal(self) -> None:
-        self.healed = True
+        self.healed, self.healed_s = True, self.time.now_s
         self.nemesis.end()
         self.network.faults = NetworkFaults()
         if not any(supervisor.process.alive for supervisor in self.supervisors):
@@ -107,7 +120,8 @@ class World:
         for client in self.clients:
             client.insist()
 
-    def _all_over(self) -> bool:
+    def all_over(self) -> bool:
+        """Tell whether every message is sent, and final."""
         return self.node.running and not self.moves.open and all(client.is_done for client in self.clients)
 
     def _what_is_open(self) -> str:
@@ -131,6 +145,7 @@ class World:
         incarnation = b"5" * 16
         self.node.values.pop(PREFIX + b"w:" + incarnation, None)
         self.node.call((b"HSET", PREFIX + b"w:" + incarnation, b"state", b"live", b"beat", b"1"))
+        self.workers.look_at(incarnation)
         for _ in range(SWEEPS_MAX):
             if PREFIX + b"xb" not in self.node.values:
                 break
@@ -149,6 +164,9 @@ class World:
             self.moves.came_back_older()
             self.claims.came_back_older()
             self.gates.came_back_older()
+            self.lines.came_back_older()
+            self.starts.came_back_older()
+            self.workers.came_back_older()
 
         def back() -> None:
             self.node.restart()
@@ -162,6 +180,9 @@ class World:
         self.moves.executed(executed)
         self.claims.executed(executed)
         self.gates.executed(executed)
+        self.lines.executed(executed)
+        self.starts.executed(executed)
+        self.workers.executed(executed)
         if self.network.executed % RECOUNT_EVERY == 0:
             self.indexes.check(settled=False)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskmesh.core.record import Record, parse
+from taskmesh.core.record import Record
 from taskmesh.core.state import FINAL, State
 from taskmesh.queue.enqueue import ENQUEUE, SEQUENCE
 from taskmesh.testing.node_commands.values import SortedSet
 from taskmesh.testing.simulated_network import Executed
 from tests.simulation.ledger import INSTEAD, PREFIX, Plan, Violation
+from tests.simulation.records import parsed
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -57,7 +58,7 @@ class Gates:
                 for line in self._sequences.values():
                     if task_id in line:
                         line.remove(task_id)
-            if record is None or parse(record).version == 1:
+            if record is None or parsed(record).version == 1:
                 self._begun.discard(task_id)
         latest = {self._keys(task_id)[0]: task_id for task_id in self._recorded_ms}
         self._lapsed = {task_id for task_id in self._recorded_ms if latest[self._keys(task_id)[0]] != task_id}
@@ -175,7 +176,7 @@ class Gates:
 
     def _state(self, task_id: bytes) -> State | None:
         record = self.world.moves.records.get(task_id)
-        return parse(record).state if record is not None else None
+        return parsed(record).state if record is not None else None
 
     def _is_over(self, task_id: bytes) -> bool:
         state = self._state(task_id)

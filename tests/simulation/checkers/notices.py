@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from taskmesh.core.record import parse
 from taskmesh.core.state import FINAL, LETTER
 from tests.simulation.ledger import Violation
+from tests.simulation.records import parsed
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -24,7 +24,7 @@ class Notices:
         for outcome in outcomes:
             letter, task_id = outcome.split(b"|")[:2]
             record = self.world.record(task_id)
-            said = parse(record) if record is not None else None
+            said = parsed(record) if record is not None else None
             if (
                 said is None
                 or said.state not in FINAL

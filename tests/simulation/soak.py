@@ -1,0 +1,98 @@
+"""The long run of the simulation: many seeds of its histories, on all cores, told block by block.
+
+make soak                                                   a thousand seeds of each history
+make soak ARGS="--seeds 100000 --from 5000"                 more of them, and others
+make soak ARGS="--history crashes --history everything"     of these only
+make soak ARGS="--replay crashes 4711"                      one seed again, with every call that the node executed
+make soak ARGS="--replay crashes 4711 commit 0-17"          of those, what mentions one of these words
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tests.simulation.__main__ import main as replay
+from tests.simulation.many_seeds import all_cores, failures, how_to_replay
+from tests.simulation.rates import HISTORIES
+
+SEEDS = 1000
+#: So many seeds of a history are run before those of the next, so that a run which is cut short has seen all of them.
+BLOCK = 200
+
+#: Runs seeds of a history and returns what failed, each with its traceback.
+Run = Callable[[str, range], list[tuple[int, str]]]
+
+
+def main(words: Sequence[str], run: Run | None = None) -> int:
+    """Run seeds, or replay one; return 1 if a promise was broken."""
+    asked = _parse(words)
+    if asked.replay:
+        return replay(asked.replay)
+    seeds = range(asked.first, asked.first + asked.seeds)
+    if run is not None:
+        return soak(asked.history or list(HISTORIES), seeds, run)
+    with all_cores() as cores:
+        return soak(asked.history or list(HISTORIES), seeds, partial(failures, cores=cores))
+
+
+def soak(histories: Sequence[str], seeds: range, run: Run) -> int:
+    """Run seeds of some histories, a block of each in turn; return 1 if one failed. All the others are run as well."""
+    began_s, failed = time.monotonic(), []
+    for at in range(0, len(seeds), BLOCK):
+        block = seeds[at : at + BLOCK]
+        for history in histories:
+            print(f"{history:14} seeds {block[0]} to {block[-1]} ... ", end="", flush=True)
+            found = run(history, block)
+            print(
+                "FAILED" if found else "all promises held",
+                f"({time.monotonic() - began_s:.0f} s)",
+                flush=True,
+            )
+            for seed, trace in found:
+                print(
+                    f"\n{trace}\nseed {seed} of {history} failed; to replay it, or to see all that happened:"
+                )
+                print(how_to_replay(history, seed), flush=True)
+                failed.append(f"{history} {seed}")
+    print(
+        f"failed: {', '.join(failed)}" if failed else f"{len(seeds)} seeds of {len(histories)} histories held"
+    )
+    return 1 if failed else 0
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seeds", type=_positive, default=SEEDS, metavar="N", help=f"of each history (default: {SEEDS})"
+    )
+    parser.add_argument(
+        "--from", dest="first", type=int, default=0, metavar="M", help="the first of them (default: 0)"
+    )
+    parser.add_argument(
+        "--history",
+        action="append",
+        choices=list(HISTORIES),
+        metavar="NAME",
+        help=f"of {', '.join(HISTORIES)}",
+    )
+    parser.add_argument(
+        "--replay", nargs="+", metavar="NAME SEED", help="show one seed again, with its calls"
+    )
+    return parser.parse_args(words)
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
