@@ -93,6 +93,7 @@ class Load:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"sends-{name}")
         self._before = self._counted()
+        _ = scene.readers  # one is a process, whose start nobody has to wait for now
 
     # -- sending ------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def test_a_flapping_network(far: Scene, proxy: Proxy, seed: int) -> None:
     """Connections are refused and allowed by turns; there is progress all the while."""
     far.worker(2)
     with Load(far, seed=seed) as load:
-        for _ in range(6):
+        for _ in range(4):
             load.ran(40)
             proxy.be(Way.CLOSED)
             proxy.reset()

@@ -22,7 +22,7 @@ POOLS = {
 
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize(
-    ("kill", "times"), [(Nemesis.kill_child, 6), (Nemesis.kill_supervisor, 3)], ids=["child", "supervisor"]
+    ("kill", "times"), [(Nemesis.kill_child, 4), (Nemesis.kill_supervisor, 2)], ids=["child", "supervisor"]
 )
 def test_killed_processes_of_pools(
     make_scene: Callable[..., Scene],
@@ -71,10 +71,8 @@ def test_a_loop_that_is_blocked_for_ever_is_ended_by_the_hard_limit(
     scene.worker(pools=("async:40",))
     with Load(scene, seed=seed, functions=POOLS["async:40"]) as load:
         load.ran(50)
-        overdue = [load.send_as("overdue", ledger_tasks.overdue_async, how, time_limit=0.3) for _ in range(2)]
-        load.ran(100)
-        load.ran(100)
+        overdue = load.send_as("overdue", ledger_tasks.overdue_async, how, time_limit=0.2)
+        load.ran(150)
     load.balance()
-    begun = [run.task_id for run in load.ledger.begins]
-    assert [begun.count(task_id) for task_id in overdue] == [1, 1]
+    assert [run.task_id for run in load.ledger.begins].count(overdue) == 1
     assert {run.crashes for run in load.ledger.begins} == {0}

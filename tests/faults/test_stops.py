@@ -21,10 +21,13 @@ def stopped(make_scene: Callable[..., Scene], server: Server) -> Scene:
     return make_scene("stops", server.url, max_crashes=99, send_timeout=1.0, lease_ttl=5.0)
 
 
-def test_a_worker_stopped_past_its_lease_under_load(stopped: Scene, seed: int) -> None:
+def test_a_worker_stopped_past_its_lease_under_load(
+    make_scene: Callable[..., Scene], server: Server, seed: int
+) -> None:
     """What it held runs elsewhere; what it says when it goes on is refused."""
-    nemesis = Nemesis(stopped, random.Random(seed), lambda: None)
-    with Load(stopped, seed=seed) as load:
+    scene = make_scene("past-its-lease", server.url, max_crashes=99, send_timeout=1.0, lease_ttl=3.0)
+    nemesis = Nemesis(scene, random.Random(seed), lambda: None)
+    with Load(scene, seed=seed) as load:
         for _ in range(2):
             load.ran(60)
             nemesis.stop_worker(load)
