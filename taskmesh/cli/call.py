@@ -11,6 +11,7 @@ from typing import Any, Never
 import click
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.celery_options import OF_CALL, refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.group import ending
 from taskmesh.cli.outcome_view import as_document, as_tables, view_of
@@ -67,6 +68,7 @@ class _TakesNegativeNumbers(click.Command):
 @click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9; higher is sooner.")
 @click.option("--countdown", metavar="S", help="Not before so long from now: seconds, or 10m, 2h.")
 @click.option("--expires", metavar="S", help="To be begun within so long from now, or not at all.")
+@refused_options(OF_CALL)
 @target_options(mesh=False)
 @json_option
 def call(

@@ -27,3 +27,17 @@ INSTEAD: dict[str, str] = {
     "stop": "use `taskmesh workers --stop` for workers, `taskmesh down` for the embedded node",
     "upgrade": "use `taskmesh config`; a setting of Celery is refused with what replaces it",
 }
+
+#: The same, of `celery inspect`.
+INSTEAD_OF_INSPECT: dict[str, str] = {
+    "active_queues": "use `taskmesh workers`, or `taskmesh queues` for who serves each",
+    "clock": "there is no logical clock; records carry the node's time",
+    "conf": "use `taskmesh config`",
+    "memdump": "use `taskmesh inspect stats`, which shows how much memory each worker takes",
+    "memsample": "use `taskmesh inspect stats`, which shows how much memory each worker takes",
+    "objgraph": "use a profiler such as memray on the worker's process; `taskmesh inspect stats` shows its number",
+    "query_task": "use `taskmesh result ID`",
+    "report": "use `taskmesh doctor` and `taskmesh config`",
+    "revoked": "use `taskmesh result ID`; `taskmesh inspect active` shows what runs and was asked to end",
+    "revoked_tasks": "use `taskmesh result ID`; `taskmesh inspect active` shows what runs and was asked to end",
+}

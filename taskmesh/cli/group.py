@@ -22,10 +22,27 @@ class SuggestingGroup(click.Group):
         """
         name = args[0]
         if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
-            near = get_close_matches(name, self.list_commands(ctx), n=3, cutoff=0.5)
+            instead = self.instead_of(name)
+            if instead:
+                ctx.fail(f"there is no command {name!r}: {instead}")
+            near = self._below(ctx, name) or get_close_matches(name, self.list_commands(ctx), n=3, cutoff=0.5)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             ctx.fail(f"there is no command {name!r}{hint}")
         return super().resolve_command(ctx, args)
+
+    def instead_of(self, name: str) -> str:
+        """Return what there is instead of a command of Celery; empty where nothing is known of it."""
+        del name
+        return ""
+
+    def _below(self, ctx: click.Context, name: str) -> list[str]:
+        """Return the commands of this very name that stand in groups of this one: `queue pause` for `pause`."""
+        groups = [(group, self.get_command(ctx, group)) for group in self.list_commands(ctx)]
+        return [
+            f"{group} {name}"
+            for group, command in groups
+            if isinstance(command, click.Group) and command.get_command(ctx, name) is not None
+        ]
 
 
 class LazyGroup(SuggestingGroup):

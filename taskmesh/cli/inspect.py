@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from taskmesh.cli.celery_options import OF_INSPECT, OF_SCHEDULED, refused_options
 from taskmesh.cli.failure import EXIT_FAILURE
 from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, say, show, table
@@ -19,7 +20,17 @@ _SHOWN = ["0 shown, also when there is nothing", "1 the node cannot be reached, 
 _NO_WORKER = "there are no workers"
 
 
-@click.group(cls=SuggestingGroup)
+class _Inspect(SuggestingGroup):
+    """The group of these commands."""
+
+    def instead_of(self, name: str) -> str:
+        """Return what there is instead of a command of `celery inspect`."""
+        from taskmesh.cli.celery_commands import INSTEAD_OF_INSPECT
+
+        return INSTEAD_OF_INSPECT.get(name, "")
+
+
+@click.group(cls=_Inspect)
 def inspect() -> None:
     """Look at what workers do: what runs, what is claimed, what waits.
 
@@ -30,9 +41,10 @@ def inspect() -> None:
 
 def worker_option(function: F) -> F:
     """Give a command `--worker`."""
-    return click.option(
+    option = click.option(
         "--worker", "names", metavar="NAME", multiple=True, help="Only this worker; may be repeated."
-    )(function)
+    )
+    return option(refused_options(OF_INSPECT)(function))
 
 
 def limit_option(function: F) -> F:
@@ -125,6 +137,7 @@ def reserved(*, names: tuple[str, ...], limit: int, target: Target, json_wanted:
     )
 )
 @limit_option
+@refused_options(OF_SCHEDULED)
 @click.option(
     "--start", type=click.IntRange(min=0), default=0, show_default=True, help="Pass over so many, to read on."
 )

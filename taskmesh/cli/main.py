@@ -67,20 +67,11 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 class Main(LazyGroup):
     """The group of all commands, and what becomes of their errors."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first argument names.
+    def instead_of(self, name: str) -> str:
+        """Return what there is instead of a command of Celery."""
+        from taskmesh.cli.celery_commands import INSTEAD
 
-        Raises:
-            UsageError: There is none; for one of Celery it says what there is instead.
-        """
-        if self.get_command(ctx, args[0]) is None:
-            from taskmesh.cli.celery_commands import INSTEAD
-
-            if args[0] in INSTEAD:
-                ctx.fail(f"there is no command {args[0]!r}: {INSTEAD[args[0]]}")
-        return super().resolve_command(ctx, args)
+        return INSTEAD.get(name, "")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command; --help and --version print here."""

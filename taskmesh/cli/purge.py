@@ -7,6 +7,7 @@ import sys
 import click
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.celery_options import OF_PURGE, refused_options
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.target import Target, target_options
@@ -28,6 +29,7 @@ _REVOKED = ord("o")
 )
 @click.argument("queue")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@refused_options(OF_PURGE)
 @target_options()
 @json_option
 def purge(*, queue: str, yes: bool, target: Target, json_wanted: bool) -> None:

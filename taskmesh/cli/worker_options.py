@@ -12,7 +12,7 @@ import click
 
 from taskmesh.balancing.named import chosen_strategy
 from taskmesh.cli.app_path import located
-from taskmesh.cli.celery_options import refused_options
+from taskmesh.cli.celery_options import OF_WORKER, refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import HOW, app_option, path_option
@@ -42,7 +42,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             given["app"] = app
         function(given=given, json_wanted=json_wanted)
 
-    decorated: Callable[..., None] = refused_options(wrapper)
+    decorated: Callable[..., None] = refused_options(OF_WORKER)(wrapper)
     for decorate in (
         click.option(
             "-P",

@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from taskmesh.cli.celery_commands import INSTEAD
+from taskmesh.cli.celery_commands import INSTEAD, INSTEAD_OF_INSPECT
 from taskmesh.cli.failure import Failure
 from taskmesh.cli.main import SECTIONS, cli
 from taskmesh.core.version import VERSION
@@ -75,7 +75,16 @@ def test_the_list_imports_no_command():
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(["stats"], "status"), (["wroker"], "worker"), (["dead", "lsit"], "list"), (["key", "rotat"], "rotate")],
+    [
+        (["statsu"], "status"),
+        (["wroker"], "worker"),
+        (["dead", "lsit"], "list"),
+        (["key", "rotat"], "rotate"),
+        (["pause", "images"], "queue pause?"),
+        (["resume", "images"], "queue resume?"),
+        (["stats"], "inspect stats?"),
+        (["retry"], "dead retry?"),
+    ],
 )
 def test_an_unknown_command_is_told_what_was_meant(words, meant):
     run = CliRunner().invoke(cli, words)
@@ -92,6 +101,37 @@ def test_a_command_of_celery_is_answered_with_what_there_is(word):
     assert f"there is no command {word!r}: {INSTEAD[word]}" in said
     named = set(re.findall(r"`taskmesh ([a-z]+)", INSTEAD[word]))
     assert named <= SUMMARIES.keys()
+
+
+@pytest.mark.parametrize("word", INSTEAD_OF_INSPECT)
+def test_a_command_of_celerys_inspect_is_answered_with_what_there_is(word):
+    run = CliRunner().invoke(cli, ["inspect", word])
+    assert run.exit_code == 2
+    assert f"there is no command {word!r}: {INSTEAD_OF_INSPECT[word]}" in " ".join(run.stderr.split())
+    assert set(re.findall(r"`taskmesh ([a-z]+)", INSTEAD_OF_INSPECT[word])) <= SUMMARIES.keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (["call", "app.add", "--eta", "2030-01-01"], "use --countdown"),
+        (["call", "app.add", "--args", "[1]"], "after the task's name"),
+        (["inspect", "active", "-d", "one"], "use --worker"),
+        (["inspect", "ping", "--destination", "one"], "use --worker"),
+        (["inspect", "scheduled", "-d", "one"], "on the node"),
+        (["inspect", "stats", "-t", "5"], "leave it out"),
+        (["purge", "-f"], "use --yes"),
+        (["purge", "-Q", "mail"], "`taskmesh purge QUEUE`"),
+        (["worker", "app:mesh", "-q"], "use -l WARNING"),
+    ],
+)
+def test_an_option_of_celery_is_answered_with_what_there_is(words, instead):
+    run = CliRunner().invoke(cli, words)
+    assert run.exit_code == 2
+    said = " ".join(run.stderr.split())
+    assert "is an option of Celery and means nothing here" in said
+    assert instead in said
+    assert "did you mean" not in said.lower()
 
 
 def test_a_wild_guess_is_answered_without_one():
