@@ -29,7 +29,7 @@ from taskmesh.cli.target import Target, target_options
     "wait_s",
     type=Seconds(),
     metavar="S",
-    help="Wait up to so many seconds for its end.",
+    help="Wait up to so long for its end: seconds, or 1m.",
 )
 @target_options()
 @json_option

@@ -9,10 +9,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from taskmesh.cli.seconds import read_seconds
 from taskmesh.config.values import limit_of_memory
 from taskmesh.errors import ConfigError
 
-_SECONDS_MAX = 1e9
 #: No file of options is larger; a wrong path may name anything.
 _OCTETS_MAX = 1 << 20
 
@@ -48,12 +48,6 @@ def _count(value: Any) -> int:
     return value
 
 
-def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _SECONDS_MAX:
-        raise ValueError(f"expected seconds, 0 to {_SECONDS_MAX:g}")
-    return float(value)
-
-
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("expected true or false")  # noqa: TRY004 - told like every other wrong value
@@ -77,9 +71,9 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "reload_dir": _texts,
     "max_tasks_per_child": _count,
     "max_memory_per_child": limit_of_memory,
-    "grace": _seconds,
-    "soft_time_limit": _seconds,
-    "time_limit": _seconds,
+    "grace": read_seconds,
+    "soft_time_limit": read_seconds,
+    "time_limit": read_seconds,
     "pool": _pools,
 }
 

@@ -56,7 +56,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             "--grace",
             type=Seconds(),
             metavar="S",
-            help="Seconds that running tasks have to finish after the first signal.  [default: 30]",
+            help="How long running tasks have to finish after the first signal: seconds, or 1m.  [default: 30]",
         ),
         click.option(
             "--autoscale",
@@ -78,13 +78,13 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             "--time-limit",
             type=Seconds(),
             metavar="S",
-            help="Seconds that a task may run before its process is ended, unless it has a limit of its own.",
+            help="How long a task may run before its process is ended, unless it has a limit of its own: seconds, or 1m.",
         ),
         click.option(
             "--soft-time-limit",
             type=Seconds(),
             metavar="S",
-            help="Seconds that a task may run before SoftTimeLimitExceeded is raised in it.",
+            help="How long a task may run before SoftTimeLimitExceeded is raised in it, likewise.",
         ),
         click.option(
             "--reload-dir",

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from taskmesh.cli.failure import Failure
 from taskmesh.cli.main import cli
+from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.worker_file import KEYS, read_worker_file
 from taskmesh.cli.worker_options import resolved, worker_options
 from taskmesh.errors import ConfigError, UsageError
@@ -63,6 +64,20 @@ def test_queues_with_weights(tmp_path, file):
 def test_a_strategy(tmp_path):
     assert resolved({"app": "app", "strategy": "priority"}, {}, tmp_path).strategy == "priority"
     assert resolved({"app": "app", "queues": "a,b"}, {}, tmp_path).strategy == ""  # the setting's
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("90", 90), ("1m", 60), ("1h30m", 5400), ("0.5s", 0.5)])
+def test_a_length_of_time_is_written_as_everywhere_else(tmp_path, file, given, seconds):
+    path = file(f'[worker]\nsoft_time_limit = "{given}"\ngrace = 3\n')
+    options = resolved({"app": "app", "config": str(path)}, {}, tmp_path)
+    assert (options.soft_time_limit_s, options.grace_s) == (seconds, 3.0)
+    assert Seconds().convert(given, None, None) == seconds
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "-1", "1x", "", "1e99", "2e9"])
+def test_what_is_no_length_of_time_is_refused_with_what_is_expected(given):
+    with pytest.raises(click.BadParameter, match=f"'{given}': expected .*seconds"):
+        Seconds().convert(given, None, None)
 
 
 @pytest.mark.parametrize("queues", ["", " ", ",", " , "])
@@ -295,12 +310,12 @@ def test_refused_options_are_not_shown():
 def test_what_is_no_number_of_seconds(option, given):
     refused = CliRunner().invoke(cli, ["worker", "app:mesh", option, given])
     assert refused.exit_code == 2
-    assert f"Invalid value for '{option}': {given} is" in refused.output
+    assert f"Invalid value for '{option}': '{given}': expected" in refused.output
 
 
 @pytest.mark.parametrize("given", ["nan", "inf", "-1", "1" + "0" * 400])
 def test_what_is_no_number_of_seconds_in_a_file(file, given):
-    with pytest.raises(ConfigError, match=r"grace = .* in \[worker\]: expected seconds, 0 to 1e\+09"):
+    with pytest.raises(ConfigError, match=r"grace = .* in \[worker\]: expected .*seconds"):
         read_worker_file(file(f"[worker]\ngrace = {given}\n"))
 
 
