@@ -63,7 +63,9 @@ class _TakesNegativeNumbers(click.Command):
 @click.argument("name")
 @click.argument("args", nargs=-1)
 @click.option("--kwargs", "kwargs_text", metavar="JSON", help="Keyword arguments, as a JSON object.")
-@click.option("--wait", "wait_s", type=Seconds(), metavar="S", help="Wait so long for the result: seconds, or 1m.")
+@click.option(
+    "--wait", "wait_s", type=Seconds(), metavar="S", help="Wait so long for the result: seconds, or 1m."
+)
 @click.option("--queue", metavar="QUEUE", help="Where it goes, instead of the task's own queue.")
 @click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9; higher is sooner.")
 @click.option("--countdown", metavar="S", help="Not before so long from now: seconds, or 10m, 2h.")

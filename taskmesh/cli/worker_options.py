@@ -78,7 +78,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             "--time-limit",
             type=Seconds(),
             metavar="S",
-            help="How long a task may run before its process is ended, unless it has a limit of its own: seconds, or 1m.",
+            help="How long a task may run before its process is ended, unless it has its own limit: seconds, or 1m.",
         ),
         click.option(
             "--soft-time-limit",
