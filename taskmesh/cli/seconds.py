@@ -13,10 +13,12 @@ SECONDS_MAX = 1e9
 read_seconds = duration(0, SECONDS_MAX)
 
 
-class Seconds(click.ParamType):
+class Seconds(click.FloatRange):
     """Seconds, 0 or more, as everywhere else: a number, or a text such as `90s`, `1m` or `1h30m`."""
 
-    name = "duration"
+    def __init__(self) -> None:
+        """Make the type."""
+        super().__init__(min=0)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read a value, or fail with what is expected."""
