@@ -119,6 +119,16 @@ class Wiring:
 
         return path_of(self)
 
+    def _rewire(self, settings: Settings) -> None:
+        """Live by other settings from now on. What stood on the former ones is closed; tasks and hooks stay."""
+        self.close()
+        with _wiring:
+            portal, self._portal, self._link = self._portal, None, None
+            self.settings = settings
+            self._node = Whereabouts(self.name, settings)
+        if portal is not None:
+            portal.end(f"mesh {self.name!r} has moved to another node")
+
     def close(self) -> None:
         """Close connections, and end the private node if there is one. The mesh can be used again."""
         with _wiring:

@@ -44,7 +44,7 @@ class Whereabouts:
 
         if self._settings.nodes:
             return NodeAddress(self._settings.nodes[0])
-        if self._settings.embedded == "private":
+        if self._is_private:
             return NodeAddress(f"unix://{self._private_socket()}")
         from taskmesh.nodes.embedded import ensure_running
 
@@ -55,7 +55,7 @@ class Whereabouts:
 
     def ensure(self) -> None:
         """See to it that the shared embedded node runs, if the mesh uses it."""
-        if not self._settings.nodes and self._settings.embedded == "shared":
+        if not self._settings.nodes and not self._is_private:
             from taskmesh.nodes.embedded import ensure_running
 
             ensure_running(self._mesh, durability=self._asked_durability)
@@ -78,6 +78,14 @@ class Whereabouts:
             if private is not None:
                 private_nodes.withdraw(self._mesh, private.socket_path)
         return private
+
+    @property
+    def _is_private(self) -> bool:
+        """Whether the embedded node is a private one, as it is where the parent process offers its own.
+
+        The parent may have moved the mesh (the fixtures do), whatever the app says here.
+        """
+        return self._settings.embedded == "private" or bool(private_nodes.inherited(self._mesh))
 
     @property
     def _asked_durability(self) -> Literal["process", "disk", "memory"] | None:

@@ -21,6 +21,8 @@ To test the tasks of an app, override the fixture `mesh`, and `mesh_worker` foll
         from shop.app import mesh
         return mesh
 
+The app's mesh then lives on a node of the test's own as well, until the test ends: see `own_node`.
+
 To change settings of the mesh, override `mesh_settings`, which returns the arguments of `TaskMesh`:
 
     @pytest.fixture
@@ -34,7 +36,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +48,22 @@ if TYPE_CHECKING:
     from taskmesh.testing.thread_worker import ThreadWorker
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """Move the mesh that an overridden fixture `mesh` returns to a node of the test's own, as long as that lasts."""
+    value = yield
+    if fixturedef.argname == "mesh" and fixturedef.func.__module__ != __name__:
+        # what has a fixture of this name for a purpose of its own has not imported TaskMesh
+        app = sys.modules.get("taskmesh.app")
+        if app is not None and isinstance(value, app.TaskMesh):
+            from taskmesh.testing.own_node import own_node
+
+            stack = ExitStack()
+            stack.enter_context(own_node(value))
+            fixturedef.addfinalizer(stack.close)
+    return value
 
 
 @pytest.fixture(scope="session")

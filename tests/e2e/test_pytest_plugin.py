@@ -267,6 +267,126 @@ def test_settings_and_the_mesh_itself_can_be_overridden(run: Run) -> None:
     result.assert_outcomes(passed=4)
 
 
+APP = """
+import os
+
+from taskmesh import TaskMesh
+
+mesh = TaskMesh("own"{arguments})
+
+
+@mesh.task
+def inner():
+    return os.getpid()
+
+
+@mesh.task
+def outer():
+    return inner.delay().id
+"""
+
+OVERRIDE = """
+    import os
+
+    import pytest
+
+    import own_app
+    from own_app import inner, outer
+
+
+    @pytest.fixture
+    def mesh():
+        return own_app.mesh
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        ("", {}),
+        (', embedded="shared", durability="disk"', {}),
+        ("", {"toml": 'nodes = ["redis://127.0.0.1:1"]'}),
+    ],
+)
+def test_the_mesh_of_an_app_lives_on_a_node_of_the_tests_own(
+    run: Run, pytester: pytest.Pytester, arguments: str, files: dict[str, str]
+) -> None:
+    """Tests must meet neither the messages nor the workers of the one who runs them, however the app is set up."""
+    if "toml" in files:
+        pytester.path.joinpath("taskmesh.toml").write_text(files["toml"])
+    result = run(
+        OVERRIDE
+        + """
+    def test_it(mesh, mesh_worker):
+        assert "private node" in repr(mesh)
+        assert inner.delay().get(timeout=20) == os.getpid()
+        assert mesh.result(outer.delay().get(timeout=20)).get(timeout=20) == os.getpid()
+
+    def test_nothing_is_left_for_the_next(mesh):
+        waiting = inner.delay()
+        assert waiting.state == "PENDING"
+        mesh.seen = waiting.id
+
+    def test_nor_for_the_one_after(mesh):
+        from taskmesh.errors import TaskNotFound
+        with pytest.raises(TaskNotFound):
+            mesh.result(mesh.seen).get(timeout=20)
+
+    def test_processes_of_its_own(mesh):
+        with mesh.workers(1):
+            assert inner.delay().get(timeout=20) != os.getpid()
+
+    def test_afterwards():
+        assert "TASKMESH_EMBEDDED" not in os.environ
+        assert "private" not in repr(own_app.mesh)
+    """,
+        own_app=APP.format(arguments=arguments),
+    )
+    result.assert_outcomes(passed=5)
+    assert not list(pytester.path.glob("state/**/*.rdb"))
+
+
+@pytest.mark.parametrize("said", ["argument", "TASKMESH_NODES", "TASKMESH_EMBEDDED"])
+def test_the_mesh_of_an_app_stays_where_somebody_put_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """A test suite with a server of its own, in code or by a variable, has decided."""
+    url = "redis://127.0.0.1:1"
+    if said != "argument":
+        monkeypatch.setenv(said, "shared" if said == "TASKMESH_EMBEDDED" else url)
+    result = run(
+        OVERRIDE
+        + """
+    def test_it(mesh):
+        assert repr(mesh) == WHERE
+    """.replace(
+            "WHERE",
+            repr("<TaskMesh 'own' on shared node>" if "EMB" in said else f"<TaskMesh 'own' on {url}>"),
+        ),
+        own_app=APP.format(arguments=f', nodes=["{url}"]' if said == "argument" else ""),
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_fixture_of_another_kind_may_be_named_mesh(run: Run) -> None:
+    """The word is used in geometry as well."""
+    result = run(
+        """
+        import sys
+        import pytest
+
+        @pytest.fixture
+        def mesh():
+            return [(0, 1), (1, 2)]
+
+        def test_it(mesh):
+            assert mesh == [(0, 1), (1, 2)]
+            assert "taskmesh.app" not in sys.modules
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_a_task_that_does_not_end_fails_its_test_by_name(run: Run) -> None:
     result = run(
         """
@@ -337,4 +457,4 @@ def test_a_run_without_them_does_not_load_taskmesh(run: Run) -> None:
 
 def test_help_lists_the_fixtures(run: Run) -> None:
     result = run("", "--fixtures")
-    result.stdout.fnmatch_lines(["mesh_settings*", "mesh *", "mesh_worker *"])
+    result.stdout.fnmatch_lines_random(["mesh_settings *", "mesh *", "mesh_worker *"])
