@@ -26,6 +26,7 @@ from taskmesh.queue.pause import PAUSE
 from taskmesh.queue.rate import RATE
 from taskmesh.queue.telling import TELLING
 from taskmesh.queue.workers import REAP, WORKER
+from tests.simulation.child import Child
 from tests.simulation.patching import Changes, Rule, in_place_of, patched
 
 
@@ -576,6 +577,13 @@ DEFECTS = (
         "limited",
         RATE,
         (("digits(math.max(now, free) + interval))", "digits(math.max(now, free) + 2 * interval))"),),
+    ),
+    # of the simulated worker itself: the node grants all in time, and the limit is not reached
+    Defect(
+        "who waits for a start comes long after its moment",
+        "limited",
+        Rule(Child, "_wait_for_start"),
+        (("return math.ceil(moment_ms)", "return math.ceil(moment_ms) + 1500"),),
     ),
     Defect(
         "who has been granted a start goes on waiting for one",
