@@ -47,7 +47,7 @@ class Host(Protocol):
 class App(Host, Protocol):
     """The app object, as a template and its children see it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **settings: Any) -> None:
         """Make the app of a mesh that has no tasks of its own."""
 
     def import_tasks(self, *modules: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from taskmesh.balancing.named import chosen_strategy
-from taskmesh.config.settings import LOG_LEVELS
+from taskmesh.config.settings import LOG_LEVELS, SETTINGS, Settings
 from taskmesh.config.sources import absolute
 from taskmesh.config.values import one_of, weighted_queues, whole
 from taskmesh.errors import UsageError, WorkerError
@@ -27,6 +27,8 @@ from taskmesh.worker.pools import SLOTS_MAX, Pool, read_pools, sized
 START_TIMEOUT_S = 30.0
 #: What workers say that a program starts for itself, unless it asks for more.
 QUIET = "WARNING"
+#: Settings that reach workers by the environment, or mean nothing to them: a command line can be read by everybody.
+_IN_THE_ENVIRONMENT = frozenset({"nodes", "embedded", "key", "key_file", "app", "eager"})
 
 
 def options_for(
@@ -63,6 +65,7 @@ def options_for(
     return WorkerOptions(
         app=app,
         mesh="" if app else mesh.name,
+        settings={} if app else given_settings(mesh.settings),
         path=tuple(filter(None, (folder or absolute(".") for folder in sys.path))),
         concurrency=concurrency,
         pools=pools,
@@ -99,6 +102,18 @@ def _worker_name(value: object) -> object:
 def _log_level(value: object) -> object:
     one_of(*LOG_LEVELS)(value)
     return value
+
+
+def given_settings(settings: Settings) -> dict[str, Any]:
+    """Return what a mesh was given in code, as arguments for another of its name in a process that inherits the rest."""
+    given = {
+        name: getattr(settings, name)
+        for name in SETTINGS
+        if settings.source_of(name) == "argument" and name not in _IN_THE_ENVIRONMENT
+    }
+    if "routes" in given:
+        given["routes"] = dict(given["routes"])
+    return given
 
 
 def environment_for(mesh: Host) -> dict[str, str]:

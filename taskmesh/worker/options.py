@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from taskmesh.config.strategies import DEFAULT
@@ -18,6 +20,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         app: `module:attribute` of the app; empty for a worker of by-value tasks only.
         mesh: Name of the mesh, when there is no app.
+        settings: That mesh's, as they were given in code; its node and its keys stand in the environment.
         path: Folders put in front of `sys.path` before the app is imported.
         include: Modules with tasks, imported after it, beside those of the setting.
         concurrency: How many tasks at once, for the pool that does not say so itself; 0 for what suits its kind.
@@ -44,6 +47,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     app: str = ""
     mesh: str = ""
+    settings: dict[str, Any] = {}
     path: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     concurrency: int = 0

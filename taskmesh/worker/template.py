@@ -47,7 +47,7 @@ def find_mesh(options: WorkerOptions, kind: type[App]) -> App:
     for folder in reversed(options.path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
-    mesh = load_app(options.app, kind) if options.app else kind(options.mesh)
+    mesh = load_app(options.app, kind) if options.app else kind(options.mesh, **options.settings)
     with importing(options.app):
         mesh.import_tasks(*options.include)
     return mesh

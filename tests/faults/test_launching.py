@@ -49,3 +49,48 @@ def test_a_file_named_like_a_standard_module_stands_in_for_nothing(tmp_path):
     code = "import sys; sys.path.append('.'); import own_app; own_app.main()"
     ended = run(tmp_path, APP, "-P", "-c", code)
     assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
+
+
+UNIMPORTABLE = """
+import os
+import sys
+
+from taskmesh import TaskMesh
+from taskmesh.errors import TaskMeshError
+
+
+def main():
+    mesh = TaskMesh(
+        "launched",
+        embedded="private",
+        default_queue="zz",
+        routes={"*.routed": "aside"},
+        max_crashes=1,
+        allow_tasks=["*"],
+        compress_over="1KiB",
+        result_expires="1h",
+    )
+
+    @mesh.task
+    def add(x, y):
+        return x + y
+
+    @mesh.task
+    def die():
+        os._exit(3)
+
+    with mesh.workers(1, log_level="CRITICAL"):
+        print(add.delay(1, 2).get(timeout=20))
+        try:
+            die.delay().get(timeout=20)
+        except TaskMeshError as error:
+            print(error)
+"""
+
+
+@pytest.mark.slow
+def test_settings_given_in_code_reach_workers_that_cannot_import_the_mesh(tmp_path):
+    """They serve its default queue, and hold to its bounds."""
+    ended = run(tmp_path, UNIMPORTABLE, "-c", "import own_app; own_app.main()")
+    assert ended.stdout.startswith("3\n"), ended.stderr
+    assert "1 time" in ended.stdout, ended.stdout

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from taskmesh.app import TaskMesh
 from taskmesh.errors import UsageError
 from taskmesh.worker.launch import options_for
+from taskmesh.worker.options import WorkerOptions
 
 
 @pytest.mark.parametrize("concurrency", ["x", "4", 1.5, -1, 0, 99999, True, b"1"])
@@ -49,3 +51,23 @@ def test_a_name_of_a_task_that_can_be():
     mesh = TaskMesh("launch")
     mesh.task(name="größe " + "x" * 494)(len)
     assert len(mesh.tasks) == 1
+
+
+def test_settings_given_in_code_travel_with_a_mesh_that_cannot_be_imported():
+    """But neither its key, which a command line would show, nor what the environment says anyway."""
+    given = {
+        "default_queue": "zz",
+        "routes": {"a.*": "first", "*": "second"},
+        "include": ["json"],
+        "result_expires": "1h",
+        "max_memory_per_child": "64MiB",
+        "configure_logging": False,
+        "allow_tasks": ["a.*"],
+    }
+    mesh = TaskMesh("launch", key="secret of 32 characters or so, and more", **given)
+    options = msgspec.json.decode(msgspec.json.encode(options_for(mesh, 1, (), "")), type=WorkerOptions)
+    assert options.settings.keys() == given.keys()
+    again = TaskMesh(options.mesh, **options.settings)
+    assert {name: getattr(again.settings, name) for name in given} == {
+        name: getattr(mesh.settings, name) for name in given
+    }
