@@ -105,7 +105,7 @@ def _log_level(value: object) -> object:
 
 
 def given_settings(settings: Settings) -> dict[str, Any]:
-    """Return what a mesh was given in code, as arguments for another of its name in a process that inherits the rest."""
+    """Return what a mesh was given in code, as arguments for another of its name where the rest is inherited."""
     given = {
         name: getattr(settings, name)
         for name in SETTINGS
