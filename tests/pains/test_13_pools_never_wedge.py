@@ -11,10 +11,17 @@ import signal
 import threading
 
 import psutil
+import pytest
 
 from tests.apps import worker_tasks as tasks
 from tests.pains.conftest import children_of
 from tests.support import wait_until
+
+
+@pytest.fixture
+def scene(make_scene, chaos_node):
+    # two thousand kills in a row may well hit one message three times
+    return make_scene("pools-at-random", f"unix://{chaos_node.socket_path}", max_crashes=99)
 
 
 def let_go_on(process: psutil.Process) -> None:
