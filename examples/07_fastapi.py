@@ -31,11 +31,11 @@ async def order_report(customer: str, months: int = 12) -> dict[str, str]:
 
 
 @app.get("/reports/{task_id}")
-def report_status(task_id: str) -> dict[str, object]:
-    handle = mesh.result(task_id)
+async def report_status(task_id: str) -> dict[str, object]:
     try:
-        if not handle.ready():
-            return {"state": handle.state}
+        handle = mesh.result(task_id)
+        if not await handle.aready():
+            return {"state": await handle.astate()}
         return {"state": handle.state, "report": handle.get() if handle.successful() else None}
     except (TaskNotFound, ResultExpired) as error:
         raise HTTPException(404, "no such report") from error

@@ -36,8 +36,8 @@ def start(request: HttpRequest, order: int) -> JsonResponse:
 
 
 def status(request: HttpRequest, task_id: str) -> JsonResponse:
-    handle = mesh.result(task_id)
     try:
+        handle = mesh.result(task_id)
         state = handle.state
     except TaskNotFound:
         return JsonResponse({"error": "no such invoice"}, status=404)

@@ -9,7 +9,7 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   │   ├── UpgradeNeeded       the mesh was made by a newer TaskMesh
     │   │   └── ServerBinaryMissing no valkey-server to start the embedded node with
     │   ├── AppNotFound             `module:attribute` does not lead to a TaskMesh
-    │   ├── InvalidTaskId           an id that is not 1 to 200 printable ASCII characters
+    │   ├── InvalidTaskId           an id that is not 1 to 200 printable ASCII characters (also a TaskNotFound)
     │   ├── WrongArguments          arguments that the function does not take (also a TypeError)
     │   ├── NotPicklable            an argument or function that cannot be sent
     │   ├── PayloadTooLarge         larger than `max_message_size` or `max_result_size`
@@ -98,10 +98,6 @@ class ServerBinaryMissing(ConfigError):
 
 class AppNotFound(UsageError):
     """An app path such as `module:mesh` does not lead to a TaskMesh."""
-
-
-class InvalidTaskId(UsageError):
-    """A task id must be 1 to 200 printable ASCII characters."""
 
 
 class WrongArguments(UsageError, TypeError):
@@ -203,6 +199,10 @@ class TaskDead(ResultError):
 
 class TaskNotFound(ResultError):
     """Nothing is known of this id: never sent, or removed after it expired."""
+
+
+class InvalidTaskId(UsageError, TaskNotFound):
+    """A task id must be 1 to 200 printable ASCII characters; so nothing can be known of one that is not."""
 
 
 class ResultExpired(ResultError):

@@ -176,8 +176,7 @@ class Inbox:
         Raises:
             NodeUnavailable: The node cannot be reached: try again.
         """
-        if self._ended:
-            raise NodeUnavailable(self._ended, node=self._link.mesh)
+        self.refuse_if_ended()
         current = self.round or self.begin(within_s)
         missed = [handle for handle in handles if handle.round != current and not handle.is_settled()]
         if not missed:
@@ -356,6 +355,11 @@ class Inbox:
 
     # -- reading ------------------------------------------------------------------
 
+    def refuse_if_ended(self) -> None:
+        """Raise `NodeUnavailable` if the node is gone for good."""
+        if self._ended:
+            raise NodeUnavailable(self._ended, node=self._link.mesh)
+
     def look(self, handles: Sequence[AsyncResult[Any]], within_s: float | None = None) -> None:
         """Read the records of handles now, in few round trips, and put into them what these say.
 
@@ -366,8 +370,7 @@ class Inbox:
         Raises:
             NodeUnavailable: The time was over, or the node is gone for good.
         """
-        if self._ended:
-            raise NodeUnavailable(self._ended, node=self._link.mesh)
+        self.refuse_if_ended()
         link = self._link
         ids = [handle.id for handle in handles]
         found = link.ask(lambda left_s: read(link.session, ids, patience_s=left_s), within_s)

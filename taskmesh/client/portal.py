@@ -115,15 +115,24 @@ class Portal:
         Raises:
             TrustError: What stands there must not be used.
         """
-        from taskmesh.codec.telling import decode_telling
         from taskmesh.results.tellings import tellings
 
         link = self.link
         (found,) = link.ask(lambda left_s: tellings(link.session, [task_id], patience_s=left_s))
+        return self.open_telling(task_id, found)
+
+    def open_telling(self, task_id: str, found: tuple[str, bytes] | None) -> Telling | None:
+        """Verify and return what was read of a message: the token of its run, and what it tells.
+
+        Raises:
+            TrustError: It must not be used.
+        """
+        from taskmesh.codec.telling import decode_telling
+
         if found is None:
             return None
         token, wire = found
-        return decode_telling(wire, link.tellings, expect_id=task_id, expect_token=token)
+        return decode_telling(wire, self.link.tellings, expect_id=task_id, expect_token=token)
 
     def open_to_send(self) -> None:
         """Join the mesh before a first send.

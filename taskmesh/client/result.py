@@ -276,12 +276,18 @@ class AsyncResult(Generic[R_co]):
     # -- looking ------------------------------------------------------------------
 
     def _look(self) -> None:
-        if self.outcome is None and self.round != LOCAL:
-            if self.is_settled():
-                self._unsettle()
+        if self._is_open():
             self._portal.inbox.look((self,))
             if self.fault is not None:
                 raise self.fault
+
+    def _is_open(self) -> bool:
+        """Tell whether the node has to be asked, and prepare for that."""
+        if self.outcome is not None or self.round == LOCAL:
+            return False
+        if self.is_settled():
+            self._unsettle()
+        return True
 
     @property
     def state(self) -> str:
@@ -298,6 +304,9 @@ class AsyncResult(Generic[R_co]):
 
     def _state(self) -> str:
         self._look()
+        return self._known_state()
+
+    def _known_state(self) -> str:
         if self.outcome is not None:
             return self.outcome.state
         if self.missing and not self.expired:
@@ -399,6 +408,46 @@ class AsyncResult(Generic[R_co]):
         """When the message ended, in whatever way; None before that."""
         self._look()
         return moment(self.outcome.finished_ms) if self.outcome is not None else None
+
+    # -- in event loops -----------------------------------------------------------
+
+    async def astate(self) -> str:
+        """As `state`, in an event loop. Once it has ended, whatever is asked of this handle holds up no loop."""
+        await self.aready()
+        state = self._known_state()
+        telling = await self._atelling() if state == State.STARTED.value else None
+        return telling.label if telling is not None and telling.label else state
+
+    async def aready(self) -> bool:
+        """As `ready`, in an event loop."""
+        if self._is_open():
+            from taskmesh.client.async_look import look
+
+            await look(self._portal, self)
+            if self.fault is not None:
+                raise self.fault
+        return self._known_state() in _FINAL_NAMES
+
+    async def aprogress(self) -> Progress | None:
+        """As `progress`, in an event loop."""
+        telling = await self._atelling()
+        return telling.progress if telling is not None else None
+
+    async def _atelling(self) -> Telling | None:
+        if self.is_settled():
+            return None
+        from taskmesh.client.async_look import telling
+
+        return await telling(self._portal, self.id)
+
+    async def arevoke(self, *, terminate: bool = False, signal: str = "TERM") -> bool:
+        """As `revoke`, in an event loop."""
+        from taskmesh.client.async_look import revoke
+
+        (verdict,) = await revoke(self._portal, self, terminate=terminate, signal=signal)
+        if verdict is None:
+            raise self._absence()
+        return verdict
 
     # -- acting -------------------------------------------------------------------
 

@@ -43,3 +43,13 @@ async def add_slowly(x: int, y: int) -> int:
 def who_am_i() -> str:
     """Return the id of the message that is being run."""
     return current_task().id
+
+
+@mesh.task
+def tell(path: str) -> str:
+    """Tell how it goes until a file is there."""
+    current_task().update_state("TELLING")
+    current_task().report_progress(1, 3)
+    while not Path(path).exists():
+        time.sleep(0.002)
+    return "told"

@@ -592,3 +592,65 @@ def test_the_server_is_restarted(tmp_path, monkeypatch):
 
     with mesh:
         in_loop(main())
+
+
+# -- looking --------------------------------------------------------------------------------
+
+
+async def answered(ask) -> None:
+    """Ask until the answer is one; the test's own time bounds it."""
+    if not await ask():
+        await asyncio.sleep(0.005)
+        await answered(ask)
+
+
+def test_a_loop_looks_at_what_waits_and_revokes_it(served, queue):
+    async def look() -> None:
+        sent = await add.aapply_async((1, 2), queue=queue)
+        assert (await sent.astate(), await sent.aready(), await sent.aprogress()) == ("PENDING", False, None)
+        found = served.result(sent.id)
+        assert await found.arevoke()
+        assert (await sent.astate(), await sent.aready(), await found.astate()) == (
+            "REVOKED",
+            True,
+            "REVOKED",
+        )
+
+    in_loop(look())
+
+
+def test_a_loop_sees_what_runs_and_what_that_tells(served, gate):
+    async def look() -> None:
+        running = await async_tasks.tell.adelay(str(gate))
+        await answered(running.aprogress)
+        assert await running.astate() == "TELLING"
+        assert not await running.aready()
+        assert (await running.aprogress()).total == 3
+        gate.touch()
+        assert await running == "told"
+        assert (await running.astate(), await running.aready(), await running.aprogress()) == (
+            "SUCCESS",
+            True,
+            None,
+        )
+
+    in_loop(look())
+
+
+def test_what_has_ended_asks_nobody_any_more(served, monkeypatch):
+    async def look() -> None:
+        found = served.result((await add.adelay(1, 2)).id)
+        await answered(found.aready)
+        monkeypatch.setattr("taskmesh.nodes.link.Link.ask", None)
+        assert (found.get(), found.state, found.successful()) == (3, "SUCCESS", True)
+
+    in_loop(look())
+
+
+@pytest.mark.parametrize("task_id", ["never-sent", "no id at all"])
+def test_an_id_from_an_address_that_nobody_knows_is_not_found(served, task_id):
+    async def look() -> None:
+        await served.result(task_id).astate()
+
+    with pytest.raises(TaskNotFound):
+        in_loop(look())

@@ -180,3 +180,21 @@ def test_connections_made_in_a_hurry_wait_as_long_as_others_afterwards(node, mes
         assert connection.read_response(timeout=1) == b"PONG"
         assert connection._sock.gettimeout() == usual.socket_timeout
         connection.disconnect()
+
+
+@pytest.mark.parametrize("ask", ["astate", "aready", "aprogress", "arevoke"])
+def test_a_look_from_a_loop_is_told_soon_and_holds_up_no_loop(node, mesh, ask):
+    sent = mesh.task(add).delay(1, 2)
+
+    async def look_and_count() -> int:
+        looking = asyncio.ensure_future(getattr(sent, ask)())
+        turns = 0
+        while not looking.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        with pytest.raises(NodeUnavailable):
+            await looking
+        return turns
+
+    with stopped(node):
+        assert asyncio.run(look_and_count()) > 2
