@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 from taskmesh.config.sources import absolute
@@ -17,6 +19,8 @@ from taskmesh.errors import AppNotFound
 T = TypeVar("T")
 
 _MAIN = "__main__"
+#: Modules of a package in which its app is looked for when only the package is named.
+USUAL = ("app", "mesh", "tasks")
 
 
 class Made(Protocol):
@@ -68,7 +72,8 @@ def load_app(path: str, kind: type[T]) -> T:
     """Import a module and return the app in it.
 
     Args:
-        path: `module:attribute`, or `module` if it holds exactly one app.
+        path: `module:attribute`, or `module` if it holds exactly one app, or a package if it does, or a module in it
+            where apps usually stand.
         kind: The class of the app.
 
     Raises:
@@ -77,39 +82,68 @@ def load_app(path: str, kind: type[T]) -> T:
     module_name, attribute = split_path(path)
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise AppNotFound(f"app {path!r} is not of the form module:attribute, for example app:mesh")
-    try:
-        with importing(path):
-            module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
-            here = absolute(".") or "the current folder, which has been deleted,"
-            raise AppNotFound(
-                f"app {path!r}: there is no module {error.name!r} in {here} or on sys.path; start the command "
-                "in the folder that holds it, or give --path"
-            ) from error
-        raise
-    if not attribute:
-        found = {name: value for name, value in vars(module).items() if isinstance(value, kind)}
-        if len({id(value) for value in found.values()}) == 1:
-            return next(iter(found.values()))
-        names = ", ".join(f"{module_name}:{name}" for name in sorted(found)) or "none"
-        raise AppNotFound(
-            f"app {path!r}: say which one, as module:attribute; module {module_name} has: {names}"
-        )
+    with importing(path):
+        module = _imported(path, module_name, kind)
+        if not attribute:
+            return _only_app(path, module, kind)
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
-            found_names = sorted(name for name, item in vars(module).items() if isinstance(item, kind))
-            hint = (
-                f"; it has {', '.join(f'{module_name}:{name}' for name in found_names)}"
-                if found_names
-                else ""
-            )
+            names = [f"{module_name}:{name}" for name in _apps_in(module, kind)]
+            hint = f"; it has {', '.join(names)}" if names else ""
             raise AppNotFound(f"app {path!r}: module {module_name} has no attribute {attribute!r}{hint}")
         value = getattr(value, part)
     if not isinstance(value, kind):
         raise AppNotFound(f"app {path!r} is a {type(value).__name__}, not a {kind.__name__}")
     return value
+
+
+def _imported(path: str, module_name: str, kind: type[object]) -> ModuleType:
+    """Import the module of an app, or say what there is instead."""
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise
+        parent, _, last = module_name.rpartition(".")
+        if isinstance(getattr(sys.modules.get(parent), last, None), kind):
+            hint = f"did you mean {parent}:{last}? What follows the module stands after a colon"
+        else:
+            here = absolute(".") or "the current folder, which has been deleted,"
+            hint = (
+                f"there is no module {error.name!r} in {here} or on sys.path; start the command in the folder that "
+                "holds it, or give --path"
+            )
+        raise AppNotFound(f"app {path!r}: {hint}") from error
+
+
+def _only_app(path: str, module: ModuleType, kind: type[T]) -> T:
+    """Return the one app of a module; of a package that has none, that of a module in which apps usually stand."""
+    name = module.__name__
+    inner = [f"{name}.{part}" for part in USUAL] if hasattr(module, "__path__") else []
+    looked_in = [name]
+    for place in [name, *inner]:
+        if place != name:
+            if find_spec(place) is None:
+                continue
+            module = importlib.import_module(place)
+            looked_in.append(place)
+        found = _apps_in(module, kind)
+        if len({id(value) for value in found.values()}) == 1:
+            return next(iter(found.values()))
+        if found:
+            names = ", ".join(f"{place}:{attribute}" for attribute in found)
+            raise AppNotFound(
+                f"app {path!r}: say which one, as module:attribute; module {place} has: {names}"
+            )
+    raise AppNotFound(
+        f"app {path!r}: say where it is, as module:attribute; there is no {kind.__name__} in {', '.join(looked_in)}"
+    )
+
+
+def _apps_in(module: ModuleType, kind: type[T]) -> dict[str, T]:
+    """Return the apps of a module by their names, in order."""
+    return {name: value for name, value in sorted(vars(module).items()) if isinstance(value, kind)}
 
 
 def worker_command(app: Made, mesh: str, queue: str, *, has_names: bool) -> str:

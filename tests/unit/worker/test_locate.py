@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
+import uuid
 from types import ModuleType
 
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.errors import AppNotFound
 from taskmesh.worker.launch import options_for
-from taskmesh.worker.locate import path_of
+from taskmesh.worker.locate import load_app, path_of
 
 
 def test_a_worker_is_advised_that_knows_the_tasks(monkeypatch):
@@ -30,6 +32,58 @@ def test_a_worker_is_advised_that_knows_the_tasks(monkeypatch):
     module.app = mesh
     monkeypatch.setitem(sys.modules, "some_app", module)
     assert portal.worker_command("q") == "taskmesh worker some_app:app -Q q"
+
+
+MESH = "from taskmesh import TaskMesh\n{name} = TaskMesh('{name}')\n"
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """Make a package that nobody has imported, of files and their content, and return its name."""
+
+    def make(**files: str) -> str:
+        name = f"package_{uuid.uuid4().hex}"
+        (tmp_path / name).mkdir()
+        for file, content in {"__init__": "", **files}.items():
+            (tmp_path / name / f"{file}.py").write_text(content)
+        return name
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield make
+    for name in [name for name in sys.modules if name.startswith("package_")]:
+        del sys.modules[name]
+
+
+def test_an_app_written_with_a_dot_is_told_the_colon(package):
+    name = package(bank=MESH.format(name="mesh"))
+    with pytest.raises(AppNotFound, match=f"did you mean {name}.bank:mesh[?]"):
+        load_app(f"{name}.bank.mesh", TaskMesh)
+    with pytest.raises(AppNotFound, match=f"there is no module '{name}.bank.other'"):
+        load_app(f"{name}.bank.other", TaskMesh)
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"__init__": MESH.format(name="own"), "app": MESH.format(name="other")}, "own"),
+        ({"app": MESH.format(name="in_app"), "tasks": MESH.format(name="in_tasks")}, "in_app"),
+        ({"app": "", "tasks": MESH.format(name="in_tasks")}, "in_tasks"),
+    ],
+)
+def test_of_a_package_the_app_is_found_where_apps_usually_stand(package, files, found):
+    assert load_app(package(**files), TaskMesh).name == found
+
+
+def test_it_is_said_where_no_app_was_found(package):
+    name = package(app="", more=MESH.format(name="mesh"))
+    with pytest.raises(AppNotFound, match=rf"there is no TaskMesh in {name}, {name}\.app$"):
+        load_app(name, TaskMesh)
+
+
+def test_of_several_apps_one_must_be_named(package):
+    name = package(app=MESH.format(name="one") + MESH.format(name="two"))
+    with pytest.raises(AppNotFound, match=rf"say which one, .* has: {name}\.app:one, {name}\.app:two$"):
+        load_app(name, TaskMesh)
 
 
 def module_of(monkeypatch, name, **attributes):
