@@ -20,7 +20,7 @@ from taskmesh.worker.crew import Crew, OnEnd
 from taskmesh.worker.host import App
 from taskmesh.worker.in_flight import InFlight
 from taskmesh.worker.lifetime import Lifetime
-from taskmesh.worker.limits import SharedGuard, check_keepable
+from taskmesh.worker.limits import SharedGuard
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_DECLARED_DEAD, ChildOrder
 from taskmesh.worker.page import Page, Slip
@@ -71,11 +71,7 @@ class ConcurrentChild:
             order: What to do.
             build: What this build can run.
             page: Shared with the supervisor.
-
-        Raises:
-            ConfigError: A task has a limit that cannot be kept here.
         """
-        check_keepable(mesh.tasks, order.limits, order.pool)
         self.order = order
         self.holder = order.holder
         self._desk = desk = page.desk(order.place)
@@ -83,7 +79,7 @@ class ConcurrentChild:
         self._call_offs = CallOffs()
         # what is to be called off and has not come here yet
         self._early: dict[tuple[int, int], Slip] = {}
-        guard = SharedGuard(desk, self._flight, self._call_offs)
+        guard = SharedGuard(desk, self._flight, self._call_offs, order.pool)
         self._talk = Conversation(mesh, order, build, holds=self._flight.held, count=desk.count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0

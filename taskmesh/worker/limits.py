@@ -9,14 +9,15 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from taskmesh.core.limits import Limits, limits_of
-from taskmesh.errors import ConfigError, SoftTimeLimitExceeded, TimeLimitExceeded
+from taskmesh.core.limits import Limits
+from taskmesh.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from taskmesh.limits.alarm import Alarm, call_within, soft_limit_error
 from taskmesh.limits.thread_alarm import ThreadAlarms
+from taskmesh.worker.keepable import cannot_keep, is_keepable
 from taskmesh.worker.own_loop import run_in_this_thread
 from taskmesh.worker.page import NO_DEADLINE, Deadline, Desk
 
@@ -29,31 +30,6 @@ log = logging.getLogger("taskmesh.worker")
 
 #: A coroutine is cancelled when its hard limit is over; its process is ended if it goes on for so long after that.
 CANCEL_GRACE_S = 1.0
-
-
-def check_keepable(tasks: Mapping[str, Any], default: Limits, pool: str) -> None:
-    """Refuse soft limits that a pool of threads or of coroutines cannot keep.
-
-    Args:
-        tasks: By name.
-        default: Limits of tasks that have none of their own.
-        pool: The kind of pool, for the text.
-
-    Raises:
-        ConfigError: A plain function has a soft limit and no hard one.
-    """
-    names = []
-    for name, task in tasks.items():
-        limits = limits_of(None, task.options, default)
-        if limits and limits.soft_s and not limits.hard_s and not inspect.iscoroutinefunction(task.function):
-            names.append(name)
-    if names:
-        raise ConfigError(
-            f"a pool of kind {pool} cannot keep the soft_time_limit of {', '.join(sorted(names))}: plain functions run "
-            "in threads there, and a call that blocks in a thread cannot be interrupted. Give a time_limit as well, "
-            "make them async def, or run them in a pool of processes (--pool process)",
-            source="soft_time_limit",
-        )
 
 
 def wait_for_the_end(desk: Desk, sequence: int) -> None:
@@ -113,6 +89,10 @@ class Guard:
                 "thread of a process can be"
             )
 
+    def refusal(self, limits: Limits, job: Job) -> str:  # noqa: ARG002 - the main thread can be interrupted
+        """See `GuardLike`."""
+        return ""
+
     def begin(self, limits: Limits, job: Job) -> None:  # noqa: ARG002 - the one that runs
         """Note the hard limit in the page."""
         if limits.hard_s:
@@ -136,15 +116,17 @@ class SharedGuard(Guard):
     A coroutine is cancelled first.
     """
 
-    def __init__(self, desk: Desk, flight: InFlight, call_offs: CallOffs) -> None:
+    def __init__(self, desk: Desk, flight: InFlight, call_offs: CallOffs, pool: str) -> None:
         """Prepare.
 
         Args:
             desk: The child's place in the page.
             flight: What runs.
             call_offs: And which of that is called off.
+            pool: The kind of pool, for people to read.
         """
         super().__init__(desk)
+        self._pool = pool
         self._flight = flight
         self._call_offs = call_offs
         self._alarms = ThreadAlarms()
@@ -152,6 +134,10 @@ class SharedGuard(Guard):
     def call_within(self, seconds: float, error: SoftTimeLimitExceeded, function: Callable[[], Any]) -> Any:
         """See `Guard`. What blocks is reached when it returns."""
         return self._alarms.call_within(seconds, error, function)
+
+    def refusal(self, limits: Limits, job: Job) -> str:
+        """See `GuardLike`."""
+        return "" if is_keepable(limits, job.function) else cannot_keep(self._pool, [job.name])
 
     def begin(self, limits: Limits, job: Job) -> None:
         """See `Guard`."""

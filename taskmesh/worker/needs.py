@@ -46,6 +46,9 @@ class GuardLike(Protocol):
     def call(self, limits: Limits, job: Job) -> Any:
         """Call a job's function within its limits and return its value, that of a coroutine for a coroutine."""
 
+    def refusal(self, limits: Limits, job: Job) -> str:
+        """Return why a job cannot be kept within its limits here and must not run; empty if it can."""
+
     def begin(self, limits: Limits, job: Job) -> None:
         """Begin to hold a run to its hard limit; `call` does."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from taskmesh.config.strategies import DEFAULT
 from taskmesh.core.limits import Limits, check_limits
-from taskmesh.worker.pools import PROCESS, Pool
+from taskmesh.worker.pools import PROCESS, Pool, settled, sized
 
 #: The first number of a child that runs many messages at once: scripts tell them apart by it.
 MANY_AT_ONCE = 0x800000
@@ -142,6 +142,20 @@ def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:
     )
     check_limits(limits.soft_s, limits.hard_s)
     return limits
+
+
+def pools_for(options: WorkerOptions, facts: MeshFacts) -> tuple[Pool, ...]:
+    """Return the pools of a worker, each with its size and its queues.
+
+    Raises:
+        UsageError: A size is impossible, or no pool serves one of the queues.
+    """
+    return settled(
+        sized(options.pools, options.children_max or options.concurrency),
+        options.queues,
+        default_queue=facts.default_queue,
+        processes=facts.concurrency,
+    )
 
 
 class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,6 +132,10 @@ class Runner:
         job = self._open(task_id, token, record)
         if not isinstance(job, Job):
             return job
+        self._limit(job)
+        refusal = self._guard.refusal(job.limits, job) if job.limits is not None else ""
+        if refusal:
+            return self._judge.refused(job, refusal)
         if reachable is not None:
             job.function = reachable(job)
         self._before_start(job.envelope.task)
@@ -175,6 +179,10 @@ class Runner:
         job = self._open(task_id, token, record)
         if not isinstance(job, Job):
             return job
+        self._limit(job)
+        refusal = self._guard.refusal(job.limits, job) if job.limits is not None else ""
+        if refusal:
+            return self._judge.refused(job, refusal)
         running = self._begin(job)
         CURRENT.set(running)  # in the context of this asyncio task, which ends with it
         # hooks are called as elsewhere; what those return that are `async def` is awaited when all have been called
@@ -200,13 +208,17 @@ class Runner:
 
     # -- before ---------------------------------------------------------------------
 
-    def _begin(self, job: Job) -> Running:
-        """Note the limits of a run, and return what the task can know of itself."""
+    def _limit(self, job: Job) -> None:
+        """Note the limits of a run."""
         envelope = job.envelope
         if envelope.extras is None and (envelope.function or not self._tasks[envelope.task].is_limited):
             job.limits = self._default_limits
         else:
             job.limits = self._limits_of(envelope)
+
+    def _begin(self, job: Job) -> Running:
+        """Return what the task can know of itself."""
+        envelope = job.envelope
         return Running(
             job.task_id,
             envelope.task,

@@ -33,10 +33,10 @@ from taskmesh.worker.early import let, taken
 from taskmesh.worker.joining import Joining
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
-from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for
+from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for, pools_for
 from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.patient_stream import be_patient
-from taskmesh.worker.pools import Pool, in_words, queues_of, seats, settled, sized
+from taskmesh.worker.pools import Pool, in_words, queues_of, seats
 from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
@@ -167,13 +167,7 @@ class Supervisor:
         self._joining = Joining(link, self._name, self._must_end, self._pause, within_s=within_s)
         if not self._joining.run():
             return self._exit_code
-        options = self._options
-        self._pools = settled(
-            sized(options.pools, options.children_max or options.concurrency),
-            options.queues,
-            default_queue=facts.default_queue,
-            processes=facts.concurrency,
-        )
+        self._pools = pools_for(self._options, facts)
         self._queues = queues_of(self._pools)
         self._limits = limits_for(self._options, facts)
         self._begin_life_if_possible()

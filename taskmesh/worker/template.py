@@ -24,9 +24,10 @@ from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
 from taskmesh.worker.early import let, let_again
 from taskmesh.worker.host import App
+from taskmesh.worker.keepable import check_limits_of_tasks
 from taskmesh.worker.locate import importing, load_app
 from taskmesh.worker.logs import set_up_app_logging, set_up_logging
-from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions
+from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions, limits_for, pools_for
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.sources import files_of_failure, imported_files
 from taskmesh.worker.wire import Wire
@@ -226,6 +227,7 @@ def main(argv: list[str], kind: type[App]) -> int:
         context = WorkerContext(options.name, options.queues)
         mesh.hooks.start("on_worker_start", context, asyncio_run)
         facts = facts_of(mesh, options)
+        check_limits_of_tasks(mesh, limits_for(options, facts), pools_for(options, facts))
     except TaskMeshError as error:
         _tell(wire, {"failed": str(error), "usage": is_usage(error), "sources": _sources(options, error)})
         return 2

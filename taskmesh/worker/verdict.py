@@ -119,6 +119,11 @@ class Judge:
         )
         return REVOKED, self.outcome(job, "REVOKED", reason=f"while it ran, by {sender}")
 
+    def refused(self, job: Job, reason: str) -> Ended:
+        """Return how a message ended that must not run here."""
+        log.error("task %s (%s) becomes a dead letter: %s", job.task_id, job.name, reason)
+        return DEAD, self.outcome(job, "DEAD", reason=reason)
+
     def failed(self, job: Job, error: BaseException) -> Ended:
         """Return how a message ended that is not tried again."""
         info = encode_error(error)

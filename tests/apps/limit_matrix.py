@@ -29,9 +29,9 @@ FUNCTIONS = {"spin": spin, "block": block, "rest": rest}
 LIMIT_S = 0.3
 
 
-def register(mesh: TaskMesh, name: str, limit: str) -> TaskMesh:
+def register(mesh: TaskMesh, name: str, limit: str, queue: str = "default") -> TaskMesh:
     """Make one of them a task with one limit, `soft_time_limit` or `time_limit`."""
-    mesh.task(**{limit: LIMIT_S})(FUNCTIONS[name])
+    mesh.task(queue=queue, **{limit: LIMIT_S})(FUNCTIONS[name])
     return mesh
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskmesh.errors import SoftTimeLimitExceeded, TimeLimitExceeded
+from taskmesh.errors import SoftTimeLimitExceeded, TaskDead, TimeLimitExceeded
 from tests.apps import limit_matrix
 from tests.faults.scene import Scene
 
@@ -23,12 +23,34 @@ def test_it_ends_in_time_or_does_not_begin(scene: Scene, pool: str, limit: str, 
     if limit == "soft_time_limit" and what in ("spin", "block") and not pool.startswith("process"):
         # nobody can tell beforehand whether a plain function blocks
         worker.says(f"soft_time_limit of tests.apps.limit_matrix.{what}")
-        assert worker.exit_code() == 1
+        assert worker.exit_code() == 2
+        assert worker.said().count("cannot be interrupted") == 1
         assert scene.state_of(sent) == "PENDING"
         return
     with pytest.raises(ERRORS[limit]):
         sent.get(20)
     scene.check()
+
+
+@pytest.mark.parametrize("pool", ["thread:4", "async:4"])
+def test_a_limit_that_cannot_be_kept_hinders_the_tasks_of_no_other_queue(scene: Scene, pool: str) -> None:
+    """And what comes to the wrong queue is refused, with what to do about it; it has not begun."""
+    scene.mesh.task(limit_matrix.block)
+    worker = scene.worker(
+        app="tests.apps.limit_matrix:mesh",
+        pools=(f"{pool}=default", "process:1=cpu"),
+        env={"TASKMESH_TEST_MATRIX": "block/soft_time_limit/cpu"},
+    )
+    block = scene.task(limit_matrix.block)
+    scene.enter(block.apply_async(queue="cpu"), SoftTimeLimitExceeded)
+    astray = block.apply_async(queue="default")
+    too_short = block.apply_async(queue="default", soft_time_limit=0.1)
+    for refused in (astray, too_short):
+        with pytest.raises(TaskDead, match=r"limit_matrix\.block.*cannot be interrupted.*time_limit as well"):
+            refused.get(30)
+        scene.enter(refused, TaskDead)
+    scene.check()
+    assert worker.process.poll() is None
 
 
 @pytest.mark.parametrize("pool", ["thread:4", "async:4"])
