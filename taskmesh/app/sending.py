@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from taskmesh.app.wiring import Wiring
 from taskmesh.client.result import AsyncResult
-from taskmesh.client.task import callable_task
+from taskmesh.client.task import AsyncTask, Task, callable_task
 from taskmesh.core.lines import check_queue
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Sending(Wiring):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Send any callable to be run by a worker: a task, a function, a lambda, a closure.
 
-        The function travels by value, with the globals that it uses as they are now.
+        The function travels by value, with the globals that it uses as they are now. All arguments are its own: to give
+        options such as a queue, `mesh.by_value(function).apply_async(args, queue="mail")`.
 
         Raises:
             WrongArguments: The function does not take these arguments (a `TypeError`).
@@ -42,6 +43,22 @@ class Sending(Wiring):
             SendRejected, SendUnknown: As `Task.delay`.
         """
         return callable_task(self, function).delay(*args, **kwargs)
+
+    @overload
+    def by_value(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+
+    @overload
+    def by_value(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+    def by_value(self, function: Callable[..., Any], /) -> Any:
+        """Return any callable as what `submit` sends: a task that is known nowhere and travels with its messages.
+
+        For `apply_async` with options, `map`, `starmap` and their like. A task is returned as it is.
+
+        Raises:
+            UsageError: It is no callable.
+        """
+        return callable_task(self, function)
 
     def result(self, task_id: str) -> AsyncResult[Any]:
         """Return a handle on any message of the mesh, whichever process sent it."""

@@ -86,9 +86,22 @@ class Arguments:
             )
             raise WrongArguments(
                 f"task {self._task} cannot be called like that: {error}; it takes ({takes}), and was given "
-                f"{_told(len(args), kwargs)} (`typing=False` in @mesh.task leaves this to the worker)",
+                f"{_told(len(args), kwargs)} {self._advice(signature, kwargs)}",
                 task=self._task,
             ) from None
+
+    def _advice(self, signature: Signature, kwargs: Mapping[str, Any]) -> str:
+        """Return what to do about a call that was refused."""
+        from taskmesh.client.options import CallArguments
+
+        options = CallArguments.__optional_keys__ | {"task_id"}
+        meant = [name for name in kwargs if name in options and name not in signature.parameters]
+        if not meant:
+            return "(`typing=False` in @mesh.task leaves this to the worker)"
+        return (
+            f"({meant[0]} is an option of a call: apply_async takes it, as in "
+            f"`task.apply_async(args, {meant[0]}=...)`; what is no task becomes one by mesh.by_value(function))"
+        )
 
     def checked(self, call: Iterable[Any]) -> tuple[Any, ...]:
         """Return positional arguments as a tuple, or refuse them as `check` does."""

@@ -150,6 +150,8 @@ def right() -> None:
     assert_type(mesh.submit(len, "abc"), AsyncResult[int])
     assert_type(mesh.submit(add.function, 1, b=2).get(), int)
     assert_type(mesh.submit(fetch.function, "x"), AsyncResult[bytes])
+    assert_type(mesh.by_value(len).apply_async(("abc",), queue="slow"), AsyncResult[int])
+    assert_type(mesh.by_value(fetch.function).delay("x"), AsyncResult[bytes])
     TaskMesh("x", result_expires="1h", nodes=["redis://localhost"], eager=True)
     assert_type(add.delay(1).ready(), bool)
     assert_type(add.delay(1).traceback, str | None)

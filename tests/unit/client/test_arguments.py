@@ -15,6 +15,28 @@ from taskmesh.client.arguments import Arguments
 from taskmesh.errors import UsageError, WrongArguments
 
 
+@pytest.mark.parametrize("option", ["queue", "countdown", "task_id"])
+@pytest.mark.parametrize("way", ["submit", "delay"])
+def test_an_option_among_the_arguments_is_told_where_it_goes(option, way):
+    mesh = TaskMesh("options", eager=True)
+    send = functools.partial(mesh.submit, _one) if way == "submit" else mesh.task(_one).delay
+    with pytest.raises(WrongArguments, match=rf"task\.apply_async\(args, {option}=\.\.\.\).*mesh\.by_value"):
+        send(1, **{option: "x"})
+    assert (
+        mesh.by_value(_one).apply_async((1,), **({option: "x"} if option != "countdown" else {})).get() == 1
+    )
+
+
+def test_an_argument_that_is_named_like_an_option_is_no_option():
+    mesh = TaskMesh("options", eager=True)
+    with pytest.raises(WrongArguments, match="typing=False"):
+        mesh.submit(lambda queue: queue, 1, queue=2)
+
+
+def _one(x):
+    return x
+
+
 class Called:
     """A callable object."""
 
