@@ -114,7 +114,8 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             "-I",
             "--include",
             metavar="a,b",
-            help="Modules with tasks to import after the app's own, beside those of the setting.",
+            multiple=True,
+            help="Modules with tasks to import after the app's own, beside those of the setting; may be repeated.",
         ),
         click.option(
             "-n",
@@ -128,7 +129,9 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             "-Q",
             "--queues",
             metavar="a,b",
-            help="Queues to serve, best first; a=3,b=1 gives them weights.  [default: the default queue]",
+            multiple=True,
+            help="Queues to serve, best first; a=3,b=1 gives them weights; may be repeated.  [default: the default "
+            "queue]",
         ),
         click.option(
             "--strategy",
@@ -226,7 +229,8 @@ def resolved(
 
 
 def _queues(given: str | tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]]:
-    names = given.split(",") if isinstance(given, str) else given
+    parts = (given,) if isinstance(given, str) else given
+    names = ",".join(parts).split(",")
     queues: dict[str, None] = {}
     weights: dict[str, int] = {}
     for name in (name.strip() for name in names):
@@ -237,8 +241,8 @@ def _queues(given: str | tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, in
                 raise UsageError(f"queue {name!r} (-Q, queues): {error}") from None
             queues[found[0]] = None
             weights |= weighed
-    if isinstance(given, str) and not queues:
-        raise UsageError(f"-Q {given!r} names no queue: leave it out to serve the default queue")
+    if parts and not queues:
+        raise UsageError(f"-Q {parts[0]!r} names no queue: leave it out to serve the default queue")
     return tuple(queues), weights
 
 
@@ -261,7 +265,7 @@ def _name(given: str) -> str:
 
 def _modules(given: str | tuple[str, ...]) -> tuple[str, ...]:
     try:
-        found: tuple[str, ...] = modules(given)
+        found: tuple[str, ...] = modules(given if isinstance(given, str) else ",".join(given))
     except ValueError as error:
         raise click.UsageError(f"--include: {error}") from None
     return found

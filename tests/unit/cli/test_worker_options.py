@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -31,6 +32,20 @@ def file(tmp_path):
         return path
 
     return write
+
+
+def given_by(*words: str) -> dict[str, Any]:
+    """Return what the words of a command line give a worker, by name."""
+    found: list[dict[str, Any]] = []
+
+    @click.command()
+    @worker_options
+    @click.option("--json", "json_wanted", is_flag=True)
+    def command(*, given, json_wanted):
+        found.append(given)
+
+    command.main([*words], standalone_mode=False)
+    return found[0]
 
 
 def test_the_command_line_alone(tmp_path):
@@ -59,6 +74,13 @@ def test_queues_with_weights(tmp_path, file):
     path = file('[worker]\nqueues = ["a=2", "b"]\nstrategy = "weighted"\n')
     options = resolved({"app": "app", "config": str(path)}, {}, tmp_path)
     assert (options.queues, options.weights, options.strategy) == (("a", "b"), {"a": 2}, "weighted")
+
+
+def test_lists_may_be_given_in_several_parts(tmp_path):
+    options = given_by("app", "-Q", "a=2", "-Q", "b,c", "-I", "one.tasks", "-I", "two,three")
+    chosen = resolved(options, {}, tmp_path)
+    assert (chosen.queues, chosen.weights) == (("a", "b", "c"), {"a": 2})
+    assert chosen.include == ("one.tasks", "two", "three")
 
 
 def test_a_strategy(tmp_path):
@@ -262,19 +284,8 @@ def test_a_number_of_children_and_bounds_contradict_and_the_command_line_counts(
 
 
 def test_what_celery_calls_otherwise_is_understood(tmp_path):
-    class Given(Exception):
-        pass
-
-    @click.command()
-    @worker_options
-    @click.option("--json", "json_wanted", is_flag=True)
-    def command(*, given, json_wanted):
-        raise Given(given)
-
     words = "app:mesh --loglevel=info --hostname=mailer@%h -I shop.tasks,mail.tasks -c 2 -Q a"
-    with pytest.raises(Given) as raised:
-        command.main(words.split(), standalone_mode=False)
-    options = resolved(raised.value.args[0], {}, tmp_path)
+    options = resolved(given_by(*words.split()), {}, tmp_path)
     assert options.log_level == "INFO"
     assert options.name == f"mailer@{socket.gethostname()}"
     assert options.include == ("shop.tasks", "mail.tasks")
