@@ -76,7 +76,8 @@ class Wiring:
         from taskmesh.worker.locate import worker_command
 
         has_names = any(not task.by_value for task in self.tasks.values())
-        return worker_command(self, self.name, queue, has_names=has_names)
+        included = self.settings.include
+        return worker_command(self, self.name, queue, has_names=has_names, included=included)
 
     @property
     def link(self) -> Link:

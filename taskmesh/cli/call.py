@@ -93,6 +93,7 @@ def call(
     Prints the id; with --wait what came of it.
     """
     mesh = target.open_app()
+    target.advise(mesh)
     task = mesh.tasks[full_name(name, mesh)]
     handle = task.apply_async(
         [argument(word) for word in args],

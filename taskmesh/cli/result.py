@@ -43,6 +43,7 @@ def result(*, task_id: str, wait_s: float | None, target: Target, json_wanted: b
     and how earlier attempts ended.
     """
     mesh = target.look()
+    target.advise(mesh)
     view = view_of(mesh, mesh.result(task_id), wait_s)
     if json_wanted:
         print_json(as_document(view))

@@ -80,6 +80,10 @@ class Target:
             return f"taskmesh worker {self.app}{place}{options}"
         return f"taskmesh worker APP{options} (or --mesh {mesh} in place of APP, for functions sent by value only)"
 
+    def advise(self, mesh: TaskMesh) -> None:
+        """Have a wait in vain end with the advice to start a worker of the very app that this command was given."""
+        mesh.portal.worker_command = functools.partial(self.worker_command, mesh.name)
+
     def look(self) -> TaskMesh:
         """As `open`, for a command that only looks: where nothing was said, the one that runs here is meant."""
         if not self.is_given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -146,7 +146,9 @@ def _apps_in(module: ModuleType, kind: type[T]) -> dict[str, T]:
     return {name: value for name, value in sorted(vars(module).items()) if isinstance(value, kind)}
 
 
-def worker_command(app: Made, mesh: str, queue: str, *, has_names: bool) -> str:
+def worker_command(
+    app: Made, mesh: str, queue: str, *, has_names: bool, included: Collection[str] = ()
+) -> str:
     """Return the command that starts a worker for a queue, as advice for the person who needs one.
 
     Args:
@@ -154,10 +156,13 @@ def worker_command(app: Made, mesh: str, queue: str, *, has_names: bool) -> str:
         mesh: Its name.
         queue: The queue.
         has_names: Whether some of its tasks are known by name: a worker has to import the app to know them.
+        included: Modules that a worker imports by itself.
     """
     path = path_of(app)
     if path:
-        return f"taskmesh worker {path} -Q {queue}"
+        # whether the app's own import brings these along, nobody can tell; to name one twice does no harm
+        beside = ",".join(module for module in task_modules(app, path) if module not in included)
+        return f"taskmesh worker {path}{f' -I {beside}' if beside else ''} -Q {queue}"
     if not has_names:
         return f"taskmesh worker --mesh {mesh} -Q {queue}"
     return (

@@ -28,6 +28,16 @@ def test_a_call_and_its_result(served):
     assert "-2" in shown.out
 
 
+def test_who_waits_in_vain_is_told_to_start_the_app_that_was_given(shell):
+    """The mesh may be made in a module that does not know the task."""
+    shell.write("shop.py", "from taskmesh import TaskMesh\nmesh = TaskMesh('shop')\n")
+    shell.write("bank.py", "from shop import mesh\n@mesh.task\ndef refund(n):\n    return n\n")
+    called = shell.run("call", "refund", "1", "-A", "bank", "--wait", "3.5", "--json", code=1)
+    assert "Start one with: taskmesh worker bank -Q default" in called.err
+    asked = shell.run("result", called.json["id"], "-A", "bank:mesh", "--wait", "3.5", code=1)
+    assert "Start one with: taskmesh worker bank:mesh -Q default" in asked.err
+
+
 def test_a_call_that_is_waited_for(served):
     done = served.run("call", "app.add", "--kwargs", '{"x": [1], "y": [2]}', "--wait", "30", "--json").json
     assert done["value"] == [1, 2]

@@ -31,7 +31,7 @@ def test_a_worker_is_advised_that_knows_the_tasks(monkeypatch):
     module = ModuleType("some_app")
     module.app = mesh
     monkeypatch.setitem(sys.modules, "some_app", module)
-    assert portal.worker_command("q") == "taskmesh worker some_app:app -Q q"
+    assert portal.worker_command("q") == f"taskmesh worker some_app:app -I {__name__} -Q q"
 
 
 MESH = "from taskmesh import TaskMesh\n{name} = TaskMesh('{name}')\n"
@@ -163,3 +163,19 @@ def test_workers_of_a_program_import_every_module_in_which_tasks_stand(monkeypat
     options = options_for(orders.mesh, 1, (), "")
     assert (options.app, options.include) == ("orders:mesh", ("tasks_of_orders",))
     monkeypatch.delitem(sys.modules, "tasks_of_orders")
+
+
+def test_a_worker_is_advised_to_import_the_modules_in_which_tasks_stand(monkeypatch, tmp_path):
+    """The module that makes a mesh need not import those that give it tasks."""
+    for name in ("tasks_of_bank", "tasks_of_mail"):
+        (tmp_path / f"{name}.py").write_text("from makes_it import mesh\n@mesh.task\ndef work(): pass\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    maker = module_of(monkeypatch, "makes_it", TaskMesh=TaskMesh)
+    exec('mesh = TaskMesh("made", include=["tasks_of_mail"])', vars(maker))
+    for name in ("tasks_of_bank", "tasks_of_mail"):
+        importlib.import_module(name)
+    command = maker.mesh.portal.worker_command("q")
+    assert command == "taskmesh worker makes_it:mesh -I tasks_of_bank -Q q"
+    for name in ("tasks_of_bank", "tasks_of_mail"):
+        monkeypatch.delitem(sys.modules, name)
