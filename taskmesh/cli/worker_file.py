@@ -77,6 +77,9 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "pool": _pools,
 }
 
+#: Other names of options, as on the command line -> the key.
+ALIASES: Mapping[str, str] = {"loglevel": "log_level", "hostname": "name"}
+
 
 def _content(path: Path) -> str:
     # not opened before it is known to be a file: a pipe would wait for a writer
@@ -120,10 +123,13 @@ def read_worker_file(path: Path) -> dict[str, Any]:
     found = {}
     for key, value in table.items():
         name = key.replace("-", "_")
+        name = ALIASES.get(name, name)
         if name not in KEYS:
             near = get_close_matches(name, KEYS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(KEYS)}"
             raise ConfigError(f"{path}: option {key!r} in [worker] is unknown; {hint}", source=str(path))
+        if name in found:
+            raise ConfigError(f"{path}: {key} in [worker] is given twice, as {name} too", source=str(path))
         try:
             found[name] = KEYS[name](value)
         except ValueError as error:

@@ -60,8 +60,8 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--autoscale",
-            metavar="MAX,MIN",
-            help="Keep MIN children, and up to MAX while all are busy and messages wait; instead of -c.",
+            metavar="MAX[,MIN]",
+            help="Keep MIN children, or 1, and up to MAX while all are busy and messages wait; instead of -c.",
         ),
         click.option(
             "--max-memory-per-child",
@@ -291,7 +291,8 @@ def _bounds(options: Mapping[str, Any], pools: Sequence[Pool]) -> tuple[int, int
         bounds = 0, 0
     if not 1 <= bounds[0] <= bounds[1] <= SLOTS_MAX[PROCESS]:
         raise click.UsageError(
-            f"--autoscale {autoscale}: expected MAX,MIN such as 8,2: whole numbers from 1 to {SLOTS_MAX[PROCESS]}"
+            f"--autoscale {autoscale}: expected MAX,MIN such as 8,2: whole numbers from 1 to {SLOTS_MAX[PROCESS]}, "
+            "the larger one first; or MAX alone, such as 8, for 8,1"
         )
     return bounds
 

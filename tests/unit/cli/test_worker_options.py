@@ -188,6 +188,7 @@ def test_a_file_that_was_named_counts_over_one_that_lies_around(tmp_path, file):
         ("", "no \\[worker\\]"),
         ("[worker", "not TOML"),
         ('[worker]\napp = "a"\nmesh = "b"\n', "contradict"),
+        ('[worker]\nloglevel = "INFO"\nlog-level = "DEBUG"\n', "given twice, as log_level"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(file, text, said):
@@ -198,6 +199,12 @@ def test_a_wrong_file_is_refused_by_name(file, text, said):
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         read_worker_file(tmp_path)
+
+
+def test_a_file_knows_the_other_names_of_options(file):
+    """--help shows them, and says that a file takes options."""
+    found = read_worker_file(file('[worker]\nloglevel = "INFO"\nhostname = "mailer"\n'))
+    assert found == {"log_level": "INFO", "name": "mailer"}
 
 
 @pytest.mark.parametrize(("pool", "instead"), [("solo", "-c 1"), ("gevent", "--pool async")])
@@ -265,7 +272,9 @@ def test_bounds_of_the_number_of_children(tmp_path, given, bounds):
 
 @pytest.mark.parametrize("given", ["2,8", "0", "a,b", "8,0", "1025,1", ",", "8,2,1", "-1"])
 def test_bounds_that_cannot_be(tmp_path, given):
-    with pytest.raises(click.UsageError, match=re.escape(f"--autoscale {given}: expected MAX,MIN")):
+    with pytest.raises(
+        click.UsageError, match=re.escape(f"--autoscale {given}: expected MAX,MIN") + ".*larger"
+    ):
         resolved({"app": "app", "autoscale": given}, {}, tmp_path)
 
 
