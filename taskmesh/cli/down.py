@@ -6,31 +6,50 @@ from typing import Any
 
 import click
 
+from taskmesh.cli.failure import Failure
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
+from taskmesh.cli.purge import confirm
 from taskmesh.cli.target import Target, is_shared, target_options
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded import Running
+from taskmesh.nodes.embedded_delete import delete, kept
 
 
 @click.command(
     epilog=ending(
-        examples=["taskmesh down -A app:mesh", "taskmesh down --mesh shop", "taskmesh down"],
-        codes=["0 stopped, or there was nothing to stop", "1 a node did not end in time"],
+        examples=[
+            "taskmesh down -A app:mesh",
+            "taskmesh down --mesh shop",
+            "taskmesh down",
+            "taskmesh down --mesh tried-once --delete",
+        ],
+        codes=[
+            "0 stopped, or there was nothing to stop",
+            "1 a node did not end in time; with --delete: it is in use, or not confirmed",
+        ],
     )
 )
 @click.option(
     "--all", "all_wanted", is_flag=True, help="Every embedded node of this account, also those in use."
 )
+@click.option("--delete", "delete_wanted", is_flag=True, help="Remove the data of the mesh as well.")
+@click.option("--yes", is_flag=True, help="With --delete: do not ask.")
 @target_options()
 @json_option
-def down(*, all_wanted: bool, target: Target, json_wanted: bool) -> None:
+def down(*, all_wanted: bool, delete_wanted: bool, yes: bool, target: Target, json_wanted: bool) -> None:
     """Stop embedded nodes; their data stays.
 
     With an app or a mesh: its node, whoever uses it. Without: those of this account that nobody else uses. Workers and
     callers that still run start their node again when they need it: stop workers first.
+
+    With --delete, the data of one mesh goes as well: its messages, its results, its folder. Asks first, and refuses
+    while others use the node.
     """
+    if delete_wanted:
+        _delete(target, all_wanted=all_wanted, yes=yes, json_wanted=json_wanted)
+        return
     of = ""
     if all_wanted:
         if target.mesh:
@@ -59,6 +78,34 @@ def down(*, all_wanted: bool, target: Target, json_wanted: bool) -> None:
         )
     if not stopped and not left:
         click.echo(f"no embedded node runs{of}")
+
+
+def _delete(target: Target, *, all_wanted: bool, yes: bool, json_wanted: bool) -> None:
+    """Stop the node of one mesh, remove what it keeps, and say so."""
+    if all_wanted or not target.is_given:
+        names = ", ".join(kept()) or "none"
+        raise click.UsageError(
+            f"--delete is for one mesh: give --mesh NAME or -A (meshes with data here: {names})"
+        )
+    mesh = target.load()
+    if not is_shared(mesh):
+        raise Failure(f"mesh {mesh.name} does not use an embedded node of this account: its data is not here")
+    if mesh.name in kept():
+        users = sum(clients_of(node) for node in embedded.running() if node.mesh == mesh.name)
+        if users:
+            raise Failure(
+                f"the embedded node of mesh {mesh.name} is left alone: {_connections(users)} use it; end workers "
+                f"(`taskmesh workers --mesh {mesh.name} --stop-all`) and callers first"
+            )
+        if not yes:
+            confirm(f"remove all messages and results of mesh {mesh.name}?")
+    deleted = delete(mesh.name)
+    if json_wanted:
+        print_json({"deleted": [mesh.name] if deleted else []})
+    elif deleted:
+        click.echo(f"removed all that the embedded node of mesh {mesh.name} kept")
+    else:
+        click.echo(f"mesh {mesh.name} has no data here (meshes that have: {', '.join(kept()) or 'none'})")
 
 
 def _stop_node_of(mesh: str) -> list[dict[str, Any]]:

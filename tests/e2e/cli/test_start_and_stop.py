@@ -92,6 +92,25 @@ def test_down_leaves_alone_what_others_use(shell):
     assert "no embedded node runs for mesh used" in shell.run("down", "--mesh", "used").out
 
 
+def test_the_data_of_one_mesh_is_removed_when_that_is_asked_for(shell):
+    shell.write("app.py")
+    sent = shell.run("call", "-A", "app.py", "add", "2", "3").out.strip()
+    assert "for one mesh" in shell.run("down", "--delete", "--yes", code=2).err
+    assert "there is no terminal" in shell.run("down", "--delete", "-A", "app.py", code=2).err
+    assert shell.run("result", sent, "-A", "app.py").out
+    assert shell.run("down", "--delete", "--mesh", "shop", "--yes", "--json").json == {"deleted": ["shop"]}
+    assert "no data here (meshes that have: none)" in shell.run("down", "--delete", "--mesh", "shop").out
+    assert "nothing is known" in shell.run("result", sent, "-A", "app.py", code=1).err
+
+
+def test_the_data_of_a_mesh_in_use_is_left_alone(shell):
+    worker = shell.worker("--mesh", "used", "-c", "1")
+    refused = shell.run("down", "--delete", "--mesh", "used", "--yes", code=1).err
+    assert "workers --mesh used --stop-all" in refused
+    assert shell.run("workers", "--mesh", "used", "--json").json
+    worker.ends(signal.SIGTERM)
+
+
 def test_other_code_under_the_same_name_is_told_of(shell):
     shell.write("one/app.py")
     shell.write("two/app.py", OTHER_APP)

@@ -13,6 +13,7 @@ import pytest
 
 from taskmesh.errors import ConfigError
 from taskmesh.nodes import embedded
+from taskmesh.nodes.embedded_delete import delete, kept
 from taskmesh.nodes.embedded_paths import machine_memory
 from taskmesh.nodes.embedded_resp import Connection
 from tests.integration.embedded.processes import answers, ask, is_alive, python
@@ -31,6 +32,30 @@ def kill_server(node: embedded.Running) -> embedded.Running:
         return found if found.server_pid != node.server_pid else None
 
     return wait_until(successor, 60)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_it_keeps_is_removed_and_a_new_one_knows_nothing(state_root, runs):
+    node = embedded.ensure_running("shop")
+    ask(node.socket_path, "SET", "key", "value")
+    if not runs:
+        embedded.stop("shop")
+    assert kept() == ["shop"]
+    assert delete("shop")
+    assert not is_alive(node.server_pid)
+    assert list(state_root.glob("*/*")) == []
+    assert (kept(), delete("shop")) == ([], False)
+    assert ask(embedded.ensure_running("shop").socket_path, "GET", "key") is None
+
+
+def test_a_folder_that_others_may_write_is_not_removed(state_root):
+    embedded.ensure_running("shop")
+    (folder,) = state_root.glob("*/shop")
+    folder.chmod(0o722)
+    with pytest.raises(ConfigError, match="left alone: others may write"):
+        delete("shop")
+    folder.chmod(0o700)
+    assert kept() == ["shop"]
 
 
 def test_it_starts_with_the_settings_that_keep_its_promises(state_root):
