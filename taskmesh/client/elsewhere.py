@@ -64,6 +64,7 @@ OF_TASKS: Mapping[str, str] = {
     "pydantic": "annotations are not looked at: let the function read its arguments itself",
     "reject_on_worker_lost": f"{_KEPT}; after max_crashes, a setting of the mesh, it becomes a dead letter",
     "resultrepr_maxsize": "logs do not show results",
+    "retry_kwargs": "give max_retries and default_retry_delay, or retry_backoff, to the task beside autoretry_for",
     "send_events": EVENTS,
     "shared": "a task belongs to its mesh; `mesh.adopt(other)` makes it one of another",
     "store_errors_even_if_ignored": "a failure is counted; without ignore_result it is kept as well",

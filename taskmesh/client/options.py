@@ -394,6 +394,12 @@ def _unknown(what: str, name: str, known: Mapping[str, Any]) -> UsageError:
     instead = (OF_CALLS if known is _CALL else OF_TASKS).get(name)
     if instead is not None:
         return UsageError(f"{name!r} is an option of Celery and means nothing for {what} here: {instead}")
+    if known is _CALL and name in {*_TASK, *RETRY_OPTIONS}:
+        return UsageError(f"{name} belongs to the task: @mesh.task({name}=...); a call cannot be given it")
+    if known is not _CALL and name in {*_CALL, "task_id"}:
+        return UsageError(
+            f"{name} belongs to the call: apply_async(args, {name}=...); a task cannot be given it"
+        )
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else f"; it knows {', '.join(sorted(known))}"
     return UsageError(f"{what} does not know the option {name!r}{hint}")

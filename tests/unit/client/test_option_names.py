@@ -57,11 +57,27 @@ def test_options_of_calls_of_celery_are_refused_with_what_replaces_them(mesh, na
         ("send_events", "workers report by themselves"),
         ("backend", "nodes=["),
         ("pydantic", "annotations"),
+        ("retry_kwargs", "give max_retries and default_retry_delay"),
     ],
 )
 def test_options_of_tasks_of_celery_are_refused_with_what_replaces_them(mesh, name, instead):
     with pytest.raises(UsageError, match=rf"{name!r} is an option of Celery .*{re.escape(instead)}"):
         mesh.task(**{name: True})
+
+
+@pytest.mark.parametrize(
+    "name", ["max_retries", "default_retry_delay", "autoretry_for", "rate_limit", "typing", "bind", "throws"]
+)
+def test_an_option_of_the_task_is_not_one_of_a_call(mesh, name):
+    task = mesh.task(name="plain")(len)
+    with pytest.raises(UsageError, match=rf"^{name} belongs to the task: @mesh\.task\({name}=\.\.\.\)"):
+        task.apply_async(("abc",), **{name: 1})
+
+
+@pytest.mark.parametrize("name", ["countdown", "eta", "headers", "idempotency_key", "task_id"])
+def test_an_option_of_a_call_is_not_one_of_the_task(mesh, name):
+    with pytest.raises(UsageError, match=rf"^{name} belongs to the call: apply_async\(args, {name}=\.\.\.\)"):
+        mesh.task(**{name: "x"})
 
 
 @pytest.mark.parametrize("name", ["countdown", "expires", "result_expires"])
