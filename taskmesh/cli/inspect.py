@@ -71,7 +71,8 @@ def limit_option(function: F) -> F:
 def active(*, names: tuple[str, ...], limit: int, target: Target, json_wanted: bool) -> None:
     """Show what runs now.
 
-    `age` is a dash for what began after its worker's last heartbeat. `revoked` says that it was asked to end.
+    `age` is a dash for what began after its worker's last heartbeat, and for what goes beyond 256 claims of one process
+    with threads or coroutines. `revoked` says that it was asked to end.
     """
     found = target.look().inspect(*names, limit=limit).active()
     if json_wanted:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.codec.about import read_about
 from taskmesh.codec.envelope import decode_envelope
 from taskmesh.codec.report import ChildReport, Report, decode_report
+from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.record import REVOKE_REQUESTED, Record
 from taskmesh.errors import TrustError, UsageError
 from taskmesh.queue.inspect import Holding, holdings, records, scheduled, workers
@@ -100,7 +101,8 @@ class Inspection:
         """Return what runs now, by worker.
 
         Each has id, task (None where the message cannot be verified), queue, priority, attempt, crashes, child, pid,
-        started (None where it began after the worker's last beat), age_s, and revoked: whether it was asked to end.
+        started (None where it began after the worker's last beat, or is one of very many in one process), age_s, and
+        revoked: whether it was asked to end.
         """
         return self._rows(running=True)
 
@@ -239,7 +241,7 @@ class Inspection:
             {
                 **self._about(held.holding.task_id, record),
                 "worker": worker.name,
-                "child": held.child,
+                "child": held.child % MANY_AT_ONCE,
                 "pid": held.pid or None,
                 **(_begun(held.started_ms, now_ms) if running else {}),
             }
@@ -301,6 +303,7 @@ def _split(number: int, note: ChildReport | None, held: Sequence[Holding]) -> It
     """
     pid = note.pid if note is not None else 0
     many = note is not None and note.many
+    begun = dict(note.begun) if note is not None else {}
     running = True
     for holding in held:
         at = holding.sequence, holding.position
@@ -311,7 +314,8 @@ def _split(number: int, note: ChildReport | None, held: Sequence[Holding]) -> It
                 note.sequence,
                 note.position,
             )
-            yield _Held(number, pid, holding, note.started_ms if note is not None and noted else 0)
+            started_ms = note.started_ms if note is not None and noted else 0
+            yield _Held(number, pid, holding, begun.get(holding.sequence, started_ms))
             running = many
         else:
             yield _Held(number, pid, holding, None)

@@ -29,6 +29,7 @@ class ChildReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
         started_ms: When the message was begun, on the node's clock; 0 when it runs none or several.
         many: Whether it runs many messages at once; then all that it holds have begun.
         running: How many those are.
+        begun: Of one that runs many: claims that it works on, each with when it was begun; not of all, if it has many.
     """
 
     number: int
@@ -39,6 +40,7 @@ class ChildReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
     started_ms: int = 0
     many: bool = False
     running: int = 0
+    begun: tuple[tuple[int, int], ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):

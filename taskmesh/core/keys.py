@@ -40,6 +40,9 @@
 
 from __future__ import annotations
 
+#: The first number of a child that runs many messages at once: scripts tell them apart by it, in the holder.
+MANY_AT_ONCE = 0x800000
+
 
 def prefix(mesh: str) -> bytes:
     """Return what every key of the mesh begins with."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.limits import Limits
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
@@ -22,7 +23,6 @@ from taskmesh.worker.options import (
     EXIT_HOOK_FAILED,
     EXIT_OK,
     EXIT_RETIRED,
-    MANY_AT_ONCE,
     SUPERVISOR_PATIENCE_S,
     ChildOrder,
 )

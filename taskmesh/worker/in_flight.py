@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.limits import wait_for_the_end
 from taskmesh.worker.outbox import Done
-from taskmesh.worker.page import MANY, NO_DEADLINE, NOTHING, Deadline, Desk
+from taskmesh.worker.page import CLAIMS_NOTED_MAX, MANY, NO_DEADLINE, NOTHING, Deadline, Desk
 
 #: A message, by id and token: one that runs twice, since a lease was lost, is two.
 Message = tuple[bytes, bytes]
@@ -29,6 +29,9 @@ class InFlight:
         self._desk = desk
         self._running: dict[Message, tuple[int, int]] = {}
         self._left: dict[int, int] = {}
+        # where the page says since when a claim runs
+        self._lines: dict[int, int] = {}
+        self._free_lines = list(range(CLAIMS_NOTED_MAX))
         self._suspect: Message | None = None
         self._deadlines: dict[Message, Deadline] = {}
         # the first one first; what was taken back is dropped when it comes to the front
@@ -62,6 +65,9 @@ class InFlight:
             for position, claimed in enumerate(batch, 1):
                 self._running[claimed.task_id, claimed.token] = sequence, position
             self._left[sequence] = len(batch)
+            if self._free_lines:
+                line = self._lines[sequence] = self._free_lines.pop()
+                self._desk.begin_claim(line, sequence, time.monotonic())
             self._desk.running(len(self._running))
             if suspect:
                 self._suspect = batch[0].task_id, batch[0].token
@@ -82,6 +88,10 @@ class InFlight:
                 self._left[sequence] = left
             else:
                 del self._left[sequence]
+                line = self._lines.pop(sequence, None)
+                if line is not None:
+                    self._desk.begin_claim(line, 0, 0.0)
+                    self._free_lines.append(line)
             if message == self._suspect:
                 self._suspect = None
                 self._note()

@@ -7,11 +7,9 @@ from typing import Any
 import msgspec
 
 from taskmesh.config.strategies import DEFAULT
+from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.limits import Limits, check_limits
 from taskmesh.worker.pools import PROCESS, Pool, settled, sized
-
-#: The first number of a child that runs many messages at once: scripts tell them apart by it.
-MANY_AT_ONCE = 0x800000
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,13 +4,14 @@ A child notes the position of a message before it starts it; that costs less tha
 survives the child. So the supervisor knows which message a dead child was running, and which ones
 wait behind a slow one.
 
-Per place, 4304 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
+Per place, 8400 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
 current message on the monotonic clock (8), the sequence that the supervisor has recalled (8), how many messages a
 child runs that runs several at once (4), from byte 40 on the claim in which the supervisor is about to end a run (8);
 from byte 64 on how many runs were committed with each of the letters in `COUNTED` (8 each); and from byte 112 on which
 run must have ended first: when (8), how long it was given (8), its claim (8) and its position in that (4); from byte
 192 on how many slips the supervisor has written (8) and the child has read (8), and the slips, 64 of 64 bytes: each a
-run that a child of many is to call off, by claim (8), position (4), and who wants that.
+run that a child of many is to call off, by claim (8), position (4), and who wants that. From byte 4304 on which claims
+a child of many runs, and since when: 256 of claim (8) and start (8), which is 0 where nothing stands.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE_BYTES = 192 + 16 + 64 * 64
+PLACE_BYTES = 192 + 16 + 64 * 64 + 256 * 16
 _NOTE = struct.Struct("<qIId")
 _RECALLED = struct.Struct("<q")
 _RECALLED_AT = _NOTE.size
@@ -46,6 +47,10 @@ _SLIP = struct.Struct("<qI52s")
 #: Slips that a child may leave unread.
 SLIPS_MAX = 64
 _NAME_BYTES_MAX = 52
+_CLAIM = struct.Struct("<qd")
+_BEGUN_AT = 4304
+#: Claims of which a child of many notes when it began them; of what it runs beyond that, nobody knows.
+CLAIMS_NOTED_MAX = 256
 
 NOTHING = 0
 """The position of a child that runs nothing."""
@@ -149,6 +154,12 @@ class Page:
         count: int = _RUNNING.unpack_from(self._memory, place * PLACE_BYTES + _RUNNING_AT)[0]
         return count
 
+    def begun(self, place: int) -> list[tuple[int, float]]:
+        """Return which claims the place's child runs, if it runs several at once, and when it began each."""
+        at = place * PLACE_BYTES + _BEGUN_AT
+        claims = _CLAIM.iter_unpack(self._memory[at : at + CLAIMS_NOTED_MAX * _CLAIM.size])
+        return [(sequence, begun_s) for sequence, begun_s in claims if begun_s]
+
     def counts(self, place: int) -> tuple[int, ...]:
         """Return how many runs of the place's child were committed with each letter of `COUNTED`."""
         return _COUNTS.unpack_from(self._memory, place * PLACE_BYTES + _COUNTS_AT)
@@ -204,6 +215,10 @@ class Desk:
     def running(self, count: int) -> None:
         """Say how many messages run at once."""
         _RUNNING.pack_into(self._memory, self._at + _RUNNING_AT, count)
+
+    def begin_claim(self, line: int, sequence: int, begun_s: float) -> None:
+        """Note in a line below `CLAIMS_NOTED_MAX` that a claim runs since then; 0 that it does not any more."""
+        _CLAIM.pack_into(self._memory, self._at + _BEGUN_AT + line * _CLAIM.size, sequence, begun_s)
 
     def count(self, letters: bytes) -> None:
         """Count runs that were committed, by the letter of each; any thread of the child may."""

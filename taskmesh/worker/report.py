@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from taskmesh.codec.report import CHILDREN_MAX, ChildReport, Report, encode_report
+from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.state import STATE_OF
 from taskmesh.nodes.link import Link
-from taskmesh.worker.options import MANY_AT_ONCE
 from taskmesh.worker.page import COUNTED, MANY, NOTHING, Page
 
 #: Memory is read so often at most, and of so many processes.
 MEMORY_S = 10.0
 MEMORY_PROCESSES_MAX = 256
+#: Of so many claims a report says when they were begun, of all children together.
+BEGUN_MAX = 2048
 
 
 class Place(NamedTuple):
@@ -76,7 +78,7 @@ class Reporter:
             places: Of those that live.
             now_s: On the monotonic clock.
         """
-        counts, children, left_out = self._ended.copy(), list[ChildReport](), 0
+        counts, children, left_out, room = self._ended.copy(), list[ChildReport](), 0, BEGUN_MAX
         now_ms = self._link.clock.now_ms()
         pids = list(self._processes)
         for child in places:
@@ -85,7 +87,8 @@ class Reporter:
             if len(children) >= CHILDREN_MAX:
                 left_out += 1
                 continue
-            children.append(_child_report(child, page, now_s, now_ms))
+            children.append(_child_report(child, page, now_s, now_ms, room))
+            room -= len(children[-1].begun)
         report = Report(
             self._incarnation,
             now_ms,
@@ -109,12 +112,15 @@ class Reporter:
         return self._memory
 
 
-def _child_report(child: Place, page: Page, now_s: float, now_ms: int) -> ChildReport:
+def _child_report(child: Place, page: Page, now_s: float, now_ms: int, begun_max: int) -> ChildReport:
     note, many = page.read(child.place), child.number >= MANY_AT_ONCE
     running = page.running(child.place) if many else int(note.position != NOTHING)
+    begun = tuple(
+        (sequence, _at_ms(at_s, now_s, now_ms)) for sequence, at_s in page.begun(child.place)[:begun_max]
+    )
     if note.position in (NOTHING, MANY):
-        return ChildReport(child.number, child.pid, many=many, running=running)
-    started_ms = now_ms - int((now_s - note.started_s) * 1000)
+        return ChildReport(child.number, child.pid, many=many, running=running, begun=begun)
+    started_ms = _at_ms(note.started_s, now_s, now_ms)
     return ChildReport(
         child.number,
         child.pid,
@@ -124,7 +130,13 @@ def _child_report(child: Place, page: Page, now_s: float, now_ms: int) -> ChildR
         started_ms,
         many=many,
         running=running,
+        begun=begun,
     )
+
+
+def _at_ms(moment_s: float, now_s: float, now_ms: int) -> int:
+    """Return on the node's clock what was noted on the monotonic one."""
+    return now_ms - int((now_s - moment_s) * 1000)
 
 
 def _rss(pid: int) -> int:

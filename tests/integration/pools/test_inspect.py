@@ -18,6 +18,13 @@ def test_all_that_runs_at_once_is_active(scene: Scene) -> None:
     assert {row["id"] for row in rows} == {handle.id for handle in sent}
     assert {row["task"] for row in rows} == {"tests.apps.worker_tasks.hold_async"}
     assert look.reserved() == {"many": []}
+    # since when each runs is known with the next beat
+    wait_until(
+        lambda: all(row["age_s"] is not None for row in look.active()["many"]), what="their ages are known"
+    )
+    rows = look.active()["many"]
+    assert len(rows) == 30
+    assert {row["child"] for row in rows} <= {1, 2}
     assert len(scene.mesh.inspect(limit=7).active()["many"]) == 7
     stats = wait_until(
         lambda: (found := look.stats()["many"])["running"] == 30 and found, what="it is published"

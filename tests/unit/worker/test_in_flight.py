@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.in_flight import InFlight
-from taskmesh.worker.page import MANY, NO_DEADLINE, NOTHING, Deadline, Page, make_page
+from taskmesh.worker.page import CLAIMS_NOTED_MAX, MANY, NO_DEADLINE, NOTHING, Deadline, Page, make_page
 
 
 @pytest.fixture
@@ -85,3 +86,34 @@ def test_calling_off_makes_no_hard_limit_later(page: Page) -> None:
     flight.set_deadline((a.task_id, a.token), 40.0, 3.0)
     flight.call_off(7, 1, 50.0)
     assert page.deadline(0) == Deadline(40.0, 3.0, 7, 1)
+
+
+def test_the_page_tells_since_when_each_claim_runs(page: Page) -> None:
+    flight = InFlight(page.desk(0))
+    a, b, c = claims("a", "b", "c")
+    before_s = time.monotonic()
+    flight.begin(7, [a, b])
+    flight.begin(8, [c])
+    begun = dict(page.begun(0))
+    assert begun.keys() == {7, 8}
+    assert before_s <= begun[7] <= begun[8] <= time.monotonic()
+    flight.end(a)
+    flight.end(c)
+    assert page.begun(0) == [(7, begun[7])]
+    flight.end(b)
+    assert page.begun(0) == []
+
+
+def test_of_more_claims_than_the_page_has_lines_the_later_ones_are_not_told(page: Page) -> None:
+    flight = InFlight(page.desk(0))
+    messages = claims(*map(str, range(CLAIMS_NOTED_MAX + 1)))
+    for sequence, message in enumerate(messages):
+        flight.begin(sequence, [message])
+    assert {sequence for sequence, _ in page.begun(0)} == set(range(CLAIMS_NOTED_MAX))
+    flight.end(messages[3])
+    (again,) = claims("again")
+    flight.begin(1000, [again])
+    assert 1000 in dict(page.begun(0))
+    for message in (*messages[:3], *messages[4:], again):
+        flight.end(message)
+    assert page.begun(0) == []
