@@ -5,6 +5,7 @@ The public names; nothing deeper is a promise. They are resolved on first use, s
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 from taskmesh.core.version import VERSION as _VERSION
@@ -86,10 +87,27 @@ def __getattr__(name: str) -> object:
         return import_module("taskmesh.errors")
     module = _WHERE.get(name)
     if module is None:
+        _refuse_celerys(name)
         raise AttributeError(f"module 'taskmesh' has no attribute {name!r}")
     value = getattr(import_module(module), name)
     globals()[name] = value
     return value
+
+
+def _refuse_celerys(name: str) -> None:
+    """Refuse a name that Celery exports, with what there is here.
+
+    To `from taskmesh import chain` by an `ImportError`, since Python shows nothing of an `AttributeError` there.
+    """
+    if name[:1] == "_":
+        return  # what Python itself looks for
+    instead = import_module("taskmesh.client.elsewhere_names").OF_THE_PACKAGE.get(name)
+    if instead is None:
+        return
+    what = f"name {name!r} of Celery is not in 'taskmesh': {instead}"
+    if sys._getframe(2).f_code.co_name == "_handle_fromlist":  # noqa: SLF001 - an import asks, and not hasattr()
+        raise ImportError(what, name="taskmesh")
+    raise AttributeError(what)
 
 
 def __dir__() -> list[str]:

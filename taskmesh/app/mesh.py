@@ -12,6 +12,7 @@ from taskmesh.app.operating import Operating
 from taskmesh.app.registering import Registering
 from taskmesh.app.sending import Sending
 from taskmesh.app.workers import OwnWorkers
+from taskmesh.client.hints import HintingMesh
 from taskmesh.client.meshes import mesh_named, note_mesh
 from taskmesh.config import load_settings
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from taskmesh.config.arguments import SettingArguments
 
 
-class TaskMesh(Registering, Sending, ByName, OwnWorkers, Operating, HookPoints):
+class TaskMesh(Registering, Sending, ByName, OwnWorkers, Operating, HookPoints, HintingMesh):
     """A mesh: its name, its settings, its tasks, and the way to its nodes.
 
     With no settings it uses the embedded node of this account, started when first needed.

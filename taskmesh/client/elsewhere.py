@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from taskmesh.client.elsewhere_names import WORKFLOWS
 from taskmesh.config.elsewhere import EVENTS, STATES
 
 _KEPT = "a message is always kept until its outcome is committed; a task that must not run twice has at_most_once=True"
 _PICKLE = "arguments and results are pickled and signed; there is no serializer to choose"
 _COMPRESSION = "what is larger than compress_over, a setting of the mesh, is compressed"
 _QUEUE = "use queue; a queue needs no declaration"
-_WORKFLOWS = "this version has no workflows; send the next task at the end of this one"
 _FAMILY = "this version has no family of tasks; give facts of your own as headers"
 _PUBLISH = "a send is repeated under the same id until send_timeout, a setting of the mesh"
 _NODES = "there is one node for messages and results, a setting of the mesh: nodes=[...]"
@@ -23,8 +23,8 @@ OF_CALLS: Mapping[str, str] = {
     "add_to_parent": _FAMILY,
     "app": "a task belongs to its mesh; `mesh.adopt(other)` makes it one of another",
     "backend": _NODES,
-    "chain": _WORKFLOWS,
-    "chord": _WORKFLOWS,
+    "chain": WORKFLOWS,
+    "chord": WORKFLOWS,
     "compression": _COMPRESSION,
     "connection": _NODES,
     "correlation_id": "use task_id",
@@ -33,8 +33,8 @@ OF_CALLS: Mapping[str, str] = {
     "exchange_type": _QUEUE,
     "group_id": _FAMILY,
     "ignore_errors": "use get(propagate=False), which returns the exception",
-    "link": _WORKFLOWS,
-    "link_error": f"{_WORKFLOWS}, or use @mesh.on_failure",
+    "link": WORKFLOWS,
+    "link_error": f"{WORKFLOWS}, or use @mesh.on_failure",
     "parent_id": _FAMILY,
     "producer": _NODES,
     "publisher": _NODES,

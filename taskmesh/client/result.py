@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
+from taskmesh.client.hints import HintingResult, refuse_options_of_get
 from taskmesh.client.timeout import read_timeout
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_error, decode_value
@@ -50,7 +51,7 @@ def moment(ms: int) -> datetime | None:
     return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
 
 
-class AsyncResult(Generic[R_co]):
+class AsyncResult(HintingResult, Generic[R_co]):
     """A handle on one message. Cheap to hold and to drop; many may wait at once.
 
     Attributes:
@@ -168,12 +169,13 @@ class AsyncResult(Generic[R_co]):
 
     # -- the outcome --------------------------------------------------------------
 
-    def get(self, timeout: float | None = None, *, propagate: bool = True) -> R_co:
+    def get(self, timeout: float | None = None, *, propagate: bool = True, **others: Never) -> R_co:
         """Wait for the outcome; return the task's value or raise what it raised.
 
         Args:
             timeout: Seconds to wait at most; None for ever; 0 to look only, which takes a second at most.
             propagate: False returns the exception instead of raising it.
+            others: There are none: what Celery has beside these is refused with what to do instead.
 
         Raises:
             TaskTimeout: Not finished in time (a `TimeoutError`), or the node did not say so. The task goes on.
@@ -184,6 +186,8 @@ class AsyncResult(Generic[R_co]):
             NodeUnavailable: The node is gone for good, or will not have us (a wrong password).
             Exception: What the task raised, with the worker's traceback as a note.
         """
+        if others:
+            refuse_options_of_get(others)
         if timeout is not None:
             timeout = read_timeout(timeout)
         if self.outcome is None:

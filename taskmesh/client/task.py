@@ -19,6 +19,7 @@ from typing import (
 )
 
 from taskmesh.client.arguments import Arguments
+from taskmesh.client.hints import HintingTask
 from taskmesh.client.host import Host
 from taskmesh.client.meshes import task_named
 from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
@@ -40,7 +41,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
+class Task(HintingTask, Generic[P, R]):
     """A function that workers run when it is sent, and that runs here when it is called.
 
     Attributes:
