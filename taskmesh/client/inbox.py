@@ -428,7 +428,7 @@ class Inbox:
                 self._note_history(handle, found)
             return
         if not found.outcome:
-            handle.set_missing(expired=True)
+            handle.set_missing(expired=True, kept_s=found.result_ttl_s)
             return
         try:
             outcome = decode_outcome(found.outcome, self._link.results, expect_id=handle.id)

@@ -14,7 +14,7 @@ from taskmesh.client.inline import Inline
 from taskmesh.client.result import LOCAL, AsyncResult
 from taskmesh.client.sender import Sender
 from taskmesh.client.unserved import STATES as WAITING
-from taskmesh.client.unserved import tell_who_serves
+from taskmesh.client.unserved import parked_among, tell_who_serves
 from taskmesh.config import Settings
 from taskmesh.core.ids import check_task_id
 from taskmesh.core.record import Record
@@ -108,6 +108,16 @@ class Portal:
                 handle.outcome = None
                 handle.missing = False
             self.inbox.look(there)
+
+    def put_aside(self, task_id: str, within_s: float) -> str:
+        """Return that no worker could take a message, if that is why it waits; empty otherwise, or if nobody says."""
+        try:
+            parked = self.link.run(parked_among(self.link.session, [task_id]), within_s=within_s)
+        except NodeUnavailable:
+            return ""  # the caller is told of the timeout all the same
+        if not parked:
+            return ""
+        return "no worker that took it knows its task: start one of the app that has it"
 
     def telling(self, task_id: str) -> Telling | None:
         """Return what a message that runs tells of itself; None if it does not run, or tells nothing.

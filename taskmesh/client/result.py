@@ -69,6 +69,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
         "fault",
         "history",
         "id",
+        "kept_s",
         "last_state",
         "missing",
         "outcome",
@@ -93,6 +94,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
         self.last_state: State | None = None
         self.missing = False
         self.expired = False
+        self.kept_s = 0
         self.fault: TrustError | InvariantBroken | None = None
         self.batch: Batch | None = None
         self.watchers: tuple[Callable[[AsyncResult[Any]], None], ...] = ()
@@ -112,9 +114,15 @@ class AsyncResult(HintingResult, Generic[R_co]):
         self.missing = False
         self._tell()
 
-    def set_missing(self, *, expired: bool) -> None:
-        """Note that there is no outcome to be had, and tell those who watch."""
+    def set_missing(self, *, expired: bool, kept_s: int = 0) -> None:
+        """Note that there is no outcome to be had, and tell those who watch.
+
+        Args:
+            expired: Whether there was one.
+            kept_s: For how long that was to be kept; 0 where nobody knows.
+        """
         self.missing = True
+        self.kept_s = kept_s
         self.expired = self.expired or expired
         self._tell()
 
@@ -200,9 +208,11 @@ class AsyncResult(HintingResult, Generic[R_co]):
         waiter = self._portal.inbox.waiter((self,))
         if waiter.wait(timeout, self.is_settled):
             return
-        why = waiter.unreachable or (self._last_look() if timeout else None)
+        why: object = waiter.unreachable or (self._last_look() if timeout else None)
         if self.is_settled():
             return
+        if timeout and not why and self.last_state is State.SCHEDULED:
+            why = self._portal.put_aside(self.id, LAST_LOOK_S)
         raise TaskTimeout(
             f"task {self.id} ({self.task or 'name not known'}) was {self.last_state or 'not finished'} when "
             f"the {timeout:g} s to wait for it were over{f' ({why})' if why else ''}; it goes on, and get() can be "
@@ -238,10 +248,15 @@ class AsyncResult(HintingResult, Generic[R_co]):
         created_ms = created_ms_of(self.id)
         age_s = (time.time() * 1000 - created_ms) / 1000 if created_ms is not None else 0.0
         if self.expired or self.sent_here or age_s > self._portal.settings.result_expires:
+            kept = (
+                f"its result_expires was {self.kept_s} s after its end"
+                if self.kept_s
+                else "results are kept for result_expires after their end, of the call, of its task, or else "
+                f"{self._portal.settings.result_expires:g} s of the mesh"
+            )
             return ResultExpired(
-                f"the result of {self.id} has been removed: results are kept for result_expires "
-                f"({self._portal.settings.result_expires:g} s) after they finish, less when the node's memory is "
-                "short, or until forget(); or the node lost its data",
+                f"the result of {self.id} has been removed: {kept}, less when the node's memory is short, or until "
+                "forget(); or the node lost its data",
                 task_id=self.id,
             )
         return TaskNotFound(

@@ -45,7 +45,7 @@ def tell_who_serves(
             for task_id, record in zip(task_ids, found, strict=False)
             if isinstance(record, Record) and record.state in STATES
         ]
-        parked = yield from _parked(
+        parked = yield from parked_among(
             session, [task_id for task_id, record in waiting if record.state is State.SCHEDULED]
         )
         if not any(record.state is State.PENDING or task_id in parked for task_id, record in waiting):
@@ -101,7 +101,7 @@ def _is_first(warned: set[str], what: str) -> bool:
     return is_first
 
 
-def _parked(session: Session, task_ids: Sequence[str]) -> Steps[set[str]]:
+def parked_among(session: Session, task_ids: Sequence[str]) -> Steps[set[str]]:
     """Return which of these messages no worker could take."""
     if not task_ids:
         return set()

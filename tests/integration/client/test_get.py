@@ -115,6 +115,17 @@ def test_an_old_id_that_is_unknown_has_expired(mesh):
         mesh.result(old).get()
 
 
+def test_how_long_a_result_was_to_be_kept_is_what_its_own_call_said(app, mesh):
+    result = app.add.apply_async((1, 1), result_expires="77s")
+    assert result.get(timeout=TIMEOUT_S) == 2
+    result.forget()
+    with pytest.raises(ResultExpired, match="its result_expires was 77 s after its end"):
+        mesh.result(result.id).get(timeout=TIMEOUT_S)
+    old = make_id(int(time.time() * 1000) - 7_200_000, 0, bytes(8))
+    with pytest.raises(ResultExpired, match="of the call, of its task, or else 3600 s of the mesh"):
+        mesh.result(old).get()
+
+
 WEIRD = [
     "a:b",
     ":",
@@ -313,9 +324,13 @@ def test_a_caller_is_told_once_that_no_worker_knows_his_task(app, make_mesh, mon
     for result in waiting:
         wait_until(lambda result=result: result.state == "SCHEDULED")
     with caplog.at_level(logging.WARNING, "taskmesh"):
-        for result in (*waiting, later):
-            with pytest.raises(TaskTimeout):
+        for result in waiting:
+            with pytest.raises(TaskTimeout, match="no worker that took it knows its task: start one"):
                 result.get(timeout=0.2)
+        with pytest.raises(
+            TaskTimeout, match=r"was SCHEDULED when the 0\.2 s to wait for it were over; it goes on"
+        ):
+            later.get(timeout=0.2)
     assert caplog.text.count("no worker that took it knows its task") == 1
     assert later.id not in caplog.text
     for result in (*waiting, later):
