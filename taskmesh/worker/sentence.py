@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from taskmesh.codec.outcome import Outcome, PastAttempt
@@ -33,6 +34,18 @@ class Sentence:
     def letter(self) -> bytes:
         """Of the state."""
         return LETTER[self.state]
+
+    @property
+    def told(self) -> str:
+        """What a log says of the message."""
+        if self.state is State.REVOKED:
+            return f"was revoked {self.why}, and its process was ended for it"
+        return self.why
+
+    @property
+    def level(self) -> int:
+        """How loudly: what somebody asked for is no error."""
+        return logging.INFO if self.state is State.REVOKED else logging.ERROR
 
     def outcome(
         self,

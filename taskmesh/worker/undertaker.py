@@ -116,7 +116,7 @@ class Undertaker:
             attempt=_hex(head[56:58]),
             attempts=self._attempts(task_id, head),
         )
-        log.error("task %s is ended: %s", self._named(task_id), sentence.why)
+        log.log(sentence.level, "task %s %s", self._named(task_id), sentence.told)
         return Charge(
             task_id.encode(), token, encode_outcome(outcome, self._link.results), letter=sentence.letter
         )

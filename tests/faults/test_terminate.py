@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from tests.support import wait_until
 @pytest.mark.parametrize("function", [limited.spin, limited.backtrack, tasks.hold])
 def test_what_runs_is_ended_and_its_child_replaced(scene: Scene, function: Any, signal_name: str) -> None:
     """Whatever it does, also when it never lets go of the interpreter; its neighbours run, and nobody is charged."""
-    scene.worker(1)
+    worker = scene.worker(1)
     long = scene.send(function, str(scene.folder), "long", expect=TaskRevoked)
     pid = scene.started("long")
     behind = scene.send_many(tasks.add, [(i, 1) for i in range(5)], range(1, 6))
@@ -34,6 +35,12 @@ def test_what_runs_is_ended_and_its_child_replaced(scene: Scene, function: Any, 
     behind.get(20)
     scene.check()
     assert scene.notes() == [f"long {pid}"]
+    (told,) = [
+        line for line in worker.said().splitlines() if f"{long.id} (" in line and "was revoked" in line
+    ]
+    assert re.search(
+        r"INFO .*\) was revoked while it ran, by client .* with SIG\w+, and its process was ended", told
+    )
     assert scene.node.hlen(f"{scene.prefix}rv") == 0
 
 
