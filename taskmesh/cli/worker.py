@@ -53,7 +53,8 @@ def worker(*, given: dict[str, Any], json_wanted: bool) -> None:
     that a task does can stop the worker's heartbeat.
 
     The first Ctrl-C or SIGTERM stops taking messages and lets what runs finish (--grace); the second returns
-    everything at once. Either way nothing is lost. With --json, one JSON document is printed at the end.
+    everything at once: what runs is killed, without its `finally`, and runs again. Either way nothing is lost.
+    With --json, one JSON document is printed at the end.
     """
     options = resolved(given, os.environ, current_folder())
     begun_s = time.monotonic()

@@ -64,7 +64,13 @@ def check_limits_of_tasks(app: Tasks, default: Limits, pools: Sequence[Pool]) ->
 
 
 def _is_kept(app: Tasks, name: str, default: Limits, pool: Pool) -> bool:
-    task, settings = app.tasks[name], app.settings
-    queue = settings.route(name) or task.options.queue or settings.default_queue
+    task = app.tasks[name]
     limits = limits_of(None, task.options, default)
-    return queue not in pool.queues or limits is None or is_keepable(limits, task.run)
+    return queue_of(app, name) not in pool.queues or limits is None or is_keepable(limits, task.run)
+
+
+def queue_of(app: Tasks, name: str) -> str:
+    """Return where the messages of a task go, unless a call says otherwise."""
+    settings = app.settings
+    queue: str = settings.route(name) or app.tasks[name].options.queue or settings.default_queue
+    return queue

@@ -80,6 +80,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         durability: What was asked of that node; empty for nothing.
         keyring: The keys, as the text of a key file. Travels only between a worker's own processes.
         tasks: Names of the app's tasks.
+        task_queues: Where the messages of each go, unless a call says otherwise.
         build: What this build can run, as a hash.
         default_queue: Of the settings.
         concurrency: Of the settings.
@@ -107,6 +108,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     durability: str
     keyring: str
     tasks: tuple[str, ...]
+    task_queues: tuple[str, ...]
     build: str
     default_queue: str
     concurrency: int

@@ -43,6 +43,7 @@ from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
 from taskmesh.worker.termination import terminations
 from taskmesh.worker.waiting import count_waiting
+from taskmesh.worker.words import AFTERWARDS, tasks_in_words
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -172,13 +173,13 @@ class Supervisor:
         self._limits = limits_for(self._options, facts)
         self._begin_life_if_possible()
         log.info(
-            "worker %s of mesh %r: %s on %s, queues %s, tasks %d",
+            "worker %s of mesh %r: %s on %s, queues %s, %s",
             self._name,
             facts.mesh,
             in_words(self._pools_now()),
             link.driver.address,
             ", ".join(self._queues),
-            len(facts.tasks),
+            tasks_in_words(facts.tasks, facts.task_queues, self._queues),
         )
         self._presence.warn_of_namesakes()
         try:
@@ -387,7 +388,9 @@ class Supervisor:
         if self._is_reloading:
             log.info("running tasks have %g s to finish before that", grace_s)
         else:
-            log.info("worker %s stops: running tasks have %g s to finish", self._name, grace_s)
+            log.info(
+                "worker %s stops: running tasks have %g s to finish; %s", self._name, grace_s, AFTERWARDS
+            )
         self._brood.stop()
 
     def _is_over(self, now_s: float) -> bool:

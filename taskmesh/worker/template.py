@@ -24,7 +24,7 @@ from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
 from taskmesh.worker.early import let, let_again
 from taskmesh.worker.host import App
-from taskmesh.worker.keepable import check_limits_of_tasks
+from taskmesh.worker.keepable import check_limits_of_tasks, queue_of
 from taskmesh.worker.locate import importing, load_app
 from taskmesh.worker.logs import set_up_app_logging, set_up_logging
 from taskmesh.worker.options import ChildOrder, MeshFacts, WorkerOptions, limits_for, pools_for
@@ -72,6 +72,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         durability="" if settings.source_of("durability") == "default" else settings.durability,
         keyring=mesh.keyring().dump(),
         tasks=tuple(sorted(mesh.tasks)),
+        task_queues=tuple(queue_of(mesh, name) for name in sorted(mesh.tasks)),
         build=build_of(mesh).decode(),
         default_queue=settings.default_queue,
         concurrency=settings.concurrency,

@@ -92,6 +92,27 @@ def test_down_leaves_alone_what_others_use(shell):
     assert "no embedded node runs for mesh used" in shell.run("down", "--mesh", "used").out
 
 
+def test_a_worker_names_its_tasks_and_those_whose_queue_it_does_not_serve(shell):
+    shell.write(
+        "routed.py",
+        """
+        from taskmesh import TaskMesh
+        mesh = TaskMesh("shop", routes={"*.slow": "night"})
+        @mesh.task
+        def add(): pass
+        @mesh.task(queue="mail")
+        def send(): pass
+        @mesh.task
+        def slow(): pass
+        """,
+    )
+    worker = shell.start("worker", "routed.py", "-c", "1", "-Q", "default,night")
+    worker.until(
+        "tasks 3: routed.add, routed.send, routed.slow; to queues that it does not serve go routed.send (mail)"
+    )
+    assert "killed without their `finally`" in worker.ends(signal.SIGTERM).err
+
+
 def test_the_data_of_one_mesh_is_removed_when_that_is_asked_for(shell):
     shell.write("app.py")
     sent = shell.run("call", "-A", "app.py", "add", "2", "3").out.strip()
