@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
+from taskmesh.client.absence import absence
 from taskmesh.client.hints import HintingResult, refuse_options_of_get
 from taskmesh.client.timeout import read_timeout
 from taskmesh.codec.outcome import Outcome
 from taskmesh.codec.pickling import decode_error, decode_value
-from taskmesh.core.ids import created_ms_of
 from taskmesh.core.state import FINAL, State
 from taskmesh.errors import (
     InvariantBroken,
     NodeUnavailable,
-    ResultExpired,
     TaskDead,
     TaskExpired,
-    TaskNotFound,
     TaskRevoked,
     TaskTimeout,
     TrustError,
@@ -233,37 +230,10 @@ class AsyncResult(HintingResult, Generic[R_co]):
         outcome = self.outcome
         if outcome is not None:
             return self._value(outcome, propagate=propagate)
-        error = self.fault if self.fault is not None else self._absence()
+        error = self.fault if self.fault is not None else absence(self, self._portal)
         if propagate:
             raise error
         return error  # type: ignore[return-value]
-
-    def _absence(self) -> ResultExpired | TaskNotFound:
-        if self.batch is not None and self.batch.holds(self.id):
-            return TaskNotFound(
-                f"message {self.id} stands in a batch that was not sent, or that the node did not accept whole; "
-                "results can be had after the `with mesh.batch()` block, or after `batch.send()`",
-                task_id=self.id,
-            )
-        created_ms = created_ms_of(self.id)
-        age_s = (time.time() * 1000 - created_ms) / 1000 if created_ms is not None else 0.0
-        if self.expired or self.sent_here or age_s > self._portal.settings.result_expires:
-            kept = (
-                f"its result_expires was {self.kept_s} s after its end"
-                if self.kept_s
-                else "results are kept for result_expires after their end, of the call, of its task, or else "
-                f"{self._portal.settings.result_expires:g} s of the mesh"
-            )
-            return ResultExpired(
-                f"the result of {self.id} has been removed: {kept}, less when the node's memory is short, or until "
-                "forget(); or the node lost its data",
-                task_id=self.id,
-            )
-        return TaskNotFound(
-            f"nothing is known of task {self.id} in mesh {self._portal.link.mesh!r}: it was never sent there, or it "
-            "finished so long ago that its result expired",
-            task_id=self.id,
-        )
 
     def _value(self, outcome: Outcome, *, propagate: bool) -> R_co:
         if outcome.state == "SUCCESS":
@@ -329,7 +299,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
         if self.outcome is not None:
             return self.outcome.state
         if self.missing and not self.expired:
-            raise self._absence()
+            raise absence(self, self._portal)
         return str(self.last_state)
 
     def _telling(self) -> Telling | None:
@@ -465,7 +435,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
 
         (verdict,) = await revoke(self._portal, self, terminate=terminate, signal=signal)
         if verdict is None:
-            raise self._absence()
+            raise absence(self, self._portal)
         return verdict
 
     # -- acting -------------------------------------------------------------------
@@ -497,7 +467,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
         """
         (verdict,) = self._portal.revoke((self,), terminate=terminate, signal=signal)
         if verdict is None:
-            raise self._absence()
+            raise absence(self, self._portal)
         return verdict
 
     def __await__(self) -> Generator[Any, None, R_co]:
