@@ -119,6 +119,18 @@ class Portal:
             return ""
         return "no worker that took it knows its task: start one of the app that has it"
 
+    def crashes(self, task_id: str) -> int:
+        """Return how often the process of a message died; 0 if nothing is known of it any more.
+
+        Raises:
+            Malformed: Its record was changed by others.
+        """
+        session = self.link.session
+        (found,) = self.link.ask(lambda left_s: read(session, [task_id], patience_s=left_s))
+        if isinstance(found, TaskMeshError):
+            raise found
+        return found.crashes if found is not None else 0
+
     def telling(self, task_id: str) -> Telling | None:
         """Return what a message that runs tells of itself; None if it does not run, or tells nothing.
 

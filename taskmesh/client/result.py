@@ -381,6 +381,11 @@ class AsyncResult(HintingResult, Generic[R_co]):
         return last.attempt if last is self.history else max(0, last.attempt - 1)
 
     @property
+    def crashes(self) -> int:
+        """How often its process died while it ran, which is no attempt; the node is asked each time."""
+        return 0 if self.round == LOCAL else self._portal.crashes(self.id)
+
+    @property
     def worker(self) -> str | None:
         """Name of the worker of the last attempt that has ended; None before there is one."""
         last = self._last()

@@ -47,8 +47,9 @@ def test_three_kills_make_a_dead_letter_whose_reason_names_the_signal(scene: Sce
 
 def test_a_task_that_dies_once_runs_again_and_knows_of_it(scene: Scene) -> None:
     scene.worker(1)
-    scene.send(tasks.kill_itself_once, str(scene.folder), 5, expect=5)
+    sent = scene.send(tasks.kill_itself_once, str(scene.folder), 5, expect=5)
     scene.check()
+    assert (sent.crashes, len(sent.attempts)) == (1, 1)
     assert scene.notes() == ["crashes 0", "crashes 1"]
 
 
@@ -60,6 +61,8 @@ def test_a_task_that_exits_the_process_is_given_up_whatever_the_exit_code(scene:
     neighbours = scene.send_many(tasks.add, [(i, i) for i in range(10)], [2 * i for i in range(10)])
     neighbours.get(20)
     assert f"exit code {code}" in scene.reason(left)
+    assert (left.crashes, left.attempts) == (3, [])
+    assert neighbours[0].crashes == 0
     assert len(scene.notes()) == 3
     scene.check()
     assert worker.process.poll() is None
