@@ -43,6 +43,11 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   ├── Malformed               not a TaskMesh wire format
     │   ├── NewerFormat             written by a newer TaskMesh
     │   └── NotAllowed              `allow_tasks` or `allow_by_value` forbids it
+    ├── AgreementError              what several acceptors decide could not be decided
+    │   ├── ChangeRejected          certainly not done
+    │   │   ├── NoMajority          too few acceptors answered
+    │   │   └── VersionConflict     the register stands at another version
+    │   └── ChangeUnknown           may be done: repeat it with the same operation
     ├── NodeUnavailable             a node did not answer
     ├── NodeFault                   a node answered with an error nobody expected
     ├── StaleView                   the node has a newer epoch than the caller
@@ -344,6 +349,34 @@ class NewerFormat(TrustError):
 
 class NotAllowed(TrustError):
     """`allow_tasks` or `allow_by_value` of this worker forbids the message."""
+
+
+class AgreementError(TaskMeshError):
+    """What several acceptors decide together could not be decided."""
+
+    register: str
+
+
+class ChangeRejected(AgreementError):
+    """The change was certainly not made; making it again is safe."""
+
+
+class NoMajority(ChangeRejected):
+    """Too few acceptors answered, so nothing was read or changed."""
+
+
+class VersionConflict(ChangeRejected):
+    """The register does not stand at the version that the caller knows.
+
+    Attributes:
+        version: At which it stands.
+    """
+
+    version: int
+
+
+class ChangeUnknown(AgreementError):
+    """The change may have been made, or may be later; repeating it with the same operation makes it once."""
 
 
 class NodeUnavailable(TaskMeshError):

@@ -8,7 +8,7 @@ written once and can be replayed from a seed. (The idea is h11's and etcd-io/raf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,17 +25,24 @@ class Call:
         args: The script's `ARGV`, or the words of the command.
         prefix: The script's `KEYS[1]`.
         patience_s: How long the node itself may take on purpose (a blocking command).
+        node: Address of the acceptor that is meant, in a `Round`; empty for the node of the driver.
     """
 
-    __slots__ = ("args", "patience_s", "prefix", "script")
+    __slots__ = ("args", "node", "patience_s", "prefix", "script")
 
     def __init__(
-        self, script: Script | None, prefix: bytes, args: tuple[bytes, ...], patience_s: float = 0.0
+        self,
+        script: Script | None,
+        prefix: bytes,
+        args: tuple[bytes, ...],
+        patience_s: float = 0.0,
+        node: str = "",
     ) -> None:
         self.script = script
         self.prefix = prefix
         self.args = args
         self.patience_s = patience_s
+        self.node = node
 
     def __repr__(self) -> str:
         return f"Call({self.script.name if self.script else 'command'}, {self.args[:6]!r}...)"
@@ -75,9 +82,36 @@ class NodeError:
     text: str
 
 
+class Out:
+    """Stands where a call of a `Round` has not been answered yet."""
+
+    def __repr__(self) -> str:
+        return "OUT"
+
+
+OUT = Out()
+
 Reply = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Calls to several nodes at once, of which not all answers need be waited for.
+
+    Attributes:
+        calls: Each says its node.
+        enough: Tells of the replies so far, `OUT` where there is none yet, whether it can go on. Answers that come
+            later are lost.
+    """
+
+    calls: list[Call]
+    enough: Callable[[Sequence[Reply]], bool]
+
+
 Request = list[Call] | Pause
 Steps = Generator[Request, list[Reply], T]
+#: A conversation with several nodes at once.
+GroupSteps = Generator[Round | Pause, Sequence[Reply], T]
 
 
 class Session:

@@ -1,0 +1,270 @@
+"""The acceptor as a model: what an instance on a node does, step by step, with the very same replies as the scripts.
+
+Paxos Made Simple, 2.2 and 2.5, for many registers at once; `docs/divergence.md` tells what differs. The simulation runs
+this in place of a node where it wants many histories a second; a table of cases and random calls compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from taskmesh.consensus.ballot import NONE, Ballot, read_ballot
+
+Answer = list[bytes]
+
+
+@dataclass(slots=True)
+class Register:
+    """What an acceptor knows of one register."""
+
+    promised: Ballot = NONE
+    accepted: Ballot = NONE
+    digest: bytes = b""
+    value: bytes = b""
+
+    def told(self) -> Answer:
+        """Return what was accepted, as it is told."""
+        return [*self.accepted.words(), self.digest, self.value]
+
+
+@dataclass(slots=True)
+class Configuration:
+    """What an acceptor knows of one configuration.
+
+    Attributes:
+        members: Of which instances it is made.
+        sealed: Whether it has ended here.
+        registers: By name.
+        names: The registers with a value, each with the count of its last accept.
+    """
+
+    members: bytes
+    sealed: bool = False
+    registers: dict[bytes, Register] = field(default_factory=dict)
+    names: dict[bytes, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Acceptor:
+    """One instance.
+
+    Attributes:
+        run: Which process of the server this is: another one each time it starts.
+        instance: Its id; empty until it is made.
+        admitted: As which process it may answer.
+        boot: Of which start of its machine it was last told.
+        count: How often it wrote.
+        latest: The highest configuration that it was opened for; 0 for none.
+        configurations: By number.
+    """
+
+    run: bytes
+    instance: bytes = b""
+    admitted: bytes = b""
+    boot: bytes = b""
+    count: int = 0
+    latest: int = 0
+    configurations: dict[int, Configuration] = field(default_factory=dict)
+
+    # -- of every step --------------------------------------------------------------
+
+    def _stranger(self, instance: bytes) -> Answer | None:
+        if instance != self.instance:
+            return [b"WRONGINSTANCE", self.instance]
+        if self.admitted != self.run:
+            return [b"NOTADMITTED", self.admitted]
+        return None
+
+    def _refusal(self, instance: bytes, number: int) -> Answer | None:
+        if (stranger := self._stranger(instance)) is not None:
+            return stranger
+        configuration = self.configurations.get(number)
+        if configuration is None:
+            return [b"CONFIGURATION", b"%d" % self.latest]
+        if configuration.sealed:
+            return [b"SEALED", b"%d" % self.latest]
+        return None
+
+    def _count(self) -> int:
+        self.count += 1
+        return self.count
+
+    # -- the two phases -------------------------------------------------------------
+
+    def prepare(self, instance: bytes, number: int, name: bytes, ballot: Ballot, jump: int) -> Answer:
+        """Promise to take no lower ballot, and tell what was accepted (`prepare.lua`)."""
+        if (no := self._refusal(instance, number)) is not None:
+            return no
+        registers = self.configurations[number].registers
+        register = registers.get(name, Register())
+        highest = max(register.promised, register.accepted)
+        if ballot.n > highest.n + jump:
+            return [b"AHEAD", b"%d" % highest.n]
+        if ballot <= highest:
+            return [b"CONFLICT", *highest.words()]
+        self._count()
+        register.promised = ballot
+        registers[name] = register
+        return [b"PROMISED", *register.told()]
+
+    def accept(
+        self,
+        instance: bytes,
+        number: int,
+        name: bytes,
+        ballot: Ballot,
+        digest: bytes,
+        value: bytes,
+        next_n: int | None,
+    ) -> Answer:
+        """Accept a value, unless a higher ballot was promised or accepted (`accept.lua`)."""
+        if (no := self._refusal(instance, number)) is not None:
+            return no
+        configuration = self.configurations[number]
+        register = configuration.registers.get(name, Register())
+        if ballot == register.accepted:
+            return [b"ACCEPTED"] if digest == register.digest else [b"FAULT", register.digest]
+        highest = max(register.promised, register.accepted)
+        if ballot < highest:
+            return [b"CONFLICT", *highest.words()]
+        configuration.names[name] = self._count()
+        register.promised = ballot if next_n is None else Ballot(next_n, ballot.proposer)
+        register.accepted, register.digest, register.value = ballot, digest, value
+        configuration.registers[name] = register
+        return [b"ACCEPTED"]
+
+    def peek(self, instance: bytes, number: int, names: Sequence[bytes]) -> Answer:
+        """Tell what was accepted (`peek.lua`)."""
+        if (no := self._refusal(instance, number)) is not None:
+            return no
+        registers = self.configurations[number].registers
+        return [b"ACCEPTED", *(word for name in names for word in registers.get(name, Register()).told())]
+
+    def changes(self, instance: bytes, number: int, since: int, most: int) -> Answer:
+        """Tell which registers were accepted anew since a count (`changes.lua`)."""
+        if (no := self._refusal(instance, number)) is not None:
+            return no
+        names = self.configurations[number].names
+        found = sorted((count, name) for name, count in names.items() if count > since)[:most]
+        until = found[-1][0] if found else since
+        return [b"CHANGED", b"%d" % until, *(name for _, name in found)]
+
+    # -- configurations -------------------------------------------------------------
+
+    def init(self, instance: bytes, number: int, members: bytes) -> Answer:
+        """Open a configuration of which this is a member (`init.lua`)."""
+        if (stranger := self._stranger(instance)) is not None:
+            return stranger
+        known = self.configurations.get(number)
+        if known is not None:
+            if known.members != members:
+                return [b"OTHERMEMBERS", known.members]
+            return [b"SEALED", b"%d" % self.latest] if known.sealed else [b"OPEN"]
+        if number < self.latest:
+            return [b"SEALED", b"%d" % self.latest]
+        self._count()
+        self.configurations[number] = Configuration(members)
+        self.latest = number
+        return [b"OPEN"]
+
+    def seal(self, instance: bytes, number: int) -> Answer:
+        """End a configuration for ever on this acceptor (`seal.lua`)."""
+        if (stranger := self._stranger(instance)) is not None:
+            return stranger
+        configuration = self.configurations.get(number)
+        if configuration is None:
+            return [b"CONFIGURATION", b"%d" % self.latest]
+        if not configuration.sealed:
+            self._count()
+            configuration.sealed = True
+        return [b"SEALED", b"%d" % self.count]
+
+    def export(self, instance: bytes, number: int, names: Sequence[bytes]) -> Answer:
+        """Tell what a sealed configuration holds (`export.lua`)."""
+        if (stranger := self._stranger(instance)) is not None:
+            return stranger
+        configuration = self.configurations.get(number)
+        if configuration is None:
+            return [b"CONFIGURATION", b"%d" % self.latest]
+        if not configuration.sealed:
+            return [b"OPEN"]
+        if not names:
+            return [b"NAMES", *sorted(configuration.names, key=configuration.names.__getitem__)]
+        registers = configuration.registers
+        return [b"EXPORT", *(word for name in names for word in registers.get(name, Register()).told())]
+
+    def drop(self, instance: bytes, number: int, most: int) -> Answer:
+        """Remove some registers of a sealed configuration (`drop.lua`)."""
+        if instance != self.instance:
+            return [b"WRONGINSTANCE", self.instance]
+        configuration = self.configurations.get(number)
+        if configuration is None or not configuration.sealed:
+            return [b"OPEN"]
+        for name in sorted(configuration.names, key=configuration.names.__getitem__)[:most]:
+            del configuration.names[name]
+            del configuration.registers[name]
+        return [b"DROPPED", b"%d" % len(configuration.names)]
+
+    # -- who may answer -------------------------------------------------------------
+
+    def admit(self, instance: bytes, admitted: bytes, least: int, boot: bytes) -> Answer:
+        """Make the instance of an empty server, or let one that was started anew answer again (`admit.lua`)."""
+        if not self.instance and not admitted:
+            self.instance, self.admitted, self.boot = instance, self.run, boot
+            return [b"ADMITTED", b"0"]
+        if instance != self.instance:
+            return [b"WRONGINSTANCE", self.instance]
+        if self.admitted == self.run:
+            return [b"ADMITTED", b"%d" % self.count]
+        if self.admitted != admitted:
+            return [b"OTHERRUN", self.admitted]
+        if self.count < least:
+            return [b"BEHIND", b"%d" % self.count]
+        self.admitted, self.boot = self.run, boot
+        return [b"ADMITTED", b"%d" % self.count]
+
+    def look(self, names: Sequence[bytes]) -> Answer:
+        """Tell what this instance is, admitted or not (`look.lua`)."""
+        latest = self.configurations.get(self.latest)
+        registers = latest.registers if latest is not None else {}
+        return [
+            self.instance,
+            self.admitted,
+            self.run,
+            self.boot,
+            b"%d" % self.count,
+            b"%d" % self.latest,
+            latest.members if latest is not None else b"",
+            b"" if latest is None else b"sealed" if latest.sealed else b"open",
+            *(word for name in names for word in registers.get(name, Register()).told()),
+        ]
+
+    # -- as a script would be called --------------------------------------------------
+
+    def call(self, script: str, args: Sequence[bytes]) -> Answer:
+        """Run one step by the name of its script, with the script's arguments."""
+        match script, list(args):
+            case "consensus.prepare", [instance, number, name, n, proposer, jump]:
+                return self.prepare(instance, int(number), name, read_ballot(n, proposer), int(jump))
+            case "consensus.accept", [instance, number, name, n, proposer, digest, value, next_n]:
+                ballot = read_ballot(n, proposer)
+                promised = int(next_n) if next_n else None
+                return self.accept(instance, int(number), name, ballot, digest, value, promised)
+            case "consensus.peek", [instance, number, *names]:
+                return self.peek(instance, int(number), names)
+            case "consensus.changes", [instance, number, since, most]:
+                return self.changes(instance, int(number), int(since), int(most))
+            case "consensus.init", [instance, number, members]:
+                return self.init(instance, int(number), members)
+            case "consensus.seal", [instance, number]:
+                return self.seal(instance, int(number))
+            case "consensus.export", [instance, number, *names]:
+                return self.export(instance, int(number), names)
+            case "consensus.drop", [instance, number, most]:
+                return self.drop(instance, int(number), int(most))
+            case "consensus.admit", [instance, admitted, least, boot]:
+                return self.admit(instance, admitted, int(least), boot)
+            case "consensus.look", names:
+                return self.look(names)
+        raise ValueError(f"no acceptor has a step {script} of {len(args)} arguments")

@@ -1,0 +1,248 @@
+"""Which configuration counts now, and how to come to it from one that has ended.
+
+A configuration ends when a majority of it is sealed, and what follows it was decided in its own root register before.
+So whoever meets a sealed one can read there where to go, and do what is still to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taskmesh.consensus.configuration import (
+    ROOT,
+    Configuration,
+    Root,
+    read_configuration,
+    read_members,
+    read_root,
+)
+from taskmesh.consensus.group import ask_group
+from taskmesh.consensus.proposer import Lost, highest_of, peek
+from taskmesh.consensus.quorum import majority
+from taskmesh.consensus.scripts import EXPORT, INIT, LOOK, SEAL
+from taskmesh.consensus.value import Packing
+from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+from taskmesh.errors import InvariantBroken, NoMajority
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What an acceptor says of itself.
+
+    Attributes:
+        address: Where.
+        instance: Its id; empty if it was never made one.
+        admitted: As which process it may answer.
+        run: Which process it is.
+        boot: Of which start of its machine it was last told.
+        count: How often it wrote.
+        latest: Its highest configuration; None if it was opened for none.
+        sealed: Whether that has ended there.
+    """
+
+    address: str
+    instance: str
+    admitted: str
+    run: str
+    boot: str
+    count: int
+    latest: Configuration | None
+    sealed: bool
+
+    @property
+    def answers(self) -> bool:
+        """Whether it was admitted as the process that it is."""
+        return bool(self.instance) and self.admitted == self.run
+
+
+def look(prefix: bytes, addresses: Sequence[str], enough: int) -> GroupSteps[dict[str, Looked]]:
+    """Ask acceptors what they are; those that say nothing are left out.
+
+    Args:
+        prefix: Of the mesh's keys.
+        addresses: Of whom.
+        enough: How many answers are waited for.
+    """
+
+    def is_enough(replies: Sequence[Reply]) -> bool:
+        return sum(isinstance(reply, list) for reply in replies) >= enough or OUT not in replies
+
+    replies = yield Round([Call(LOOK, prefix, (), node=address) for address in addresses], is_enough)
+    found = {}
+    for address, reply in zip(addresses, replies, strict=True):
+        if isinstance(reply, list):
+            instance, admitted, run, boot, count, latest, members, state = (word.decode() for word in reply)
+            found[address] = Looked(
+                address,
+                instance,
+                admitted,
+                run,
+                boot,
+                int(count),
+                read_configuration(int(latest), members.encode()) if members else None,
+                state == "sealed",
+            )
+    return found
+
+
+@dataclass(slots=True)
+class Chain:
+    """The configurations, as one process knows them.
+
+    Attributes:
+        prefix: Of the mesh's keys.
+        packing: Reads root registers.
+        addresses: Where acceptors were, as the user says or as configurations said; the latest first.
+    """
+
+    prefix: bytes
+    packing: Packing
+    addresses: list[str]
+    _current: Configuration | None = None
+    _complete: int = 1
+
+    def current(self) -> GroupSteps[Configuration]:
+        """Return the configuration that counts, as far as this process knows.
+
+        Raises:
+            NoMajority: None can be found.
+        """
+        if self._current is None:
+            yield from self.follow()
+        if self._current is None:
+            raise InvariantBroken("following the configurations led to none")
+        return self._current
+
+    def is_complete(self, configuration: Configuration) -> bool:
+        """Tell whether a register that is absent in a configuration never was."""
+        return configuration.number <= self._complete
+
+    def note_complete(self, configuration: Configuration) -> None:
+        """Remember that a configuration holds all that the one before it held."""
+        self._complete = max(self._complete, configuration.number)
+
+    def enter(self, configuration: Configuration) -> None:
+        """Take over a configuration, unless a later one is known."""
+        if self._current is None or configuration.number > self._current.number:
+            self._current = configuration
+        for member in configuration.members:
+            if member.address not in self.addresses:
+                self.addresses.insert(0, member.address)
+
+    def follow(self) -> GroupSteps[None]:
+        """Find out which configuration counts, and finish the step to it if whoever began that did not.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        found = yield from look(self.prefix, self.addresses, majority(len(self.addresses)))
+        latest = [(each.latest, each.sealed) for each in found.values() if each.latest is not None]
+        if not latest:
+            raise NoMajority(
+                f"none of the acceptors {', '.join(self.addresses)} is known to hold a configuration "
+                f"({len(found)} answered)",
+                register=ROOT,
+            )
+        number = max(each.number for each, _ in latest)
+        newest = next(each for each, _ in latest if each.number == number)
+        self.enter(newest)
+        if any(sealed for each, sealed in latest if each.number == number):
+            yield from self.step(newest)
+
+    def step(self, configuration: Configuration) -> GroupSteps[None]:
+        """Go from a configuration that is ending to the next.
+
+        Some member of it is sealed already, so what follows is decided: a majority may be sealed without asking.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        yield from self.seal(configuration)
+        number = b"%d" % configuration.number
+        answers = yield from ask_group(
+            self.prefix, configuration.members, EXPORT, number, ROOT.encode(), agrees=b"EXPORT"
+        )
+        if not answers.won:
+            raise NoMajority(
+                f"what follows configuration {number.decode()} cannot be read: {answers.why()}", register=ROOT
+            )
+        packed = highest_of(ROOT, len(configuration.members), answers.agreed.values()).packed
+        root = self.root_of(configuration, packed)
+        if not root.following:
+            raise InvariantBroken(
+                f"configuration {configuration.number} was ended before it was decided what follows"
+            )
+        following = Configuration(
+            configuration.number + 1, read_members(root.following), configuration.members
+        )
+        yield from self.open(following)
+        self.enter(following)
+
+    def open(self, configuration: Configuration) -> GroupSteps[None]:
+        """Open a configuration on a majority of its members.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        answers = yield from ask_group(
+            self.prefix,
+            configuration.members,
+            INIT,
+            b"%d" % configuration.number,
+            configuration.packed(),
+            agrees=b"OPEN",
+        )
+        # where it is sealed already others are further than this process
+        if not answers.won and not any(answer[0] == b"SEALED" for answer in answers.refused):
+            raise NoMajority(
+                f"configuration {configuration.number} cannot be opened: {answers.why()}", register=ROOT
+            )
+
+    def seal(self, configuration: Configuration) -> GroupSteps[None]:
+        """End a configuration on a majority of its members, for ever.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        answers = yield from ask_group(
+            self.prefix, configuration.members, SEAL, b"%d" % configuration.number, agrees=b"SEALED"
+        )
+        if not answers.won:
+            raise NoMajority(
+                f"configuration {configuration.number} cannot be ended: {answers.why()}", register=ROOT
+            )
+
+    def inherited(self, configuration: Configuration, name: str) -> GroupSteps[bytes | None]:
+        """Return what a register held at the end of the configuration before, packed; None if that cannot be told.
+
+        It is the value with the highest ballot among a sealed majority: everything chosen is among them, and what was
+        accepted by some only may be taken over or not, but is so by one decision of this configuration.
+        """
+        told = yield from peek(self.prefix, configuration, [ROOT])
+        found = None if isinstance(told, Lost) else told[ROOT]
+        if found is not None and found.chosen and self.root_of(configuration, found.packed).complete:
+            self.note_complete(configuration)
+            return b""
+        answers = yield from ask_group(
+            self.prefix,
+            configuration.previous,
+            EXPORT,
+            b"%d" % (configuration.number - 1),
+            name.encode(),
+            agrees=b"EXPORT",
+        )
+        if not answers.won:
+            return None
+        return highest_of(name, len(configuration.previous), answers.agreed.values()).packed
+
+    def root_of(self, configuration: Configuration, packed: bytes) -> Root:
+        """Return what the root register of a configuration says.
+
+        What it inherited is of the one before and says nothing of this one yet: it is not complete.
+        """
+        content = self.packing.unpack(ROOT, packed).content
+        root = None if content is None else read_root(content)
+        if root is not None and root.number == configuration.number:
+            return root
+        return Root(configuration.number, complete=configuration.number == 1)

@@ -1,0 +1,88 @@
+"""Configurations: of which acceptors a majority counts, and what they were before."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from taskmesh.errors import NewerFormat, UsageError
+
+#: The register that every configuration has: whether it is complete, and what follows it.
+ROOT = "root"
+
+
+class Member(NamedTuple):
+    """One acceptor.
+
+    Attributes:
+        instance: Its random id: an emptied or replaced server has another one, whatever its address.
+        address: Where it was last found.
+    """
+
+    instance: str
+    address: str
+
+
+class Configuration(NamedTuple):
+    """One configuration.
+
+    Attributes:
+        number: 1 for the first.
+        members: Its acceptors.
+        previous: Those of the configuration before it; none for the first.
+    """
+
+    number: int
+    members: tuple[Member, ...]
+    previous: tuple[Member, ...] = ()
+
+    def packed(self) -> bytes:
+        """Return members and those before them as acceptors keep them: `id@address id@address|...`."""
+        return f"{pack_members(self.members)}|{pack_members(self.previous)}".encode()
+
+
+def pack_members(members: tuple[Member, ...]) -> str:
+    """Return members as text."""
+    for member in members:
+        if not member.instance.isalnum() or not member.address or set(member.address) & set(" |"):
+            raise UsageError(f"acceptor {member}: an id of letters and digits, and an address without blanks")
+    return " ".join(f"{member.instance}@{member.address}" for member in members)
+
+
+def read_members(text: str) -> tuple[Member, ...]:
+    """Return the members of a text of `pack_members`."""
+    return tuple(Member(*each.split("@", 1)) for each in text.split())
+
+
+def read_configuration(number: int, packed: bytes) -> Configuration:
+    """Return the configuration that an acceptor told."""
+    members, _, previous = packed.decode().partition("|")
+    return Configuration(number, read_members(members), read_members(previous))
+
+
+class Root(NamedTuple):
+    """What a configuration's root register says.
+
+    Attributes:
+        number: Of its configuration.
+        complete: Whether it holds all that the one before it held.
+        following: Members of the next configuration, once that is decided; empty before.
+    """
+
+    number: int
+    complete: bool
+    following: str = ""
+
+    def pack(self) -> bytes:
+        """Return it as the register's content."""
+        return msgspec.msgpack.encode(tuple(self))
+
+
+def read_root(content: bytes) -> Root:
+    """Return what a root register says."""
+    try:
+        number, complete, following, *_ = msgspec.msgpack.decode(content, type=list)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise NewerFormat(f"the root register cannot be read: {error}") from error
+    return Root(number, complete, following)

@@ -1,0 +1,86 @@
+"""Asking a group of acceptors the same thing, until a majority has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from taskmesh.consensus.configuration import Member
+from taskmesh.consensus.quorum import Quorum, Tally
+from taskmesh.core.script import Script
+from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+
+#: Answers by which an acceptor says that it is no member of the configuration which the caller believes in.
+ELSEWHERE = (b"SEALED", b"CONFIGURATION", b"WRONGINSTANCE", b"OTHERMEMBERS")
+
+
+class Answers(NamedTuple):
+    """What a group said.
+
+    Attributes:
+        won: Whether a majority agreed.
+        agreed: What those said who did, without the word in front, by their position in the group.
+        refused: What others said.
+        silent: Why others said nothing, for people.
+    """
+
+    won: bool
+    agreed: dict[int, list[bytes]]
+    refused: list[list[bytes]]
+    silent: list[str]
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether somebody said that the configuration is another one now."""
+        return any(answer[0] in ELSEWHERE for answer in self.refused)
+
+    def why(self) -> str:
+        """Say for people why no majority agreed."""
+        said = [
+            " ".join(word.decode(errors="replace")[:40] for word in answer[:3]) for answer in self.refused
+        ]
+        return "; ".join([*said, *self.silent]) or "nobody was asked"
+
+
+def ask_group(
+    prefix: bytes,
+    members: Sequence[Member],
+    script: Script,
+    *args: bytes,
+    agrees: bytes,
+) -> GroupSteps[Answers]:
+    """Ask all members at once, and return when a majority agreed or cannot any more.
+
+    Args:
+        prefix: Of the mesh's keys.
+        members: Whom.
+        script: A step of an acceptor.
+        args: Its arguments after the instance.
+        agrees: The word with which an answer begins that agrees.
+    """
+    calls = [
+        Call(script, prefix, (member.instance.encode(), *args), node=member.address) for member in members
+    ]
+
+    def tally(replies: Sequence[Reply]) -> Tally:
+        quorum = Quorum(len(members))
+        for at, reply in enumerate(replies):
+            if reply is not OUT:
+                quorum.count(at, agrees=isinstance(reply, list) and reply[0] == agrees)
+        return quorum.tally
+
+    replies = yield Round(calls, lambda replies: tally(replies) is not Tally.PENDING)
+    agreed: dict[int, list[bytes]] = {}
+    refused: list[list[bytes]] = []
+    silent: list[str] = []
+    for at, (member, reply) in enumerate(zip(members, replies, strict=True)):
+        if isinstance(reply, list) and reply:
+            if reply[0] == agrees:
+                agreed[at] = reply[1:]
+            else:
+                refused.append(reply)
+        elif reply is not OUT:
+            silent.append(
+                f"{member.address}: {getattr(reply, 'reason', None) or getattr(reply, 'text', reply)}"
+            )
+    return Answers(tally(replies) is Tally.WON, agreed, refused, silent)

@@ -1,0 +1,155 @@
+"""One proposal: the two phases, as Paxos Made Simple 2.2 and 2.5 have them and CASPaxos 2.1 uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from taskmesh.consensus.ballot import JUMP_MAX, NONE, Ballot, read_ballot
+from taskmesh.consensus.configuration import Configuration
+from taskmesh.consensus.group import Answers, ask_group
+from taskmesh.consensus.quorum import majority
+from taskmesh.consensus.scripts import ACCEPT, PEEK, PREPARE
+from taskmesh.consensus.value import digest
+from taskmesh.core.steps import GroupSteps
+from taskmesh.errors import InvariantBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a majority has accepted of one register.
+
+    Attributes:
+        packed: The value with the highest ballot; empty for none.
+        ballot: That.
+        chosen: Whether a majority accepted just this: it is the register's value, and no round is needed to say so.
+    """
+
+    packed: bytes
+    ballot: Ballot
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A phase that no majority agreed to.
+
+    Attributes:
+        highest: The highest ballot that stood against it; `NONE` if it was something else.
+        elsewhere: The configuration is another one now.
+        why: For people.
+    """
+
+    highest: Ballot
+    elsewhere: bool
+    why: str
+
+
+def highest_of(name: str, size: int, told: Iterable[list[bytes]]) -> Found:
+    """Return what a majority has accepted, of what its members told: n, proposer, digest, value each.
+
+    Raises:
+        InvariantBroken: Two values of one ballot.
+    """
+    best, packed, mark, alike = NONE, b"", b"", 0
+    for n, proposer, value_digest, value in told:
+        ballot = read_ballot(n, proposer)
+        if ballot == best:
+            if value_digest != mark and ballot != NONE:
+                raise InvariantBroken(
+                    f"register {name}: two values of ballot {ballot}: {mark!r}, {value_digest!r}"
+                )
+            alike += 1
+        elif ballot > best:
+            best, packed, mark, alike = ballot, value, value_digest, 1
+    return Found(packed, best, best != NONE and alike >= majority(size))
+
+
+def prepare(
+    prefix: bytes, configuration: Configuration, name: str, ballot: Ballot
+) -> GroupSteps[Found | Lost]:
+    """First phase: have a majority promise to take no lower ballot, and learn what was accepted."""
+    members = configuration.members
+    answers = yield from ask_group(
+        prefix,
+        members,
+        PREPARE,
+        b"%d" % configuration.number,
+        name.encode(),
+        *ballot.words(),
+        b"%d" % JUMP_MAX,
+        agrees=b"PROMISED",
+    )
+    return highest_of(name, len(members), answers.agreed.values()) if answers.won else _lost(answers)
+
+
+def accept(
+    prefix: bytes,
+    configuration: Configuration,
+    name: str,
+    ballot: Ballot,
+    packed: bytes,
+    following: Ballot | None,
+) -> GroupSteps[Lost | None]:
+    """Second phase: have a majority accept a value. The ballot is spent when this is called.
+
+    Args:
+        prefix: Of the mesh's keys.
+        configuration: Whose majority.
+        name: Of the register.
+        ballot: One for which a majority gave its promise.
+        packed: The value.
+        following: A ballot of the same proposer that is promised at once: the next change needs one phase only
+            (CASPaxos, 2.2.1).
+
+    Returns:
+        None when it is chosen.
+
+    Raises:
+        InvariantBroken: The ballot had another value before.
+    """
+    answers = yield from ask_group(
+        prefix,
+        configuration.members,
+        ACCEPT,
+        b"%d" % configuration.number,
+        name.encode(),
+        *ballot.words(),
+        digest(packed),
+        packed,
+        b"" if following is None else b"%d" % following.n,
+        agrees=b"ACCEPTED",
+    )
+    for answer in answers.refused:
+        if answer[0] == b"FAULT":
+            raise InvariantBroken(f"register {name}: ballot {ballot} was used for two values")
+    return None if answers.won else _lost(answers)
+
+
+def peek(
+    prefix: bytes, configuration: Configuration, names: list[str]
+) -> GroupSteps[dict[str, Found] | Lost]:
+    """Learn what a majority has accepted of some registers, and change nothing."""
+    answers = yield from ask_group(
+        prefix,
+        configuration.members,
+        PEEK,
+        b"%d" % configuration.number,
+        *(name.encode() for name in names),
+        agrees=b"ACCEPTED",
+    )
+    if not answers.won:
+        return _lost(answers)
+    size = len(configuration.members)
+    return {
+        name: highest_of(name, size, (told[4 * at : 4 * at + 4] for told in answers.agreed.values()))
+        for at, name in enumerate(names)
+    }
+
+
+def _lost(answers: Answers) -> Lost:
+    highest = NONE
+    for answer in answers.refused:
+        if answer[0] == b"CONFLICT":
+            highest = max(highest, read_ballot(*answer[1:3]))
+    return Lost(highest, answers.is_elsewhere, answers.why())

@@ -1,0 +1,115 @@
+"""What a register holds, as bytes: content, version, and which operations made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from taskmesh.errors import NewerFormat, UsageError
+
+FORMAT = 1
+CONTENT_SIZE_MAX = 64 * 1024
+ANSWER_SIZE_MAX = 1024
+#: Operations that a value remembers: a change that is repeated within so many others is known again.
+OPERATIONS_MAX = 32
+
+
+class Done(NamedTuple):
+    """An operation that made, or looked at, a value.
+
+    Attributes:
+        operation: Its id.
+        version: The version that it made.
+        answer: What its change answered.
+    """
+
+    operation: bytes
+    version: int
+    answer: bytes
+
+
+class Value(NamedTuple):
+    """A register's value.
+
+    Attributes:
+        version: 1 for the first, one more for each change; a deletion is a change. 0 for a register that never was.
+        content: None when it was deleted, or never was.
+        operations: The last that changed it, the latest last.
+    """
+
+    version: int
+    content: bytes | None
+    operations: tuple[Done, ...] = ()
+
+    def done(self, operation: bytes) -> Done | None:
+        """Return what an operation did, if it is among the last."""
+        return next((done for done in reversed(self.operations) if done.operation == operation), None)
+
+    def followed_by(self, content: bytes | None, operation: bytes, answer: bytes) -> Value:
+        """Return the next value.
+
+        Raises:
+            UsageError: Content or answer is too long.
+        """
+        if content is not None and len(content) > CONTENT_SIZE_MAX:
+            raise UsageError(f"content of {len(content)} bytes: a register holds at most {CONTENT_SIZE_MAX}")
+        if len(answer) > ANSWER_SIZE_MAX:
+            raise UsageError(f"an answer of {len(answer)} bytes: at most {ANSWER_SIZE_MAX} are remembered")
+        version = self.version + 1
+        done = Done(operation, version, answer)
+        return Value(version, content, (*self.operations[1 - OPERATIONS_MAX :], done))
+
+
+#: A register that was never written.
+ABSENT = Value(0, None)
+
+Seal = Callable[[bytes], bytes]
+
+
+class Packing:
+    """Turns values into bytes which are signed, and back.
+
+    The name of the register is part of what is signed: a value cannot be passed off for another register's.
+    """
+
+    def __init__(self, seal: Seal, unseal: Seal) -> None:
+        """Take what signs bytes, and what verifies them and raises `TrustError` if they must not be read."""
+        self._seal = seal
+        self._unseal = unseal
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(tuple[int, str, int, bytes | None, list[Done]]).decode
+
+    def pack(self, name: str, value: Value) -> bytes:
+        """Return a value as it is given to acceptors."""
+        return self._seal(
+            self._encode((FORMAT, name, value.version, value.content, list(map(tuple, value.operations))))
+        )
+
+    def unpack(self, name: str, packed: bytes) -> Value:
+        """Return the value that an acceptor told; `ABSENT` for none.
+
+        Raises:
+            TrustError: It must not be read, or is another register's.
+        """
+        if not packed:
+            return ABSENT
+        payload = self._unseal(packed)
+        try:
+            version_of_format, told, version, content, operations = self._decode(payload)
+        except msgspec.DecodeError as error:
+            raise NewerFormat(f"register {name}: its value cannot be read: {error}") from error
+        if version_of_format > FORMAT:
+            raise NewerFormat(
+                f"register {name} is of format {version_of_format}; this TaskMesh knows {FORMAT}"
+            )
+        if told != name:
+            raise UsageError(f"the value of register {told} lies in register {name}")
+        return Value(version, content, tuple(operations))
+
+
+def digest(packed: bytes) -> bytes:
+    """Return what tells two values of one ballot apart: 32 hex digits."""
+    return blake2b(packed, digest_size=16).hexdigest().encode()
