@@ -25,7 +25,7 @@ HEAD_BYTES: Final = 1 + KEY_ID_BYTES
 OVERHEAD_BYTES: Final = HEAD_BYTES + 32
 """How much longer a wire is than its payload."""
 
-KINDS: Final = frozenset({"message", "result", "control", "function", "report", "telling"})
+KINDS: Final = frozenset({"message", "result", "control", "function", "report", "telling", "register"})
 
 _VERSION_MAX: Final = 31
 """What any release will ever write; so bare msgpack, text or pickle does not pass for a newer format."""

@@ -162,6 +162,7 @@ class Link:
         self.functions = keyring.signer("function", self.mesh)
         self.reports = keyring.signer("report", self.mesh)
         self.tellings = keyring.signer("telling", self.mesh)
+        self.registers = keyring.signer("register", self.mesh)
         self.key_id = keyring.active.name
         driver = self.driver
         deadline_s = None if within_s is None else time.monotonic() + within_s
@@ -230,6 +231,7 @@ class Link:
     functions: Signer
     reports: Signer
     tellings: Signer
+    registers: Signer
     key_id: str
 
     def ask(self, make: Callable[[float], Steps[T]], within_s: float | None = None) -> T:

@@ -8,8 +8,9 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 
+from taskmesh.nodes.machine import boot_id
 from taskmesh.worker.pools import Pool
-from taskmesh.worker.process import boot_id, pid_space, started_at
+from taskmesh.worker.process import pid_space, started_at
 
 #: A worker with more tasks than these does not list them.
 TASKS_TOLD_MAX = 500

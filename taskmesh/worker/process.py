@@ -28,14 +28,6 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)  # it died before we had asked
 
 
-def boot_id() -> str:
-    """Return what is different after each start of this machine; empty where that cannot be told."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
-
-
 def pid_space() -> str:
     """Return what tells apart process numbers of containers on one host."""
     try:

@@ -15,6 +15,7 @@ from taskmesh.core import keys
 from taskmesh.core.record import AT_MOST_ONCE
 from taskmesh.errors import TrustError
 from taskmesh.nodes.link import Link
+from taskmesh.nodes.machine import boot_id
 from taskmesh.queue.claim import held, unheard
 from taskmesh.queue.dead import whole_record
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
@@ -23,7 +24,7 @@ from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.page import MANY, NOTHING, Note
 from taskmesh.worker.patience import run_patiently
-from taskmesh.worker.process import boot_id, pid_space, started_at
+from taskmesh.worker.process import pid_space, started_at
 from taskmesh.worker.sentence import Sentence
 
 log = logging.getLogger("taskmesh.worker")

@@ -1,0 +1,73 @@
+"""The first configuration: made once, when all acceptors that the user names answer and none has any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from taskmesh.consensus.chain import Looked, look
+from taskmesh.consensus.configuration import Configuration, Member, read_configuration
+from taskmesh.consensus.scripts import ADMIT, INIT
+from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+from taskmesh.errors import NoMajority
+
+FIRST = 1
+
+
+def found(
+    prefix: bytes, addresses: Sequence[str], new_instance: Callable[[], str], boots: Callable[[str], str]
+) -> GroupSteps[dict[str, Looked]]:
+    """Make the first configuration unless there is one, and return what the acceptors say of themselves.
+
+    Many may do so at once: instances are made only where there is none, and the members are written down first by the
+    one whose id is the lowest, whose text all others take.
+
+    Args:
+        prefix: Of the mesh's keys.
+        addresses: Of all acceptors.
+        new_instance: Draws an instance id.
+        boots: Returns the boot id of an acceptor's machine; empty if nobody knows.
+
+    Raises:
+        NoMajority: None can be made, since one of them does not answer.
+    """
+    found_now = yield from look(prefix, addresses, len(addresses))
+    if any(each.latest is not None for each in found_now.values()):
+        return found_now
+    if silent := [address for address in addresses if address not in found_now]:
+        raise NoMajority(
+            f"the acceptors {', '.join(addresses)} hold no registers of this mesh yet, and {', '.join(silent)} "
+            f"{'does' if len(silent) == 1 else 'do'} not answer: all must, the first time",
+            register="root",
+        )
+    for address, each in found_now.items():
+        if not each.instance:
+            yield from _tell(
+                Call(
+                    ADMIT, prefix, (new_instance().encode(), b"", b"0", boots(address).encode()), node=address
+                )
+            )
+    found_now = yield from look(prefix, addresses, len(addresses))
+    if len(found_now) < len(addresses):
+        raise NoMajority(
+            "an acceptor stopped answering while the first configuration was made", register="root"
+        )
+    members = tuple(sorted(Member(each.instance, each.address) for each in found_now.values()))
+    configuration = Configuration(FIRST, members)
+    for member in members:
+        told = yield from _tell(
+            Call(
+                INIT,
+                prefix,
+                (member.instance.encode(), b"%d" % FIRST, configuration.packed()),
+                node=member.address,
+            )
+        )
+        if isinstance(told, list) and told[0] == b"OTHERMEMBERS":
+            # another process named them by other addresses, and was first
+            configuration = read_configuration(FIRST, told[1])
+    return (yield from look(prefix, addresses, len(addresses)))
+
+
+def _tell(call: Call) -> GroupSteps[Reply]:
+    (reply,) = yield Round([call], lambda replies: replies[0] is not OUT)
+    return reply
