@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from taskmesh.consensus.ballot import NONE, Ballot, read_ballot
+from taskmesh.consensus.ballot import JUMP_MAX, N_MAX, NONE, Ballot, read_ballot
 
 Answer = list[bytes]
 
@@ -35,12 +35,14 @@ class Configuration:
     Attributes:
         members: Of which instances it is made.
         sealed: Whether it has ended here.
+        dropped: Whether registers of it were removed since.
         registers: By name.
-        names: The registers with a value, each with the count of its last accept.
+        names: The registers, each with the count of its last accept; 0 for one that was promised only.
     """
 
     members: bytes
     sealed: bool = False
+    dropped: bool = False
     registers: dict[bytes, Register] = field(default_factory=dict)
     names: dict[bytes, int] = field(default_factory=dict)
 
@@ -92,20 +94,21 @@ class Acceptor:
 
     # -- the two phases -------------------------------------------------------------
 
-    def prepare(self, instance: bytes, number: int, name: bytes, ballot: Ballot, jump: int) -> Answer:
+    def prepare(self, instance: bytes, number: int, name: bytes, ballot: Ballot) -> Answer:
         """Promise to take no lower ballot, and tell what was accepted (`prepare.lua`)."""
         if (no := self._refusal(instance, number)) is not None:
             return no
-        registers = self.configurations[number].registers
-        register = registers.get(name, Register())
+        configuration = self.configurations[number]
+        register = configuration.registers.get(name, Register())
         highest = max(register.promised, register.accepted)
-        if ballot.n > highest.n + jump:
+        if _is_ahead(ballot, highest):
             return [b"AHEAD", b"%d" % highest.n]
         if ballot <= highest:
             return [b"CONFLICT", *highest.words()]
         self._count()
         register.promised = ballot
-        registers[name] = register
+        configuration.registers[name] = register
+        configuration.names.setdefault(name, 0)
         return [b"PROMISED", *register.told()]
 
     def accept(
@@ -116,7 +119,8 @@ class Acceptor:
         ballot: Ballot,
         digest: bytes,
         value: bytes,
-        next_n: int | None,
+        *,
+        promise_next: bool,
     ) -> Answer:
         """Accept a value, unless a higher ballot was promised or accepted (`accept.lua`)."""
         if (no := self._refusal(instance, number)) is not None:
@@ -128,8 +132,10 @@ class Acceptor:
         highest = max(register.promised, register.accepted)
         if ballot < highest:
             return [b"CONFLICT", *highest.words()]
+        if _is_ahead(ballot, highest):
+            return [b"AHEAD", b"%d" % highest.n]
         configuration.names[name] = self._count()
-        register.promised = ballot if next_n is None else Ballot(next_n, ballot.proposer)
+        register.promised = Ballot(ballot.n + 1, ballot.proposer) if promise_next else ballot
         register.accepted, register.digest, register.value = ballot, digest, value
         configuration.registers[name] = register
         return [b"ACCEPTED"]
@@ -189,27 +195,34 @@ class Acceptor:
             return [b"CONFIGURATION", b"%d" % self.latest]
         if not configuration.sealed:
             return [b"OPEN"]
+        if configuration.dropped:
+            return [b"DROPPED"]
         if not names:
-            return [b"NAMES", *sorted(configuration.names, key=configuration.names.__getitem__)]
+            counts = configuration.names
+            return [b"NAMES", *sorted((name for name in counts if counts[name]), key=counts.__getitem__)]
         registers = configuration.registers
         return [b"EXPORT", *(word for name in names for word in registers.get(name, Register()).told())]
 
     def drop(self, instance: bytes, number: int, most: int) -> Answer:
         """Remove some registers of a sealed configuration (`drop.lua`)."""
-        if instance != self.instance:
-            return [b"WRONGINSTANCE", self.instance]
+        if (stranger := self._stranger(instance)) is not None:
+            return stranger
         configuration = self.configurations.get(number)
         if configuration is None or not configuration.sealed:
             return [b"OPEN"]
-        for name in sorted(configuration.names, key=configuration.names.__getitem__)[:most]:
-            del configuration.names[name]
+        configuration.dropped = True
+        counts = configuration.names
+        for name in sorted(counts, key=lambda name: (counts[name], name))[:most]:
+            del counts[name]
             del configuration.registers[name]
         return [b"DROPPED", b"%d" % len(configuration.names)]
 
     # -- who may answer -------------------------------------------------------------
 
-    def admit(self, instance: bytes, admitted: bytes, least: int, boot: bytes) -> Answer:
+    def admit(self, instance: bytes, admitted: bytes, least: int, boot: bytes, run: bytes) -> Answer:
         """Make the instance of an empty server, or let one that was started anew answer again (`admit.lua`)."""
+        if run != self.run:
+            return [b"OTHERRUN", self.run]
         if not self.instance and not admitted:
             self.instance, self.admitted, self.boot = instance, self.run, boot
             return [b"ADMITTED", b"0"]
@@ -245,12 +258,13 @@ class Acceptor:
     def call(self, script: str, args: Sequence[bytes]) -> Answer:
         """Run one step by the name of its script, with the script's arguments."""
         match script, list(args):
-            case "consensus.prepare", [instance, number, name, n, proposer, jump]:
-                return self.prepare(instance, int(number), name, read_ballot(n, proposer), int(jump))
-            case "consensus.accept", [instance, number, name, n, proposer, digest, value, next_n]:
+            case "consensus.prepare", [instance, number, name, n, proposer]:
+                return self.prepare(instance, int(number), name, read_ballot(n, proposer))
+            case "consensus.accept", [instance, number, name, n, proposer, digest, value, promise_next]:
                 ballot = read_ballot(n, proposer)
-                promised = int(next_n) if next_n else None
-                return self.accept(instance, int(number), name, ballot, digest, value, promised)
+                return self.accept(
+                    instance, int(number), name, ballot, digest, value, promise_next=promise_next == b"1"
+                )
             case "consensus.peek", [instance, number, *names]:
                 return self.peek(instance, int(number), names)
             case "consensus.changes", [instance, number, since, most]:
@@ -263,8 +277,12 @@ class Acceptor:
                 return self.export(instance, int(number), names)
             case "consensus.drop", [instance, number, most]:
                 return self.drop(instance, int(number), int(most))
-            case "consensus.admit", [instance, admitted, least, boot]:
-                return self.admit(instance, admitted, int(least), boot)
+            case "consensus.admit", [instance, admitted, least, boot, run]:
+                return self.admit(instance, admitted, int(least), boot, run)
             case "consensus.look", names:
                 return self.look(names)
         raise ValueError(f"no acceptor has a step {script} of {len(args)} arguments")
+
+
+def _is_ahead(ballot: Ballot, highest: Ballot) -> bool:
+    return ballot.n > highest.n + JUMP_MAX or ballot.n > N_MAX

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from taskmesh.errors import AgreementError
-
 #: Lua counts in doubles, which are exact up to 2**53.
 N_MAX = 2**52
 #: An acceptor refuses to be led further ahead at once: a single wild proposal must not use up all numbers. An honest
@@ -19,22 +17,12 @@ class Ballot(NamedTuple):
 
     Attributes:
         n: 0 for none, at most `N_MAX`.
-        proposer: 48 random bits, drawn when a process starts and again after a fork: no two proposers share a ballot.
+        proposer: 48 random bits, drawn anew for each ballot: no two proposals share one, whatever a process forgets and
+            however it is forked.
     """
 
     n: int
     proposer: int
-
-    def following(self, proposer: int) -> Ballot:
-        """Return the lowest ballot of a proposer that is higher than this one.
-
-        Raises:
-            AgreementError: The numbers are used up.
-        """
-        n = self.n if proposer > self.proposer else self.n + 1
-        if n > N_MAX:
-            raise AgreementError(f"no ballot is left after {self.n}: the register can be changed no more")
-        return Ballot(max(n, 1), proposer)
 
     def words(self) -> tuple[bytes, bytes]:
         """Return it as two arguments of a script."""

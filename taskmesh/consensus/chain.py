@@ -15,7 +15,7 @@ from taskmesh.consensus.configuration import (
     Root,
     read_configuration,
     read_members,
-    read_root,
+    root_in,
 )
 from taskmesh.consensus.group import ask_group
 from taskmesh.consensus.proposer import Lost, highest_of, peek
@@ -114,8 +114,16 @@ class Chain:
             raise InvariantBroken("following the configurations led to none")
         return self._current
 
-    def is_complete(self, configuration: Configuration) -> bool:
-        """Tell whether a register that is absent in a configuration never was."""
+    def is_complete(self, configuration: Configuration) -> GroupSteps[bool]:
+        """Find out whether a register that is absent in a configuration from now on does not exist.
+
+        It must be asked before one looks for the register: what is not there now may be taken over in a moment.
+        """
+        if configuration.number > self._complete:
+            told = yield from peek(self.prefix, configuration, [ROOT])
+            found = None if isinstance(told, Lost) else told[ROOT]
+            if found is not None and found.chosen and self.root_of(configuration, found.packed).complete:
+                self.note_complete(configuration)
         return configuration.number <= self._complete
 
     def note_complete(self, configuration: Configuration) -> None:
@@ -144,11 +152,24 @@ class Chain:
                 f"({len(found)} answered)",
                 register=ROOT,
             )
-        number = max(each.number for each, _ in latest)
-        newest = next(each for each, _ in latest if each.number == number)
+        newest, _ = max(latest, key=lambda each: each[0].number)
         self.enter(newest)
-        if any(sealed for each, sealed in latest if each.number == number):
+        if any(sealed for each, sealed in latest if each.number == newest.number):
             yield from self.step(newest)
+        else:
+            yield from self.settle(newest)
+
+    def settle(self, configuration: Configuration) -> GroupSteps[None]:
+        """Have a configuration that is open somewhere open at a majority, and the one before it ended.
+
+        It is open somewhere, so it was decided: whoever began to open it may have stopped there.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        yield from self.open(configuration)
+        if not (yield from self.is_complete(configuration)):
+            yield from self.seal(Configuration(configuration.number - 1, configuration.previous))
 
     def step(self, configuration: Configuration) -> GroupSteps[None]:
         """Go from a configuration that is ending to the next.
@@ -168,8 +189,8 @@ class Chain:
                 f"what follows configuration {number.decode()} cannot be read: {answers.why()}", register=ROOT
             )
         packed = highest_of(ROOT, len(configuration.members), answers.agreed.values()).packed
-        root = self.root_of(configuration, packed)
-        if not root.following:
+        root = self.root_of(configuration, packed) if packed else None
+        if root is None or not root.following:
             raise InvariantBroken(
                 f"configuration {configuration.number} was ended before it was decided what follows"
             )
@@ -219,11 +240,6 @@ class Chain:
         It is the value with the highest ballot among a sealed majority: everything chosen is among them, and what was
         accepted by some only may be taken over or not, but is so by one decision of this configuration.
         """
-        told = yield from peek(self.prefix, configuration, [ROOT])
-        found = None if isinstance(told, Lost) else told[ROOT]
-        if found is not None and found.chosen and self.root_of(configuration, found.packed).complete:
-            self.note_complete(configuration)
-            return b""
         answers = yield from ask_group(
             self.prefix,
             configuration.previous,
@@ -237,12 +253,5 @@ class Chain:
         return highest_of(name, len(configuration.previous), answers.agreed.values()).packed
 
     def root_of(self, configuration: Configuration, packed: bytes) -> Root:
-        """Return what the root register of a configuration says.
-
-        What it inherited is of the one before and says nothing of this one yet: it is not complete.
-        """
-        content = self.packing.unpack(ROOT, packed).content
-        root = None if content is None else read_root(content)
-        if root is not None and root.number == configuration.number:
-            return root
-        return Root(configuration.number, complete=configuration.number == 1)
+        """Return what the root register of a configuration says."""
+        return root_in(configuration, self.packing.unpack(ROOT, packed).content)

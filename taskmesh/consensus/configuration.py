@@ -86,3 +86,14 @@ def read_root(content: bytes) -> Root:
     except (msgspec.DecodeError, ValueError) as error:
         raise NewerFormat(f"the root register cannot be read: {error}") from error
     return Root(number, complete, following)
+
+
+def root_in(configuration: Configuration, content: bytes | None) -> Root:
+    """Return what a root register says of a configuration, or of a later one.
+
+    What it inherited is of the one before, and says of this one only that it is not complete.
+    """
+    root = None if content is None else read_root(content)
+    if root is not None and root.number >= configuration.number:
+        return root
+    return Root(configuration.number, complete=configuration.number == 1)

@@ -1,28 +1,25 @@
 -- Tells what a sealed configuration holds.
 -- flags: no-writes
--- KEYS[1] prefix  ARGV: instance, configuration, then registers; without any: the names of all
+-- parts: acceptor
+-- KEYS[1] prefix  ARGV: instance, configuration, then registers; without any: the names of all that have a value
 -- Returns {'EXPORT', then for each register: n, proposer, digest, value} (0, 0, '', '' for none), or {'NAMES', names};
---   {'OPEN'} if it is not sealed; {'CONFIGURATION', highest configuration} if it is not known here; {'WRONGINSTANCE', id} or {'NOTADMITTED', run id}.
-local P = KEYS[1] .. 'ac:'
-local CALL = redis.call
-local I, C = P .. 'instance', P .. ARGV[2]
-local known = CALL('HMGET', I, 'id', 'run', 'configuration')
-if known[1] ~= ARGV[1] then return {'WRONGINSTANCE', known[1] or ''} end
-if known[2] ~= string.match(CALL('INFO', 'server'), 'run_id:(%w+)') then return {'NOTADMITTED', known[2] or ''} end
-local sealed = CALL('HGET', C, 'sealed')
-if not sealed then return {'CONFIGURATION', known[3] or '0'} end
-if sealed == '0' then return {'OPEN'} end
+--   {'OPEN'} if it is not sealed; {'DROPPED'} if some of it was removed; {'CONFIGURATION', highest configuration} if it is
+--   not known here; {'WRONGINSTANCE', id} or {'NOTADMITTED', run id}.
+local no, latest = stranger()
+if no then return no end
+local state = CALL('HMGET', C, 'sealed', 'dropped')
+if not state[1] then return {'CONFIGURATION', latest} end
+if state[1] == '0' then return {'OPEN'} end
+if state[2] then return {'DROPPED'} end
 if #ARGV == 2 then
   local out = {'NAMES'}
-  for i, name in ipairs(CALL('ZRANGE', C .. ':names', '0', '-1')) do out[i + 1] = name end
+  for i, name in ipairs(CALL('ZRANGE', C .. ':names', '(0', '+inf', 'BYSCORE')) do out[i + 1] = name end
   return out
 end
 local out = {'EXPORT'}
 for i = 3, #ARGV do
-  local r = CALL('HMGET', C .. ':r:' .. ARGV[i], 'an', 'ap', 'digest', 'value')
-  out[#out + 1] = r[1] or '0'
-  out[#out + 1] = r[2] or '0'
-  out[#out + 1] = r[3] or ''
-  out[#out + 1] = r[4] or ''
+  local _, _, an, ap, digest, value = register(ARGV[i])
+  local at = #out
+  out[at + 1], out[at + 2], out[at + 3], out[at + 4] = whole(an), whole(ap), digest, value
 end
 return out

@@ -43,7 +43,10 @@ def found(
         if not each.instance:
             yield from _tell(
                 Call(
-                    ADMIT, prefix, (new_instance().encode(), b"", b"0", boots(address).encode()), node=address
+                    ADMIT,
+                    prefix,
+                    (new_instance().encode(), b"", b"0", boots(address).encode(), each.run.encode()),
+                    node=address,
                 )
             )
     found_now = yield from look(prefix, addresses, len(addresses))
@@ -52,7 +55,9 @@ def found(
             "an acceptor stopped answering while the first configuration was made", register="root"
         )
     members = tuple(sorted(Member(each.instance, each.address) for each in found_now.values()))
-    configuration = Configuration(FIRST, members)
+    configuration = next(
+        (each.latest for each in found_now.values() if each.latest is not None), Configuration(FIRST, members)
+    )
     for member in members:
         told = yield from _tell(
             Call(

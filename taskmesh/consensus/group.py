@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from taskmesh.consensus.configuration import Member
-from taskmesh.consensus.quorum import Quorum, Tally
+from taskmesh.consensus.quorum import Tally, tally
 from taskmesh.core.script import Script
 from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
 
@@ -62,19 +62,21 @@ def ask_group(
         Call(script, prefix, (member.instance.encode(), *args), node=member.address) for member in members
     ]
 
-    def tally(replies: Sequence[Reply]) -> Tally:
-        quorum = Quorum(len(members))
-        for at, reply in enumerate(replies):
-            if reply is not OUT:
-                quorum.count(at, agrees=isinstance(reply, list) and reply[0] == agrees)
-        return quorum.tally
+    def counted(replies: Sequence[Reply]) -> Tally:
+        yes = no = 0
+        for reply in replies:
+            if isinstance(reply, list) and reply[0] == agrees:
+                yes += 1
+            elif reply is not OUT:
+                no += 1
+        return tally(len(members), yes, no)
 
-    replies = yield Round(calls, lambda replies: tally(replies) is not Tally.PENDING)
+    replies = yield Round(calls, lambda replies: counted(replies) is not Tally.PENDING)
     agreed: dict[int, list[bytes]] = {}
     refused: list[list[bytes]] = []
     silent: list[str] = []
     for at, (member, reply) in enumerate(zip(members, replies, strict=True)):
-        if isinstance(reply, list) and reply:
+        if isinstance(reply, list):
             if reply[0] == agrees:
                 agreed[at] = reply[1:]
             else:
@@ -83,4 +85,4 @@ def ask_group(
             silent.append(
                 f"{member.address}: {getattr(reply, 'reason', None) or getattr(reply, 'text', reply)}"
             )
-    return Answers(tally(replies) is Tally.WON, agreed, refused, silent)
+    return Answers(counted(replies) is Tally.WON, agreed, refused, silent)

@@ -35,7 +35,8 @@ def changes(
     """Return which registers may have changed since an earlier call: every one that did, and perhaps others.
 
     A change that was chosen was accepted by a majority, so whoever hears another majority hears of it from one at
-    least.
+    least. But what was deleted is left behind when other acceptors take over: if `anew` says that this happened, all
+    registers that there are, are told, and what the caller knew and does not hear of, does not exist any more.
 
     Args:
         registers: Where.
@@ -61,6 +62,11 @@ def changes(
                 register=prefix,
             )
         yield Pause(registers.chance.uniform(0, PAUSE_S_MIN * 4))
+
+
+def anew(since: Mapping[str, int], until: Mapping[str, int]) -> bool:
+    """Tell whether other acceptors took over between two calls of `changes`, by what they returned."""
+    return bool(since) and not since.keys() & until.keys()
 
 
 def _told(

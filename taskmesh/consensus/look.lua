@@ -3,10 +3,10 @@
 -- KEYS[1] prefix  ARGV: registers
 -- Returns {id, run id when it was admitted, run id now, boot id, count, configuration, its members, 'sealed' or 'open', then for each
 --   register: n, proposer, digest, value as accepted in that configuration}; empty texts for what it has not.
-local P = KEYS[1] .. 'ac:'
-local CALL = redis.call
-local known = CALL('HMGET', P .. 'instance', 'id', 'run', 'boot', 'count', 'configuration')
-local C = P .. (known[5] or '0')
+local P, CALL = KEYS[1], redis.call
+local A = P .. 'ac:'
+local known = CALL('HMGET', A .. 'instance', 'id', 'run', 'boot', 'count', 'configuration')
+local C = A .. (known[5] or '0')
 local state = CALL('HMGET', C, 'members', 'sealed')
 local out = {
   known[1] or '', known[2] or '', string.match(CALL('INFO', 'server'), 'run_id:(%w+)') or '', known[3] or '', known[4] or '0',

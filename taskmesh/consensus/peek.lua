@@ -8,10 +8,8 @@ local no = refusal()
 if no then return no end
 local out = {'ACCEPTED'}
 for i = 3, #ARGV do
-  local r = register(ARGV[i])
-  out[#out + 1] = whole(r[3])
-  out[#out + 1] = whole(r[4])
-  out[#out + 1] = r[5] or ''
-  out[#out + 1] = r[6] or ''
+  local _, _, an, ap, digest, value = register(ARGV[i])
+  local at = #out
+  out[at + 1], out[at + 2], out[at + 3], out[at + 4] = whole(an), whole(ap), digest, value
 end
 return out

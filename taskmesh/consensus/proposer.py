@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from taskmesh.consensus.ballot import JUMP_MAX, NONE, Ballot, read_ballot
+from taskmesh.consensus.ballot import NONE, Ballot, read_ballot
 from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.group import Answers, ask_group
 from taskmesh.consensus.quorum import majority
@@ -36,11 +36,13 @@ class Lost:
 
     Attributes:
         highest: The highest ballot that stood against it; `NONE` if it was something else.
+        ahead_of: The count that acceptors knew who found this ballot too far ahead; None if nobody did.
         elsewhere: The configuration is another one now.
         why: For people.
     """
 
     highest: Ballot
+    ahead_of: int | None
     elsewhere: bool
     why: str
 
@@ -77,7 +79,6 @@ def prepare(
         b"%d" % configuration.number,
         name.encode(),
         *ballot.words(),
-        b"%d" % JUMP_MAX,
         agrees=b"PROMISED",
     )
     return highest_of(name, len(members), answers.agreed.values()) if answers.won else _lost(answers)
@@ -89,7 +90,8 @@ def accept(
     name: str,
     ballot: Ballot,
     packed: bytes,
-    following: Ballot | None,
+    *,
+    promise_next: bool,
 ) -> GroupSteps[Lost | None]:
     """Second phase: have a majority accept a value. The ballot is spent when this is called.
 
@@ -99,7 +101,7 @@ def accept(
         name: Of the register.
         ballot: One for which a majority gave its promise.
         packed: The value.
-        following: A ballot of the same proposer that is promised at once: the next change needs one phase only
+        promise_next: The next ballot of the same proposer is promised at once: the next change needs one phase only
             (CASPaxos, 2.2.1).
 
     Returns:
@@ -117,7 +119,7 @@ def accept(
         *ballot.words(),
         digest(packed),
         packed,
-        b"" if following is None else b"%d" % following.n,
+        b"1" if promise_next else b"",
         agrees=b"ACCEPTED",
     )
     for answer in answers.refused:
@@ -148,8 +150,10 @@ def peek(
 
 
 def _lost(answers: Answers) -> Lost:
-    highest = NONE
+    highest, ahead_of = NONE, None
     for answer in answers.refused:
         if answer[0] == b"CONFLICT":
             highest = max(highest, read_ballot(*answer[1:3]))
-    return Lost(highest, answers.is_elsewhere, answers.why())
+        elif answer[0] == b"AHEAD":
+            ahead_of = max(ahead_of or 0, int(answer[1]))
+    return Lost(highest, ahead_of, answers.is_elsewhere, answers.why())

@@ -18,30 +18,14 @@ def majority(size: int) -> int:
     return size // 2 + 1
 
 
-class Quorum:
-    """A count of who agreed, of a known number of acceptors.
+def tally(size: int, yes: int, no: int) -> Tally:
+    """Tell whether a majority agreed, still can, or cannot any more.
 
-    Each acceptor counts once, whatever it says later: a repeated answer is no second vote.
+    Args:
+        size: How many were asked; each is counted once.
+        yes: How many agreed.
+        no: How many did not; silence, when it is final, counts as no.
     """
-
-    __slots__ = ("_no", "_size", "_yes")
-
-    def __init__(self, size: int) -> None:
-        """Begin a count among `size` acceptors."""
-        self._size = size
-        self._yes: set[int] = set()
-        self._no: set[int] = set()
-
-    def count(self, acceptor: int, *, agrees: bool) -> None:
-        """Note an answer; silence, when it is final, counts as no."""
-        if acceptor not in self._yes and acceptor not in self._no:
-            (self._yes if agrees else self._no).add(acceptor)
-
-    @property
-    def tally(self) -> Tally:
-        """Whether a majority agreed, still can, or cannot any more."""
-        if len(self._yes) >= majority(self._size):
-            return Tally.WON
-        if self._size - len(self._no) < majority(self._size):
-            return Tally.LOST
-        return Tally.PENDING
+    if yes >= majority(size):
+        return Tally.WON
+    return Tally.PENDING if size - no >= majority(size) else Tally.LOST

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from taskmesh.consensus.chain import look
 from taskmesh.consensus.configuration import (
     ROOT,
     Configuration,
@@ -16,10 +17,11 @@ from taskmesh.consensus.configuration import (
     Root,
     pack_members,
     read_members,
-    read_root,
+    root_in,
 )
 from taskmesh.consensus.group import ask_group
-from taskmesh.consensus.proposer import highest_of
+from taskmesh.consensus.proposer import Found, highest_of
+from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.registers import Keep, Operation, Registers, Verdict, Versioned, Write
 from taskmesh.consensus.scripts import DROP, EXPORT
 from taskmesh.core.steps import GroupSteps
@@ -40,21 +42,54 @@ def reconfigure(
     Raises:
         ChangeRejected, ChangeUnknown: Too few acceptors answered; begin again, with the same operation.
     """
-    configuration = yield from completed(registers)
+    yield from _reach(registers, members)
     wanted = pack_members(tuple(members))
+    while True:
+        configuration = yield from completed(registers)
 
-    def decide(found: Versioned) -> Verdict:
-        root = _root(configuration, found)
-        return Keep() if root.following else Write(Root(root.number, root.complete, wanted).pack())
+        def decide(found: Versioned, configuration: Configuration = configuration) -> Verdict:
+            root = root_in(configuration, found.content)
+            if root.number > configuration.number or root.following:
+                return Keep()
+            return Write(
+                Root(root.number, root.complete, wanted).pack(), answer=b"%d" % (configuration.number + 1)
+            )
 
-    changed = yield from registers.change(ROOT, decide, operation)
-    root = _root(configuration, Versioned(changed.version, changed.content))
+        changed = yield from registers.change(ROOT, decide, operation)
+        if changed.answer and int(changed.answer) <= configuration.number:
+            # what is asked for again was done earlier, and may have been followed by others
+            return configuration
+        root = root_in(configuration, changed.content)
+        # else somebody went on to another configuration in the meantime: that one's root was found
+        if root.number == configuration.number and root.following:
+            break
     following = Configuration(configuration.number + 1, read_members(root.following), configuration.members)
     chain = registers.chain
     yield from chain.open(following)
     yield from chain.seal(configuration)
     chain.enter(following)
     return (yield from completed(registers))
+
+
+def _reach(registers: Registers, members: Sequence[Member]) -> GroupSteps[None]:
+    """See that a majority of new members is there: once decided for, there is no way back."""
+    needed = majority(len(members))
+    found = yield from look(registers.prefix, [member.address for member in members], len(members))
+    ready = [
+        member
+        for member in members
+        if (there := found.get(member.address)) is not None
+        and there.instance == member.instance
+        and there.answers
+    ]
+    if len(ready) < needed:
+        missing = ", ".join(
+            f"{member.instance}@{member.address}" for member in members if member not in ready
+        )
+        raise NoMajority(
+            f"{len(ready)} of {len(members)} new acceptors are there, and {needed} must be: missing are {missing}",
+            register=ROOT,
+        )
 
 
 def completed(registers: Registers) -> GroupSteps[Configuration]:
@@ -66,15 +101,14 @@ def completed(registers: Registers) -> GroupSteps[Configuration]:
     chain = registers.chain
     while True:
         configuration = yield from chain.current()
-        if chain.is_complete(configuration):
+        if (yield from chain.is_complete(configuration)):
             return configuration
-        found = yield from registers.read(ROOT)
-        if (yield from chain.current()) != configuration:
-            continue
-        if _root(configuration, found).complete:
-            chain.note_complete(configuration)
-            return configuration
-        yield from _take_over(registers, configuration)
+        # it may have ended already, or been opened by somebody who stopped there
+        yield from chain.follow()
+        if (yield from chain.current()) == configuration and not (
+            yield from chain.is_complete(configuration)
+        ):
+            yield from _take_over(registers, configuration)
 
 
 def _take_over(registers: Registers, configuration: Configuration) -> GroupSteps[None]:
@@ -99,20 +133,26 @@ def _take_over(registers: Registers, configuration: Configuration) -> GroupSteps
             )
         for index, name in enumerate(some):
             part = (answer[4 * index : 4 * index + 4] for answer in told.agreed.values())
-            packed = highest_of(name, len(previous), part).packed
-            # what was deleted stays behind: this is how tombstones end
-            if packed and registers.packing.unpack(name, packed).content is not None:
-                yield from registers.change(name, _keep, Operation(b""))
+            found = highest_of(name, len(previous), part)
+            if found.packed and not _is_deleted(registers, name, found):
+                yield from registers.read(name)
 
     def complete(found: Versioned) -> Verdict:
-        root = _root(configuration, found)
-        return (
-            Keep()
-            if root.complete
-            else Write(Root(root.number, complete=True, following=root.following).pack())
-        )
+        root = root_in(configuration, found.content)
+        if root.number > configuration.number or root.complete:
+            return Keep()
+        return Write(Root(root.number, complete=True, following=root.following).pack())
 
     yield from registers.change(ROOT, complete, Operation(b"complete-%d" % configuration.number))
+
+
+def _is_deleted(registers: Registers, name: str, found: Found) -> bool:
+    """Tell whether a register stays behind, which is how tombstones end.
+
+    Only one that was chosen does: of one that some accepted, others who read other acceptors know nothing, and take
+    over what was before it.
+    """
+    return found.chosen and registers.packing.unpack(name, found.packed).content is None
 
 
 def drop_previous(registers: Registers) -> GroupSteps[int]:
@@ -138,14 +178,3 @@ def drop_previous(registers: Registers) -> GroupSteps[int]:
                 emptied += 1
                 break
     return emptied
-
-
-def _root(configuration: Configuration, found: Versioned) -> Root:
-    root = None if found.content is None else read_root(found.content)
-    if root is not None and root.number == configuration.number:
-        return root
-    return Root(configuration.number, complete=configuration.number == 1)
-
-
-def _keep(_: Versioned) -> Verdict:
-    return Keep()

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from taskmesh.consensus.ballot import PROPOSER_BITS, Ballot
+from taskmesh.consensus.ballot import N_MAX, NONE, PROPOSER_BITS, Ballot
 from taskmesh.consensus.chain import Chain
 from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.proposer import Found, Lost, accept, peek, prepare
-from taskmesh.consensus.value import OPERATIONS_MAX, Packing, Value
+from taskmesh.consensus.value import OPERATIONS_MAX, Packing, Value, absent
 from taskmesh.core.steps import GroupSteps, Pause
-from taskmesh.errors import ChangeRejected, ChangeUnknown, NoMajority, VersionConflict
+from taskmesh.errors import AgreementError, ChangeRejected, ChangeUnknown, NoMajority, VersionConflict
 
 PATIENCE_S = 5.0
 PAUSE_S_MIN, PAUSE_S_MAX = 0.01, 2.0
@@ -41,12 +41,17 @@ class Versioned:
     """What a register holds.
 
     Attributes:
-        version: 1 for the first value; a deletion counts as well. 0 for a register that never was.
+        version: 1 for the first value of a mesh's first configuration; it grows with each change. 0 for a register that
+            does not exist, whether it never was or was deleted: nobody keeps for ever what that was.
         content: None when it does not exist.
     """
 
     version: int
     content: bytes | None
+
+
+#: A register that does not exist.
+NOTHING = Versioned(0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Changed:
     """What a change led to.
 
     Attributes:
-        version: Of the value that it made, or found.
+        version: Of the value that it made; of the one that it found when it made none, as `Versioned` has it.
         content: The content then; of a change that was known already, what the register holds now.
         answer: What the change answered.
     """
@@ -102,12 +107,21 @@ class Operation:
     """One wish to change something, however often it must be tried.
 
     Attributes:
-        id: Random; the value remembers it.
-        first_version: What the register stood at when it was first sent; None if it never was.
+        id: Random; the value remembers it. Empty for one that changes nothing.
+        first_version: At which version the register certainly stood without it; None if it was never sent.
+        last_version: The highest version that it was to change.
     """
 
     id: bytes
     first_version: int | None = None
+    last_version: int = -1
+
+    def sent(self, version: int, *, chosen: bool) -> None:
+        """Note that it is sent, to change a version, of which it may be known that it was chosen."""
+        if self.first_version is None or (chosen and version > self.last_version):
+            # what was sent before was to change lower versions, and is not part of this one: it will never be chosen
+            self.first_version = version
+        self.last_version = max(self.last_version, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +131,6 @@ class _Held:
     number: int
     ballot: Ballot
     packed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What the caller of a change that writes nothing is told."""
-
-    version: int
-    answer: bytes
 
 
 @dataclass(slots=True)
@@ -143,7 +149,7 @@ class Registers:
         prefix: Of the mesh's keys on each acceptor.
         chain: Which configuration counts, and what was before it.
         packing: Turns values into bytes.
-        chance: Random numbers.
+        chance: Random numbers, others in each process, also in one that was forked.
         now_s: A clock that never goes back, for patience.
         patience_s: How long reads and changes go on trying.
     """
@@ -177,22 +183,30 @@ class Registers:
         result: dict[str, Versioned] = {}
         for at in range(0, len(names), READ_AT_ONCE):
             some = list(names[at : at + READ_AT_ONCE])
-            configuration = yield from self.chain.current()
-            told = yield from peek(self.prefix, configuration, some)
+            shown = yield from self._shown(some)
             for name in some:
-                found = None if isinstance(told, Lost) else told[name]
-                if found is not None and self._is_settled(found, configuration):
-                    result[name] = _versioned(self.packing.unpack(name, found.packed))
-                else:
-                    result[name] = yield from self._agreed(name)
+                found = shown.get(name)
+                result[name] = found if found is not None else (yield from self._agreed(name))
         return result
 
-    def _is_settled(self, found: Found, configuration: Configuration) -> bool:
-        """Tell whether what a majority showed is the register's value, without a round."""
-        if found.chosen:
-            return True
-        # nothing was accepted by any of a majority: nothing was chosen, unless it was before this configuration
-        return not found.packed and self.chain.is_complete(configuration)
+    def _shown(self, names: list[str]) -> GroupSteps[dict[str, Versioned]]:
+        """Return those registers of which a majority shows, without a round, what they hold."""
+        try:
+            configuration = yield from self.chain.current()
+            is_complete = yield from self.chain.is_complete(configuration)
+            told = yield from peek(self.prefix, configuration, names)
+        except NoMajority:
+            return {}
+        if isinstance(told, Lost):
+            return {}
+        shown = {}
+        for name, found in told.items():
+            if found.chosen:
+                shown[name] = _versioned(self.packing.unpack(name, found.packed))
+            elif is_complete and not found.packed:
+                # nothing was accepted by any of a majority: nothing was chosen, nor was it before this configuration
+                shown[name] = NOTHING
+        return shown
 
     def _agreed(self, name: str) -> GroupSteps[Versioned]:
         """Read with a full round: a value that only some accepted is chosen by it, or given up for ever."""
@@ -219,11 +233,15 @@ class Registers:
         give_up_s = self.now_s() + self.patience_s
         tries = 0
         while True:
-            outcome = yield from self._try(name, change, operation, sticky=sticky)
-            if isinstance(outcome, Changed):
-                return outcome
-            if outcome.elsewhere:
-                yield from self.chain.follow()
+            try:
+                outcome = yield from self._try(name, change, operation, sticky=sticky)
+                if isinstance(outcome, Changed):
+                    return outcome
+                if outcome.elsewhere:
+                    yield from self.chain.follow()
+            except NoMajority as error:
+                # nobody says now which configuration counts; that tells nothing of what was sent before
+                outcome = _Again(str(error))
             if self.now_s() >= give_up_s:
                 raise self._failure(name, operation, outcome.why)
             # full jitter: two proposers that met do not meet again
@@ -233,7 +251,7 @@ class Registers:
     def compare_and_set(
         self, name: str, content: bytes, if_version: int, operation: Operation
     ) -> GroupSteps[Changed]:
-        """Write a register if it stands at a version (0: if it never was).
+        """Write a register if it stands at a version (0: if it does not exist).
 
         Raises:
             VersionConflict: It stands at another.
@@ -248,7 +266,7 @@ class Registers:
         return (yield from self.change(name, write, operation))
 
     def delete(self, name: str, operation: Operation, if_version: int | None = None) -> GroupSteps[Changed]:
-        """Have a register exist no more; its version goes on counting.
+        """Have a register exist no more.
 
         Raises:
             VersionConflict: It stands at another version than `if_version`.
@@ -279,77 +297,84 @@ class Registers:
         configuration = yield from self.chain.current()
         held = self._held.pop(name, None)
         if held is not None and held.number == configuration.number:
-            ballot, found = held.ballot, Found(held.packed, held.ballot, chosen=True)
+            # it was chosen then: whether it still is, is known when it is accepted again
+            ballot, found = held.ballot, Found(held.packed, held.ballot, chosen=False)
         else:
-            ballot = self._next_ballot()
+            is_complete = yield from self.chain.is_complete(configuration)
+            ballot = self._next_ballot(name)
             told = yield from prepare(self.prefix, configuration, name, ballot)
             if isinstance(told, Lost):
                 return self._again(told)
             found = told
+            if not found.packed and not is_complete:
+                inherited = yield from self.chain.inherited(configuration, name)
+                if inherited is None:
+                    return _Again("what the configuration before held is not known", elsewhere=True)
+                found = Found(inherited, NONE, chosen=False)
         packed = found.packed
-        if not packed and not self.chain.is_complete(configuration):
-            inherited = yield from self.chain.inherited(configuration, name)
-            if inherited is None:
-                return _Again("what the configuration before held is not known", elsewhere=True)
-            packed = inherited
-        value = self.packing.unpack(name, packed)
-        verdict, done = self._decide(name, value, change, operation)
+        value = self.packing.unpack(name, packed) if packed else absent(configuration.number)
+        done = value.done(operation.id) if operation.id else None
+        verdict = self._verdict(name, value, change, operation) if done is None else Keep(done.answer)
         if isinstance(verdict, (Keep, Refuse)):
-            if packed and not found.chosen:
-                # what stands there is to be chosen before anybody is told of it
+            # What stands there is to be chosen before anybody is told of it. So is, once more, what has been: something
+            # that was sent before may stand against it
+            if (packed and not found.chosen) or (operation.first_version is not None and done is None):
+                packed = packed or self.packing.pack(name, value)
                 lost = yield from self._accept(configuration, name, ballot, packed, sticky=sticky)
                 if lost is not None:
                     return self._again(lost)
-            elif held is not None:
-                self._held[name] = held
             if isinstance(verdict, Refuse):
                 raise verdict.error
-            return Changed(done.version, value.content, done.answer)
+            version = _versioned(value).version if done is None else done.version
+            return Changed(version, value.content, verdict.answer)
         content = verdict.content if isinstance(verdict, Write) else None
         following = value.followed_by(content, operation.id, verdict.answer)
-        new = self.packing.pack(name, following)
-        if operation.first_version is None:
-            operation.first_version = value.version
-        lost = yield from self._accept(configuration, name, ballot, new, sticky=sticky)
+        packed = self.packing.pack(name, following)
+        operation.sent(value.version, chosen=found.chosen)
+        lost = yield from self._accept(configuration, name, ballot, packed, sticky=sticky)
         return self._again(lost) if lost is not None else Changed(following.version, content, verdict.answer)
 
-    def _decide(self, name: str, value: Value, change: Change, operation: Operation) -> tuple[Verdict, _Told]:
-        done = value.done(operation.id) if operation.first_version is not None else None
-        if done is not None:
-            return Keep(), _Told(done.version, done.answer)
+    def _verdict(self, name: str, value: Value, change: Change, operation: Operation) -> Verdict:
         first = operation.first_version
         if first is not None and value.version - first >= OPERATIONS_MAX:
             raise ChangeUnknown(
-                f"register {name}: {value.version - first} changes ago this one may have been done or not; that is no "
-                "longer remembered. Read the register, and decide anew",
+                f"register {name}: the change may have been done or not, at version {first} or soon after; now it is "
+                f"{value.version}, and that is no longer remembered. Read the register, and decide anew",
                 register=name,
             )
-        verdict = change(_versioned(value))
-        answer = verdict.answer if isinstance(verdict, Keep) else b""
-        return verdict, _Told(value.version, answer)
+        return change(_versioned(value))
 
     def _accept(
         self, configuration: Configuration, name: str, ballot: Ballot, packed: bytes, *, sticky: bool
     ) -> GroupSteps[Lost | None]:
-        following = Ballot(ballot.n + 1, ballot.proposer) if sticky else None
-        lost = yield from accept(self.prefix, configuration, name, ballot, packed, following)
-        if lost is None and following is not None:
+        lost = yield from accept(self.prefix, configuration, name, ballot, packed, promise_next=sticky)
+        if lost is None and sticky:
+            following = Ballot(ballot.n + 1, ballot.proposer)
             self._n = max(self._n, following.n)
             self._held[name] = _Held(configuration.number, following, packed)
         return lost
 
-    def _next_ballot(self) -> Ballot:
+    def _next_ballot(self, name: str) -> Ballot:
         self._n += 1
+        if self._n > N_MAX:
+            raise AgreementError(
+                f"register {name}: no ballot is left after {N_MAX}: it can be changed no more, and must be taken over "
+                "into another configuration",
+                register=name,
+            )
         # another proposer for each ballot: none is used twice, whatever a process forgets and however it is forked
         return Ballot(self._n, self.chance.getrandbits(PROPOSER_BITS))
 
     def _again(self, lost: Lost) -> _Again:
+        if lost.highest is NONE and lost.ahead_of is not None:
+            # some other register is far ahead of this one
+            self._n = lost.ahead_of
         self._n = max(self._n, lost.highest.n)
         return _Again(lost.why, lost.elsewhere)
 
 
 def _versioned(value: Value) -> Versioned:
-    return Versioned(value.version, value.content)
+    return NOTHING if value.content is None else Versioned(value.version, value.content)
 
 
 def _conflict(name: str, found: Versioned, if_version: int) -> VersionConflict:

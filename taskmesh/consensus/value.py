@@ -35,7 +35,8 @@ class Value(NamedTuple):
     """A register's value.
 
     Attributes:
-        version: 1 for the first, one more for each change; a deletion is a change. 0 for a register that never was.
+        version: 1 for the first, one more for each change; a deletion is a change. What a register that is not there
+            counts from is told by `absent`.
         content: None when it was deleted, or never was.
         operations: The last that changed it, the latest last.
     """
@@ -63,8 +64,18 @@ class Value(NamedTuple):
         return Value(version, content, (*self.operations[1 - OPERATIONS_MAX :], done))
 
 
-#: A register that was never written.
-ABSENT = Value(0, None)
+#: More changes than one register sees in one configuration.
+CHANGES_MAX = 2**32
+
+
+def absent(number: int) -> Value:
+    """Return what a register is that a configuration has no value of: never written, or deleted and left behind.
+
+    Each configuration counts on from a number of its own. So no version of a register is ever used twice, and an
+    operation that was sent in an earlier one is known to be too old to be told whether it was done.
+    """
+    return Value((number - 1) * CHANGES_MAX, None)
+
 
 Seal = Callable[[bytes], bytes]
 
@@ -89,13 +100,11 @@ class Packing:
         )
 
     def unpack(self, name: str, packed: bytes) -> Value:
-        """Return the value that an acceptor told; `ABSENT` for none.
+        """Return the value that an acceptor told.
 
         Raises:
             TrustError: It must not be read, or is another register's.
         """
-        if not packed:
-            return ABSENT
         payload = self._unseal(packed)
         try:
             version_of_format, told, version, content, operations = self._decode(payload)

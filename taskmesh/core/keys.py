@@ -35,6 +35,10 @@
 <prefix>rates          hash: digest of a task with a rate limit -> when the next start is free (us)
 <prefix>rate:<digest>  sorted set of the messages that wait for a start, by the moment reserved for each (us)
 <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
+<prefix>ac:<...>       an acceptor's memory: `instance`, a hash: id, run id when admitted, boot id, count, highest
+                       configuration; of each configuration `<number>`, a hash: members, sealed, dropped;
+                       `<number>:r:<register>`, a hash: promise, accepted ballot, digest, value; `<number>:names`,
+                       the sorted set of its registers by the count of their last accept
 <prefix>n:<client>     notice channel of one client process
 """
 
