@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from taskmesh.errors import Reject as Reject
     from taskmesh.errors import Retry as Retry
     from taskmesh.errors import Snooze as Snooze
+    from taskmesh.scheduler.crontab import crontab as crontab
+    from taskmesh.scheduler.every import every as every
+    from taskmesh.scheduler.once import once as once
 
 _WHERE = {
     "AsyncResult": "taskmesh.client.result",
@@ -51,8 +54,11 @@ _WHERE = {
     "TaskMesh": "taskmesh.app",
     "Unique": "taskmesh.client.keys",
     "WorkerContext": "taskmesh.core.hooks",
+    "crontab": "taskmesh.scheduler.crontab",
     "current_task": "taskmesh.core.context",
+    "every": "taskmesh.scheduler.every",
     "get_task_logger": "taskmesh.core.logs",
+    "once": "taskmesh.scheduler.once",
 }
 
 __all__ = [
@@ -74,9 +80,12 @@ __all__ = [
     "Unique",
     "WorkerContext",
     "__version__",
+    "crontab",
     "current_task",
     "errors",
+    "every",
     "get_task_logger",
+    "once",
 ]
 
 __version__ = _VERSION
