@@ -47,7 +47,8 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   ├── ChangeRejected          certainly not done
     │   │   ├── NoMajority          too few acceptors answered
     │   │   └── VersionConflict     the register stands at another version
-    │   └── ChangeUnknown           may be done: repeat it with the same operation
+    │   ├── ChangeUnknown           may be done: repeat it with the same operation
+    │   └── LeadershipLost          this process led, and another does now
     ├── NodeUnavailable             a node did not answer
     ├── NodeFault                   a node answered with an error nobody expected
     ├── StaleView                   the node has a newer epoch than the caller
@@ -377,6 +378,10 @@ class VersionConflict(ChangeRejected):
 
 class ChangeUnknown(AgreementError):
     """The change may have been made, or may be later; repeating it with the same operation makes it once."""
+
+
+class LeadershipLost(AgreementError):
+    """This process led, and another does now: what it does as a leader is refused."""
 
 
 class NodeUnavailable(TaskMeshError):
