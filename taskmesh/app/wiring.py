@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
     from taskmesh.codec.keyring import Keyring
     from taskmesh.nodes.address import NodeAddress
+    from taskmesh.nodes.agreement import Agreement
     from taskmesh.nodes.link import Link
 
 _wiring = threading.RLock()
@@ -52,6 +53,7 @@ class Wiring:
         self._node = Whereabouts(name, settings)
         self._portal: Portal | None = None
         self._link: Link | None = None
+        self._agreement: Agreement | None = None
 
     @property
     def eager(self) -> bool:
@@ -101,6 +103,21 @@ class Wiring:
             before_connect=self._node.ensure,
         )
 
+    @property
+    def agreement(self) -> Agreement:
+        """This process's way to the registers of the mesh: what its acceptors agreed upon."""
+        agreement = self._agreement
+        if agreement is None:
+            with _wiring:
+                agreement = self._agreement = self._agreement or self._make_agreement()
+        return agreement
+
+    def _make_agreement(self) -> Agreement:
+        from taskmesh.nodes.address import NodeAddress
+        from taskmesh.nodes.agreement import Agreement
+
+        return Agreement(self.link, tuple(map(NodeAddress, self.settings.acceptors)))
+
     def address(self) -> NodeAddress:
         """Return where the node is; starts the embedded one if it does not run."""
         return self._node.address()
@@ -134,14 +151,16 @@ class Wiring:
         """Close connections, and end the private node if there is one. The mesh can be used again."""
         with _wiring:
             private = self._node.leave_private()
-            portal, link = self._portal, self._link
+            portal, link, agreement = self._portal, self._link, self._agreement
             if private is not None:
                 # handles of before refer to a node that is gone: what comes is wired anew
-                self._portal = self._link = None
+                self._portal = self._link = self._agreement = None
         if portal is not None:
             if private is not None:
                 portal.end(f"the private node of mesh {self.name!r} was closed")
             portal.inbox.close()
+        if agreement is not None:
+            agreement.close()
         if link is not None:
             link.close()
         if private is not None:

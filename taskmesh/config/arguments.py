@@ -19,6 +19,7 @@ class SettingArguments(TypedDict, total=False):
     """Every setting as an argument; `Settings` says what each means. None is as good as not given."""
 
     nodes: Sequence[str] | None
+    acceptors: Sequence[str] | None
     embedded: Literal["shared", "private"] | None
     durability: Literal["process", "disk", "memory"] | None
     key: str | bytes | None

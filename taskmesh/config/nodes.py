@@ -1,4 +1,4 @@
-"""The addresses of nodes: what this version takes, what it refuses by name, and how one is shown."""
+"""The addresses of nodes and acceptors: what this version takes, what it refuses by name, and how one is shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 from taskmesh.config.values import names
 
 SCHEMES = ("redis", "rediss", "unix")
+#: How many acceptors there may be.
+ACCEPTORS = (1, 3, 5)
 
 
 def node_urls(value: Any) -> tuple[str, ...]:
@@ -18,6 +20,30 @@ def node_urls(value: Any) -> tuple[str, ...]:
     if len(urls) > 1:
         raise ValueError("this version runs on one node; give exactly one")
     return urls
+
+
+def acceptor_urls(value: Any) -> tuple[str, ...]:
+    """Read the list of acceptors: none for the data node itself, else one, three or five servers."""
+    urls = names(value)
+    for url in urls:
+        _check(url)
+    servers = [_server_of(url) for url in urls]
+    twice = next((url for at, url in enumerate(urls) if servers[at] in servers[:at]), None)
+    if twice is not None:
+        raise ValueError(
+            f"{shown(twice)} is on a server that is named before; two acceptors on one server fall together"
+        )
+    if len(urls) not in (0, *ACCEPTORS):
+        raise ValueError(
+            f"{len(urls)} are given; name 1, 3 or 5: an even number survives no more than one less would"
+        )
+    return urls
+
+
+def _server_of(url: str) -> tuple[str, int]:
+    """Return what two addresses of one server have in common."""
+    parts = _split(url)
+    return (parts.path, 0) if parts.scheme == "unix" else (parts.hostname or "", parts.port or 6379)
 
 
 def _check(url: str) -> None:

@@ -39,6 +39,8 @@ class Settings:
     Attributes:
         name: The mesh: 1 to 64 of `A-Z a-z 0-9 _ . -`.
         nodes: Addresses of the nodes, `redis://`, `rediss://` or `unix://`; empty: the embedded node.
+        acceptors: Addresses of the 1, 3 or 5 servers that keep what is agreed upon (leader, schedules, locks, small
+            files, settings of queues); empty: the node itself.
         embedded: `shared`: this account's embedded node of this name; `private`: its own, gone at exit.
         durability: What the embedded node's data survives: `process` death, power loss (`disk`),
             nothing (`memory`).
@@ -77,6 +79,7 @@ class Settings:
 
     name: str
     nodes: tuple[str, ...]
+    acceptors: tuple[str, ...]
     embedded: str
     durability: Literal["process", "disk", "memory"]
     key: str | bytes | None
@@ -160,6 +163,12 @@ def _node_urls(value: Any) -> tuple[str, ...]:
     return node_urls(value)
 
 
+def _acceptor_urls(value: Any) -> tuple[str, ...]:
+    from taskmesh.config.nodes import acceptor_urls
+
+    return acceptor_urls(value)
+
+
 def _cpu_count() -> int:
     # A container or `taskset` may leave fewer than the machine has.
     affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
@@ -168,6 +177,7 @@ def _cpu_count() -> int:
 
 SETTINGS: Mapping[str, Setting] = {
     "nodes": Setting(_node_urls, ()),
+    "acceptors": Setting(_acceptor_urls, ()),
     "embedded": Setting(values.one_of("shared", "private"), "shared"),
     "durability": Setting(values.one_of("process", "disk", "memory"), "process"),
     "key": Setting(values.secret, None),

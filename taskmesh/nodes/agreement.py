@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.consensus.chain import Chain
@@ -23,6 +25,8 @@ T = TypeVar("T")
 #: The data node itself, where no acceptors are named.
 DATA_NODE = "data-node"
 
+_all: weakref.WeakSet[Agreement] = weakref.WeakSet()
+
 
 class Agreement:
     """The registers, as one process reaches them; connects when first used."""
@@ -36,11 +40,15 @@ class Agreement:
         """
         self._link = link
         self._named = {str(address): address for address in acceptors}
-        self.driver = GroupDriver(self._address, name=f"taskmesh-{link.mesh}")
+        self.driver = self._make_driver()
         # what is drawn here must differ between processes, and nobody gains by guessing it
         self._chance = random.SystemRandom()
         self._registers: Registers | None = None
         self._lock = threading.Lock()
+        _all.add(self)
+
+    def _make_driver(self) -> GroupDriver:
+        return GroupDriver(self._address, name=f"taskmesh-{self._link.mesh}")
 
     def _address(self, node: str) -> NodeAddress:
         if node == DATA_NODE:
@@ -92,3 +100,18 @@ class Agreement:
     def close(self) -> None:
         """Close the connections; the next use makes others."""
         self.driver.close()
+
+    def _forked(self) -> None:
+        # locks may be held by threads that do not exist here, sockets are the parent's, and so is the right to go on
+        # under a promise that the parent was given
+        self._lock = threading.Lock()
+        self.driver = self._make_driver()
+        self._registers = None
+
+
+def _after_fork() -> None:
+    for agreement in list(_all):
+        agreement._forked()  # noqa: SLF001 - this module's own
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -368,6 +368,33 @@ def test_what_is_no_node(load, url, says):
         load({"nodes": [url]})
 
 
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_one_three_or_five_acceptors(load, count):
+    urls = tuple(f"redis://10.0.0.{at}:7001" for at in range(count))
+    assert load({"acceptors": list(urls)}).acceptors == urls
+    assert load(environ={"TASKMESH_ACCEPTORS": ",".join(urls)}).acceptors == urls
+    assert load({"acceptors": urls, "embedded": "private"}).embedded == "private"
+
+
+@pytest.mark.parametrize(
+    ("urls", "says"),
+    [
+        (["redis://a", "redis://b"], "2 are given; name 1, 3 or 5"),
+        ([f"redis://a:{port}" for port in range(7)], "7 are given"),
+        (["redis://a:6379/0", "redis://b", "redis://a/1"], "redis://a/1 is on a server that is named before"),
+        (["unix:///a?db=0", "redis://b", "unix:///a?db=1"], "on a server that is named before"),
+        (["redis://a", "redis://b", "b:7000"], "is redis://b:7000 meant"),
+    ],
+)
+def test_what_are_no_acceptors(load, urls, says):
+    with pytest.raises(ConfigError, match=says):
+        load({"acceptors": urls})
+
+
+def test_passwords_of_acceptors_are_not_shown(load):
+    assert load({"acceptors": ["redis://u:hunter2@a"]}).shown()["acceptors"] == ("redis://u:***@a",)
+
+
 @pytest.mark.parametrize(
     ("url", "as_shown"),
     [
