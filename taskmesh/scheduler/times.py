@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from taskmesh.scheduler.zones import moment_ms, zone_of
-
-_MS = timedelta(milliseconds=1)
 
 
 class Times(ABC):
@@ -41,6 +39,7 @@ class Times(ABC):
         found: list[datetime] = []
         next_ms = self.next_after(moment_ms("after", after))
         while next_ms is not None and len(found) < count:
-            found.append(datetime.fromtimestamp(next_ms // 1000, clock) + next_ms % 1000 * _MS)
+            moment = datetime.fromtimestamp(next_ms // 1000, clock)
+            found.append(moment.replace(microsecond=next_ms % 1000 * 1000))  # a sum would forget `fold`
             next_ms = self.next_after(next_ms)
         return found

@@ -133,6 +133,7 @@ ODD = (
     ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),  # 30 December 2011 was skipped
     ("Pacific/Kwajalein", datetime(1993, 8, 21, 12, tzinfo=UTC)),  # as was 21 August 1993
     ("America/St_Johns", datetime(2010, 11, 7, 2, 31, tzinfo=UTC)),  # back from 00:01 to 23:01
+    ("Africa/Casablanca", datetime(1985, 12, 31, 23, tzinfo=UTC)),  # back, at midnight of New Year
     ("Asia/Pyongyang", datetime(2018, 5, 4, 15, tzinfo=UTC)),  # half an hour, on a night like any other
     ("America/Caracas", datetime(2016, 5, 1, 7, tzinfo=UTC)),
     (

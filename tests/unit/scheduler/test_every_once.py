@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskmesh.errors import UsageError
+from taskmesh.scheduler.crontab import crontab
 from taskmesh.scheduler.every import Every, every, spelled
 from taskmesh.scheduler.once import Once, once
 from taskmesh.scheduler.timetable import firings
@@ -111,6 +112,8 @@ def test_what_comes_is_shown_in_the_zone():
         "2026-01-01T00:00:01+00:00",
     ]
     assert every(1).coming(begin, 0) == []
+    hourly = crontab("30 * * * *", tz="Europe/Paris").coming(ms("2026-10-25T00:00Z") / 1000, 2)
+    assert [at.isoformat() for at in hourly] == ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"]
     with pytest.raises(UsageError, match="has no time zone"):
         every(1).coming(datetime(2026, 1, 1))  # noqa: DTZ001
 
