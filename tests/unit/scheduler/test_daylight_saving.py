@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from itertools import pairwise
+
 import pytest
 
 from taskmesh.scheduler.crontab import crontab
@@ -54,6 +57,14 @@ def test_a_finer_line_within_an_hour_is_made_up_for_once_and_runs_twice_as_often
         "10-25 02:30+0100",
         "10-26 02:00+0100",
     ]
+
+
+@pytest.mark.parametrize(
+    "line", ["30 0-23 * * *", "30 */1 * * *", "30-59/60 0-23/1 * * *", "0 30 * * * *", "@hourly"]
+)
+def test_what_runs_each_hour_does_so_in_the_repeated_one_however_it_is_written(line):
+    found = crontab(line, tz="Europe/Paris").coming(datetime(2026, 10, 24, 23, 59, tzinfo=UTC), 4)
+    assert [later - earlier for earlier, later in pairwise(at.timestamp() for at in found)] == [3600] * 3
 
 
 def test_half_an_hour_that_is_skipped_leaves_no_hour_out():
