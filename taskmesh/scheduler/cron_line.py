@@ -68,9 +68,8 @@ class CronLine:
         if len(fields) == 5:
             fields.insert(0, "0")
         refuse_step(text, fields)
-        sim.day_and = sim.day_and or both_days
-        self._days = sim
-        self._months = frozenset(sim.months)
+        self._days = _named_days(" ".join(fields[3:]).upper(), both_days=both_days)
+        self._months = self._days.months
         self._hours, self._minutes, self._seconds = (
             tuple(sorted(numbers)) for numbers in (sim.hours, sim.minutes, sim.seconds)
         )
@@ -160,6 +159,14 @@ class CronLine:
                 return hour * 3600 + minutes[at] * 60 + seconds[-1]
         at = bisect_left(hours, hour) - 1
         return hours[at] * 3600 + minutes[-1] * 60 + seconds[-1] if at >= 0 else None
+
+
+@lru_cache(maxsize=4096)
+def _named_days(fields: str, *, both_days: bool) -> CronSim:
+    """Return what says which days the last three fields name; lines that differ in their times only share it."""
+    sim = CronSim(f"0 0 0 {fields}", ANY_TIME)
+    sim.day_and = sim.day_and or both_days
+    return sim
 
 
 @lru_cache(maxsize=16_384)
