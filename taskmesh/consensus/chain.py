@@ -6,7 +6,7 @@ So whoever meets a sealed one can read there where to go, and do what is still t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from taskmesh.consensus.configuration import (
@@ -39,6 +39,7 @@ class Looked:
         count: How often it wrote.
         latest: Its highest configuration; None if it was opened for none.
         sealed: Whether that has ended there.
+        registers: Of each register asked for: n, proposer, digest and value, as accepted in that configuration.
     """
 
     address: str
@@ -49,6 +50,7 @@ class Looked:
     count: int
     latest: Configuration | None
     sealed: bool
+    registers: tuple[bytes, ...] = ()
 
     @property
     def answers(self) -> bool:
@@ -56,23 +58,29 @@ class Looked:
         return bool(self.instance) and self.admitted == self.run
 
 
-def look(prefix: bytes, addresses: Sequence[str], enough: int) -> GroupSteps[dict[str, Looked]]:
+def look(
+    prefix: bytes, addresses: Sequence[str], enough: int, names: Sequence[str] = ()
+) -> GroupSteps[dict[str, Looked]]:
     """Ask acceptors what they are; those that say nothing are left out.
 
     Args:
         prefix: Of the mesh's keys.
         addresses: Of whom.
         enough: How many answers are waited for.
+        names: Registers to be told of as well.
     """
+    asked = tuple(name.encode() for name in names)
 
     def is_enough(replies: Sequence[Reply]) -> bool:
         return sum(isinstance(reply, list) for reply in replies) >= enough or OUT not in replies
 
-    replies = yield Round([Call(LOOK, prefix, (), node=address) for address in addresses], is_enough)
+    replies = yield Round([Call(LOOK, prefix, asked, node=address) for address in addresses], is_enough)
     found = {}
     for address, reply in zip(addresses, replies, strict=True):
         if isinstance(reply, list):
-            instance, admitted, run, boot, count, latest, members, state = (word.decode() for word in reply)
+            instance, admitted, run, boot, count, latest, members, state = (
+                word.decode() for word in reply[:8]
+            )
             found[address] = Looked(
                 address,
                 instance,
@@ -82,6 +90,7 @@ def look(prefix: bytes, addresses: Sequence[str], enough: int) -> GroupSteps[dic
                 int(count),
                 read_configuration(int(latest), members.encode()) if members else None,
                 state == "sealed",
+                tuple(reply[8:]),
             )
     return found
 
@@ -94,11 +103,14 @@ class Chain:
         prefix: Of the mesh's keys.
         packing: Reads root registers.
         addresses: Where acceptors were, as the user says or as configurations said; the latest first.
+        admit: Admits those that were started anew, where it can be; raises `NoMajority` where too few are left. None
+            if that is somebody else's business.
     """
 
     prefix: bytes
     packing: Packing
     addresses: list[str]
+    admit: Callable[[], GroupSteps[None]] | None = None
     _current: Configuration | None = None
     _complete: int = 1
 
@@ -130,6 +142,15 @@ class Chain:
         """Remember that a configuration holds all that the one before it held."""
         self._complete = max(self._complete, configuration.number)
 
+    def places(self) -> list[str]:
+        """Return where acceptors may be whose answers are needed, those of the configuration before among them."""
+        before = () if self._current is None else self._current.previous
+        return list(dict.fromkeys([*self.addresses, *(member.address for member in before)]))
+
+    def restart(self) -> None:
+        """Forget all: the only acceptor there is has lost everything, and a first configuration was made anew."""
+        self._current, self._complete = None, 1
+
     def enter(self, configuration: Configuration) -> None:
         """Take over a configuration, unless a later one is known."""
         if self._current is None or configuration.number > self._current.number:
@@ -144,7 +165,11 @@ class Chain:
         Raises:
             NoMajority: Too few acceptors answered.
         """
-        found = yield from look(self.prefix, self.addresses, majority(len(self.addresses)))
+        enough = majority(len(self.addresses))
+        found = yield from look(self.prefix, self.addresses, enough)
+        if self.admit is not None and sum(each.answers for each in found.values()) < enough:
+            yield from self.admit()
+            found = yield from look(self.prefix, self.addresses, enough)
         latest = [(each.latest, each.sealed) for each in found.values() if each.latest is not None]
         if not latest:
             raise NoMajority(

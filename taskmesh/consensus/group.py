@@ -10,8 +10,8 @@ from taskmesh.consensus.quorum import Tally, tally
 from taskmesh.core.script import Script
 from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
 
-#: Answers by which an acceptor says that it is no member of the configuration which the caller believes in.
-ELSEWHERE = (b"SEALED", b"CONFIGURATION", b"WRONGINSTANCE", b"OTHERMEMBERS")
+#: Answers by which an acceptor says that it is no member of the configuration which the caller believes in, or not now.
+ELSEWHERE = (b"SEALED", b"CONFIGURATION", b"WRONGINSTANCE", b"OTHERMEMBERS", b"NOTADMITTED")
 
 
 class Answers(NamedTuple):

@@ -163,6 +163,10 @@ class Registers:
     _n: int = 0
     _held: dict[str, _Held] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Go on under no promise that was given: whoever gave it has lost everything."""
+        self._held.clear()
+
     # -- reading --------------------------------------------------------------------
 
     def read(self, name: str) -> GroupSteps[Versioned]:

@@ -39,6 +39,7 @@
                        configuration; of each configuration `<number>`, a hash: members, sealed, dropped;
                        `<number>:r:<register>`, a hash: promise, accepted ballot, digest, value; `<number>:names`,
                        the sorted set of its registers by the count of their last accept
+<prefix>seat           number and members of the configuration of acceptors that was seen last (see `nodes/seat.py`)
 <prefix>n:<client>     notice channel of one client process
 """
 
@@ -81,6 +82,11 @@ def parked(of: bytes) -> bytes:
 def paused(of: bytes) -> bytes:
     """Return the key of the set of queues that are paused."""
     return of + b"paused"
+
+
+def seat(of: bytes) -> bytes:
+    """Return the key under which the data node remembers who holds the registers."""
+    return of + b"seat"
 
 
 def run(of: bytes, holder: bytes) -> bytes:

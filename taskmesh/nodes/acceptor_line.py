@@ -107,6 +107,9 @@ class AcceptorLine:
         """Send a call; return `OUT`, or `Refused` if that is not possible now and nothing is on its way to be."""
         if self._owed >= OWED_MAX:
             self.close("it does not answer")
+        elif self._sock is not None and (lost := self._read()):
+            # it was started anew meanwhile: nothing is lost yet
+            self.close(lost)
         self._call = call
         if not self._ready():
             return OUT if self._connecting is not None else Refused(f"{self._name}: {self._why}")
@@ -114,8 +117,10 @@ class AcceptorLine:
 
     def _send(self) -> Reply:
         call = self._call
-        if call is None or call.script is None:
-            raise TypeError("an acceptor is asked by scripts only")
+        if call is None:
+            raise TypeError("there is nothing to send")
+        if call.script is None:
+            return self._write(call.args)
         return self._write((b"EVALSHA", call.script.sha, b"1", call.prefix, *call.args))
 
     def _write(self, words: tuple[bytes, ...]) -> Reply:

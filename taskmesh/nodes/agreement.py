@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -9,19 +10,28 @@ import time
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from taskmesh.consensus.chain import Chain
+from taskmesh.consensus.admission import Rules, Standing, note_of
+from taskmesh.consensus.chain import Chain, look
 from taskmesh.consensus.founding import found
+from taskmesh.consensus.keeping import Kept, read_keeping
+from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.registers import Operation, Registers
 from taskmesh.consensus.value import Packing
+from taskmesh.errors import ConfigError
+from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
+from taskmesh.nodes.seat import Seat, claim_seat, note_seat
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taskmesh.core.steps import GroupSteps
     from taskmesh.nodes.address import NodeAddress
     from taskmesh.nodes.link import Link
 
 T = TypeVar("T")
+log = logging.getLogger("taskmesh")
 #: The data node itself, where no acceptors are named.
 DATA_NODE = "data-node"
 
@@ -44,6 +54,7 @@ class Agreement:
         # what is drawn here must differ between processes, and nobody gains by guessing it
         self._chance = random.SystemRandom()
         self._registers: Registers | None = None
+        self._trusted: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         _all.add(self)
 
@@ -79,9 +90,73 @@ class Agreement:
     def _open(self) -> Registers:
         link = self._link.open()
         packing = Packing(link.registers.sign, link.registers.verify)
-        chain = Chain(link.prefix, packing, self.addresses)
-        self.driver.run(found(link.prefix, self.addresses, self._new_instance, self._boot_of))
-        return Registers(link.prefix, chain, packing, self._chance, time.monotonic)
+        seat = link.run(claim_seat(link.session, self.addresses))
+        places = seat.addresses
+        if set(places) != set(self.addresses):
+            self._tell_elsewhere(places)
+        chain = Chain(link.prefix, packing, places)
+        self._trusted = frozenset([DATA_NODE] if places == [DATA_NODE] else [])
+        rules = Rules(self._boot_of, packing, self._trusted)
+        self.admission = Admission(chain, rules, self._begin_anew)
+        chain.admit = self.admission
+        registers = Registers(link.prefix, chain, packing, self._chance, time.monotonic)
+        looked = self.run(look(link.prefix, places, majority(len(places))))
+        if all(each.latest is None for each in looked.values()):
+            self.run(self._found(seat))
+            looked = self.run(look(link.prefix, places, majority(len(places))))
+        elif not all(each.answers for each in looked.values()):
+            # what these hold can wait until it is asked for; who else is out, nobody might notice for long
+            self.run(self.admission.admit_all())
+        known = [each.latest for each in looked.values() if each.latest is not None]
+        newest = max(known, key=lambda configuration: configuration.number, default=None)
+        if newest is not None and newest.number > seat.number:
+            link.run(note_seat(link.session, newest))
+        return registers
+
+    def _found(self, seat: Seat) -> GroupSteps[None]:
+        """Make the first configuration, if these acceptors never held registers of this mesh."""
+        if seat.number and not self._trusted:
+            # emptied, or others: `Admission` says so to whoever asks for a register
+            return
+        places = seat.addresses
+        notes = {}
+        for place, keeping in (yield from read_keeping([] if self._trusted else places)).items():
+            notes[place] = note_of(keeping, self._boot_of(place))
+            for unsafe in keeping.unsafe:
+                tell = log.warning if unsafe.kept < Kept.POWER else log.info
+                tell("acceptor %s may forget: %s; remedy: %s", place, unsafe.text, unsafe.remedy)
+            if keeping.is_replica:
+                raise ConfigError(
+                    f"acceptor {place} is a replica of another server: give the primary, or REPLICAOF NO ONE",
+                    setting="acceptors",
+                    value=place,
+                )
+        yield from found(self._link.prefix, places, self._new_instance, lambda place: notes.get(place, ""))
+
+    def _begin_anew(self, standings: Sequence[Standing]) -> GroupSteps[bool]:
+        """Make the first configuration again where the only acceptor is the data node, and that lost everything."""
+        (first, *others) = standings
+        if others or first.address not in self._trusted or first.looked is None or first.looked.instance:
+            return False
+        log.warning(
+            "node %s has lost the registers of mesh %r: they begin anew",
+            self._link.driver.address,
+            self._link.mesh,
+        )
+        yield from found(self._link.prefix, [DATA_NODE], self._new_instance, lambda _: "")
+        if self._registers is not None:
+            self._registers.chain.restart()
+            self._registers.forget()
+        return True
+
+    def _tell_elsewhere(self, places: Sequence[str]) -> None:
+        log.warning(
+            "the registers of mesh %r are held by the acceptors %s; the settings name %s. `taskmesh acceptors move` "
+            "has those hold them",
+            self._link.mesh,
+            ", ".join(places),
+            ", ".join(self.addresses),
+        )
 
     def _new_instance(self) -> str:
         return f"{self._chance.getrandbits(64):016x}"
