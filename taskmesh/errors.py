@@ -46,9 +46,14 @@ Families follow what the caller can do: fix the call, try again, or give up.
     ├── AgreementError              what several acceptors decide could not be decided
     │   ├── ChangeRejected          certainly not done
     │   │   ├── NoMajority          too few acceptors answered
-    │   │   └── VersionConflict     the register stands at another version
+    │   │   ├── VersionConflict     the register, or the file, stands at another version
+    │   │   └── Fenced              the token is older than one that was used since
     │   ├── ChangeUnknown           may be done: repeat it with the same operation
     │   └── LeadershipLost          this process led, and another does now
+    ├── LockError                   a lock, a permit or an election is not held
+    │   ├── LockTimeout             it was not free in time (also a TimeoutError)
+    │   ├── LockInJeopardy          its lease was not renewed in time: others may have it
+    │   └── LockLost                others may have had it, or have it
     ├── NodeUnavailable             a node did not answer
     ├── NodeFault                   a node answered with an error nobody expected
     ├── StaleView                   the node has a newer epoch than the caller
@@ -376,12 +381,52 @@ class VersionConflict(ChangeRejected):
     version: int
 
 
+class Fenced(ChangeRejected):
+    """The token is older than one that was used for the same thing since: whoever has it has lost his lock.
+
+    Attributes:
+        token: The one that was given; 0 for none.
+        highest: The highest that was used.
+    """
+
+    token: int
+    highest: int
+
+
 class ChangeUnknown(AgreementError):
     """The change may have been made, or may be later; repeating it with the same operation makes it once."""
 
 
 class LeadershipLost(AgreementError):
     """This process led, and another does now: what it does as a leader is refused."""
+
+
+class LockError(TaskMeshError):
+    """A lock, a permit of a semaphore or an election is not held.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: str
+
+
+class LockTimeout(LockError, TimeoutError):
+    """It was not free in time."""
+
+
+class LockInJeopardy(LockError):
+    """Its lease could not be renewed in time: it may still be held, or others may have it by now.
+
+    Attributes:
+        left_s: How long this process may still rely on it; 0 or less when that is over.
+    """
+
+    left_s: float
+
+
+class LockLost(LockError):
+    """It is not held any more: the session was declared dead, somebody broke it, or this process is forked."""
 
 
 class NodeUnavailable(TaskMeshError):

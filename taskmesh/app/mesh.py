@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from taskmesh.app.by_name import ByName
+from taskmesh.app.coordinating import Coordinating
 from taskmesh.app.hook_points import HookPoints
 from taskmesh.app.operating import Operating
 from taskmesh.app.registering import Registering
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from taskmesh.config.arguments import SettingArguments
 
 
-class TaskMesh(Registering, Sending, ByName, OwnWorkers, Operating, HookPoints, HintingMesh):
+class TaskMesh(Registering, Sending, ByName, OwnWorkers, Operating, Coordinating, HookPoints, HintingMesh):
     """A mesh: its name, its settings, its tasks, and the way to its nodes.
 
     With no settings it uses the embedded node of this account, started when first needed.

@@ -13,6 +13,7 @@ from taskmesh.core.hooks import Hooks
 from taskmesh.nodes.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
+    from taskmesh.client.coordinator import Coordinator
     from taskmesh.client.portal import Portal
     from taskmesh.codec.keyring import Keyring
     from taskmesh.nodes.address import NodeAddress
@@ -54,6 +55,7 @@ class Wiring:
         self._portal: Portal | None = None
         self._link: Link | None = None
         self._agreement: Agreement | None = None
+        self._coordinator: Coordinator | None = None
 
     @property
     def eager(self) -> bool:
@@ -118,6 +120,20 @@ class Wiring:
 
         return Agreement(self.link, tuple(map(NodeAddress, self.settings.acceptors)))
 
+    @property
+    def coordinator(self) -> Coordinator:
+        """What locks, elections and files of this mesh share in this process."""
+        coordinator = self._coordinator
+        if coordinator is None:
+            with _wiring:
+                coordinator = self._coordinator = self._coordinator or self._make_coordinator()
+        return coordinator
+
+    def _make_coordinator(self) -> Coordinator:
+        from taskmesh.client.coordinator import Coordinator
+
+        return Coordinator(self.agreement, self.link)
+
     def address(self) -> NodeAddress:
         """Return where the node is; starts the embedded one if it does not run."""
         return self._node.address()
@@ -150,11 +166,17 @@ class Wiring:
     def close(self) -> None:
         """Close connections, and end the private node if there is one. The mesh can be used again."""
         with _wiring:
+            coordinator = self._coordinator
+        if coordinator is not None:
+            # what it gives back goes through the rest
+            coordinator.close()
+        with _wiring:
             private = self._node.leave_private()
             portal, link, agreement = self._portal, self._link, self._agreement
             if private is not None:
                 # handles of before refer to a node that is gone: what comes is wired anew
-                self._portal = self._link = self._agreement = None
+                self._portal = self._link = None
+                self._coordinator = self._agreement = None
         if portal is not None:
             if private is not None:
                 portal.end(f"the private node of mesh {self.name!r} was closed")

@@ -11,7 +11,8 @@ import msgspec
 from taskmesh.errors import NewerFormat, UsageError
 
 FORMAT = 1
-CONTENT_SIZE_MAX = 64 * 1024
+#: A file of 64 KiB, and what is kept beside its content.
+CONTENT_SIZE_MAX = 64 * 1024 + 512
 ANSWER_SIZE_MAX = 1024
 #: Operations that a value remembers: a change that is repeated within so many others is known again.
 OPERATIONS_MAX = 32

@@ -41,6 +41,7 @@
                        the sorted set of its registers by the count of their last accept
 <prefix>seat           number and members of the configuration of acceptors that was seen last (see `nodes/seat.py`)
 <prefix>n:<client>     notice channel of one client process
+<prefix>turn:<process> channel on which those of a process who wait in a line are told that it may be their turn
 """
 
 from __future__ import annotations
@@ -122,3 +123,8 @@ def function(of: bytes, content_hash: str) -> bytes:
 def channel(of: bytes, client: bytes) -> bytes:
     """Return the notice channel of one client process."""
     return of + b"n:" + client
+
+
+def turn(of: bytes, process: bytes) -> bytes:
+    """Return the channel on which a process is told that it may be the turn of one who waits in it."""
+    return of + b"turn:" + process.hex().encode()

@@ -1,0 +1,95 @@
+"""Having conversations in which somebody waits for others: in a thread, or in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from taskmesh.coordination.means import AskGeneration, Nap, Tell, WaitingSteps
+from taskmesh.core import keys
+from taskmesh.core.steps import Pause, Reply, Round
+from taskmesh.replication.ask import plain
+from taskmesh.replication.join import embedded_generation
+
+if TYPE_CHECKING:
+    from taskmesh.client.turns import Turn, Turns
+    from taskmesh.nodes.agreement import Agreement
+    from taskmesh.nodes.link import Link
+
+T = TypeVar("T")
+
+
+class Conversing:
+    """Runs conversations of one process."""
+
+    def __init__(self, agreement: Agreement, link: Link, turns: Turns) -> None:
+        """Prepare."""
+        self._agreement = agreement
+        self._link = link
+        self._turns = turns
+
+    def run(self, steps: WaitingSteps[T], turn: Turn | None = None) -> T:
+        """Have a conversation in this thread.
+
+        Args:
+            steps: The conversation.
+            turn: Of the one who waits in it; None if nobody does.
+        """
+        replies: Sequence[Reply] = []
+        try:
+            request = next(steps)
+            while True:
+                if isinstance(request, Nap) and turn is not None:
+                    self._turns.listen()
+                    turn.wait(request.seconds)
+                elif isinstance(request, (Nap, Pause)):
+                    time.sleep(request.seconds)
+                else:
+                    replies = self._perform(request)
+                request = steps.send(replies)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            # what was interrupted here cleans up now, not when it is collected
+            steps.close()
+
+    async def run_async(self, steps: WaitingSteps[T], turn: Turn | None = None) -> T:
+        """As `run`, in an event loop: rounds are made in a thread.
+
+        The mesh must have been opened, since that may block.
+        """
+        from taskmesh.nodes.async_thread import in_thread_once
+
+        replies: Sequence[Reply] = []
+        try:
+            request = next(steps)
+            while True:
+                if isinstance(request, Nap) and turn is not None:
+                    self._turns.listen()
+                    await turn.wait_async(request.seconds)
+                elif isinstance(request, (Nap, Pause)):
+                    await asyncio.sleep(request.seconds)
+                else:
+                    replies = await in_thread_once(partial(self._perform, request))
+                request = steps.send(replies)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    def _perform(self, request: Round | Tell | AskGeneration) -> Sequence[Reply]:
+        if isinstance(request, Round):
+            return self._agreement.driver.perform(request)
+        if isinstance(request, Tell):
+            self._turns.tell(request.whom)
+            return []
+        return [self.generation()]
+
+    def generation(self) -> int:
+        """Return how often the embedded node was started; 0 for a server of the user's own."""
+        link = self._link
+        epoch = link.run(plain(link.session, b"GET", keys.epoch(link.prefix)))
+        return embedded_generation(epoch) if epoch else 0

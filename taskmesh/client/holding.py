@@ -1,0 +1,350 @@
+"""Getting, keeping and giving back what a line is for: the part that locks, semaphores and elections share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from taskmesh.client.hold import Alarm, Hold
+from taskmesh.coordination.acquire import LOOK_S_FIRST, LOOK_S_MAX, Gone, Wish, acquire, give_back
+from taskmesh.coordination.line import OWNER_LENGTH_MAX, Entry
+from taskmesh.coordination.means import Means, WaitingSteps
+from taskmesh.coordination.session import RENEW_PART
+from taskmesh.errors import AgreementError, LockError, LockLost, LockTimeout, UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.client.coordinator import Coordinator
+
+log = logging.getLogger("taskmesh")
+
+TTL_S_MIN, TTL_S_MAX = 2.0, 3600.0
+#: Others must not have it for longer than this after it was lost.
+DELAY_S_MAX = 60.0
+NAME_LENGTH_MAX = 200
+REQUEST_SIZE = 8
+#: Which thread holds, and in it which task of an event loop.
+Who = tuple[int, int]
+
+
+def check_name(kind: str, name: object) -> str:
+    """Return the name of a lock, a semaphore or an election.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if (
+        isinstance(name, str)
+        and 0 < len(name) <= NAME_LENGTH_MAX
+        and all("!" <= letter <= "~" for letter in name)
+    ):
+        return name
+    raise UsageError(
+        f"{kind} name {name!r}: expected 1 to {NAME_LENGTH_MAX} printable ASCII characters, no spaces"
+    )
+
+
+def check_between(what: str, seconds: object, least: float, most: float) -> float:
+    """Return a number of seconds.
+
+    Raises:
+        UsageError: It is none, or out of bounds.
+    """
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and least <= seconds <= most:
+        return float(seconds)
+    raise UsageError(f"{what}={seconds!r}: expected seconds, from {least:g} to {most:g}")
+
+
+def _who() -> Who:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident(), 0 if task is None else id(task)
+
+
+class Holding:
+    """What can be held. One object may be used by many threads and coroutines, each of which holds it by itself."""
+
+    def __init__(
+        self,
+        coordinator: Callable[[], Coordinator],
+        kind: str,
+        name: str,
+        *,
+        ttl_s: float,
+        wait_s: float | None,
+        mode: str,
+        limit: int,
+        delay_s: float | None,
+    ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            coordinator: Returns what is shared in this process.
+            kind: `lock`, `semaphore` or `election`: the register's name begins so.
+            name: Its name.
+            ttl_s: The lease.
+            wait_s: How long to wait, unless that is said when it is acquired; None for as long as it takes.
+            mode: As `Entry.mode`.
+            limit: How many permits there are.
+            delay_s: The lock-delay; None for the lease, and at most a minute.
+
+        Raises:
+            UsageError: One of them is impossible.
+        """
+        self.name = check_name(kind, name)
+        self.ttl_s = check_between("ttl", ttl_s, TTL_S_MIN, TTL_S_MAX)
+        self._wait_s = None if wait_s is None else check_between("wait", wait_s, 0.0, float("inf"))
+        self._delay_s = (
+            min(self.ttl_s, DELAY_S_MAX)
+            if delay_s is None
+            else check_between("lock_delay", delay_s, 0.0, DELAY_S_MAX)
+        )
+        self._coordinator = coordinator
+        self._title = f"{kind} {name}"
+        self._register = f"{kind}/{name}"
+        self._mode = mode
+        self._limit = limit
+        self._holds: dict[Who, list[Hold]] = {}
+        self._lock = threading.Lock()
+        self._alarms: list[Alarm] = []
+
+    def __repr__(self) -> str:
+        """Show name and token."""
+        hold = self._hold()
+        return f"<{self._title}: {'not held' if hold is None else f'token {hold.token}'}>"
+
+    # -- what is held -----------------------------------------------------------------
+
+    def _hold(self) -> Hold | None:
+        """Return what this thread or coroutine got last; else what any got."""
+        with self._lock:
+            holds = self._holds.get(_who()) or next(iter(self._holds.values()), None)
+            return holds[-1] if holds else None
+
+    def _held(self) -> Hold:
+        hold = self._hold()
+        if hold is None:
+            raise LockError(f"{self._title} is not held: acquire it first", name=self.name)
+        return hold
+
+    @property
+    def token(self) -> int:
+        """The token of what is held: greater than each that was granted before. Give it to what you write to.
+
+        Raises:
+            LockError: It is not held, or `LockLost` in a process that was forked from the holder.
+        """
+        hold = self._held()
+        trouble = None if hold.is_ours else hold.trouble()
+        if trouble is not None:
+            raise trouble
+        return hold.token
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is held, and may be relied on at this moment."""
+        hold = self._hold()
+        return hold is not None and hold.trouble() is None
+
+    def check(self) -> None:
+        """See that it is held and may be relied on at this moment.
+
+        Raises:
+            LockInJeopardy: Its lease is over and could not be renewed: others may have it.
+            LockLost: It is held no more.
+            LockError: It was not acquired.
+        """
+        trouble = self._held().trouble()
+        if trouble is not None:
+            raise trouble
+
+    def on_jeopardy(self, alarm: Alarm) -> Alarm:
+        """Have a function called, in a thread of its own, when it is in jeopardy, and when it is lost.
+
+        Args:
+            alarm: Takes the error: `LockInJeopardy` when two thirds of the lease are over without a renewal, `LockLost`
+                when it turns out that others may have had it.
+        """
+        self._alarms.append(alarm)
+        return alarm
+
+    # -- acquiring --------------------------------------------------------------------
+
+    def acquire(self, wait: float | None = -1.0) -> bool:
+        """Get it; False if it was not free in time.
+
+        Args:
+            wait: How many seconds to wait: 0 not to wait at all, None for as long as it takes. What was said when the
+                object was made, if not given.
+
+        Raises:
+            AgreementError: No majority of the acceptors answers.
+            UsageError: This thread holds it already.
+        """
+        coordinator = self._coordinator()
+        means = coordinator.means
+        request = os.urandom(REQUEST_SIZE)
+        with coordinator.turns.of(request) as turn:
+            return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), turn)
+
+    async def aacquire(self, wait: float | None = -1.0) -> bool:
+        """As `acquire`, in an event loop."""
+        coordinator = self._coordinator()
+        means = await coordinator.open_async()
+        request = os.urandom(REQUEST_SIZE)
+        with coordinator.turns.of(request, asyncio.get_running_loop()) as turn:
+            steps = self._acquire(coordinator, means, request, wait)
+            return await coordinator.conversing.run_async(steps, turn)
+
+    def _acquire(
+        self, coordinator: Coordinator, means: Means, request: bytes, wait: float | None
+    ) -> WaitingSteps[bool]:
+        who, sessions = _who(), coordinator.sessions
+        with self._lock:
+            own = self._holds.get(who, [])[-1:]
+        if self._limit == 1 and own and own[0].trouble() is None:
+            raise UsageError(
+                f"{self._title} is held by this thread or coroutine already: it would wait for itself"
+            )
+        wait_s = self._wait_s if wait is not None and wait < 0 else wait
+        until_s = None if wait_s is None else means.now_s() + wait_s
+        while True:
+            session = yield from sessions.use(means, self.ttl_s)
+            entry = Entry(
+                request,
+                session.id,
+                self._mode,
+                round(self._delay_s * 1000),
+                coordinator.owner[:OWNER_LENGTH_MAX],
+            )
+            kept = False
+            try:
+                taken = yield from acquire(means, self._wish(entry), until_s)
+                if taken is None:
+                    return False
+                hold = Hold(self._title, self._register, request, taken.token, session, self._alarms)
+                session.holds[request] = hold
+                # who waited may have waited for longer than others believe him to live
+                if not taken.waited or (yield from sessions.renew(means, session)):
+                    with self._lock:
+                        self._holds.setdefault(who, []).append(hold)
+                    kept = True
+                    return True
+            except Gone:
+                session.dies("its process was not heard of for too long, and was declared dead")
+            except BaseException:
+                sessions.owe(session, self._register, request)
+                raise
+            finally:
+                if not kept:
+                    session.holds.pop(request, None)
+                    sessions.done(session)
+
+    def _wish(self, entry: Entry) -> Wish:
+        return Wish(
+            self._register,
+            entry,
+            self._limit,
+            look_s=min(LOOK_S_MAX, max(LOOK_S_FIRST, self.ttl_s * RENEW_PART)),
+        )
+
+    # -- giving back ------------------------------------------------------------------
+
+    def release(self) -> bool:
+        """Give it back, and return whether it was held until now: False if it had been lost.
+
+        What cannot be said now, since the acceptors do not answer, is said later by a thread of this process.
+
+        Raises:
+            LockError: It is not held.
+        """
+        coordinator = self._coordinator()
+        hold = self._let_go()
+        return coordinator.conversing.run(self._release(coordinator, hold)) if hold.is_ours else False
+
+    async def arelease(self) -> bool:
+        """As `release`, in an event loop."""
+        coordinator = self._coordinator()
+        hold = self._let_go()
+        return (
+            await coordinator.conversing.run_async(self._release(coordinator, hold))
+            if hold.is_ours
+            else False
+        )
+
+    def _let_go(self) -> Hold:
+        hold = self._held()
+        with self._lock:
+            for who, holds in self._holds.items():
+                if hold in holds:
+                    holds.remove(hold)
+                    if not holds:
+                        del self._holds[who]
+                    return hold
+        raise LockError(f"{self._title} is given back already, by another thread", name=self.name)
+
+    def _release(self, coordinator: Coordinator, hold: Hold) -> WaitingSteps[bool]:
+        session = hold.session
+        session.holds.pop(hold.request, None)
+        said = False
+        try:
+            was_held = yield from give_back(coordinator.means, hold.register, hold.request)
+            said = True
+        except AgreementError as error:
+            log.warning("%s could not be given back yet; that goes on. %s", hold.name, error)
+            return hold.trouble() is None
+        else:
+            return was_held
+        finally:
+            if not said:
+                coordinator.sessions.owe(session, hold.register, hold.request)
+            coordinator.sessions.done(session)
+
+    # -- blocks -----------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if not self.acquire():
+            raise self._timeout()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        token = self._held().token
+        is_ours = self._held().is_ours
+        if not self.release() and error is None and is_ours:
+            raise self._was_lost(token)
+
+    async def __aenter__(self) -> Self:
+        if not await self.aacquire():
+            raise self._timeout()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        token = self._held().token
+        is_ours = self._held().is_ours
+        if not await self.arelease() and error is None and is_ours:
+            raise self._was_lost(token)
+
+    def _timeout(self) -> LockTimeout:
+        return LockTimeout(f"{self._title} was not free within {self._wait_s:g} s", name=self.name)
+
+    def _was_lost(self, token: int) -> LockLost:
+        return LockLost(
+            f"{self._title} with token {token} was lost before it was given back: others may have had it meanwhile",
+            name=self.name,
+        )

@@ -1,0 +1,41 @@
+"""Tokens: numbers that only grow, one for each time that something is granted.
+
+They come from one register for all of a mesh. The embedded node may forget the last of what it wrote; it counts its
+starts, though, in a file that it does not forget. So that count is the high part of each token.
+"""
+
+from __future__ import annotations
+
+from taskmesh.consensus.registers import Verdict, Versioned, Write
+from taskmesh.coordination.means import AskGeneration, Means, WaitingSteps
+
+COUNTER = "counter/token"
+#: Below it a generation counts.
+GENERATION_BITS = 24
+
+
+def following(found: Versioned, generation: int) -> int:
+    """Return the token that comes after what the counter holds."""
+    previous = int(found.content or b"0")
+    return max(previous + 1, generation << GENERATION_BITS)
+
+
+def next_token(means: Means) -> WaitingSteps[int]:
+    """Draw a token: greater than each that was drawn before this was asked for.
+
+    Raises:
+        ChangeRejected, ChangeUnknown: None was drawn, or it is lost; ask again.
+    """
+    while True:
+        generation = means.generation
+
+        def count(found: Versioned, generation: int = generation) -> Verdict:
+            token = b"%d" % following(found, generation)
+            return Write(token, answer=token)
+
+        changed = yield from means.registers.change(COUNTER, count, means.operation())
+        if means.is_embedded:
+            # asked afterwards: so the node was not started anew between this number and what it was used for
+            (means.generation,) = yield AskGeneration()
+        if means.generation == generation:
+            return int(changed.answer)

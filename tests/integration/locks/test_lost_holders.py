@@ -1,0 +1,79 @@
+"""Holders that are killed, stopped or cut off: others get the lock, and what was held is known to be lost."""
+
+from __future__ import annotations
+
+import time
+
+from tests.support import wait_until
+
+
+def test_the_lock_of_a_killed_process_is_free_after_its_lease(mesh, make_holder):
+    holder = make_holder()
+    token = holder.ask("acquire", "x", ttl=2, lock_delay=0)
+    holder.kill()
+    since_s = time.monotonic()
+    with mesh.lock("x", wait=30) as lock:
+        assert lock.token > token
+    # its lease runs from its last sign of life, at most: never sooner than others may think
+    assert time.monotonic() - since_s >= 1.0
+
+
+def test_a_lock_delay_comes_on_top(mesh, make_holder):
+    holder = make_holder()
+    holder.ask("acquire", "x", ttl=2, lock_delay=2)
+    holder.kill()
+    since_s = time.monotonic()
+    with mesh.lock("x", wait=30):
+        assert time.monotonic() - since_s >= 3.0
+
+
+def test_who_was_stopped_past_his_lease_knows_it(mesh, make_holder):
+    holder = make_holder()
+    token = holder.ask("acquire", "x", ttl=2, lock_delay=0)
+    holder.stop()
+    with mesh.lock("x", wait=30) as lock:
+        assert lock.token > token
+        holder.go_on()
+        assert holder.ask("check", "x")["error"] in ("LockInJeopardy", "LockLost")
+        wait_until(lambda: holder.ask("check", "x")["error"] == "LockLost")
+        wait_until(lambda: "LockLost" in holder.ask("heard"))
+        assert holder.ask("release", "x") is False
+
+
+def test_a_process_that_ends_gives_back_at_once(mesh, make_holder):
+    holder = make_holder()
+    holder.ask("acquire", "x", ttl=60)
+    assert holder.process.stdin is not None
+    holder.process.stdin.close()
+    holder.process.wait(30)
+    assert mesh.lock("x").acquire(wait=0)
+
+
+def test_a_forked_child_holds_nothing(mesh, make_holder):
+    holder = make_holder()
+    holder.ask("acquire", "x")
+    assert holder.ask("fork", "x") == ["LockLost", "False", "False", "False"]
+    assert holder.ask("check", "x") == "held"
+    assert holder.ask("release", "x") is True
+
+
+def test_the_one_who_waited_behind_a_killed_one_is_next(mesh, make_holder):
+    first = mesh.lock("x", ttl=2)
+    first.acquire()
+    dead = make_holder()
+    dead.say("acquire", "x", ttl=2)
+    wait_until(lambda: line(mesh)[1] == 1)
+    last = make_holder()
+    last.say("acquire", "x", ttl=2)
+    wait_until(lambda: line(mesh)[1] == 2)
+    dead.kill()
+    first.release()
+    assert last.hear() > 0
+
+
+def line(mesh) -> tuple[int, int]:
+    from taskmesh.coordination.acquire import look
+
+    coordinator = mesh.coordinator
+    found = coordinator.conversing.run(look(coordinator.means, ["lock/x"]))["lock/x"]
+    return len(found.holders), len(found.waiters)
