@@ -237,6 +237,19 @@ class Acceptor:
         self.admitted, self.boot = self.run, boot
         return [b"ADMITTED", b"%d" % self.count]
 
+    def rename(self, instance: bytes, new: bytes, note: bytes, run: bytes) -> Answer:
+        """Become another instance, which knows nothing (`rename.lua`)."""
+        if run != self.run:
+            return [b"OTHERRUN", self.run]
+        if instance != self.instance:
+            return [b"WRONGINSTANCE", self.instance]
+        if self.instance and self.admitted == self.run:
+            return [b"ADMITTED", self.instance]
+        self.instance, self.admitted, self.boot = new, self.run, note
+        self.count = self.latest = 0
+        self.configurations = {}
+        return [b"RENAMED", new]
+
     def look(self, names: Sequence[bytes]) -> Answer:
         """Tell what this instance is, admitted or not (`look.lua`)."""
         latest = self.configurations.get(self.latest)
@@ -279,6 +292,8 @@ class Acceptor:
                 return self.drop(instance, int(number), int(most))
             case "consensus.admit", [instance, admitted, least, boot, run]:
                 return self.admit(instance, admitted, int(least), boot, run)
+            case "consensus.rename", [instance, new, note, run]:
+                return self.rename(instance, new, note, run)
             case "consensus.look", names:
                 return self.look(names)
         raise ValueError(f"no acceptor has a step {script} of {len(args)} arguments")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from taskmesh.consensus.chain import Looked, look
+from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.keeping import Keeping, Kept, read_keeping
 from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.scripts import ADMIT
@@ -68,6 +69,14 @@ class Standing(NamedTuple):
         return not self.why
 
 
+def newest_of(standings: Sequence[Standing]) -> Configuration | None:
+    """Return the latest configuration that an acceptor knows of; None if none knows any."""
+    known = [
+        each.looked.latest for each in standings if each.looked is not None and each.looked.latest is not None
+    ]
+    return max(known, key=lambda configuration: configuration.number, default=None)
+
+
 def note_of(keeping: Keeping | None, boot: str) -> str:
     """Return what an acceptor notes of itself when it is admitted: how it keeps its data, and since which start."""
     return f"{(keeping.kept if keeping else Kept.NOTHING).name.lower()}:{boot}"
@@ -117,11 +126,7 @@ def _witnesses(found: Mapping[str, Looked], packing: Packing) -> dict[str, int] 
 
     A majority is heard, admitted or not: one of them accepted what was chosen last.
     """
-    newest = max(
-        (each.latest for each in found.values() if each.latest is not None),
-        key=lambda configuration: configuration.number,
-        default=None,
-    )
+    newest = newest_of([Standing(each.address, each) for each in found.values()])
     if newest is None:
         return None
     members = {member.instance for member in newest.members}

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from taskmesh.consensus.admission import Rules, Standing, admit
+from taskmesh.consensus.admission import Rules, Standing, admit, newest_of
 from taskmesh.consensus.chain import Chain
-from taskmesh.consensus.configuration import ROOT, Configuration
+from taskmesh.consensus.configuration import ROOT
 from taskmesh.consensus.quorum import majority
 from taskmesh.core.steps import GroupSteps
 from taskmesh.errors import NoMajority
@@ -76,14 +76,6 @@ class Admission:
                     "acceptor %s does not take part: %s; %s", standing.address, standing.why, standing.remedy
                 )
         return standings
-
-
-def newest_of(standings: Sequence[Standing]) -> Configuration | None:
-    """Return the latest configuration that an acceptor knows of; None if none knows any."""
-    known = [
-        each.looked.latest for each in standings if each.looked is not None and each.looked.latest is not None
-    ]
-    return max(known, key=lambda configuration: configuration.number, default=None)
 
 
 def is_majority(standings: Sequence[Standing]) -> bool:

@@ -39,7 +39,16 @@ _all: weakref.WeakSet[Agreement] = weakref.WeakSet()
 
 
 class Agreement:
-    """The registers, as one process reaches them; connects when first used."""
+    """The registers, as one process reaches them; connects when first used.
+
+    Attributes:
+        link: To the data node.
+        rules: By what acceptors are admitted; known when `registers` is.
+        admission: Admits them; as `rules`.
+    """
+
+    rules: Rules
+    admission: Admission
 
     def __init__(self, link: Link, acceptors: tuple[NodeAddress, ...] = ()) -> None:
         """Prepare.
@@ -48,7 +57,7 @@ class Agreement:
             link: To the data node: it says mesh and keys, and is the only acceptor where none are named.
             acceptors: 1, 3 or 5 servers of their own.
         """
-        self._link = link
+        self.link = link
         self._named = {str(address): address for address in acceptors}
         self.driver = self._make_driver()
         # what is drawn here must differ between processes, and nobody gains by guessing it
@@ -59,11 +68,11 @@ class Agreement:
         _all.add(self)
 
     def _make_driver(self) -> GroupDriver:
-        return GroupDriver(self._address, name=f"taskmesh-{self._link.mesh}")
+        return GroupDriver(self._address, name=f"taskmesh-{self.link.mesh}")
 
     def _address(self, node: str) -> NodeAddress:
         if node == DATA_NODE:
-            return self._link.driver.address
+            return self.link.driver.address
         from taskmesh.nodes.address import NodeAddress
 
         return self._named.get(node) or NodeAddress(node)
@@ -88,7 +97,7 @@ class Agreement:
         return self._registers
 
     def _open(self) -> Registers:
-        link = self._link.open()
+        link = self.link.open()
         packing = Packing(link.registers.sign, link.registers.verify)
         seat = link.run(claim_seat(link.session, self.addresses))
         places = seat.addresses
@@ -96,8 +105,8 @@ class Agreement:
             self._tell_elsewhere(places)
         chain = Chain(link.prefix, packing, places)
         self._trusted = frozenset([DATA_NODE] if places == [DATA_NODE] else [])
-        rules = Rules(self._boot_of, packing, self._trusted)
-        self.admission = Admission(chain, rules, self._begin_anew)
+        self.rules = Rules(self._boot_of, packing, self._trusted)
+        self.admission = Admission(chain, self.rules, self._begin_anew)
         chain.admit = self.admission
         registers = Registers(link.prefix, chain, packing, self._chance, time.monotonic)
         looked = self.run(look(link.prefix, places, majority(len(places))))
@@ -131,7 +140,7 @@ class Agreement:
                     setting="acceptors",
                     value=place,
                 )
-        yield from found(self._link.prefix, places, self._new_instance, lambda place: notes.get(place, ""))
+        yield from found(self.link.prefix, places, self.new_instance, lambda place: notes.get(place, ""))
 
     def _begin_anew(self, standings: Sequence[Standing]) -> GroupSteps[bool]:
         """Make the first configuration again where the only acceptor is the data node, and that lost everything."""
@@ -140,10 +149,10 @@ class Agreement:
             return False
         log.warning(
             "node %s has lost the registers of mesh %r: they begin anew",
-            self._link.driver.address,
-            self._link.mesh,
+            self.link.driver.address,
+            self.link.mesh,
         )
-        yield from found(self._link.prefix, [DATA_NODE], self._new_instance, lambda _: "")
+        yield from found(self.link.prefix, [DATA_NODE], self.new_instance, lambda _: "")
         if self._registers is not None:
             self._registers.chain.restart()
             self._registers.forget()
@@ -153,12 +162,17 @@ class Agreement:
         log.warning(
             "the registers of mesh %r are held by the acceptors %s; the settings name %s. `taskmesh acceptors move` "
             "has those hold them",
-            self._link.mesh,
+            self.link.mesh,
             ", ".join(places),
             ", ".join(self.addresses),
         )
 
-    def _new_instance(self) -> str:
+    def note_at(self, place: str) -> str:
+        """Return what the acceptor at an address is to note of itself."""
+        return note_of(self.run(read_keeping([place])).get(place), self._boot_of(place))
+
+    def new_instance(self) -> str:
+        """Draw the id of an instance."""
         return f"{self._chance.getrandbits(64):016x}"
 
     def _boot_of(self, node: str) -> str:

@@ -65,3 +65,8 @@ def note_seat(session: Session, configuration: Configuration) -> Steps[None]:
     packed = yield from plain(session, b"GET", key)
     if packed is None or _read(packed).number < configuration.number:
         yield from plain(session, b"SET", key, _packed(configuration.number, configuration.members))
+
+
+def forget_seat(session: Session) -> Steps[None]:
+    """Let the first configuration be made anew."""
+    yield from plain(session, b"DEL", keys.seat(session.prefix))

@@ -1,0 +1,148 @@
+"""What operators, and the leader, do with the acceptors of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.consensus.admission import Standing, newest_of
+from taskmesh.consensus.configuration import Configuration
+from taskmesh.consensus.founding import found
+from taskmesh.consensus.keeping import Keeping, read_keeping
+from taskmesh.consensus.readmission import readmit
+from taskmesh.consensus.reconfigure import completed
+from taskmesh.consensus.replacement import change_members, replace_forgetful
+from taskmesh.nodes.seat import forget_seat, note_seat
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.agreement import Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptorReport:
+    """One acceptor at one moment.
+
+    Attributes:
+        standing: Whether it takes part, and why not.
+        keeping: How its server keeps its data; None if it does not tell.
+        configuration: The latest that it knows; 0 for none.
+        is_member: Whether it is a member of the latest that anybody knows.
+    """
+
+    standing: Standing
+    keeping: Keeping | None
+    configuration: int
+    is_member: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs may want to know."""
+        looked, keeping = self.standing.looked, self.keeping
+        return {
+            "address": self.standing.address,
+            "instance": looked.instance if looked else None,
+            "run_id": looked.run if looked else None,
+            "member": self.is_member,
+            "takes_part": self.standing.takes_part,
+            "why_not": self.standing.why or None,
+            "remedy": self.standing.remedy or None,
+            "configuration": self.configuration,
+            "writes": looked.count if looked else None,
+            "server": keeping.product if keeping else None,
+            "keeps": keeping.in_words() if keeping else None,
+            "survives": keeping.kept.name.lower() if keeping else None,
+            "maxmemory_policy": keeping.policy if keeping else None,
+            "unsafe": [
+                {"what": each.text, "remedy": each.remedy} for each in (keeping.unsafe if keeping else [])
+            ],
+        }
+
+
+class AcceptorCare:
+    """Looks after the acceptors of a mesh."""
+
+    def __init__(self, agreement: Agreement) -> None:
+        """Take the way to them."""
+        self._agreement = agreement
+
+    def reports(self) -> list[AcceptorReport]:
+        """Return how each acceptor stands, after those were admitted that can be.
+
+        Raises:
+            NodeUnavailable: The data node does not answer.
+        """
+        agreement = self._agreement
+        _ = agreement.registers
+        standings = agreement.run(agreement.admission.admit_all())
+        keepings = agreement.run(read_keeping([each.address for each in standings]))
+        newest = newest_of(standings)
+        members = {member.instance for member in newest.members} if newest else set()
+        return [
+            AcceptorReport(
+                each,
+                keepings.get(each.address),
+                each.looked.latest.number if each.looked and each.looked.latest else 0,
+                each.looked is not None and each.looked.instance in members,
+            )
+            for each in standings
+        ]
+
+    def members(self) -> Configuration:
+        """Return the configuration in force.
+
+        Raises:
+            AgreementError: Too few acceptors take part.
+        """
+        agreement = self._agreement
+        return agreement.run(completed(agreement.registers))
+
+    def tend(self) -> Configuration:
+        """Admit whoever can be, and replace whoever cannot; return the configuration in force then.
+
+        Raises:
+            ChangeRejected, ChangeUnknown: Too few acceptors take part.
+        """
+        agreement = self._agreement
+        registers = agreement.registers
+        steps = replace_forgetful(registers, agreement.rules, agreement.new_instance, agreement.operation())
+        return self._noted(agreement.run(steps))
+
+    def change(self, addresses: Sequence[str]) -> Configuration:
+        """Have the acceptors at these addresses hold the registers, and no others.
+
+        Raises:
+            AgreementError: One does not answer that is to come in, or too few take part.
+        """
+        agreement = self._agreement
+        steps = change_members(
+            agreement.registers,
+            agreement.rules,
+            agreement.new_instance,
+            agreement.operation(),
+            addresses,
+        )
+        return self._noted(agreement.run(steps))
+
+    def readmit(self, lost: Collection[str] = ()) -> Configuration:
+        """Go on with what there is; what only those knew that are lost, is lost.
+
+        Args:
+            lost: Addresses of acceptors that never come back.
+
+        Raises:
+            AgreementError: A member does not answer that may come back.
+        """
+        agreement = self._agreement
+        registers = agreement.registers
+        places = registers.chain.places()
+        if not agreement.run(readmit(registers, agreement.rules, agreement.new_instance, places, lost)):
+            agreement.link.run(forget_seat(agreement.link.session))
+            agreement.run(found(registers.prefix, places, agreement.new_instance, agreement.note_at))
+            registers.chain.restart()
+            registers.forget()
+        return self.tend()
+
+    def _noted(self, configuration: Configuration) -> Configuration:
+        link = self._agreement.link
+        link.run(note_seat(link.session, configuration))
+        return configuration
