@@ -42,6 +42,10 @@ SECTIONS = {
             "Look at what workers do: what runs, what is claimed, what waits.",
         ),
         "result": ("taskmesh.cli.result:result", "Show the state of a task and what came of it."),
+        "nodes": (
+            "taskmesh.cli.nodes:nodes",
+            "Show the servers of a mesh: the node with its messages, and the acceptors.",
+        ),
         "doctor": (
             "taskmesh.cli.doctor.command:doctor",
             "Check this machine and a mesh, and say what to do.",
@@ -54,6 +58,10 @@ SECTIONS = {
         "revoke": ("taskmesh.cli.revoke:revoke", "Revoke tasks by their ids."),
         "purge": ("taskmesh.cli.purge:purge", "Revoke every message that waits in a queue."),
         "dead": ("taskmesh.cli.dead:dead", "Look at dead letters, send them again, or drop them."),
+        "acceptors": (
+            "taskmesh.cli.acceptors:acceptors",
+            "See and change who keeps what is agreed upon: leader, schedules, locks, files, settings of queues.",
+        ),
         "key": ("taskmesh.cli.key:key", "Make the key that signs everything, and change it."),
         "down": ("taskmesh.cli.down:down", "Stop embedded nodes; their data stays."),
     },

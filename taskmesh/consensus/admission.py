@@ -82,13 +82,16 @@ def note_of(keeping: Keeping | None, boot: str) -> str:
     return f"{(keeping.kept if keeping else Kept.NOTHING).name.lower()}:{boot}"
 
 
-def admit(prefix: bytes, addresses: Sequence[str], rules: Rules) -> GroupSteps[list[Standing]]:
+def admit(
+    prefix: bytes, addresses: Sequence[str], rules: Rules, *, only_look: bool = False
+) -> GroupSteps[list[Standing]]:
     """Admit those that cannot have forgotten anything, and return how each stands now.
 
     Args:
         prefix: Of the mesh's keys.
         addresses: Of all acceptors that may be members.
         rules: What it goes by.
+        only_look: Admit nobody; who would be admitted is said to take part.
 
     Raises:
         TrustError: The witnesses must not be read.
@@ -107,7 +110,9 @@ def admit(prefix: bytes, addresses: Sequence[str], rules: Rules) -> GroupSteps[l
         else:
             why, remedy = _doubt(each, keeping, boot, known=least is not None)
             at_least = (least or {}).get(each.instance, 0)
-        if not why:
+            if not why and each.count < at_least:
+                why, remedy = _behind(each.count, at_least)
+        if not why and not only_look:
             why, remedy = yield from _admit(prefix, each, at_least, note_of(keeping, boot))
         standings[each.address] = Standing(each.address, each, why, remedy)
     return [standings.get(address) or _standing(address, found.get(address)) for address in addresses]
@@ -175,11 +180,15 @@ def _admit(prefix: bytes, looked: Looked, least: int, note: str) -> GroupSteps[t
     if reply[0] == b"ADMITTED":
         return "", ""
     if reply[0] == b"BEHIND":
-        return (
-            f"its disk is older than it was: it has written {reply[1].decode()} times, and had written {least}",
-            "taskmesh acceptors replace",
-        )
+        return _behind(int(reply[1]), least)
     return "it was started anew, or admitted, in this moment", "nothing: it is looked at again"
+
+
+def _behind(count: int, least: int) -> tuple[str, str]:
+    return (
+        f"its disk is older than it was: it has written {count} times, and had written {least}",
+        "taskmesh acceptors replace",
+    )
 
 
 def _one(call: Call) -> Round:

@@ -66,14 +66,13 @@ class AcceptorCare:
         self._agreement = agreement
 
     def reports(self) -> list[AcceptorReport]:
-        """Return how each acceptor stands, after those were admitted that can be.
+        """Return how each acceptor stands; nothing is changed.
 
         Raises:
             NodeUnavailable: The data node does not answer.
         """
         agreement = self._agreement
-        _ = agreement.registers
-        standings = agreement.run(agreement.admission.admit_all())
+        standings = agreement.assess()
         keepings = agreement.run(read_keeping([each.address for each in standings]))
         newest = newest_of(standings)
         members = {member.instance for member in newest.members} if newest else set()

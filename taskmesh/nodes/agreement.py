@@ -10,7 +10,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from taskmesh.consensus.admission import Rules, Standing, note_of
+from taskmesh.consensus.admission import Rules, Standing, admit, note_of
 from taskmesh.consensus.chain import Chain, look
 from taskmesh.consensus.founding import found
 from taskmesh.consensus.keeping import Kept, read_keeping
@@ -21,7 +21,7 @@ from taskmesh.errors import ConfigError
 from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
-from taskmesh.nodes.seat import Seat, claim_seat, note_seat
+from taskmesh.nodes.seat import Seat, claim_seat, note_seat, read_seat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,6 @@ class Agreement:
         # what is drawn here must differ between processes, and nobody gains by guessing it
         self._chance = random.SystemRandom()
         self._registers: Registers | None = None
-        self._trusted: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         _all.add(self)
 
@@ -98,14 +97,13 @@ class Agreement:
 
     def _open(self) -> Registers:
         link = self.link.open()
-        packing = Packing(link.registers.sign, link.registers.verify)
         seat = link.run(claim_seat(link.session, self.addresses))
         places = seat.addresses
         if set(places) != set(self.addresses):
             self._tell_elsewhere(places)
+        self.rules = self._rules_at(places)
+        packing = self.rules.packing
         chain = Chain(link.prefix, packing, places)
-        self._trusted = frozenset([DATA_NODE] if places == [DATA_NODE] else [])
-        self.rules = Rules(self._boot_of, packing, self._trusted)
         self.admission = Admission(chain, self.rules, self._begin_anew)
         chain.admit = self.admission
         registers = Registers(link.prefix, chain, packing, self._chance, time.monotonic)
@@ -122,14 +120,40 @@ class Agreement:
             link.run(note_seat(link.session, newest))
         return registers
 
+    def _rules_at(self, places: Sequence[str]) -> Rules:
+        signer = self.link.registers
+        trusted = frozenset([DATA_NODE] if list(places) == [DATA_NODE] else [])
+        return Rules(self._boot_of, Packing(signer.sign, signer.verify), trusted)
+
+    def assess(self) -> list[Standing]:
+        """Return how each acceptor stands; nothing is made, and nobody admitted.
+
+        Raises:
+            NodeUnavailable: The data node does not answer.
+        """
+        link = self.link.open()
+        seat = link.run(read_seat(link.session))
+        places = seat.addresses if seat else self.addresses
+        # as the user lists them, not in the order of their ids
+        places = list(dict.fromkeys([*(each for each in self.addresses if each in places), *places]))
+        standings = self.run(admit(link.prefix, places, self._rules_at(places), only_look=True))
+        if seat is not None and seat.number:
+            return standings
+        return [
+            Standing(each.address, each.looked)
+            if each.looked is not None and not each.looked.instance
+            else each
+            for each in standings
+        ]
+
     def _found(self, seat: Seat) -> GroupSteps[None]:
         """Make the first configuration, if these acceptors never held registers of this mesh."""
-        if seat.number and not self._trusted:
+        if seat.number and not self.rules.trusted:
             # emptied, or others: `Admission` says so to whoever asks for a register
             return
         places = seat.addresses
         notes = {}
-        for place, keeping in (yield from read_keeping([] if self._trusted else places)).items():
+        for place, keeping in (yield from read_keeping([] if self.rules.trusted else places)).items():
             notes[place] = note_of(keeping, self._boot_of(place))
             for unsafe in keeping.unsafe:
                 tell = log.warning if unsafe.kept < Kept.POWER else log.info
@@ -145,7 +169,7 @@ class Agreement:
     def _begin_anew(self, standings: Sequence[Standing]) -> GroupSteps[bool]:
         """Make the first configuration again where the only acceptor is the data node, and that lost everything."""
         (first, *others) = standings
-        if others or first.address not in self._trusted or first.looked is None or first.looked.instance:
+        if others or first.address not in self.rules.trusted or first.looked is None or first.looked.instance:
             return False
         log.warning(
             "node %s has lost the registers of mesh %r: they begin anew",

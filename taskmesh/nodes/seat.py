@@ -48,6 +48,12 @@ def _read(packed: bytes) -> Seat:
     return Seat(int(number), read_members(members))
 
 
+def read_seat(session: Session) -> Steps[Seat | None]:
+    """Return where the registers are; None if nobody made them yet."""
+    packed = yield from plain(session, b"GET", keys.seat(session.prefix))
+    return None if packed is None else _read(packed)
+
+
 def claim_seat(session: Session, addresses: Sequence[str]) -> Steps[Seat]:
     """Return where the registers are; if nobody made them yet, they are to be made at these addresses."""
     key = keys.seat(session.prefix)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.acceptor_list import acceptor_findings
 from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
 from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
 from taskmesh.cli.doctor.node import (
@@ -27,6 +28,7 @@ from taskmesh.cli.output import json_option, print_json, show, visible
 from taskmesh.cli.target import Target, chosen, is_shared, refuse_private
 from taskmesh.config.settings import load_settings
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
+from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.address import NodeAddress
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ def _mesh_findings(mesh: TaskMesh, target: Target, place: KeyPlace) -> Iterator[
     found, usable = check_meta(mesh, keyring)
     yield from found
     if usable:
+        yield from acceptor_findings(AcceptorCare(mesh.agreement).reports())
         yield from check_state(mesh, target)
 
 

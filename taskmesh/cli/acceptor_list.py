@@ -1,0 +1,69 @@
+"""Acceptors as a table, and as findings of `taskmesh doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
+from taskmesh.cli.output import table
+from taskmesh.consensus.keeping import Kept, Unsafe
+from taskmesh.consensus.quorum import majority
+from taskmesh.nodes.acceptor_care import AcceptorReport
+from taskmesh.nodes.agreement import DATA_NODE
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
+    """Return the acceptors as a table."""
+    return table(
+        "acceptors",
+        ["address", "instance", "takes part", "configuration", "keeps", "when full", "run", "what to do"],
+        [
+            (
+                report.standing.address,
+                report.standing.looked.instance if report.standing.looked else None,
+                "yes" if report.standing.takes_part else f"no: {report.standing.why}",
+                report.configuration or None,
+                report.keeping.in_words() if report.keeping else "unknown",
+                report.keeping.policy if report.keeping else None,
+                report.standing.looked.run[:8] if report.standing.looked else None,
+                report.standing.remedy or "; ".join(each.remedy for each in _told(report)),
+            )
+            for report in reports
+        ],
+        numbers=["configuration"],
+    )
+
+
+def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
+    """Say of each acceptor how it is."""
+    out = sum(not report.standing.takes_part for report in reports)
+    needed = majority(len(reports))
+    for report in reports:
+        check = "acceptor" if report.standing.address == DATA_NODE else f"acceptor {report.standing.address}"
+        standing = report.standing
+        if not standing.takes_part:
+            level = fail if len(reports) - out < needed else warn
+            yield level(check, standing.why, standing.remedy)
+            continue
+        unsafe = _told(report)
+        if standing.looked is not None and not standing.looked.instance and not unsafe:
+            yield ok(check, "not used yet")
+        elif unsafe:
+            may_forget = any(each.kept == Kept.NOTHING for each in unsafe)
+            text = "; ".join(each.text for each in unsafe)
+            more = ": when it is started anew it may have forgotten, and is replaced" if may_forget else ""
+            yield warn(check, f"takes part; {text}{more}", "; ".join(each.remedy for each in unsafe))
+        else:
+            kept = report.keeping.in_words() if report.keeping else "the node itself"
+            yield ok(check, f"takes part, configuration {report.configuration}, {kept}")
+
+
+def _told(report: AcceptorReport) -> list[Unsafe]:
+    """Return what is unsafe; of the node itself other checks tell, and it admits itself."""
+    if report.standing.address == DATA_NODE or report.keeping is None:
+        return []
+    return report.keeping.unsafe
