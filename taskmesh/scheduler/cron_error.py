@@ -40,6 +40,17 @@ _FIELDS = (
 )
 _WHAT = "5 fields (minute, hour, day of month, month, day of week), or 6 with the second first"
 
+_FULL_NAMES = re.compile(
+    r"\b(mon|tue|wed|thu|fri|sat|sun)(?:day|sday|nesday|rsday|urday)\b"
+    r"|\b(jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec)(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember)\b",
+    re.IGNORECASE,
+)
+
+
+def shortened(text: str) -> str:
+    """Return a line with `mon` for `Monday` and `jan` for `January`, as `cronsim` knows them."""
+    return _FULL_NAMES.sub(lambda name: name[1] or name[2], text)
+
 
 def refuse_line(line: str, *, never: bool = False) -> UsageError:
     """Return the error for a line that cannot be read, or (`never`) names a day that never comes.
@@ -88,7 +99,7 @@ def refuse_step(line: str, fields: Sequence[str]) -> None:
 
 def _can_be_read(field: _Field, term: str) -> bool:
     words = ["*"] * 6
-    words[_FIELDS.index(field)] = term
+    words[_FIELDS.index(field)] = shortened(term)
     try:
         CronSim(" ".join(words), ANY_TIME)
     except CronSimError:

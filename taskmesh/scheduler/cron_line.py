@@ -5,7 +5,6 @@ Nothing here knows of zones. A wall time is a number of seconds, as if the clock
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from cronsim import CronSim, CronSimError
 
 from taskmesh.config.values import shown
 from taskmesh.errors import UsageError
-from taskmesh.scheduler.cron_error import ANY_TIME, BOTH_DAYS, refuse_line, refuse_step
+from taskmesh.scheduler.cron_error import ANY_TIME, BOTH_DAYS, refuse_line, refuse_step, shortened
 from taskmesh.scheduler.zones import DAY_S
 
 LINE_LENGTH_MAX = 500
@@ -33,11 +32,6 @@ _NICKNAMES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_FULL_NAMES = re.compile(
-    r"\b(mon|tue|wed|thu|fri|sat|sun)(?:day|sday|nesday|rsday|urday)\b"
-    r"|\b(jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec)(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember)\b",
-    re.IGNORECASE,
-)
 
 
 class CronLine:
@@ -57,7 +51,7 @@ class CronLine:
             UsageError: It cannot be read, or never comes; the error says where and why.
         """
         plain = _NICKNAMES.get(text.strip().lower(), text)
-        fields = _FULL_NAMES.sub(lambda name: name[1] or name[2], plain).split()
+        fields = shortened(plain).split()
         both_days = len(fields) > 5 and fields[-1].lower() == BOTH_DAYS
         if both_days:
             fields.pop()

@@ -144,7 +144,7 @@ def _offset_s(clock: tzinfo, moment_s: int) -> int:
 def _ms_of(moment: datetime) -> int:
     """Return the Unix time of a datetime with a zone; one that its clock skips is the end of the gap."""
     exact_ms = round(moment.timestamp() * 1000)
-    if not isinstance(moment.tzinfo, ZoneInfo) or not moment.tzinfo.key:
+    if not _is_known(exact_ms) or not isinstance(moment.tzinfo, ZoneInfo) or not moment.tzinfo.key:
         return exact_ms
     first = moment.replace(fold=0)
     if first.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) == first.replace(tzinfo=None):
@@ -176,8 +176,12 @@ def moment_ms(what: str, moment: object) -> int:
         raise UsageError(
             f"{what}: expected a datetime with its zone or Unix time in seconds, not {shown(moment)}"
         )
-    if not BEGIN_S * 1000 <= found_ms < END_S * 1000:
+    if not _is_known(found_ms):
         raise UsageError(
             f"{what}: {shown(moment)} is not in the years 1970 to 9989; Unix time is in seconds here"
         )
     return found_ms
+
+
+def _is_known(at_ms: int) -> bool:
+    return BEGIN_S * 1000 <= at_ms < END_S * 1000

@@ -27,6 +27,8 @@ from tests.unit.scheduler.moments import ms, walls
         ("0 0 * * 8", "day of week", 9, "8 is no day of week"),
         ("0 0 * * fri-mon", "day of week", 9, "ends before it begins"),
         ("0 0 * * funday", "day of week", 9, "'funday' is no day of week"),
+        ("0 0 1 January 9", "day of week", 15, "9 is no day of week"),
+        ("0 0 30 february *", "day of month", 5, "no month that it names has a day 30"),
         ("0 0 ? * *", "day of month", 5, "write '*'"),
         ("1,,2 * * * *", "minute", 3, "missing beside a comma"),
         ("*/0 * * * *", "minute", 1, "no step that is a number above 0"),

@@ -136,6 +136,8 @@ def test_a_moment_that_is_skipped_is_the_end_of_the_gap_and_one_shown_twice_the_
         -1,
         1e15,
         datetime(1969, 1, 1, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo")),
+        datetime(9999, 12, 31, 23, tzinfo=ZoneInfo("America/Lima")),
     ],
 )
 def test_what_is_no_moment_is_refused(given):
