@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,12 @@ FAR_MS = 8_000 * 366 * 86_400_000
 def ms(text: str, zone: str = "UTC") -> int:
     """Return the Unix time of a wall time; one that is shown twice is the first, unless it has an offset."""
     moment = datetime.fromisoformat(text)
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1000)
+    return round(
+        (
+            moment if moment.tzinfo else moment.replace(tzinfo=UTC if zone == "UTC" else ZoneInfo(zone))
+        ).timestamp()
+        * 1000
+    )
 
 
 def walls(when: When, after: str, count: int) -> list[str]:

@@ -37,6 +37,7 @@ def made_zone(tmp_path: Path) -> Iterator[MadeZone]:
         return name
 
     path = zoneinfo.TZPATH
+    zoneinfo.ZoneInfo.clear_cache()
     zoneinfo.reset_tzpath(to=[str(tmp_path)])
     yield make
     zoneinfo.reset_tzpath(to=path)
