@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from taskmesh.client.keys import Unique as Unique
     from taskmesh.client.result import AsyncResult as AsyncResult
     from taskmesh.client.result_set import ResultSet as ResultSet
+    from taskmesh.client.signature import Signature as Signature
     from taskmesh.client.task import Task as Task
     from taskmesh.core.context import CurrentTask as CurrentTask
     from taskmesh.core.context import current_task as current_task
@@ -47,6 +48,7 @@ _WHERE = {
     "Reject": "taskmesh.errors",
     "ResultSet": "taskmesh.client.result_set",
     "Retry": "taskmesh.errors",
+    "Signature": "taskmesh.client.signature",
     "Snooze": "taskmesh.errors",
     "State": "taskmesh.core.state",
     "Task": "taskmesh.client.task",
@@ -72,6 +74,7 @@ __all__ = [
     "Reject",
     "ResultSet",
     "Retry",
+    "Signature",
     "Snooze",
     "State",
     "Task",

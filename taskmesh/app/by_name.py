@@ -41,7 +41,7 @@ class ByName(Wiring):
         Raises:
             As `Task.apply_async`. With `eager`, `UnknownTask`, if the code is not here.
         """
-        return _named(self, name).apply_async(args, kwargs, task_id=task_id, **options)
+        return task_by_name(self, name).apply_async(args, kwargs, task_id=task_id, **options)
 
     async def asend_task(
         self,
@@ -53,10 +53,11 @@ class ByName(Wiring):
         **options: Unpack[CallArguments],
     ) -> AsyncResult[Any]:
         """As `send_task`, in an event loop."""
-        return await _named(self, name).aapply_async(args, kwargs, task_id=task_id, **options)
+        return await task_by_name(self, name).aapply_async(args, kwargs, task_id=task_id, **options)
 
 
-def _named(mesh: Host, name: str) -> Task[..., Any]:
+def task_by_name(mesh: Host, name: str) -> Task[..., Any]:
+    """Return a task that can be sent by its name alone; the one that is known here, if it is."""
     check_task_name(name)
     known: Task[..., Any] | None = mesh.tasks.get(name)
     if known is not None:

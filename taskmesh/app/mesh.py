@@ -10,7 +10,7 @@ from taskmesh.app.by_name import ByName
 from taskmesh.app.coordinating import Coordinating
 from taskmesh.app.hook_points import HookPoints
 from taskmesh.app.operating import Operating
-from taskmesh.app.registering import Registering
+from taskmesh.app.scheduling import Scheduling
 from taskmesh.app.sending import Sending
 from taskmesh.app.workers import OwnWorkers
 from taskmesh.client.hints import HintingMesh
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taskmesh.config.arguments import SettingArguments
 
 
-class TaskMesh(Registering, Sending, ByName, OwnWorkers, Operating, Coordinating, HookPoints, HintingMesh):
+class TaskMesh(Scheduling, Sending, ByName, OwnWorkers, Operating, Coordinating, HookPoints, HintingMesh):
     """A mesh: its name, its settings, its tasks, and the way to its nodes.
 
     With no settings it uses the embedded node of this account, started when first needed.

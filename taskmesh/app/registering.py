@@ -9,7 +9,8 @@ from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 from taskmesh.app.wiring import Wiring
 from taskmesh.client.class_task import BaseTask, Runs, again_on, base_instance, class_options, clothe, task_of
 from taskmesh.client.options import TaskArguments, task_options
-from taskmesh.client.task import AsyncTask, BoundTaskDecorator, Task, TaskDecorator
+from taskmesh.client.task import AsyncTask, Task
+from taskmesh.client.task_decorators import BoundTaskDecorator, TaskDecorator
 from taskmesh.core.naming import check_task_name, share_main, task_name
 from taskmesh.errors import UsageError
 

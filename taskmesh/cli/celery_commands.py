@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from taskmesh.config.elsewhere import EVENTS, SCHEDULES
+from taskmesh.config.elsewhere import EVENTS
 
 _LOOK = "look with `taskmesh status`, `workers`, `queues` and `inspect`"
 
 INSTEAD: dict[str, str] = {
     "amqp": "there is no such broker; use `taskmesh queues`, `purge` and `dead`",
-    "beat": SCHEDULES,
     "control": "use `taskmesh workers --stop`, `taskmesh revoke --terminate`, `taskmesh queue pause` and `resume`",
     "dashboard": f"this version has no web page; {_LOOK}",
     "events": EVENTS,
@@ -21,7 +20,6 @@ INSTEAD: dict[str, str] = {
     "multi": "start one `taskmesh worker` for each, with systemd, supervisord or containers",
     "report": "use `taskmesh doctor` and `taskmesh config`",
     "run": "use `taskmesh worker`",
-    "scheduler": SCHEDULES,
     "shell": "use `python` and import the app: `from app import mesh`",
     "start": "use `taskmesh worker`, or `taskmesh up` for node and workers in one terminal",
     "stop": "use `taskmesh workers --stop` for workers, `taskmesh down` for the embedded node",

@@ -31,12 +31,20 @@ SECTIONS = {
             "taskmesh.cli.worker:worker",
             "Run a worker: processes that take messages and run their tasks.",
         ),
+        "scheduler": (
+            "taskmesh.cli.scheduler:scheduler",
+            "Stand for leader: whoever is elected fires the schedules of the mesh.",
+        ),
         "up": ("taskmesh.cli.up:up", "Run all that an app needs in this terminal: its node and workers."),
     },
     "Look": {
         "status": ("taskmesh.cli.status:status", "Show a mesh at a glance: its node, queues and totals."),
         "queues": ("taskmesh.cli.queues:queues", "Show the queues: what waits in each, and who serves it."),
         "workers": ("taskmesh.cli.workers:workers", "Show the workers: where they run and what they serve."),
+        "leader": (
+            "taskmesh.cli.leader:leader",
+            "Show the leader: who fires schedules, since when, with which token, and the last handovers.",
+        ),
         "inspect": (
             "taskmesh.cli.inspect:inspect",
             "Look at what workers do: what runs, what is claimed, what waits.",
@@ -55,6 +63,10 @@ SECTIONS = {
     "Act": {
         "call": ("taskmesh.cli.call:call", "Send a message to a task from the shell."),
         "queue": ("taskmesh.cli.queue:queue", "Pause queues, let them go on, list and forget them."),
+        "schedule": (
+            "taskmesh.cli.schedule:schedule",
+            "Look at schedules, add, pause and remove them, and see when they fire.",
+        ),
         "revoke": ("taskmesh.cli.revoke:revoke", "Revoke tasks by their ids."),
         "purge": ("taskmesh.cli.purge:purge", "Revoke every message that waits in a queue."),
         "dead": ("taskmesh.cli.dead:dead", "Look at dead letters, send them again, or drop them."),
@@ -80,6 +92,12 @@ class Main(LazyGroup):
         from taskmesh.cli.celery_commands import INSTEAD
 
         return INSTEAD.get(name, "")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names; `beat` is what Celery's users know `scheduler` as."""
+        return super().resolve_command(ctx, ["scheduler", *args[1:]] if args[0] == "beat" else args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command; --help and --version print here."""

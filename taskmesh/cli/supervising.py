@@ -30,7 +30,8 @@ class CommandSupervisor(Supervisor):
 
     def _look_for_strangers(self) -> None:
         workers = workers_of(self._link.run(status(self._link.session, with_queues=False)))
-        own = next((worker for worker in workers if worker.incarnation == self._incarnation.decode()), None)
+        incarnation = self._presence.incarnation.decode()
+        own = next((worker for worker in workers if worker.incarnation == incarnation), None)
         if own is None:
             return  # declared dead meanwhile: the next life looks again
         for other in strangers(own, workers):

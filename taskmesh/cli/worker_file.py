@@ -65,6 +65,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "name": _text,
     "log_level": _text,
     "burst": _flag,
+    "no_scheduler": _flag,
     "include": _texts,
     "autoscale": _text,
     "reload": _flag,

@@ -99,6 +99,11 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             help="For development: import the app again, and replace the children, when its files change.",
         ),
         click.option(
+            "--no-scheduler",
+            is_flag=True,
+            help="Do not stand for leader: other workers, or `taskmesh scheduler`, fire the schedules.",
+        ),
+        click.option(
             "--burst", is_flag=True, help="Stop when the queues are empty, and nothing is due within 2 s."
         ),
         click.option(
@@ -217,6 +222,7 @@ def resolved(
         include=_modules(options.get("include", "")),
         log_level=_level(options.get("log_level", "")),
         burst=options.get("burst", False),
+        scheduler=not options.get("no_scheduler", False),
         max_tasks_per_child=options.get("max_tasks_per_child", 0),
         max_memory_per_child=_memory(options.get("max_memory_per_child", 0)),
         grace_s=options.get("grace", -1.0),

@@ -9,13 +9,10 @@ from functools import partial, update_wrapper
 from typing import (
     TYPE_CHECKING,
     Any,
-    Concatenate,
     Generic,
     ParamSpec,
-    Protocol,
     TypeVar,
     Unpack,
-    overload,
 )
 
 from taskmesh.client.arguments import Arguments
@@ -34,6 +31,7 @@ from taskmesh.errors import MaxRetriesExceededError, Retry, UsageError
 
 if TYPE_CHECKING:
     from taskmesh.client.result_set import ResultSet
+    from taskmesh.client.signature import Signature
     from taskmesh.core.own_hooks import OwnHooks
     from taskmesh.core.request import Request
 
@@ -154,7 +152,7 @@ class Task(HintingTask, Generic[P, R]):
         Raises:
             As `delay`, and `InvalidTaskId`, `UsageError` for options that cannot be.
         """
-        args, kwargs = self._checked(args, kwargs)
+        args, kwargs = self.checked(args, kwargs)
         return self.send(args, kwargs, self.send_options(options), task_id)
 
     def send(
@@ -219,7 +217,7 @@ class Task(HintingTask, Generic[P, R]):
         """As `apply_async`, in an event loop."""
         from taskmesh.client.async_send import send_async
 
-        args, kwargs = self._checked(args, kwargs)
+        args, kwargs = self.checked(args, kwargs)
         return await send_async(self, args, kwargs, self.send_options(options), task_id)
 
     def map(self, items: Iterable[Any], **options: Unpack[CallArguments]) -> ResultSet[R]:
@@ -288,6 +286,33 @@ class Task(HintingTask, Generic[P, R]):
         from taskmesh.client.eager import run_eagerly
 
         return run_eagerly(self, args, kwargs, options, task_id, keep=keep)
+
+    # -- calls that are made later ------------------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """Return a call of the task that is made later: `add.s(2, 2)`; further arguments may be given then."""
+        return self.signature(args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """As `s`, of a call that leaves out arguments which are given later."""
+        return self.signature(args, kwargs, immutable=True)
+
+    def signature(
+        self,
+        args: Iterable[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Unpack[CallArguments],
+    ) -> Signature[R]:
+        """Return a call of the task that is made later, with options as for `apply_async`.
+
+        Raises:
+            UsageError: An option is unknown or impossible.
+        """
+        from taskmesh.client.signature import Signature
+
+        return Signature(self).clone(args, kwargs, immutable=immutable, **options)
 
     # -- while it runs ------------------------------------------------------------
 
@@ -395,9 +420,14 @@ class Task(HintingTask, Generic[P, R]):
         self._arguments = Arguments(self.name, self.run if self.options.typing else None)
         return self._arguments
 
-    def _checked(
+    def checked(
         self, args: Iterable[Any], kwargs: dict[str, Any] | None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return arguments as they are sent.
+
+        Raises:
+            WrongArguments: The function does not take them.
+        """
         args, kwargs = positional(self.name, args), by_name(self.name, kwargs)
         (self._arguments or self._read_signature()).check(args, kwargs)
         return args, kwargs
@@ -448,17 +478,6 @@ class Task(HintingTask, Generic[P, R]):
         return options
 
 
-class BoundTaskDecorator(Protocol):
-    """What `@mesh.task(bind=True)` returns: calls of the task leave out the first argument."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
-    ) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> Task[P, R]: ...
-
-
 class AsyncTask(Task[P, R]):
     """A task whose function is `async def`: calling it gives the coroutine, sending it a handle on the value."""
 
@@ -466,15 +485,6 @@ class AsyncTask(Task[P, R]):
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
             """Return the coroutine, as if it were not a task."""
-
-
-class TaskDecorator(Protocol):
-    """What `@mesh.task(...)` returns."""
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 def callable_task(mesh: Host, function: Callable[..., Any]) -> Task[..., Any]:

@@ -19,7 +19,10 @@ _NODE_OPTIONS = "give them in the address of the node: nodes=['rediss://user:pas
 _COMPRESSION = "use compress_over: what is larger is compressed"
 _QUEUES = "queues need no declaration: one exists as soon as a message is sent to it"
 _PREFETCH = "how much a worker claims adapts to how long its tasks take"
-SCHEDULES = "this version has no scheduler; run `taskmesh call NAME` from cron or a systemd timer"
+SCHEDULES = (
+    "schedules stand in the mesh, and a leader among the workers fires them: see mesh.schedule(), @mesh.cron() and "
+    "`taskmesh schedule`"
+)
 _LOGGING = (
     "use log_level or `taskmesh worker -l LEVEL`; the rest belongs to Python's logging: set it up in the app's module "
     "and a worker leaves it alone, and put taskmesh.TaskFilter on a handler to have %(task_id)s and %(task_name)s"
@@ -121,7 +124,7 @@ REPLACED_BY: dict[str, str] = {
     "task_time_limit": "use time_limit, here, for a task or for a call",
     "task_track_started": STATES,
     "task_inherit_parent_priority": "give it to the call, apply_async(priority=...)",
-    "timezone": "every time is UTC; this version has no schedules that need another",
+    "timezone": "every time is UTC; a schedule names its own zone: crontab(..., tz='Europe/Paris')",
     "visibility_timeout": _NO_VISIBILITY,
     "worker_autoscaler": "there is one: `taskmesh worker --autoscale MAX,MIN`",
     "worker_cancel_long_running_tasks_on_connection_loss": _NO_VISIBILITY,

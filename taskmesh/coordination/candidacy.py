@@ -46,7 +46,7 @@ class Candidacy:
         clock_s: A clock that never goes back and does not stand still while the machine sleeps.
         now_ms: Unix time, for people.
         operation: Makes a new wish to change something.
-        generation: Tells how often the embedded node was started; 0 elsewhere.
+        token_min: Tells the least token that it may have now, see `least_token`.
         tenure: Its lead; None while it does not lead.
     """
 
@@ -55,7 +55,7 @@ class Candidacy:
     clock_s: Callable[[], float]
     now_ms: Callable[[], int]
     operation: Callable[[], Operation]
-    generation: Callable[[], int]
+    token_min: Callable[[], int]
     tenure: Tenure | None = None
     _watch: Watch = field(default_factory=Watch)
 
@@ -94,7 +94,7 @@ class Candidacy:
             return
         chance = self.registers.chance
         yield Pause(chance.uniform(0, JITTER_S if seen.holder else RESIGNED_JITTER_S))
-        change = bid(self.candidate, seen, generation=self.generation(), now_ms=self.now_ms())
+        change = bid(self.candidate, seen, token_min=self.token_min(), now_ms=self.now_ms())
         sent_s = self.clock_s()
         changed = yield from self.registers.change(REGISTER, change, self.operation(), sticky=True)
         if changed.answer:

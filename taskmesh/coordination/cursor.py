@@ -34,11 +34,13 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         seen_ms: All firings of its schedules up to this nominal moment were seen to, Unix time.
         running: For the schedules that do not allow overlaps: `key_of` the name -> its last firings.
+        token: Of the leader who wrote it; an older one writes it no more.
         format: Of this struct.
     """
 
     seen_ms: int = 0
     running: dict[bytes, Running] = msgspec.field(default_factory=dict)
+    token: int = 0
     format: int = FORMAT
 
     def moved(self, seen_ms: int, running: dict[bytes, Running | None] | None = None) -> Cursor:
@@ -50,7 +52,7 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         entries = {**self.running, **(running or {})}
         kept = {key: entry for key, entry in entries.items() if entry is not None}
-        return Cursor(max(self.seen_ms, seen_ms), kept)
+        return Cursor(max(self.seen_ms, seen_ms), kept, self.token)
 
 
 def cursor_register(shard: int) -> str:

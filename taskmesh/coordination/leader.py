@@ -137,16 +137,26 @@ class Candidate:
     address: str
 
 
+def least_token(generation: int, known: int) -> int:
+    """Return the least token that a new leader may have, so that it is greater than any before.
+
+    Args:
+        generation: How often the embedded node was started, which it does not forget; 0 elsewhere.
+        known: The greatest that the data node was told of: registers may have been lost that it outlasted.
+    """
+    return max(generation << GENERATION_BITS, known + 1)
+
+
 # -- changes ------------------------------------------------------------------------------
 
 
-def bid(candidate: Candidate, seen: Mark, *, generation: int, now_ms: int) -> Change:
+def bid(candidate: Candidate, seen: Mark, *, token_min: int = 1, now_ms: int) -> Change:
     """Return the change by which a candidate takes the lead: its answer is the token, or nothing if another was faster.
 
     Args:
         candidate: Who bids.
         seen: What it saw for so long that the lease has lapsed; or that nobody leads.
-        generation: How often the embedded node was started; 0 elsewhere.
+        token_min: The least token that it may have, see `least_token`.
         now_ms: Unix time, for people.
     """
 
@@ -154,7 +164,7 @@ def bid(candidate: Candidate, seen: Mark, *, generation: int, now_ms: int) -> Ch
         old = unpack_leader(found.content)
         if old.mark != seen:
             return Keep()
-        token = max(old.token + 1, generation << GENERATION_BITS)
+        token = max(old.token + 1, token_min)
         new = Leader(
             token=token,
             holder=candidate.id,

@@ -65,6 +65,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
         created_ms: When it was made, Unix time.
         since_ms: Firings after it count: when it was made, resumed, or its `when` changed.
         generation: The version of its register at which it got its `when`; it only grows, deletions included.
+        declared: Digest of what the app's code last said of it, 16 hex digits; empty if it is not in the code.
         format: Of this struct.
     """
 
@@ -82,6 +83,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     created_ms: int = 0
     since_ms: int = 0
     generation: int = 0
+    declared: str = ""
     format: int = FORMAT
 
 

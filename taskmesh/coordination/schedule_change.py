@@ -6,6 +6,8 @@ was made, resumed or given other times.
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from msgspec.structs import replace
 
 from taskmesh.consensus.registers import Change, Delete, Keep, Refuse, Verdict, Versioned, Write
@@ -44,8 +46,35 @@ def put(schedule: Schedule, now_ms: int) -> Change:
                 created_ms=old.created_ms,
                 since_ms=old.since_ms if same else now_ms,
                 generation=old.generation if same else found.version + 1,
+                # what is said at run time does not make the code's word a new one
+                declared=schedule.declared or old.declared,
             )
         return Keep(UNCHANGED) if new == old else Write(pack_schedule(new), CHANGED)
+
+    return change
+
+
+def declared(schedule: Schedule) -> Schedule:
+    """Return a definition as the app's code says it: with a digest, by which it is known again."""
+    digest = blake2b(pack_schedule(replace(schedule, declared="")), digest_size=8).hexdigest()
+    return replace(schedule, declared=digest)
+
+
+def declare(schedule: Schedule, now_ms: int) -> Change:
+    """Return the change that has a schedule be as the app's code says, unless the code said so before.
+
+    A program says the same at each start. What an operator changed since stands, until the code says something else.
+
+    Args:
+        schedule: The definition, as `declared` returns it.
+        now_ms: The present, Unix time.
+    """
+    define = put(schedule, now_ms)
+
+    def change(found: Versioned) -> Verdict:
+        if found.content is not None and unpack_schedule(found.content).declared == schedule.declared:
+            return Keep(UNCHANGED)
+        return define(found)
 
     return change
 

@@ -32,6 +32,7 @@
 <prefix>gate           hash id -> which unique and sequence keys a message that is not final holds
 <prefix>sq:<digest>    sorted set: the messages of a sequence that are not final, in their order
 <prefix>blk:<queue>    set of the messages of a queue that wait for their turn in a sequence; they stand in no line
+<prefix>leader         the highest token of a leader that the node was told of
 <prefix>rates          hash: digest of a task with a rate limit -> when the next start is free (us)
 <prefix>rate:<digest>  sorted set of the messages that wait for a start, by the moment reserved for each (us)
 <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
@@ -88,6 +89,11 @@ def paused(of: bytes) -> bytes:
 def seat(of: bytes) -> bytes:
     """Return the key under which the data node remembers who holds the registers."""
     return of + b"seat"
+
+
+def leader(of: bytes) -> bytes:
+    """Return the key of the highest token of a leader."""
+    return of + b"leader"
 
 
 def run(of: bytes, holder: bytes) -> bytes:

@@ -5,7 +5,9 @@ A file opens with a comment that says its arguments and result, and may name wha
     -- flags: allow-oom
     -- parts: epoch, moves, ready
 
-`moves` is made from the table of states; every other part is `taskmesh/core/parts/<name>.lua`.
+`moves` is made from the table of states; every other part is `taskmesh/core/parts/<name>.lua`. What a leader does is
+the same script as anybody's, *fenced*: it has the part `fence` behind `epoch`, and the leader's token as its third
+argument.
 """
 
 from __future__ import annotations
@@ -53,19 +55,27 @@ def _read(package: str, *path: str) -> str:
     return data.decode()
 
 
-def load_script(package: str, name: str) -> Script:
-    """Read `<package>/<name>.lua`, join its parts and return the script."""
+def load_script(package: str, name: str, *, fenced: bool = False) -> Script:
+    """Read `<package>/<name>.lua`, join its parts and return the script.
+
+    Args:
+        package: Where it stands.
+        name: Of the file.
+        fenced: Whether it obeys leaders only, and none with an older token than the node knows.
+    """
     text = _read(package, f"{name}.lua")
     flags = _header(text, "flags")
+    parts = _header(text, "parts")
+    if fenced:
+        parts.insert(parts.index("epoch") + 1, "fence")
     pieces = ["#!lua" + (" flags=" + ",".join(flags) if flags else "")]
     pieces += [
-        lua_guard() if part == "moves" else _read("taskmesh.core", "parts", f"{part}.lua")
-        for part in _header(text, "parts")
+        lua_guard() if part == "moves" else _read("taskmesh.core", "parts", f"{part}.lua") for part in parts
     ]
     pieces.append(text)
     source = "\n".join(pieces).encode()
     return Script(
-        name=f"{package.rpartition('.')[2]}.{name}",
+        name=f"{package.rpartition('.')[2]}.{name}{' (fenced)' if fenced else ''}",
         source=source,
         sha=hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(),
     )

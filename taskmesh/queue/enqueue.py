@@ -16,6 +16,8 @@ from taskmesh.replication.ask import RETRY_DELAY_S_MAX, RETRY_DELAY_S_MIN
 from taskmesh.replication.join import refresh
 
 ENQUEUE = load_script("taskmesh.queue", "enqueue")
+#: The same, for a leader.
+FENCED = load_script("taskmesh.queue", "enqueue", fenced=True)
 #: Messages in one call of the script; Lua's stack takes some 8,000 values.
 GROUP_MAX = 250
 #: Bytes in one call of the script, so that one sender cannot hold the node for long.
@@ -216,6 +218,7 @@ def enqueue(
     *,
     patience_s: float = 10.0,
     sent_before: bool = False,
+    token: int | None = None,
 ) -> Steps[Sent]:
     """Record messages, some hundreds in a call and several calls in a round trip.
 
@@ -226,10 +229,12 @@ def enqueue(
             lacks it.
         patience_s: How long to go on repeating what got no answer.
         sent_before: An earlier call that got no answer carried these: what fails now is unknown, not rejected.
+        token: Of the leader who sends; None for anybody else. Messages of an old leader are rejected, `STALETOKEN`.
 
     Returns:
         What became of each. Raises nothing about the node: the caller decides.
     """
+    script, fence = (ENQUEUE, ()) if token is None else (FENCED, (b"%d" % token,))
     result = Sent()
     oldest_ms = session.now_ms() - REMEMBER_S * 1000
     fresh = []
@@ -251,7 +256,7 @@ def enqueue(
     delay_s = RETRY_DELAY_S_MIN
     while waiting:
         now, waiting = waiting[:at_once], waiting[at_once:]
-        replies = yield [session.call(ENQUEUE, *args) for _, args in now]
+        replies = yield [session.call(script, *fence, *args) for _, args in now]
         again: list[tuple[list[NewMessage], list[bytes]]] = []
         stale = False
         pause = False

@@ -53,6 +53,9 @@ class App(Host, Protocol):
     def import_tasks(self, *modules: str) -> None:
         """Import the modules of tasks beside that of the app, and these."""
 
+    def declared_schedules(self) -> tuple[bytes, ...]:
+        """Return what the app's code says of schedules, packed."""
+
     @property
     def hooks(self) -> Hooks:
         """What is called when workers and tasks begin and end."""

@@ -40,6 +40,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         idle_s: A child that idles for so long is dismissed, if there are more than the least.
         reload: Import the app again when its sources change.
         reload_dirs: Folders whose Python files count as sources, too.
+        scheduler: Whether the worker stands for leader, and so may come to fire schedules.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
 
@@ -67,6 +68,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = 10.0
     reload: bool = False
     reload_dirs: tuple[str, ...] = ()
+    scheduler: bool = True
     parent: int = 0
 
 
@@ -100,6 +102,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         threads: Names of threads that the app's import started: forking would be unsafe.
         place: File of the app.
         sources: Files that the import has touched, if the worker is to reload.
+        schedules: What the app's code says of schedules, packed.
+        acceptors: Of the settings.
     """
 
     mesh: str
@@ -128,6 +132,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     threads: tuple[str, ...]
     place: str
     sources: tuple[str, ...] = ()
+    schedules: tuple[bytes, ...] = ()
+    acceptors: tuple[str, ...] = ()
 
 
 def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:

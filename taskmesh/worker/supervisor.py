@@ -41,6 +41,7 @@ from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
+from taskmesh.worker.standing import standing_of
 from taskmesh.worker.termination import terminations
 from taskmesh.worker.waiting import count_waiting
 from taskmesh.worker.words import AFTERWARDS, tasks_in_words
@@ -91,8 +92,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         let()
-        early = taken()
-        self._signals += early
+        self._signals += taken()
         if self._signals:
             return 0
         set_up_logging(self._options.log_level or "INFO")
@@ -118,10 +118,6 @@ class Supervisor:
             return 2 if is_usage(error) else 1
         finally:
             (nursery or template).close()
-
-    @property
-    def _incarnation(self) -> bytes:
-        return self._presence.incarnation
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self._signals += 1
@@ -164,8 +160,9 @@ class Supervisor:
             answer_timeout_s=2.0,
             before_connect=self._ensure_embedded if facts.embedded else None,
         )
-        within_s = facts.startup_timeout_s
-        self._joining = Joining(link, self._name, self._must_end, self._pause, within_s=within_s)
+        self._joining = Joining(
+            link, self._name, self._must_end, self._pause, within_s=facts.startup_timeout_s
+        )
         if not self._joining.run():
             return self._exit_code
         self._pools = pools_for(self._options, facts)
@@ -182,9 +179,11 @@ class Supervisor:
             tasks_in_words(facts.tasks, facts.task_queues, self._queues),
         )
         self._presence.warn_of_namesakes()
+        self._standing = standing_of(link, self._name, self._options, facts).start()
         try:
             self._loop()
         finally:
+            self._standing.join()
             self._brood.close()
             link.close()
         return self._exit_code
@@ -195,8 +194,7 @@ class Supervisor:
     def _ensure_embedded(self) -> None:
         from taskmesh.nodes.embedded import ensure_running
 
-        facts = self._facts
-        ensure_running(facts.mesh, durability=facts.durability or None, timeout_s=EMBEDDED_WAIT_S)
+        ensure_running(self._facts.mesh, durability=self._facts.durability or None, timeout_s=EMBEDDED_WAIT_S)
 
     def _begin_life(self) -> None:
         """Make a new incarnation, and register it.
@@ -385,6 +383,7 @@ class Supervisor:
     def _stop_gently(self, now_s: float) -> None:
         grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
         self._stop_by = now_s + grace_s
+        self._standing.stop()  # others lead while the tasks here finish
         if self._is_reloading:
             log.info("running tasks have %g s to finish before that", grace_s)
         else:

@@ -470,7 +470,7 @@ def test_errors_survive_pickling_with_their_facts(load):
         ("CELERY_TASK_ALWAYS_EAGER", "use eager"),
         ("CELERY_TASK_RESULT_EXPIRES", "use result_expires"),
         ("CELERYD_CONCURRENCY", "use concurrency"),
-        ("CELERYBEAT_SCHEDULE", "no scheduler"),
+        ("CELERYBEAT_SCHEDULE", "mesh.schedule"),
         ("CELERY_DEFAULT_QUEUE", "use default_queue"),
         ("BROKER_URL", "give nodes"),
         ("result_backend", "give nodes"),
@@ -485,7 +485,7 @@ def test_errors_survive_pickling_with_their_facts(load):
         ("imports", "use include"),
         ("worker_max_tasks_per_child", "use max_tasks_per_child"),
         ("worker_max_memory_per_child", "a unit"),
-        ("beat_schedule", "no scheduler"),
+        ("beat_schedule", "a leader among the workers"),
     ],
 )
 def test_a_setting_of_celery_is_refused_with_what_replaces_it(load, name, says):
@@ -510,7 +510,7 @@ def test_what_replaces_a_setting_exists():
 def test_nothing_that_exists_is_said_to_be_missing():
     text = " ".join(REPLACED_BY.values())
     missing = set(re.findall(r"this version has (none|no \w+)", text))
-    assert missing == {"no scheduler", "no schedules", "no chords"}
+    assert missing == {"no chords"}
     assert set(re.findall(r"`taskmesh ([a-z]+)", text)) <= {
         name for part in SECTIONS.values() for name in part
     }

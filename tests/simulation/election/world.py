@@ -87,7 +87,7 @@ class Member:
             self.clock_s,
             lambda: int(world.now_s * 1000),
             lambda: Operation(chance.randbytes(12)),
-            lambda: 0,
+            lambda: 1,
         )
         self.tokens: list[int] = []
 

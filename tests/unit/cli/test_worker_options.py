@@ -306,7 +306,7 @@ def test_what_celery_calls_otherwise_is_understood(tmp_path):
         ("-X slow", "leave it out there"),
         ("--exclude-queues=slow", "leave it out there"),
         ("-O fair", "adapts to how long"),
-        ("-B", "no scheduler"),
+        ("-B", "a leader among the workers"),
         ("-E", "report by themselves"),
         ("--without-gossip", "leave it out"),
         ("--pidfile /run/x.pid", "systemd"),

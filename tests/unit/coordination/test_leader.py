@@ -17,6 +17,7 @@ from taskmesh.coordination.leader import (
     Tenure,
     Watch,
     bid,
+    least_token,
     renew,
     resign,
     unpack_leader,
@@ -28,9 +29,9 @@ BOB = Candidate("b" * 16, "bob", "host:2")
 NOBODY = Leader().mark
 
 
-def _elected(candidate: Candidate, content: bytes | None = None, generation: int = 0) -> Write:
+def _elected(candidate: Candidate, content: bytes | None = None, token_min: int = 1) -> Write:
     seen = unpack_leader(content).mark
-    verdict = bid(candidate, seen, generation=generation, now_ms=1000)(Versioned(1, content))
+    verdict = bid(candidate, seen, token_min=token_min, now_ms=1000)(Versioned(1, content))
     assert isinstance(verdict, Write)
     return verdict
 
@@ -58,15 +59,19 @@ def test_a_bid_counts_only_if_nothing_has_changed_since_it_was_decided() -> None
     seen = unpack_leader(first.content).mark
     renewed = renew(ANN, 1, {})(Versioned(1, first.content))
     assert isinstance(renewed, Write)
-    assert isinstance(bid(BOB, seen, generation=0, now_ms=1)(Versioned(2, renewed.content)), Keep)
-    assert isinstance(bid(BOB, NOBODY, generation=0, now_ms=1)(Versioned(2, renewed.content)), Keep)
+    assert isinstance(bid(BOB, seen, now_ms=1)(Versioned(2, renewed.content)), Keep)
+    assert isinstance(bid(BOB, NOBODY, now_ms=1)(Versioned(2, renewed.content)), Keep)
 
 
 def test_tokens_of_a_node_that_was_started_anew_are_above_all_before() -> None:
-    """What an embedded node forgot can have named no greater one."""
-    assert _elected(ANN, generation=3).answer == b"%d" % (3 << GENERATION_BITS)
-    assert _elected(BOB, _elected(ANN, generation=3).content, generation=3).answer == b"%d" % (
-        (3 << GENERATION_BITS) + 1
+    """What an embedded node forgot, or registers that were lost, can have named no greater one."""
+    first = 3 << GENERATION_BITS
+    assert least_token(3, 7) == first
+    assert least_token(3, first + 7) == first + 8
+    assert least_token(0, 0) == 1
+    assert _elected(ANN, token_min=first).answer == b"%d" % first
+    assert _elected(BOB, _elected(ANN, token_min=first).content, token_min=first).answer == b"%d" % (
+        first + 1
     )
 
 

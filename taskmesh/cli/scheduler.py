@@ -1,0 +1,74 @@
+"""`taskmesh scheduler`: a candidate for the lead that runs no tasks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import click
+
+from taskmesh.cli.group import ending
+from taskmesh.cli.output import json_option, print_json
+from taskmesh.cli.target import Target, chosen, target_options
+from taskmesh.config.settings import LOG_LEVELS
+from taskmesh.scheduler.candidate import Standing, declared_in
+from taskmesh.worker.logs import set_up_logging
+
+
+@click.command(
+    epilog=ending(
+        examples=["taskmesh scheduler app:mesh", "taskmesh scheduler --mesh shop -l DEBUG"],
+        codes=["0 ended by Ctrl-C or SIGTERM", "1 the app's import failed, or the node cannot be reached"],
+        interrupted="",
+    ),
+)
+@click.argument("app_argument", metavar="[APP]", required=False)
+@click.option(
+    "-l",
+    "--log-level",
+    "--loglevel",
+    "log_level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    default="INFO",
+    show_default=True,
+    metavar="LEVEL",
+    help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.",
+)
+@click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]")
+@target_options()
+@json_option
+def scheduler(
+    *, app_argument: str | None, log_level: str, name: str | None, target: Target, json_wanted: bool
+) -> None:
+    """Stand for leader: whoever is elected fires the schedules of the mesh. This process runs no tasks.
+
+    Any number may run; every `taskmesh worker` stands, too, unless it is given --no-scheduler. When the leader dies,
+    another takes over within 8 seconds; when it is stopped by Ctrl-C or SIGTERM, within half a second. Schedules in
+    the code of APP are defined when this starts.
+    """
+    if app_argument:
+        if target.is_given and target != chosen(app_argument, None, target.path):
+            raise click.UsageError("the app is given twice: as an argument and with -A or --mesh")
+        target = chosen(app_argument, None, target.path)
+    begun_s = time.monotonic()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    mesh = target.open()
+    if target.app:
+        mesh.import_tasks()
+    set_up_logging(log_level.upper())
+    standing = Standing(
+        mesh.link,
+        mesh.agreement,
+        name or f"{socket.gethostname()}-{os.getpid()}",
+        declared=declared_in(mesh.declared_schedules()),
+    )
+    standing.start()
+    stopping.wait()
+    standing.join()
+    if json_wanted:
+        print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})

@@ -1,0 +1,243 @@
+"""A process that stands for leader, and does the leader's work while it is: threads beside whatever else it does.
+
+One thread takes part in the election; another, which lasts as long as the lead, works. Neither imports the app.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self
+
+from taskmesh.coordination.candidacy import LOOK_S, Candidacy
+from taskmesh.coordination.firing import schedule_register
+from taskmesh.coordination.leader import Candidate, Tenure, least_token
+from taskmesh.coordination.schedule import Schedule, unpack_schedule
+from taskmesh.coordination.schedule_change import CHANGED, declare
+from taskmesh.core import keys
+from taskmesh.errors import LeadershipLost, TaskMeshError
+from taskmesh.nodes.lease_clock import lease_now_s
+from taskmesh.replication.ask import plain
+from taskmesh.replication.join import embedded_generation, refresh
+from taskmesh.scheduler.fire import Firing
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.agreement import Agreement
+    from taskmesh.nodes.link import Link
+
+log = logging.getLogger("taskmesh.scheduler")
+#: How long to wait after something failed.
+AGAIN_S = 0.5
+#: How long what the leader does may keep it from resigning.
+LAST_WORDS_S = 0.2
+#: How long the end of all may take.
+RESIGN_S = 1.0
+
+
+class Standing:
+    """One candidate's threads."""
+
+    def __init__(
+        self,
+        link: Link,
+        agreement: Agreement,
+        name: str,
+        *,
+        declared: Sequence[Schedule] = (),
+        is_candidate: bool = True,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            link: To the node.
+            agreement: To the registers; used by these threads only, and closed at the end.
+            name: Of this process, for people.
+            declared: Schedules that stand in the app's code.
+            is_candidate: False to see to those only.
+        """
+        self._link = link
+        self._agreement = agreement
+        self._name = name
+        self._declared = declared
+        self._is_candidate = is_candidate
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="taskmesh-candidate", daemon=True)
+        self._work: threading.Thread | None = None
+        self._candidacy: Candidacy | None = None
+        self._said = ""
+
+    @property
+    def tenure(self) -> Tenure | None:
+        """The lead of this process; None while another leads."""
+        return self._candidacy.tenure if self._candidacy is not None else None
+
+    def start(self) -> Self:
+        """Begin, and return this."""
+        if self._is_candidate or self._declared:
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Begin to end: resign, if this process leads. `join` waits for it."""
+        self._stopping.set()
+
+    def join(self, within_s: float = RESIGN_S) -> None:
+        """Wait for the end; another leads in any case when the lease has lapsed."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(within_s)
+
+    # -- the election -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._until_done(self._declare)
+            if self._is_candidate:
+                self._until_done(self._enter)
+                self._stand()
+        except Exception:
+            log.exception("%s is no candidate any more, for it met an error that nobody expected", self._name)
+        finally:
+            self._agreement.close()
+
+    def _until_done(self, what: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                what()
+            except TaskMeshError as error:
+                self._say(str(error))
+                self._stopping.wait(AGAIN_S)
+            else:
+                return
+
+    def _declare(self) -> None:
+        """Have the schedules that stand in the code be in the registers."""
+        for schedule in self._declared:
+            register = schedule_register(schedule.name)
+            changed = self._agreement.run(
+                self._agreement.registers.change(
+                    register, declare(schedule, self._link.clock.now_ms()), self._agreement.operation()
+                )
+            )
+            if changed.answer == CHANGED:
+                log.info("schedule %s: %s (%s)", schedule.name, schedule.when, schedule.zone)
+
+    def _enter(self) -> None:
+        chance = os.urandom(8).hex()
+        self._candidacy = Candidacy(
+            self._agreement.registers,
+            Candidate(chance, self._name, f"{socket.gethostname()}:{os.getpid()}"),
+            lease_now_s,
+            lambda: int(time.time() * 1000),
+            self._agreement.operation,
+            self._token_min,
+        )
+
+    def _token_min(self) -> int:
+        """Return the least token that a new leader may have: asked now, for the node may have been started anew."""
+        session = self._link.session
+        self._link.run(refresh(session), within_s=1.0)
+        known = self._link.run(plain(session, b"GET", keys.leader(session.prefix)), within_s=1.0)
+        return least_token(embedded_generation(session.epoch), int(known or 0))
+
+    def _stand(self) -> None:
+        candidacy = self._candidacy
+        while candidacy is not None and not self._stopping.is_set():
+            wait_s = self._turn(candidacy)
+            if candidacy.tenure is not None and self._work is None:
+                self._begin_work(candidacy, candidacy.tenure)
+            self._stopping.wait(wait_s)
+        self._leave()
+
+    def _turn(self, candidacy: Candidacy) -> float:
+        try:
+            wait_s = self._agreement.run(candidacy.turn())
+        except LeadershipLost as error:
+            log.warning("%s: %s", self._name, error)
+            return 0.0
+        except TaskMeshError as error:
+            self._say(str(error))
+            return AGAIN_S
+        self._said = ""
+        return wait_s
+
+    def _say(self, what: str) -> None:
+        """Say what hinders, once for as long as it does."""
+        if not self._said:
+            log.warning("%s cannot take part in the election of the leader: %s", self._name, what)
+        self._said = what
+
+    def _leave(self) -> None:
+        work = self._work
+        if work is not None:
+            work.join(LAST_WORDS_S)
+        if self._candidacy is not None and self._candidacy.tenure is not None:
+            self._resign(self._candidacy)
+
+    def _resign(self, candidacy: Candidacy) -> None:
+        try:
+            self._agreement.run(candidacy.resign())
+            log.info("%s resigned as leader", self._name)
+        except TaskMeshError as error:
+            log.warning("%s could not resign, another leads when its lease has lapsed: %s", self._name, error)
+
+    # -- the work ---------------------------------------------------------------------
+
+    def _begin_work(self, candidacy: Candidacy, tenure: Tenure) -> None:
+        log.info("%s leads: it fires schedules (token %d)", self._name, tenure.token)
+        self._work = threading.Thread(
+            target=self._lead, args=(candidacy, tenure), name="taskmesh-leader", daemon=True
+        )
+        self._work.start()
+
+    def _lead(self, candidacy: Candidacy, tenure: Tenure) -> None:
+        """Work until the lead is over."""
+
+        def leads() -> bool:
+            return candidacy.tenure is tenure and not self._stopping.is_set()
+
+        firing: Firing | None = None
+        try:
+            while leads():
+                try:
+                    if firing is None:
+                        begun = Firing(
+                            self._link,
+                            self._agreement,
+                            tenure,
+                            lambda: leads() and candidacy.may_act,
+                            f"schedule, by {self._name}",
+                        )
+                        begun.begin()
+                        firing = begun
+                    wait_s = firing.turn() if candidacy.may_act else LOOK_S
+                except LeadershipLost as error:
+                    log.warning("%s: %s", self._name, error)
+                    self._resign(candidacy)
+                    return
+                except TaskMeshError as error:
+                    log.warning("schedules cannot be seen to for now: %s", error)
+                    wait_s = AGAIN_S
+                self._stopping.wait(wait_s)
+            if firing is not None and self._stopping.is_set():
+                self._flush(firing)
+        except Exception:
+            log.exception("%s leaves the lead for good, for it met an error that nobody expected", self._name)
+            self._stopping.set()
+        finally:
+            self._work = None
+
+    def _flush(self, firing: Firing) -> None:
+        try:
+            firing.flush()
+        except TaskMeshError as error:
+            log.debug("cursors are not up to date: %s", error)
+
+
+def declared_in(packed: Sequence[bytes]) -> list[Schedule]:
+    """Return the schedules that stand in the app's code, as its importer has told them."""
+    return [unpack_schedule(content) for content in packed]

@@ -1,0 +1,64 @@
+"""`taskmesh schedule`, `leader` and `scheduler`, beside a worker that serves the mesh."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.support import wait_until
+
+
+def test_a_schedule_from_the_shell(served):
+    """Added, shown, fired by the worker, paused, resumed, run by hand, removed."""
+    made = served.run("schedule", "add", "sums", "add", "1", "2", "--every", "0.2s", "--json").json
+    assert (made["task"], made["when"], made["changed"]) == ("app.add", "every 200ms", True)
+    assert [each["name"] for each in served.run("schedule", "list", "--json").json] == ["sums"]
+    assert "every 200ms" in served.run("schedule", "list").out
+    wait_until(lambda: "sums" in served.run("schedule", "show", "sums").out)
+    sent = served.run("schedule", "run-now", "sums", "--json").json
+    assert served.run("result", sent["id"], "--wait", "30", "--json").json["value"] == 3
+    assert served.run("schedule", "pause", "sums", "--json").json["changed"]
+    assert "was paused already" in served.run("schedule", "pause", "sums").out
+    assert served.run("schedule", "show", "sums", "--json").json["next"] is None
+    assert "is resumed" in served.run("schedule", "resume", "sums").out
+    assert "is removed" in served.run("schedule", "remove", "sums").out
+    assert "no schedule 'sums'" in served.run("schedule", "show", "sums", code=2).err
+
+
+def test_the_worker_leads_and_hands_over_to_a_scheduler(shell):
+    """`taskmesh leader` tells it; each handover has a greater token."""
+    shell.write("app.py")
+    shell.environ["TASKMESH_APP"] = "app.py"
+    worker = shell.worker("-c", "1", "-n", "one")
+    first = wait_until(lambda: (shown := shell.run("leader", "--json").json)["leader"] and shown)
+    assert (first["leader"], first["changes"][0]["what"]) == ("one", "elected")
+    scheduler = shell.start("scheduler", "-n", "two")
+    wait_until(lambda: "two" not in shell.run("leader").out)
+    worker.ends(signal.SIGTERM)
+    second = wait_until(lambda: (shown := shell.run("leader", "--json").json)["leader"] == "two" and shown)
+    assert second["token"] > first["token"]
+    assert [each["what"] for each in second["changes"]] == ["elected", "resigned", "elected"]
+    assert scheduler.ends(signal.SIGTERM).code == 0
+    assert "nobody leads" in shell.run("leader").out
+
+
+def test_next_firings_in_their_zone_and_in_utc(shell):
+    """Also of a cron line that no schedule has, with no node and no app."""
+    rows = shell.run(
+        "schedule", "next", "--cron", "0 3 * * *", "--tz", "Asia/Tokyo", "--count", "3", "--json"
+    ).json
+    assert len(rows) == 3
+    assert all("T03:00:00+09:00" in row["local"] and "T18:00:00+00:00" in row["utc"] for row in rows)
+    assert "minute" in shell.run("schedule", "next", "--cron", "61 * * * *", code=2).err
+    assert "give the NAME" in shell.run("schedule", "next", code=2).err
+
+
+def test_what_cannot_be_added_is_refused(served):
+    """With the reason, and nothing is defined."""
+    assert "give one of" in served.run("schedule", "add", "x", "add", code=2).err
+    assert "no task 'nosuch'" in served.run("schedule", "add", "x", "nosuch", "--every", "5", code=2).err
+    assert (
+        "is not known"
+        in served.run("schedule", "add", "x", "add", "--cron", "0 3 * * *", "--tz", "Mars", code=2).err
+    )
+    assert "takes" in served.run("schedule", "add", "x", "add", "1", "2", "3", "--every", "5", code=2).err
+    assert served.run("schedule", "list", "--json").json == []

@@ -1,0 +1,250 @@
+"""Schedules fire: once each, as they are defined at the moment, and whatever becomes of the leader."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from redis import Redis
+
+from taskmesh import TaskMesh, crontab, every, once
+from taskmesh.consensus.registers import Write
+from taskmesh.coordination.cursor import cursor_register, unpack_cursor
+from taskmesh.coordination.firing import firing_id, read_firing_id, schedule_register, shard_of
+from taskmesh.coordination.install import install
+from taskmesh.coordination.leader import Tenure
+from taskmesh.coordination.schedule import pack_schedule, unpack_schedule
+from taskmesh.errors import LeadershipLost, UsageError
+from taskmesh.nodes.agreement import Agreement
+from taskmesh.queue.enqueue import enqueue
+from taskmesh.scheduler.fire import Firing
+from tests.support import wait_until
+
+
+@pytest.fixture
+def node(mesh: TaskMesh) -> Redis:
+    """The node, for looking."""
+    return Redis.from_url(mesh.address().url)
+
+
+def nominal(node: Redis, mesh: TaskMesh, name: str) -> list[int]:
+    """Return the nominal moments of a schedule's messages."""
+    start = f"tm:{mesh.name}:r:"
+    keys = [key.decode().removeprefix(start) for key in node.scan_iter(f"{start}{name}@*", count=1000)]
+    return sorted(found[1] for key in keys if (found := read_firing_id(key)))
+
+
+def test_each_moment_becomes_one_message(mesh: TaskMesh, stand, mesh_worker, node: Redis) -> None:
+    """Every 200 ms, none twice and none left out, and the task is run with its arguments."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    stand()
+    assert mesh.schedule("sums", every(0.2), task.s(2, 3))
+    moments = wait_until(lambda: len(found := nominal(node, mesh, "sums")) >= 6 and found)
+    assert [later - earlier for earlier, later in pairwise(moments)] == [200] * (len(moments) - 1)
+    assert mesh.result(firing_id("sums", moments[0])).get(10) == 5
+
+
+def test_changes_count_at_once(mesh: TaskMesh, stand, node: Redis) -> None:
+    """Paused, resumed, removed: the leader hears of it within its next look."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    stand()
+    mesh.schedule("sums", every(0.1), task.s(2, 3))
+    wait_until(lambda: nominal(node, mesh, "sums"))
+    assert mesh.schedules.pause("sums")
+    assert not mesh.schedules.pause("sums")
+
+    def stands_still() -> bool:
+        before = len(nominal(node, mesh, "sums"))
+        tick = len(nominal(node, mesh, "clock"))
+        wait_until(lambda: len(nominal(node, mesh, "clock")) > tick + 2)
+        return len(nominal(node, mesh, "sums")) == before
+
+    mesh.schedule("clock", every(0.1), task.s(0, 0))
+    wait_until(stands_still)
+    count = len(nominal(node, mesh, "sums"))
+    assert mesh.schedules.resume("sums")
+    wait_until(lambda: len(nominal(node, mesh, "sums")) > count)
+    assert mesh.schedules.remove("sums")
+    wait_until(stands_still)
+    assert [view.name for view in mesh.schedules.list()] == ["clock"]
+    with pytest.raises(UsageError, match="no schedule 'sums'"):
+        mesh.schedules.pause("sums")
+
+
+def test_a_schedule_in_the_code_is_defined_when_a_candidate_starts(mesh: TaskMesh, stand) -> None:
+    """And what was changed since stands, until the code says something else."""
+
+    @mesh.cron("*/5 * * * *", tz="Europe/Paris", name="tidy", misfire="skip")
+    def tidy(days: int = 1) -> None: ...
+
+    mesh.every(30, name="poll", args=(7,))(tidy)
+    stand("ann")
+    found = wait_until(
+        lambda: len(views := mesh.schedules.list()) == 2 and {view.name: view for view in views}
+    )
+    assert (found["tidy"].when, found["tidy"].zone) == ("*/5 * * * *", "Europe/Paris")
+    assert found["tidy"].declared
+    assert (found["poll"].when, found["poll"].misfire) == ("every 30s", "latest")
+    mesh.schedule("tidy", crontab("0 3 * * *"), tidy.s())
+    mesh.schedules.pause("poll")
+    mesh.schedules.remove("poll")
+    stand("bob")
+    wait_until(lambda: len(mesh.schedules.list()) == 2)
+    assert mesh.schedules.get("tidy").when == "0 3 * * *"
+    mesh.cron("*/10 * * * *", name="tidy")(tidy)
+    stand("cid")
+    wait_until(lambda: mesh.schedules.get("tidy").when == "*/10 * * * *")
+
+
+def test_run_now_sends_one_beside_the_firings(mesh: TaskMesh, mesh_worker) -> None:
+    """With the schedule's own call and options."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    mesh.schedule("sums", crontab("0 0 1 1 *"), task.s(2, 3))
+    handle = mesh.schedules.run_now("sums")
+    assert handle.get(10) == 5
+
+
+def test_a_function_by_value_fires(mesh: TaskMesh, stand, mesh_worker, node: Redis) -> None:
+    """Its code travels in the definition: the leader neither has nor unpickles it."""
+    offset = 40
+    task = mesh.task(name="odd")(lambda x: x + offset)
+    assert task.by_value
+    stand()
+    mesh.schedule("odd", once(datetime.now(UTC).timestamp() + 0.5), task.s(2))
+    view = mesh.schedules.get("odd")
+    (moment,) = view.coming()
+    (moment_ms,) = wait_until(lambda: nominal(node, mesh, "odd"))
+    assert moment_ms == round(moment.timestamp() * 1000)
+    assert mesh.result(firing_id("odd", moment_ms)).get(10) == 42
+
+
+def test_what_was_missed_runs_as_its_policy_says(mesh: TaskMesh, node: Redis) -> None:
+    """A leader that comes after an hour without one: `skip` runs nothing, `latest` one, `all` each in its window."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    agreement = Agreement(mesh.link)
+    for misfire in ("skip", "latest", "all"):
+        mesh.schedule(misfire, every("10m"), task.s(1, 1), misfire=misfire, catch_up="25m")
+        _age(mesh, agreement, misfire, 3_600_000)
+    firing = Firing(mesh.link, agreement, _tenure(), lambda: True, "test")
+    firing.begin()
+    firing.turn()
+    now_ms = mesh.link.clock.now_ms()
+    assert len(nominal(node, mesh, "latest")) == 1
+    assert 2 <= len(nominal(node, mesh, "all")) <= 3
+    assert all(now_ms - moment <= 25 * 60_000 + 1000 for moment in nominal(node, mesh, "all"))
+    assert not [moment for moment in nominal(node, mesh, "skip") if now_ms - moment > 15_000]
+
+
+def test_overlaps_are_skipped_or_buffered(mesh: TaskMesh, node: Redis) -> None:
+    """While the first message has not ended: `skip` enqueues none, `buffer-one` one when it has."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    agreement = Agreement(mesh.link)
+    for overlap in ("allow", "skip", "buffer-one"):
+        mesh.schedule(overlap, every(0.1), task.s(1, 1), overlap=overlap)
+    firing = Firing(mesh.link, agreement, _tenure(), lambda: True, "test")
+    firing.begin()
+
+    def turns_until(done) -> None:
+        def turn() -> bool:
+            firing.turn()
+            return done()
+
+        wait_until(turn)
+
+    turns_until(lambda: len(nominal(node, mesh, "allow")) >= 10)
+    assert len(nominal(node, mesh, "skip")) == 1
+    (first,) = nominal(node, mesh, "buffer-one")
+    for name in ("skip", "buffer-one"):
+        assert mesh.result(firing_id(name, nominal(node, mesh, name)[0])).revoke()
+    turns_until(lambda: all(len(nominal(node, mesh, name)) == 2 for name in ("skip", "buffer-one")))
+    buffered = nominal(node, mesh, "buffer-one")[1]
+    assert buffered - first == 100, "the firing that waited was another than the first one that had to"
+
+
+def test_an_old_leader_is_refused(mesh: TaskMesh, node: Redis) -> None:
+    """Once a newer token stands on the node, nothing of an older leader is recorded, nor moves a cursor."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    agreement = Agreement(mesh.link)
+    mesh.schedule("sums", every(0.1), task.s(1, 1))
+    old = Firing(mesh.link, agreement, _tenure(5), lambda: True, "old")
+    old.begin()
+    new = Firing(mesh.link, Agreement(mesh.link), _tenure(6), lambda: True, "new")
+    new.begin()
+    count = len(nominal(node, mesh, "sums"))
+
+    def fires() -> bool:
+        old.turn()
+        return False
+
+    with pytest.raises(LeadershipLost, match="token 5"):
+        wait_until(fires)
+    assert len(nominal(node, mesh, "sums")) == count
+    with pytest.raises(LeadershipLost):
+        mesh.link.run(install(mesh.link.session, 5))
+    wait_until(lambda: new.turn() >= 0 and nominal(node, mesh, "sums"))
+    new.flush()
+    register = cursor_register(shard_of("sums"))
+    cursor = unpack_cursor(agreement.run(agreement.registers.read(register)).content)
+    assert cursor.token == 6
+    old._unwritten.add(shard_of("sums"))
+    with pytest.raises(LeadershipLost):
+        old.flush()
+
+
+def test_a_message_of_an_old_leader_is_rejected_by_name(mesh: TaskMesh) -> None:
+    """`STALETOKEN` is the reason, and the messages are certainly not recorded."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    link = mesh.link.open()
+    link.run(install(link.session, 9))
+    message = mesh.portal.sender.build("sums.add", (1, 1), {}, task.send_options({}))
+    sent = link.run(enqueue(link.session, [message], token=8))
+    assert list(sent.rejected.values()) == ["STALETOKEN 9"]
+    assert link.run(enqueue(link.session, [message], token=9)).accepted
+
+
+def test_a_leader_that_was_lost_before_its_cursor_fires_nothing_twice(mesh: TaskMesh, node: Redis) -> None:
+    """The next one enqueues the same ids again: they are known."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    mesh.schedule("sums", every(0.1), task.s(1, 1), misfire="all")
+    lost = Firing(mesh.link, Agreement(mesh.link), _tenure(5), lambda: True, "lost")
+    lost._write_at_s = float("inf")
+    lost.begin()
+    wait_until(lambda: lost.turn() >= 0 and lost.fired >= 5)
+    first = Firing(mesh.link, Agreement(mesh.link), _tenure(6), lambda: True, "next")
+    first.begin()
+    before = nominal(node, mesh, "sums")
+    first.turn()
+    after = nominal(node, mesh, "sums")
+    assert after[: len(before)] == before
+    assert first.fired == len(after) - len(before)
+    assert all(later - earlier == 100 for earlier, later in pairwise(after))
+
+
+def test_two_candidates_have_one_leader_and_hand_over(mesh: TaskMesh, stand) -> None:
+    """The second leads as soon as the first has resigned, with a greater token."""
+    ann = stand("ann")
+    wait_until(lambda: ann.tenure)
+    bob = stand("bob")
+    first = ann.tenure
+    assert first is not None
+    assert bob.tenure is None
+    ann.stop()
+    second = wait_until(lambda: bob.tenure, 5)
+    assert second.token > first.token
+
+
+def _tenure(token: int = 1) -> Tenure:
+    return Tenure(token)
+
+
+def _age(mesh: TaskMesh, agreement: Agreement, name: str, by_ms: int) -> None:
+    """Have a schedule be as old as that."""
+
+    def age(found: Any) -> Any:
+        schedule = unpack_schedule(found.content)
+        return Write(pack_schedule(replace(schedule, since_ms=schedule.since_ms - by_ms)))
+
+    agreement.run(agreement.registers.change(schedule_register(name), age, agreement.operation()))
