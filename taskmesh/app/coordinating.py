@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from taskmesh.app.wiring import Wiring
 
 if TYPE_CHECKING:
+    from taskmesh.client.files import Files
     from taskmesh.client.lock import Lock, Semaphore
 
 
@@ -66,3 +67,10 @@ class Coordinating(Wiring):
         from taskmesh.client.lock import Semaphore
 
         return Semaphore(lambda: self.coordinator, name, permits, ttl=ttl, wait=wait, lock_delay=lock_delay)
+
+    @property
+    def files(self) -> Files:
+        """Small files that all processes of the mesh share: `mesh.files.write("config/limits", b"...")`."""
+        from taskmesh.client.files import Files
+
+        return Files(lambda: self.coordinator)

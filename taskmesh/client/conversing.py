@@ -15,7 +15,8 @@ from taskmesh.replication.ask import plain
 from taskmesh.replication.join import embedded_generation
 
 if TYPE_CHECKING:
-    from taskmesh.client.turns import Turn, Turns
+    from taskmesh.client.bell import Bell
+    from taskmesh.client.turns import Turns
     from taskmesh.nodes.agreement import Agreement
     from taskmesh.nodes.link import Link
 
@@ -31,20 +32,20 @@ class Conversing:
         self._link = link
         self._turns = turns
 
-    def run(self, steps: WaitingSteps[T], turn: Turn | None = None) -> T:
+    def run(self, steps: WaitingSteps[T], bell: Bell | None = None) -> T:
         """Have a conversation in this thread.
 
         Args:
             steps: The conversation.
-            turn: Of the one who waits in it; None if nobody does.
+            bell: Of the one who waits in it; None if nobody does.
         """
         replies: Sequence[Reply] = []
         try:
             request = next(steps)
             while True:
-                if isinstance(request, Nap) and turn is not None:
+                if isinstance(request, Nap) and bell is not None:
                     self._turns.listen()
-                    turn.wait(request.seconds)
+                    bell.wait(request.seconds)
                 elif isinstance(request, (Nap, Pause)):
                     time.sleep(request.seconds)
                 else:
@@ -56,7 +57,7 @@ class Conversing:
             # what was interrupted here cleans up now, not when it is collected
             steps.close()
 
-    async def run_async(self, steps: WaitingSteps[T], turn: Turn | None = None) -> T:
+    async def run_async(self, steps: WaitingSteps[T], bell: Bell | None = None) -> T:
         """As `run`, in an event loop: rounds are made in a thread.
 
         The mesh must have been opened, since that may block.
@@ -67,9 +68,9 @@ class Conversing:
         try:
             request = next(steps)
             while True:
-                if isinstance(request, Nap) and turn is not None:
+                if isinstance(request, Nap) and bell is not None:
                     self._turns.listen()
-                    await turn.wait_async(request.seconds)
+                    await bell.wait_async(request.seconds)
                 elif isinstance(request, (Nap, Pause)):
                     await asyncio.sleep(request.seconds)
                 else:

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from taskmesh.client.conversing import Conversing
+from taskmesh.client.file_watch import Watchers
 from taskmesh.client.sessions import Sessions
 from taskmesh.client.turns import PROCESS_SIZE, Turns
 from taskmesh.consensus.registers import Registers
@@ -44,6 +45,7 @@ class Coordinator:
         self.turns = Turns(self.link, process)
         self.conversing = Conversing(self._agreement, self.link, self.turns)
         self.sessions = Sessions(process, self.owner, self._means_to_renew, self.conversing)
+        self.watchers = Watchers(lambda: self.means, self.conversing, self.sessions.own)
 
     @property
     def means(self) -> Means:
@@ -95,6 +97,7 @@ class Coordinator:
 
     def close(self) -> None:
         """Give back everything that is held, and end the sessions."""
+        self.watchers.close()
         self.turns.close()
         self.sessions.close()
 

@@ -190,17 +190,17 @@ class Holding:
         coordinator = self._coordinator()
         means = coordinator.means
         request = os.urandom(REQUEST_SIZE)
-        with coordinator.turns.of(request) as turn:
-            return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), turn)
+        with coordinator.turns.of(request) as bell:
+            return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), bell)
 
     async def aacquire(self, wait: float | None = -1.0) -> bool:
         """As `acquire`, in an event loop."""
         coordinator = self._coordinator()
         means = await coordinator.open_async()
         request = os.urandom(REQUEST_SIZE)
-        with coordinator.turns.of(request, asyncio.get_running_loop()) as turn:
+        with coordinator.turns.of(request, asyncio.get_running_loop()) as bell:
             steps = self._acquire(coordinator, means, request, wait)
-            return await coordinator.conversing.run_async(steps, turn)
+            return await coordinator.conversing.run_async(steps, bell)
 
     def _acquire(
         self, coordinator: Coordinator, means: Means, request: bytes, wait: float | None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("taskmesh")
 
 #: How often processes that vanished are looked for.
-SWEEP_S = 30.0
+SWEEP_S = 20.0
 #: Before something that failed is tried again.
 AGAIN_S = 0.5
 
@@ -45,6 +45,7 @@ class LiveSession:
         renewed_s: The clock before its counter was last raised with success.
         holds: What depends on it.
         users: How many use it: those who hold, who are getting something, and files that vanish with it.
+        files: Registers of those.
         owed: Wishes that must leave their line, where that could not be said yet: register and request.
         lost: Why it is dead; empty while it lives.
     """
@@ -57,6 +58,7 @@ class LiveSession:
         self.renewed_s = now_s()
         self.holds: dict[bytes, Hold] = {}
         self.users = 0
+        self.files: set[str] = set()
         self.owed: dict[tuple[str, bytes], None] = {}
         self.lost = ""
 
@@ -81,6 +83,8 @@ class LiveSession:
         self.lost = why
         for hold in list(self.holds.values()):
             hold.lose(why)
+        if self.files:
+            log.warning("%d ephemeral files of this process are gone: %s", len(self.files), why)
 
 
 class Sessions:
@@ -141,6 +145,14 @@ class Sessions:
                 self._thread.start()
         self._wake.set()
         return session
+
+    def owner_of(self, register: str) -> LiveSession | None:
+        """Return the session with which a file vanishes, if it is one of this process."""
+        return next((session for session in self._living() if register in session.files), None)
+
+    def own(self) -> set[bytes]:
+        """Return the sessions of this process."""
+        return {session.id for session in self._living()}
 
     def done(self, session: LiveSession) -> None:
         """Count one less who uses it."""
@@ -247,7 +259,7 @@ class Sessions:
         # not all processes at once
         self._sweep_at_s = means.now_s() + means.chance.uniform(SWEEP_S / 2, SWEEP_S)
         try:
-            dead = self._conversing.run(self._sweep.run(means, {session.id for session in self._living()}))
+            dead = self._conversing.run(self._sweep.run(means, self.own()))
         except TaskMeshError as error:
             log.debug("sessions of processes that vanished could not be looked for: %s", error)
             return

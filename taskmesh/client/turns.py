@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from taskmesh.client.bell import Bell
 from taskmesh.core import keys
 from taskmesh.errors import TaskMeshError
 from taskmesh.replication.ask import plain
@@ -29,41 +30,6 @@ LINGER_S, READ_S = 5.0, 0.5
 AGAIN_S = 1.0
 
 
-class Turn:
-    """Rings when it may be the turn of one request."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Prepare, for a thread or for a coroutine of a loop."""
-        self._loop = loop
-        self._event: threading.Event | asyncio.Event = threading.Event() if loop is None else asyncio.Event()
-
-    def ring(self) -> None:
-        """Say that it may be the turn. Any thread may."""
-        if self._loop is None:
-            self._event.set()
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:
-            log.debug("the event loop of one who waited has been closed")
-
-    def wait(self, seconds: float) -> None:
-        """Wait until it rings, or so long."""
-        if isinstance(self._event, threading.Event):
-            self._event.wait(seconds)
-            self._event.clear()
-
-    async def wait_async(self, seconds: float) -> None:
-        """As `wait`, in the loop."""
-        if isinstance(self._event, asyncio.Event):
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._event.wait()
-            except TimeoutError:
-                return
-            self._event.clear()
-
-
 class Turns:
     """All who wait in this process."""
 
@@ -76,18 +42,18 @@ class Turns:
         """
         self._link = link
         self._process = process
-        self._turns: dict[bytes, Turn] = {}
+        self._turns: dict[bytes, Bell] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     @contextmanager
-    def of(self, request: bytes, loop: asyncio.AbstractEventLoop | None = None) -> Iterator[Turn]:
+    def of(self, request: bytes, loop: asyncio.AbstractEventLoop | None = None) -> Iterator[Bell]:
         """Hear of a request for the length of a block."""
-        turn = Turn(loop)
-        self._turns[request] = turn
+        bell = Bell(loop)
+        self._turns[request] = bell
         try:
-            yield turn
+            yield bell
         finally:
             del self._turns[request]
 
@@ -144,15 +110,15 @@ class Turns:
         subscription = Subscription(self._link.open().driver, [keys.turn(self._link.prefix, self._process)])
         try:
             # what was told before this was not heard
-            for turn in list(self._turns.values()):
-                turn.ring()
+            for bell in list(self._turns.values()):
+                bell.ring()
             while not self._is_over(idle_since_s):
                 request = subscription.read(READ_S)
                 if self._turns:
                     idle_since_s = time.monotonic()
-                turn_told = self._turns.get(request) if request else None
-                if turn_told is not None:
-                    turn_told.ring()
+                told = self._turns.get(request) if request else None
+                if told is not None:
+                    told.ring()
             return idle_since_s
         finally:
             subscription.close()

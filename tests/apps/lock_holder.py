@@ -35,6 +35,12 @@ class Holder:
     def heard(self) -> list[str]:
         return self.alarms
 
+    def write(self, path: str, text: str, **settings: Any) -> int:
+        return self.mesh.files.write(path, text, **settings).version
+
+    def write_with_token(self, path: str, text: str, name: str) -> int:
+        return self.mesh.files.write(path, text, fence=self.held[name].token).version
+
     def fork(self, name: str) -> list[str]:
         """Tell what a child that is forked now says of the lock, and what it can do."""
         read_end, write_end = os.pipe()

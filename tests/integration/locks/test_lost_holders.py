@@ -77,3 +77,21 @@ def line(mesh) -> tuple[int, int]:
     coordinator = mesh.coordinator
     found = coordinator.conversing.run(look(coordinator.means, ["lock/x"]))["lock/x"]
     return len(found.holders), len(found.waiters)
+
+
+def test_the_token_of_who_was_stopped_is_refused(mesh, make_holder):
+    holder = make_holder()
+    token = holder.ask("acquire", "x", ttl=2, lock_delay=0)
+    holder.ask("write_with_token", "ledger", "first", "x")
+    holder.stop()
+    with mesh.lock("x", wait=30) as lock:
+        mesh.files.write("ledger", "second", fence=lock.token)
+        holder.go_on()
+        refused = holder.ask("write_with_token", "ledger", "third", "x")
+    assert refused["error"] == "Fenced"
+    assert f"token {token} is older than {lock_token(refused)}" in refused["text"]
+    assert mesh.files.read("ledger").text == "second"
+
+
+def lock_token(refused: dict[str, str]) -> int:
+    return int(refused["text"].partition(" is older than ")[2].partition(",")[0])
