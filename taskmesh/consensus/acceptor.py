@@ -6,7 +6,7 @@ this in place of a node where it wants many histories a second; a table of cases
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from taskmesh.consensus.ballot import JUMP_MAX, N_MAX, NONE, Ballot, read_ballot
@@ -269,35 +269,66 @@ class Acceptor:
     # -- as a script would be called --------------------------------------------------
 
     def call(self, script: str, args: Sequence[bytes]) -> Answer:
-        """Run one step by the name of its script, with the script's arguments."""
-        match script, list(args):
-            case "consensus.prepare", [instance, number, name, n, proposer]:
-                return self.prepare(instance, int(number), name, read_ballot(n, proposer))
-            case "consensus.accept", [instance, number, name, n, proposer, digest, value, promise_next]:
-                ballot = read_ballot(n, proposer)
-                return self.accept(
-                    instance, int(number), name, ballot, digest, value, promise_next=promise_next == b"1"
-                )
-            case "consensus.peek", [instance, number, *names]:
-                return self.peek(instance, int(number), names)
-            case "consensus.changes", [instance, number, since, most]:
-                return self.changes(instance, int(number), int(since), int(most))
-            case "consensus.init", [instance, number, members]:
-                return self.init(instance, int(number), members)
-            case "consensus.seal", [instance, number]:
-                return self.seal(instance, int(number))
-            case "consensus.export", [instance, number, *names]:
-                return self.export(instance, int(number), names)
-            case "consensus.drop", [instance, number, most]:
-                return self.drop(instance, int(number), int(most))
-            case "consensus.admit", [instance, admitted, least, boot, run]:
-                return self.admit(instance, admitted, int(least), boot, run)
-            case "consensus.rename", [instance, new, note, run]:
-                return self.rename(instance, new, note, run)
-            case "consensus.look", names:
-                return self.look(names)
-        raise ValueError(f"no acceptor has a step {script} of {len(args)} arguments")
+        """Run one step by the name of its script, with the script's arguments.
+
+        Raises:
+            ValueError: There is no such step.
+        """
+        step = _STEPS.get(script)
+        if step is None:
+            raise ValueError(f"an acceptor has no step {script}")
+        return step(self, *args)
 
 
 def _is_ahead(ballot: Ballot, highest: Ballot) -> bool:
     return ballot.n > highest.n + JUMP_MAX or ballot.n > N_MAX
+
+
+def _prepare(acceptor: Acceptor, instance: bytes, number: bytes, name: bytes, n: bytes, p: bytes) -> Answer:
+    return acceptor.prepare(instance, int(number), name, read_ballot(n, p))
+
+
+def _accept(
+    acceptor: Acceptor,
+    instance: bytes,
+    number: bytes,
+    name: bytes,
+    n: bytes,
+    p: bytes,
+    digest: bytes,
+    value: bytes,
+    promise_next: bytes,
+) -> Answer:
+    ballot = read_ballot(n, p)
+    return acceptor.accept(
+        instance, int(number), name, ballot, digest, value, promise_next=promise_next == b"1"
+    )
+
+
+def _admit(
+    acceptor: Acceptor, instance: bytes, admitted: bytes, least: bytes, boot: bytes, run: bytes
+) -> Answer:
+    return acceptor.admit(instance, admitted, int(least), boot, run)
+
+
+_STEPS: dict[str, Callable[..., Answer]] = {
+    "consensus.prepare": _prepare,
+    "consensus.accept": _accept,
+    "consensus.peek": lambda acceptor, instance, number, *names: acceptor.peek(instance, int(number), names),
+    "consensus.changes": lambda acceptor, instance, number, since, most: acceptor.changes(
+        instance, int(number), int(since), int(most)
+    ),
+    "consensus.init": lambda acceptor, instance, number, members: acceptor.init(
+        instance, int(number), members
+    ),
+    "consensus.seal": lambda acceptor, instance, number: acceptor.seal(instance, int(number)),
+    "consensus.export": lambda acceptor, instance, number, *names: acceptor.export(
+        instance, int(number), names
+    ),
+    "consensus.drop": lambda acceptor, instance, number, most: acceptor.drop(
+        instance, int(number), int(most)
+    ),
+    "consensus.admit": _admit,
+    "consensus.rename": lambda acceptor, *args: acceptor.rename(*args),
+    "consensus.look": lambda acceptor, *names: acceptor.look(names),
+}

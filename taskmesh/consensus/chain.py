@@ -165,15 +165,17 @@ class Chain:
         Raises:
             NoMajority: Too few acceptors answered.
         """
-        enough = majority(len(self.addresses))
-        found = yield from look(self.prefix, self.addresses, enough)
+        # a copy: another conversation of this process may come to know more of them meanwhile
+        addresses = list(self.addresses)
+        enough = majority(len(addresses))
+        found = yield from look(self.prefix, addresses, enough)
         if self.admit is not None and sum(each.answers for each in found.values()) < enough:
             yield from self.admit()
-            found = yield from look(self.prefix, self.addresses, enough)
+            found = yield from look(self.prefix, addresses, enough)
         latest = [(each.latest, each.sealed) for each in found.values() if each.latest is not None]
         if not latest:
             raise NoMajority(
-                f"none of the acceptors {', '.join(self.addresses)} is known to hold a configuration "
+                f"none of the acceptors {', '.join(addresses)} is known to hold a configuration "
                 f"({len(found)} answered)",
                 register=ROOT,
             )

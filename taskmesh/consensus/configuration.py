@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -50,6 +51,7 @@ def pack_members(members: tuple[Member, ...]) -> str:
     return " ".join(f"{member.instance}@{member.address}" for member in members)
 
 
+@lru_cache(maxsize=64)
 def read_members(text: str) -> tuple[Member, ...]:
     """Return the members of a text of `pack_members`."""
     return tuple(Member(*each.split("@", 1)) for each in text.split())

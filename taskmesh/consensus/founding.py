@@ -50,9 +50,10 @@ def found(
                 )
             )
     found_now = yield from look(prefix, addresses, len(addresses))
-    if len(found_now) < len(addresses):
+    if len(found_now) < len(addresses) or not all(each.answers for each in found_now.values()):
         raise NoMajority(
-            "an acceptor stopped answering while the first configuration was made", register="root"
+            "an acceptor stopped or was started anew while the first configuration was made: begin again",
+            register="root",
         )
     members = tuple(sorted(Member(each.instance, each.address) for each in found_now.values()))
     configuration = next(

@@ -1,0 +1,59 @@
+"""Many seeds of the agreement, on all cores."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+from tests.simulation.agreement.world import World
+
+BLOCK = 250
+
+Failure = tuple[int, str]
+
+
+def failure(seed: int) -> Failure | None:
+    """Run a seed, and return it with its traceback if a promise was broken."""
+    try:
+        World(seed).run()
+    except Exception:  # noqa: BLE001 - told to the test, which fails by it
+        return seed, traceback.format_exc()
+    return None
+
+
+def failures_in(first: int, end: int) -> list[Failure]:
+    """Run some seeds in this process, and return what failed."""
+    with _collecting_later():
+        return [failed for seed in range(first, end) if (failed := failure(seed)) is not None]
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Collect garbage between blocks only: worlds are circles, and looking for them costs a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
+
+
+def failures(seeds: range) -> list[Failure]:
+    """Run seeds on all cores, and return what failed."""
+    blocks = range(seeds.start, seeds.stop, BLOCK)
+    ends = [min(first + BLOCK, seeds.stop) for first in blocks]
+    cores = min(os.cpu_count() or 1, len(blocks))
+    if cores == 1:
+        return [failed for first, end in zip(blocks, ends, strict=True) for failed in failures_in(first, end)]
+    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [failed for found in pool.map(failures_in, blocks, ends) for failed in found]
+
+
+def how_to_replay(seed: int) -> str:
+    """Say how a seed is run once more, with all its calls."""
+    return f"    python -m tests.simulation.agreement {seed}"
