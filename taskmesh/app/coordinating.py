@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from taskmesh.app.wiring import Wiring
 
 if TYPE_CHECKING:
+    from taskmesh.client.election import Election
     from taskmesh.client.files import Files
+    from taskmesh.client.lines import LockStatus
     from taskmesh.client.lock import Lock, Semaphore
 
 
@@ -67,6 +69,52 @@ class Coordinating(Wiring):
         from taskmesh.client.lock import Semaphore
 
         return Semaphore(lambda: self.coordinator, name, permits, ttl=ttl, wait=wait, lock_delay=lock_delay)
+
+    def election(
+        self, name: str, *, ttl: float = 6.0, candidate: str = "", lock_delay: float = 0.0
+    ) -> Election:
+        """Return an election: one of those who campaign leads. `election.campaign()`, then `election.is_leader`.
+
+        Args:
+            name: As of a lock.
+            ttl: The lease in seconds, 2 to 3600: about so long after a leader vanished the next one leads.
+            candidate: What others see of this one; host and process if not given.
+            lock_delay: For how many seconds nobody leads after a leader vanished, as of a lock.
+
+        Raises:
+            UsageError: One of them is impossible.
+        """
+        from taskmesh.client.election import Election
+
+        return Election(lambda: self.coordinator, name, ttl=ttl, candidate=candidate, lock_delay=lock_delay)
+
+    def lock_statuses(self) -> list[LockStatus]:
+        """Return who holds which locks, semaphores and elections, and who waits for them.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        from taskmesh.client.lines import lock_statuses
+
+        return lock_statuses(self.coordinator)
+
+    def break_lock(self, name: str, *, kind: str = "lock", delay: bool = True) -> int:
+        """Take a lock away from whoever holds it, and return how many did.
+
+        The holder learns of it when it next renews its lease.
+
+        Args:
+            name: Its name.
+            kind: `lock`, `semaphore` or `election`.
+            delay: Whether the next one has it after the lock-delay only.
+
+        Raises:
+            UsageError: There is no such kind.
+            AgreementError: It may still be held.
+        """
+        from taskmesh.client.lines import break_lock
+
+        return break_lock(self.coordinator, kind, name, delay=delay)
 
     @property
     def files(self) -> Files:

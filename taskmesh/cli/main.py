@@ -70,6 +70,14 @@ SECTIONS = {
         "revoke": ("taskmesh.cli.revoke:revoke", "Revoke tasks by their ids."),
         "purge": ("taskmesh.cli.purge:purge", "Revoke every message that waits in a queue."),
         "dead": ("taskmesh.cli.dead:dead", "Look at dead letters, send them again, or drop them."),
+        "lock": (
+            "taskmesh.cli.lock:lock",
+            "Look at locks, semaphores and elections, and break one that is stuck.",
+        ),
+        "files": (
+            "taskmesh.cli.files:files",
+            "Read, write and watch the small files that all processes of a mesh share.",
+        ),
         "acceptors": (
             "taskmesh.cli.acceptors:acceptors",
             "See and change who keeps what is agreed upon: leader, schedules, locks, files, settings of queues.",

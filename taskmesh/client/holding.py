@@ -27,6 +27,8 @@ TTL_S_MIN, TTL_S_MAX = 2.0, 3600.0
 DELAY_S_MAX = 60.0
 NAME_LENGTH_MAX = 200
 REQUEST_SIZE = 8
+#: For how long to wait is what was said when the object was made.
+AS_SAID = -1.0
 #: Which thread holds, and in it which task of an event loop.
 Who = tuple[int, int]
 
@@ -81,6 +83,7 @@ class Holding:
         mode: str,
         limit: int,
         delay_s: float | None,
+        owner: str = "",
     ) -> None:
         """Prepare; nothing is connected yet.
 
@@ -93,6 +96,7 @@ class Holding:
             mode: As `Entry.mode`.
             limit: How many permits there are.
             delay_s: The lock-delay; None for the lease, and at most a minute.
+            owner: What others see of the holder; host and process if empty.
 
         Raises:
             UsageError: One of them is impossible.
@@ -109,6 +113,7 @@ class Holding:
         self._title = f"{kind} {name}"
         self._register = f"{kind}/{name}"
         self._mode = mode
+        self._owner = owner
         self._limit = limit
         self._holds: dict[Who, list[Hold]] = {}
         self._lock = threading.Lock()
@@ -176,7 +181,7 @@ class Holding:
 
     # -- acquiring --------------------------------------------------------------------
 
-    def acquire(self, wait: float | None = -1.0) -> bool:
+    def acquire(self, wait: float | None = AS_SAID) -> bool:
         """Get it; False if it was not free in time.
 
         Args:
@@ -193,7 +198,7 @@ class Holding:
         with coordinator.turns.of(request) as bell:
             return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), bell)
 
-    async def aacquire(self, wait: float | None = -1.0) -> bool:
+    async def aacquire(self, wait: float | None = AS_SAID) -> bool:
         """As `acquire`, in an event loop."""
         coordinator = self._coordinator()
         means = await coordinator.open_async()
@@ -221,7 +226,7 @@ class Holding:
                 session.id,
                 self._mode,
                 round(self._delay_s * 1000),
-                coordinator.owner[:OWNER_LENGTH_MAX],
+                (self._owner or coordinator.owner)[:OWNER_LENGTH_MAX],
             )
             kept = False
             try:
