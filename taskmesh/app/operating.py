@@ -9,6 +9,7 @@ from taskmesh.core.lines import check_queue
 
 if TYPE_CHECKING:
     from taskmesh.client.inspect import Inspection
+    from taskmesh.nodes.queue_settings import QueueSettings
 
 
 class Operating(Wiring):
@@ -42,20 +43,19 @@ class Operating(Wiring):
     def pause_queue(self, name: str) -> bool:
         """Pause a queue: from now on nothing of it is begun, by any worker; tell whether it went on before.
 
-        It stands on the node, until `resume_queue`. Messages go on being accepted; delayed ones become ready and
+        All agree upon it, until `resume_queue`. Messages go on being accepted; delayed ones become ready and
         wait. What runs already goes on, and what a worker has just taken may still begin, within a second.
         """
-        from taskmesh.queue.pause import pause
-
-        queue, session = check_queue(name), self.link.session
-        return self.link.ask(lambda left_s: pause(session, queue, patience_s=left_s))
+        return self._queue_settings().set_paused(check_queue(name), paused=True)
 
     def resume_queue(self, name: str) -> bool:
         """Let a paused queue go on, and tell whether it was paused."""
-        from taskmesh.queue.pause import resume
+        return self._queue_settings().set_paused(check_queue(name), paused=False)
 
-        queue, session = check_queue(name), self.link.session
-        return self.link.ask(lambda left_s: resume(session, queue, patience_s=left_s))
+    def _queue_settings(self) -> QueueSettings:
+        from taskmesh.nodes.queue_settings import QueueSettings
+
+        return QueueSettings(self.agreement)
 
     def paused_queues(self) -> list[str]:
         """Return the names of the queues that are paused."""

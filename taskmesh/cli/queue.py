@@ -11,15 +11,13 @@ from taskmesh.cli.queues import queues
 from taskmesh.cli.target import Target, target_options
 from taskmesh.core.lines import check_queue
 from taskmesh.queue.manage import status
-from taskmesh.queue.pause import pause as pause_steps
-from taskmesh.queue.pause import resume as resume_steps
 
 
 @click.group(cls=SuggestingGroup)
 def queue() -> None:
     """Pause queues, let them go on, list and forget them.
 
-    A pause stands on the node: it holds for every worker, also for those that start later, until the queue is resumed.
+    A pause holds for every worker, also for those that start later, until the queue is resumed.
     """
 
 
@@ -47,7 +45,7 @@ def pause(*, name: str, target: Target, json_wanted: bool) -> None:
     """
     check_queue(name)
     mesh = target.open()
-    changed = mesh.link.run(pause_steps(mesh.link.session, name))
+    changed = mesh.pause_queue(name)
     counted = mesh.link.run(status(mesh.link.session))
     if name not in counted.queues:
         say(f"mesh {mesh.name} has no queue {name!r} yet: it is paused for when it comes")
@@ -74,7 +72,7 @@ def resume(*, name: str, target: Target, json_wanted: bool) -> None:
     """Let a paused queue go on, and wake the workers that wait for it."""
     check_queue(name)
     mesh = target.open()
-    changed = mesh.link.run(resume_steps(mesh.link.session, name))
+    changed = mesh.resume_queue(name)
     if json_wanted:
         print_json({"queue": name, "paused": False, "changed": changed})
     else:

@@ -40,6 +40,7 @@
                        configuration; of each configuration `<number>`, a hash: members, sealed, dropped;
                        `<number>:r:<register>`, a hash: promise, accepted ballot, digest, value; `<number>:names`,
                        the sorted set of its registers by the count of their last accept
+<prefix>wishes         hash queue -> what was wished for it and may not stand in its register yet (see `queue/wish.py`)
 <prefix>seat           number and members of the configuration of acceptors that was seen last (see `nodes/seat.py`)
 <prefix>n:<client>     notice channel of one client process
 <prefix>turn:<process> channel on which those of a process who wait in a line are told that it may be their turn
@@ -84,6 +85,11 @@ def parked(of: bytes) -> bytes:
 def paused(of: bytes) -> bytes:
     """Return the key of the set of queues that are paused."""
     return of + b"paused"
+
+
+def wishes(of: bytes) -> bytes:
+    """Return the key of what was wished for queues and may not stand in their registers yet."""
+    return of + b"wishes"
 
 
 def seat(of: bytes) -> bytes:

@@ -1,0 +1,11 @@
+-- What was wished for a queue and may not stand in its register yet.
+-- flags: allow-oom
+-- KEYS[1] prefix  ARGV: 'note', queue, wish; or 'settle', queue, wish: it is forgotten, unless another came after it
+-- Returns 1 if that changed anything, else 0.
+local key = KEYS[1] .. 'wishes'
+if ARGV[1] == 'note' then
+  redis.call('HSET', key, ARGV[2], ARGV[3])
+  return 1
+end
+if redis.call('HGET', key, ARGV[2]) ~= ARGV[3] then return 0 end
+return redis.call('HDEL', key, ARGV[2])
