@@ -32,12 +32,18 @@ AT_ONCE = 100
 
 
 def reconfigure(
-    registers: Registers, members: Sequence[Member], operation: Operation
+    registers: Registers, members: Sequence[Member], operation: Operation, *, if_number: int | None = None
 ) -> GroupSteps[Configuration]:
     """Go over to other acceptors, and return the configuration that is in force then.
 
     If another change is under way, that one is finished first; if it was decided at the same time, it is the one that
     counts, and what is returned has other members than asked for.
+
+    Args:
+        registers: Of the mesh.
+        members: Who is to be a member.
+        operation: The wish.
+        if_number: Only if this configuration is in force: another's decision is not to be undone.
 
     Raises:
         ChangeRejected, ChangeUnknown: Too few acceptors answered; begin again, with the same operation.
@@ -46,6 +52,8 @@ def reconfigure(
     wanted = pack_members(tuple(members))
     while True:
         configuration = yield from completed(registers)
+        if if_number not in (None, configuration.number):
+            return configuration
 
         def decide(found: Versioned, configuration: Configuration = configuration) -> Verdict:
             root = root_in(configuration, found.content)

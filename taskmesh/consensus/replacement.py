@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from taskmesh.consensus.admission import Rules, Standing, admit, note_of
 from taskmesh.consensus.chain import Looked
-from taskmesh.consensus.configuration import Configuration, Member
+from taskmesh.consensus.configuration import ROOT, Configuration, Member
 from taskmesh.consensus.keeping import read_keeping
 from taskmesh.consensus.reconfigure import completed, drop_previous, reconfigure
 from taskmesh.consensus.registers import Operation, Registers
@@ -17,6 +17,16 @@ from taskmesh.errors import AgreementError
 NewInstance = Callable[[], str]
 
 
+def in_force(registers: Registers) -> GroupSteps[Configuration]:
+    """Return the configuration that counts now, not the one that this process last heard of.
+
+    Raises:
+        NoMajority: Too few acceptors take part.
+    """
+    yield from registers.read(ROOT)
+    return (yield from completed(registers))
+
+
 def replace_forgetful(
     registers: Registers, rules: Rules, new_instance: NewInstance, operation: Operation
 ) -> GroupSteps[Configuration]:
@@ -25,12 +35,13 @@ def replace_forgetful(
     Those that do not answer stay what they are: they may come back with all that they knew.
 
     Returns:
-        The configuration in force then; the one before if there was nothing to do.
+        The configuration in force then; the one before if there was nothing to do, and another if somebody else
+        changed it meanwhile.
 
     Raises:
         ChangeRejected, ChangeUnknown: Too few acceptors take part; begin again, with the same operation.
     """
-    configuration = yield from completed(registers)
+    configuration = yield from in_force(registers)
     addresses = [member.address for member in configuration.members]
     return (yield from change_members(registers, rules, new_instance, operation, addresses))
 
@@ -55,7 +66,7 @@ def change_members(
         AgreementError: A new one does not answer.
         ChangeRejected, ChangeUnknown: Too few acceptors take part; begin again, with the same operation.
     """
-    configuration = yield from completed(registers)
+    configuration = yield from in_force(registers)
     standings = yield from admit(registers.prefix, addresses, rules)
     known = {member.address: member for member in configuration.members}
     members = []
@@ -66,7 +77,7 @@ def change_members(
         members.append(member)
     if set(members) == set(configuration.members):
         return configuration
-    changed = yield from reconfigure(registers, members, operation)
+    changed = yield from reconfigure(registers, members, operation, if_number=configuration.number)
     yield from drop_previous(registers)
     return changed
 

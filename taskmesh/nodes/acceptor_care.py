@@ -11,8 +11,7 @@ from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.founding import found
 from taskmesh.consensus.keeping import Keeping, read_keeping
 from taskmesh.consensus.readmission import readmit
-from taskmesh.consensus.reconfigure import completed
-from taskmesh.consensus.replacement import change_members, replace_forgetful
+from taskmesh.consensus.replacement import change_members, in_force, replace_forgetful
 from taskmesh.nodes.seat import forget_seat, note_seat
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class AcceptorCare:
             AgreementError: Too few acceptors take part.
         """
         agreement = self._agreement
-        return agreement.run(completed(agreement.registers))
+        return agreement.run(in_force(agreement.registers))
 
     def tend(self) -> Configuration:
         """Admit whoever can be, and replace whoever cannot; return the configuration in force then.

@@ -210,6 +210,10 @@ class Agreement:
         """Run a conversation with the acceptors."""
         return self.driver.run(steps)
 
+    def another(self) -> Agreement:
+        """Return another way to the same acceptors, on connections of its own: who waits there holds up nobody here."""
+        return Agreement(self.link, tuple(self._named.values()))
+
     def close(self) -> None:
         """Close the connections; the next use makes others."""
         self.driver.close()

@@ -23,6 +23,7 @@ from taskmesh.errors import LeadershipLost, TaskMeshError
 from taskmesh.nodes.lease_clock import lease_now_s
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import embedded_generation, refresh
+from taskmesh.scheduler.care import begin_care
 from taskmesh.scheduler.fire import Firing
 
 if TYPE_CHECKING:
@@ -193,12 +194,16 @@ class Standing:
             target=self._lead, args=(candidacy, tenure), name="taskmesh-leader", daemon=True
         )
         self._work.start()
+        begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping)
+
+    def _leads(self, candidacy: Candidacy, tenure: Tenure) -> bool:
+        return candidacy.tenure is tenure and not self._stopping.is_set()
 
     def _lead(self, candidacy: Candidacy, tenure: Tenure) -> None:
         """Work until the lead is over."""
 
         def leads() -> bool:
-            return candidacy.tenure is tenure and not self._stopping.is_set()
+            return self._leads(candidacy, tenure)
 
         firing: Firing | None = None
         try:

@@ -128,3 +128,13 @@ def test_when_all_was_lost_it_begins_anew_only_when_told(make_acceptors, make_me
     assert AcceptorCare(mesh.agreement).readmit().number == 1
     assert read(mesh, "file/a") is None
     assert write(make_mesh(servers), "file/a", b"2") == 1
+
+
+def test_what_others_decided_meanwhile_is_not_undone(make_acceptors, make_mesh):
+    """A process that still believes in the configuration before looks after acceptors."""
+    servers = make_acceptors(5)
+    early = make_mesh(servers[:3])
+    write(early, "file/a", b"1")
+    assert AcceptorCare(make_mesh([]).agreement).change([server.url for server in servers]).number == 2
+    configuration = AcceptorCare(early.agreement).tend()
+    assert (configuration.number, len(configuration.members)) == (2, 5)

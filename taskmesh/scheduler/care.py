@@ -1,0 +1,61 @@
+"""What the leader does beside schedules: it has acceptors admitted or replaced, and queues do as their registers say.
+
+In a thread, and on connections, of its own: an acceptor that is stopped costs whoever asks it some seconds, and neither
+the lead nor a schedule must wait for that. A leader of before that goes on does no harm: acceptors are replaced by
+agreement, and a queue is made to follow its register until both say the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from taskmesh.errors import TaskMeshError
+from taskmesh.nodes.acceptor_care import AcceptorCare
+from taskmesh.nodes.queue_settings import QueueSettings
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.agreement import Agreement
+
+log = logging.getLogger("taskmesh.scheduler")
+#: How often it looks.
+CARE_S = 5.0
+
+
+def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
+    """Look after acceptors and queues for as long as this process leads.
+
+    Args:
+        agreement: The leader's way to the registers; another one is made of it.
+        leads: Whether the lead lasts.
+        stopping: Is set when this process ends.
+    """
+    own = agreement.another()
+    threading.Thread(target=_care, args=(own, leads, stopping), name="taskmesh-care", daemon=True).start()
+
+
+def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
+    acceptors, queues = AcceptorCare(agreement), QueueSettings(agreement)
+    number, said = 0, ""
+    try:
+        while leads():
+            try:
+                configuration = acceptors.tend()
+                queues.level()
+            except TaskMeshError as error:
+                # a majority may be there in a moment
+                if not said:
+                    log.warning("acceptors and queues cannot be seen to for now: %s", error)
+                said = str(error)
+            else:
+                if number not in (0, configuration.number):
+                    members = ", ".join(member.address for member in configuration.members)
+                    log.warning("acceptors: configuration %d is in force, %s", configuration.number, members)
+                number, said = configuration.number, ""
+            stopping.wait(CARE_S)
+    except Exception:
+        log.exception("acceptors and queues are not seen to any more: an error that nobody expected")
+    finally:
+        agreement.close()

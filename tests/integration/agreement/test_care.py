@@ -1,0 +1,65 @@
+"""The leader looks after acceptors and queues by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskmesh.nodes.acceptor_care import AcceptorCare
+from taskmesh.scheduler.candidate import Standing
+from tests.integration.agreement.registers import read, write
+from tests.support import wait_until
+
+
+@pytest.fixture
+def leader(make_acceptors, make_mesh, monkeypatch):
+    """Three acceptors, a mesh, and a candidate of it that leads."""
+    monkeypatch.setattr("taskmesh.scheduler.care.CARE_S", 0.05)
+    servers = make_acceptors(3)
+    mesh, own = make_mesh(servers), make_mesh(servers)
+    standing = Standing(own.link, own.agreement, "cat").start()
+    wait_until(lambda: standing.tenure is not None, 30, "it leads")
+    yield servers, mesh
+    standing.stop()
+    standing.join(10)
+
+
+def test_an_emptied_acceptor_is_replaced(leader):
+    servers, mesh = leader
+    write(mesh, "file/a", b"1")
+    servers[0].kill()
+    servers[0].empty_disk()
+    servers[0].start()
+
+    def is_in_force() -> bool:
+        with servers[0].client() as client:
+            return client.hget("tm:agreed:ac:instance", "configuration") == b"2"
+
+    wait_until(is_in_force, 30, "it is a member again")
+    # until all is taken over, a majority of those before is still needed
+    assert AcceptorCare(mesh.agreement).members().number == 2
+    servers[1].kill()
+    assert read(mesh, "file/a") == b"1"
+
+
+def test_one_that_was_started_anew_is_admitted_and_counts_again(leader):
+    servers, mesh = leader
+    write(mesh, "file/a", b"1")
+    servers[0].kill()
+    servers[0].start()
+
+    def is_admitted() -> bool:
+        with servers[0].client() as client:
+            admitted = client.hget("tm:agreed:ac:instance", "run").decode()
+            return admitted == client.info("server")["run_id"]
+
+    wait_until(is_admitted, 30, "it is admitted")
+    with servers[0].client() as client:
+        assert client.hget("tm:agreed:ac:instance", "configuration") == b"1"
+
+
+def test_a_node_that_forgot_what_is_paused_is_told(leader, data_node):
+    _, mesh = leader
+    mesh.pause_queue("mail")
+    with data_node.client() as client:
+        client.delete("tm:agreed:paused")
+    wait_until(lambda: mesh.paused_queues() == ["mail"], 30, "it is paused again")
