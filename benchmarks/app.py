@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import stamps
 from taskmesh import TaskMesh, current_task
+from taskmesh.coordination.firing import read_firing_id
 
 #: What the runner tells the measuring process and its workers.
 URL_VARIABLE = "BENCH_URL"
@@ -57,6 +58,14 @@ def again(value: int) -> int:
 def whoami() -> int:
     """Return the process that runs this."""
     return os.getpid()
+
+
+@mesh.task
+def fired() -> None:
+    """Leave by how many seconds this runs later than its schedule says."""
+    found = read_firing_id(current_task().id)
+    if found is not None:
+        stamps.leave(time.time() - found[1] / 1000)
 
 
 @mesh.task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.rows.budget_agreement import AGREEMENT
 from benchmarks.rows.crashes import dead_machine, killed_child
 from benchmarks.rows.drain import drain, growth, starmap
 from benchmarks.rows.footprint import idle_child, imports, worker_start
@@ -238,4 +239,5 @@ BUDGET: tuple[Measurement, ...] = (
         repetitions=1,
         options={"settle_s": 1.0},
     ),
+    *AGREEMENT,
 )

@@ -14,7 +14,19 @@ import pytest
 pytestmark = pytest.mark.needs_server
 
 #: Enough to run through every line of a measurement.
-OPTIONS = {"settle_s": 0.0, "idle_s": 0.0, "few": 40, "times_few": 1}
+OPTIONS = {"settle_s": 0.0, "idle_s": 0.0, "few": 40, "times_few": 1, "candidates": 2}
+#: How often what takes long is done, by the name of the measurement.
+FEW = {
+    "import": 1,
+    "worker-start": 1,
+    "killed-child": 1,
+    "agreed-change": 20,
+    "lock": 10,
+    "lock-handover": 6,
+    "leader-failover": 1,
+    "leader-handover": 1,
+    "schedules": 50,
+}
 
 
 def fresh(name: str) -> ModuleType:
@@ -45,7 +57,8 @@ def bench(tmp_path_factory):
 def measurements() -> list[object]:
     from benchmarks.rows.budget import BUDGET
 
-    waiting = [item.name for item in BUDGET if item.name.startswith("dead-machine")]  # for a lease to end
+    for_a_lease_to_end = ("dead-machine", "leader-failover")
+    waiting = [item.name for item in BUDGET if item.name.startswith(for_a_lease_to_end)]
     return [pytest.param(item.name, marks=[pytest.mark.slow] * (item.name in waiting)) for item in BUDGET]
 
 
@@ -56,7 +69,7 @@ def test_a_row_can_be_measured(bench, name, monkeypatch, tmp_path):
     fresh("harness.stamps").clear()
     options = item.options | {key: value for key, value in OPTIONS.items() if key in item.options}
     run = fresh("rows.model").Run(
-        n=1 if name in ("import", "worker-start", "killed-child") else 300,
+        n=FEW.get(name, 300),
         workers=2,
         url=bench.url if item.durability else "",
         log=tmp_path / "log",
