@@ -242,7 +242,8 @@ class Holding:
                     kept = True
                     return True
             except Gone:
-                session.dies("its process was not heard of for too long, and was declared dead")
+                # its session is dead, or somebody took away what had just been granted: either is found out by this
+                yield from sessions.renew(means, session)
             except BaseException:
                 sessions.owe(session, self._register, request)
                 raise

@@ -48,6 +48,7 @@ class LiveSession:
         files: Registers of those.
         owed: Wishes that must leave their line, where that could not be said yet: register and request.
         lost: Why it is dead; empty while it lives.
+        is_troubled: Whether it could not be renewed the last time.
     """
 
     def __init__(self, id_: bytes, ttl_s: float, now_s: Callable[[], float]) -> None:
@@ -61,6 +62,7 @@ class LiveSession:
         self.files: set[str] = set()
         self.owed: dict[tuple[str, bytes], None] = {}
         self.lost = ""
+        self.is_troubled = False
 
     def left_s(self) -> float:
         """Return for how long it may be relied on."""
@@ -227,7 +229,15 @@ class Sessions:
                     self._forget(session)
                     return SWEEP_S
         except TaskMeshError as error:
-            log.warning("session %s could not be renewed: %s", session.id.hex(), error)
+            log.log(
+                logging.DEBUG if session.is_troubled else logging.WARNING,
+                "session %s could not be renewed; trying again. %s",
+                session.id.hex(),
+                error,
+            )
+            session.is_troubled = True
+        else:
+            session.is_troubled = False
         if session.is_late:
             for hold in list(session.holds.values()):
                 hold.is_late(session.left_s())
