@@ -23,6 +23,7 @@ from taskmesh.consensus.registers import NOTHING, Keep, Refuse, Registers
 from taskmesh.consensus.scripts import ACCEPT, PREPARE, SEAL
 from taskmesh.core.script import Script
 from taskmesh.errors import NoMajority
+from tests.simulation.agreement import directed
 from tests.simulation.agreement.rates import Rates, draw
 from tests.simulation.agreement.world import World
 from tests.simulation.patching import patched
@@ -39,7 +40,8 @@ class Defect:
         scripts: Wrong scripts; then all runs have scripts.
         careless: Rules that operators break.
         rates: What runs are like, where it differs from what seeds draw: the trouble in which it must show.
-        seeds: Within so many it must be found; 0 for one that takes luck, which a directed schedule finds.
+        seeds: Within so many it must be found; 0 for one that takes too much luck.
+        directed: The schedule that finds it, where luck does not.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Defect:
     careless: frozenset[str] = frozenset()
     rates: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 400
+    directed: Callable[[type[Acceptor]], None] | None = None
 
     def run(self, seed: int) -> None:
         """Run one seed; raises if something is found."""
@@ -439,6 +442,7 @@ DEFECTS = (
         put(Registers, "_try", settle_nothing),
         rates={**LOSSY, "late_s": 1.0},
         seeds=0,
+        directed=directed.nothing_done_is_told_only_when_it_is_sure,
     ),
     Defect(
         "an accept is let through where a configuration is sealed",
@@ -461,6 +465,7 @@ DEFECTS = (
         put(Registers, "_shown", ask_completeness_late),
         rates=MOVES,
         seeds=0,
+        directed=directed.what_is_taken_over_meanwhile_is_not_missed,
     ),
     Defect(
         "what was before is believed without a decision",
@@ -473,6 +478,7 @@ DEFECTS = (
         take_over_by(copying(overwrite=False)),
         rates=MOVES,
         seeds=0,
+        directed=directed.what_was_deleted_stays_so,
     ),
     Defect("a late import overwrites", take_over_by(copying(overwrite=True)), rates=MOVES, seeds=2000),
     Defect(
@@ -480,6 +486,7 @@ DEFECTS = (
         put(reconfigure, "_is_deleted", any_tombstone),
         rates=MOVES,
         seeds=0,
+        directed=directed.what_was_deleted_stays_so,
     ),
     Defect(
         "the next configuration's root is written over",
@@ -492,6 +499,7 @@ DEFECTS = (
         acceptor=DropsInSilence,
         rates={**MOVES, "drop": 4.0},
         seeds=0,
+        directed=directed.what_was_dropped_is_not_taken_for_nothing,
     ),
     Defect(
         "what was deleted counts versions from the beginning",

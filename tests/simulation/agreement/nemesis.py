@@ -83,8 +83,8 @@ class Nemesis:
         if world.rates.founded and len(world.configurations.open_at.get(1, ())) < world.rates.acceptors:
             # while the first one is made, no disk may be lost: nothing is agreed upon yet that could replace it
             return False
-        for configuration in known.values():
-            members = {member.instance for member in configuration.members}
+        groups = [{member.instance for member in configuration.members} for configuration in known.values()]
+        for members in [*groups, *world.planned]:
             if instance in members and len(members & (world.harmed | {instance})) > (len(members) - 1) // 2:
                 return False
         return True

@@ -109,7 +109,7 @@ class Operator:
             members = self._without(configuration, lost, looked)
             if members is None:
                 return False
-            configuration = yield from reconfigure(process.registers, members, self._operation())
+            configuration = yield from self._reconfigure(process, members, self._operation())
         return all(
             (there := looked.get(member.address)) is not None
             and there.answers
@@ -165,11 +165,16 @@ class Operator:
             operation = self._operation()
             for _ in range(2):
                 try:
-                    yield from reconfigure(process.registers, ready[:size], operation)
+                    yield from self._reconfigure(process, ready[:size], operation)
                 except ChangeUnknown:
                     continue
                 else:
                     break
+
+    def _reconfigure(self, process: Process, members: list[Member], operation: Operation) -> Steps:
+        # once decided for, new members are needed, also before any of them knows of it
+        self.world.planned.append({member.instance for member in members})
+        return (yield from reconfigure(process.registers, members, operation))
 
     def _operation(self) -> Operation:
         self.count += 1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from taskmesh.consensus.acceptor import Acceptor
+from taskmesh.errors import InvariantBroken
 from tests.simulation.agreement.defects import DEFECTS, Defect
+from tests.simulation.agreement.directed import one_that_forgot_does_not_vote_again
 
 
 @pytest.mark.slow
@@ -29,6 +32,26 @@ def test_the_right_ones_bear_the_same_trouble() -> None:
         right = Defect(defect.name, rates=defect.rates)
         for seed in range(20):
             right.run(seed)
+
+
+@pytest.mark.parametrize(
+    "defect", [each for each in DEFECTS if each.directed], ids=lambda each: each.name.replace(" ", "-")
+)
+def test_defect_is_found_by_a_directed_schedule(defect: Defect) -> None:
+    """Which the right version passes: see `test_directed.py`."""
+    assert defect.directed is not None
+    with defect.apply(), pytest.raises((AssertionError, InvariantBroken)):
+        defect.directed(defect.acceptor)
+
+
+def test_catching_up_does_not_cure_who_forgot() -> None:
+    """Without a new configuration what a majority acknowledged is lost."""
+    with pytest.raises(AssertionError):
+        one_that_forgot_does_not_vote_again(Acceptor, caught_up=True)
+
+
+def test_each_is_to_be_found() -> None:
+    assert all(defect.seeds or defect.directed for defect in DEFECTS)
 
 
 def test_there_are_enough() -> None:

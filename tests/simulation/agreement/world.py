@@ -116,6 +116,7 @@ class World:
         self.watchers: list[Executed] = []
         self.ids: dict[str, str] = {}
         self.harmed: set[str] = set()
+        self.planned: list[set[str]] = []
         self.names = [f"r{at}" for at in range(rates.registers)]
         if not rates.founded:
             self._found()
