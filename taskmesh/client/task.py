@@ -6,14 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from functools import partial, update_wrapper
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Generic,
-    ParamSpec,
-    TypeVar,
-    Unpack,
-)
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
 from taskmesh.client.arguments import Arguments
 from taskmesh.client.hints import HintingTask
