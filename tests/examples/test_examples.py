@@ -29,6 +29,19 @@ PRINTED = {
         "100 done, 2 workers, none twice: True",
         "the rest went to the new release: True",
     ],
+    "14_fenced_writer.py": [
+        "the first one has the lock",
+        "its lease is over, the second one has the lock, with a greater token: True",
+        "the second one writes: True",
+        "the first one writes: False",
+        "the ledger says: from the second",
+    ],
+    "15_own_leader.py": [
+        "one leads, and everybody sees who: True",
+        "it dies, and another one leads: True",
+        "with a greater token: True",
+    ],
+    "watched_configuration.py": ["hello, ann", "good evening, ann"],
 }
 
 
