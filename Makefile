@@ -38,7 +38,7 @@ test-fast: $(DEV_READY) ## the tests which are not marked slow
 pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
 	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q tests/pains $(ARGS)
 
-chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--kills 1000 --seed N")
+chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--kills 1000 --seed N" or "--leaders 200")
 	@$(PY) -m tests.faults $(ARGS)
 
 soak: $(DEV_READY) ## many seeds of the simulation (ARGS="--seeds N --from M --history NAME", or "--replay NAME SEED")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from taskmesh.config.elsewhere import EVENTS, SCHEDULES
 
 WORKFLOWS = "this version has no workflows; send the next task at the end of this one"
+_SIGNATURE = "use task.s(...), task.si(...) or task.signature(args, kwargs, **options)"
 _FAMILY = "this version has no family of tasks; give facts of your own as headers"
 _CALLBACKS = "wait with get() or `await result`, or use @mesh.on_success and its like"
 _NODES = "there is one node for messages and results: mesh.settings.nodes"
@@ -22,19 +23,18 @@ _CONTROL = (
 OF_THE_PACKAGE: Mapping[str, str] = {
     "Celery": "use TaskMesh",
     "GroupResult": "use ResultSet",
-    "Signature": WORKFLOWS,
     "bugreport": "use `taskmesh doctor`",
     "chain": WORKFLOWS,
     "chord": WORKFLOWS,
     "chunks": "use task.starmap, which sends many in few round trips",
     "current_app": "import the mesh from the module that makes it",
     "group": "use task.starmap, or `with mesh.batch()`; " + WORKFLOWS,
-    "maybe_signature": WORKFLOWS,
+    "maybe_signature": _SIGNATURE,
     "shared_task": _OWN_MESH,
     "signals": "use @mesh.before_task, @mesh.on_success, @mesh.on_worker_start and their like",
-    "signature": WORKFLOWS,
+    "signature": _SIGNATURE,
     "states": "use State",
-    "subtask": WORKFLOWS,
+    "subtask": _SIGNATURE,
     "uuid": "use uuid.uuid4() of Python; an id is made for each call anyway",
 }
 OF_MESHES: Mapping[str, str] = {
@@ -66,7 +66,7 @@ OF_MESHES: Mapping[str, str] = {
     "set_as_current": _OWN_MESH,
     "set_current": _OWN_MESH,
     "set_default": _OWN_MESH,
-    "signature": WORKFLOWS,
+    "signature": _SIGNATURE,
     "start": "use mesh.run_worker(), or `taskmesh worker`",
     "worker_main": "use mesh.run_worker(), or `taskmesh worker`",
 }
@@ -80,9 +80,8 @@ OF_TASKS: Mapping[str, str] = {
     "replace": WORKFLOWS,
     "send_event": EVENTS,
     "send_events": EVENTS,
-    "signature": WORKFLOWS,
     "signature_from_request": WORKFLOWS,
-    "subtask": WORKFLOWS,
+    "subtask": _SIGNATURE,
     "subtask_from_request": WORKFLOWS,
 }
 OF_RESULTS: Mapping[str, str] = {

@@ -416,11 +416,7 @@ class Task(HintingTask, Generic[P, R]):
     def checked(
         self, args: Iterable[Any], kwargs: dict[str, Any] | None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return arguments as they are sent.
-
-        Raises:
-            WrongArguments: The function does not take them.
-        """
+        """Return arguments as they are sent, or raise `WrongArguments`."""
         args, kwargs = positional(self.name, args), by_name(self.name, kwargs)
         (self._arguments or self._read_signature()).check(args, kwargs)
         return args, kwargs

@@ -66,7 +66,7 @@ class Standing:
         self._declared = declared
         self._is_candidate = is_candidate
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="taskmesh-candidate", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="taskmesh-candidate", daemon=True)
         self._work: threading.Thread | None = None
         self._candidacy: Candidacy | None = None
         self._said = ""
@@ -94,7 +94,8 @@ class Standing:
 
     # -- the election -----------------------------------------------------------------
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Take part until told to stop; `start` has a thread do so."""
         try:
             self._until_done(self._declare)
             if self._is_candidate:

@@ -41,7 +41,7 @@ from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
-from taskmesh.worker.standing import standing_of
+from taskmesh.worker.standing import WorkerStanding
 from taskmesh.worker.termination import terminations
 from taskmesh.worker.waiting import count_waiting
 from taskmesh.worker.words import AFTERWARDS, tasks_in_words
@@ -179,7 +179,7 @@ class Supervisor:
             tasks_in_words(facts.tasks, facts.task_queues, self._queues),
         )
         self._presence.warn_of_namesakes()
-        self._standing = standing_of(link, self._name, self._options, facts).start()
+        self._standing = WorkerStanding(link, self._name, self._options, facts).start()
         try:
             self._loop()
         finally:

@@ -29,6 +29,10 @@ PRINTED = {
         "100 done, 2 workers, none twice: True",
         "the rest went to the new release: True",
     ],
+    "13_cron_job.py": [
+        "True: each moment once, every {0.5} s",
+        "the nightly job runs at {'03:00'} in Europe/Paris",
+    ],
     "14_fenced_writer.py": [
         "the first one has the lock",
         "its lease is over, the second one has the lock, with a greater token: True",

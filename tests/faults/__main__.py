@@ -1,6 +1,7 @@
 """The long loop: kills of every kind under load, and the ledger checked now and then.
 
     python -m tests.faults [--kills 1000] [--round 25] [--seed N]
+    python -m tests.faults --leaders 200 [--seed N]
 
 The seed says who is harmed, how and in which order. When the machine acts is its own affair, so a seed repeats
 the plan and not each interleaving.
@@ -19,9 +20,11 @@ from collections import Counter
 from pathlib import Path
 
 from taskmesh.nodes.embedded import PrivateNode, start_private
+from tests.faults import leaders
 from tests.faults.load import Load
 from tests.faults.nemesis import Nemesis
 from tests.faults.scene import Scene
+from tests.faults.server import Server
 
 #: So many runs come to their end between two kills.
 RUNS = 20
@@ -78,6 +81,18 @@ def play(node: PrivateNode, folder: Path, *, kills: int, per_round: int, seed: i
         scene.close()
 
 
+def lose_leaders(count: int, seed: int) -> int:
+    """Lose leaders, and print what came of it."""
+    folder = Path(tempfile.mkdtemp(prefix="taskmesh-leaders-"))
+    print(f"to repeat it: --leaders {count} --seed {seed}; logs: {folder}", flush=True)
+    server = Server(folder / "server")
+    try:
+        print(leaders.shown(leaders.play(server, folder, leaders.drawn(count, seed))))
+    finally:
+        server.close()
+    return 0
+
+
 def main(words: list[str]) -> int:
     """Run the loop; an imbalance ends it with its text, and the folder with logs and books is kept."""
     parser = argparse.ArgumentParser(
@@ -86,7 +101,10 @@ def main(words: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--round", type=int, default=25, help="so many kills before the ledger is checked")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--leaders", type=int, default=0, help="lose so many leaders of schedules instead")
     given = parser.parse_args(words)
+    if given.leaders:
+        return lose_leaders(given.leaders, given.seed)
     print(f"to repeat it: --seed {given.seed} --kills {given.kills} --round {given.round}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="taskmesh-faults-"))
     print(f"logs and books: {folder}", flush=True)

@@ -1,0 +1,15 @@
+"""Leaders are lost in every way: each firing comes once, tokens grow, an old leader is not obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.leaders import drawn, play
+from tests.faults.server import Server
+
+
+def test_ten_leaders_are_lost(server: Server, tmp_path: Path, seed: int) -> None:
+    """Five candidates; the leader is stopped gently, killed, paused past its lease and resumed, cut off."""
+    contest = play(server, tmp_path, drawn(10, seed))
+    assert contest.lost.total() == 10
+    assert set(contest.lost) == {"term", "kill", "stop", "cut"}
