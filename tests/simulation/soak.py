@@ -1,8 +1,9 @@
 """The long run of the simulation: many seeds of its histories, on all cores, told block by block.
 
-make soak                                                   a thousand seeds of each history
+make soak                                                   a thousand seeds of each history, many more of the agreement
 make soak ARGS="--seeds 100000 --from 5000"                 more of them, and others
 make soak ARGS="--history crashes --history everything"     of these only
+make soak ARGS="--history agreement"                        two million seeds of the agreement of acceptors
 make soak ARGS="--replay crashes 4711"                      one seed again, with every call that the node executed
 make soak ARGS="--replay crashes 4711 commit 0-17"          of those, what mentions one of these words
 """
@@ -13,13 +14,20 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
 
 from tests.simulation.__main__ import main as replay
+from tests.simulation.agreement import many_seeds as agreement
+from tests.simulation.agreement.__main__ import main as replay_agreement
 from tests.simulation.many_seeds import all_cores, failures, how_to_replay
 from tests.simulation.rates import HISTORIES
 
 SEEDS = 1000
+#: The simulation of acceptors: so many seeds of it are run for one of the others, which takes a hundred times as long.
+AGREEMENT, AGREEMENT_TIMES = "agreement", 2000
+#: All that can be run.
+NAMES = [*HISTORIES, AGREEMENT]
 #: So many seeds of a history are run before those of the next, so that a run which is cut short has seen all of them.
 BLOCK = 200
 
@@ -31,20 +39,26 @@ def main(words: Sequence[str], run: Run | None = None) -> int:
     """Run seeds, or replay one; return 1 if a promise was broken."""
     asked = _parse(words)
     if asked.replay:
-        return replay(asked.replay)
+        return replay_agreement(asked.replay[1:]) if asked.replay[0] == AGREEMENT else replay(asked.replay)
     seeds = range(asked.first, asked.first + asked.seeds)
     if run is not None:
-        return soak(asked.history or list(HISTORIES), seeds, run)
+        return soak(asked.history or NAMES, seeds, run)
     with all_cores() as cores:
-        return soak(asked.history or list(HISTORIES), seeds, partial(failures, cores=cores))
+        return soak(asked.history or NAMES, seeds, partial(_run, cores=cores))
+
+
+def _run(history: str, seeds: range, cores: Executor) -> list[tuple[int, str]]:
+    return agreement.failures(seeds, cores) if history == AGREEMENT else failures(history, seeds, cores)
 
 
 def soak(histories: Sequence[str], seeds: range, run: Run) -> int:
     """Run seeds of some histories, a block of each in turn; return 1 if one failed. All the others are run as well."""
     began_s, failed = time.monotonic(), []
     for at in range(0, len(seeds), BLOCK):
-        block = seeds[at : at + BLOCK]
+        few = seeds[at : at + BLOCK]
         for history in histories:
+            times = AGREEMENT_TIMES if history == AGREEMENT else 1
+            block = range(few.start * times, few.stop * times)
             print(f"{history:14} seeds {block[0]} to {block[-1]} ... ", end="", flush=True)
             found = run(history, block)
             print(
@@ -56,7 +70,10 @@ def soak(histories: Sequence[str], seeds: range, run: Run) -> int:
                 print(
                     f"\n{trace}\nseed {seed} of {history} failed; to replay it, or to see all that happened:"
                 )
-                print(how_to_replay(history, seed), flush=True)
+                print(
+                    agreement.how_to_replay(seed) if history == AGREEMENT else how_to_replay(history, seed),
+                    flush=True,
+                )
                 failed.append(f"{history} {seed}")
     print(
         f"failed: {', '.join(failed)}" if failed else f"{len(seeds)} seeds of {len(histories)} histories held"
@@ -69,7 +86,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         prog="make soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--seeds", type=_positive, default=SEEDS, metavar="N", help=f"of each history (default: {SEEDS})"
+        "--seeds",
+        type=_positive,
+        default=SEEDS,
+        metavar="N",
+        help=f"of each history, {AGREEMENT_TIMES} times as many of the agreement (default: {SEEDS})",
     )
     parser.add_argument(
         "--from", dest="first", type=int, default=0, metavar="M", help="the first of them (default: 0)"
@@ -77,9 +98,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--history",
         action="append",
-        choices=list(HISTORIES),
+        choices=NAMES,
         metavar="NAME",
-        help=f"of {', '.join(HISTORIES)}",
+        help=f"of {', '.join(NAMES)}",
     )
     parser.add_argument(
         "--replay", nargs="+", metavar="NAME SEED", help="show one seed again, with its calls"

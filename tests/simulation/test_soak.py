@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.soak import BLOCK, main
+from tests.simulation.soak import AGREEMENT_TIMES, BLOCK, main
 
 
 class Runs:
@@ -55,6 +55,19 @@ def test_what_cannot_be_run_is_refused(words: list[str], capsys: pytest.CaptureF
 def test_one_seed_is_replayed_with_its_calls(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--replay", "lost_replies", "5", "queue.enqueue"]) == 0
     assert "queue.enqueue" in capsys.readouterr().out
+
+
+def test_many_more_seeds_of_the_agreement_are_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """For they take so much less time."""
+    runs = Runs(failing=6001)
+    assert main(["--seeds", "3", "--from", "1", "--history", "agreement"], runs) == 1
+    assert runs.blocks == [("agreement", AGREEMENT_TIMES, 4 * AGREEMENT_TIMES - 1)]
+    assert "python -m tests.simulation.agreement 6001" in capsys.readouterr().out
+
+
+def test_a_seed_of_the_agreement_is_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--replay", "agreement", "5", "prepare"]) == 0
+    assert "PROMISED" in capsys.readouterr().out
 
 
 @pytest.mark.slow

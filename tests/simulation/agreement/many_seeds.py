@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 
 from tests.simulation.agreement.world import World
+from tests.simulation.many_seeds import CORES, all_cores
 
 BLOCK = 250
 
@@ -43,15 +42,21 @@ def _collecting_later() -> Iterator[None]:
         gc.collect()
 
 
-def failures(seeds: range) -> list[Failure]:
-    """Run seeds on all cores, and return what failed."""
+def failures(seeds: range, cores: Executor | None = None) -> list[Failure]:
+    """Run seeds on all cores, and return what failed.
+
+    Args:
+        seeds: All of them are run.
+        cores: From `all_cores`, for whoever runs seeds more than once.
+    """
     blocks = range(seeds.start, seeds.stop, BLOCK)
     ends = [min(first + BLOCK, seeds.stop) for first in blocks]
-    cores = min(os.cpu_count() or 1, len(blocks))
-    if cores == 1:
+    if cores is None and min(CORES, len(blocks)) == 1:
         return [failed for first, end in zip(blocks, ends, strict=True) for failed in failures_in(first, end)]
-    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return [failed for found in pool.map(failures_in, blocks, ends) for failed in found]
+    if cores is None:
+        with all_cores() as own:
+            return failures(seeds, own)
+    return [failed for found in cores.map(failures_in, blocks, ends) for failed in found]
 
 
 def how_to_replay(seed: int) -> str:
