@@ -216,3 +216,9 @@ def test_what_contradicts_itself_is_wrong_usage(words, tmp_path, monkeypatch):
     assert run.exit_code == 2
     assert run.stderr
     assert run.stdout == ""
+
+
+def test_celerys_name_of_the_scheduler_means_it():
+    shown = CliRunner().invoke(cli, ["beat", "--help"])
+    assert shown.exit_code == 0
+    assert "Stand for leader" in shown.output

@@ -66,6 +66,11 @@ def test_the_command_line_alone(tmp_path):
     assert not options.burst
 
 
+def test_a_worker_stands_for_leader_unless_told_not_to(tmp_path, file):
+    assert resolved({"app": "app"}, {}, tmp_path).scheduler
+    assert not resolved({"app": "app", "no_scheduler": True}, {}, tmp_path).scheduler
+
+
 def test_queues_with_weights(tmp_path, file):
     options = resolved({"app": "app", "queues": "mail=3, default,slow=2"}, {}, tmp_path)
     assert options.queues == ("mail", "default", "slow")

@@ -1,0 +1,74 @@
+"""What the app object refuses where a schedule is written, and what it tells workers of those in the code."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskmesh import TaskMesh, crontab, every
+from taskmesh.coordination.schedule import unpack_schedule
+from taskmesh.errors import UsageError, WrongArguments
+
+
+@pytest.fixture
+def mesh(tmp_path) -> TaskMesh:
+    return TaskMesh("scheduling", key="scheduling-" + 64 * "0")
+
+
+def job(x: int = 0) -> int:
+    return x
+
+
+def test_the_same_code_tells_the_same_twice_and_other_code_does_not(mesh: TaskMesh) -> None:
+    """By the digest, so that what operators change outlasts a restart."""
+    mesh.every(30, name="poll", args=(1,))(job)
+    first, again = mesh.declared_schedules(), mesh.declared_schedules()
+    assert first == again
+    (schedule,) = (unpack_schedule(content) for content in first)
+    assert (schedule.name, schedule.when, len(schedule.declared)) == ("poll", "every 30s", 16)
+    mesh.every(31, name="poll", args=(1,))(mesh.tasks[schedule.call.task])
+    (other,) = (unpack_schedule(content) for content in mesh.declared_schedules())
+    assert other.declared != schedule.declared
+
+
+def test_a_decorator_makes_the_task_if_there_is_none(mesh: TaskMesh) -> None:
+    """And takes one as it is."""
+    task = mesh.cron("*/5 * * * *")(job)
+    assert mesh.tasks[task.name] is task
+    assert mesh.cron("0 3 * * *", name="nightly")(task) is task
+    assert len(mesh.declared_schedules()) == 2
+
+
+@pytest.mark.parametrize(
+    ("policies", "says"),
+    [
+        ({"misfire": "sometimes"}, "misfire"),
+        ({"overlap": "never"}, "overlap"),
+        ({"jitter": "soon"}, "jitter"),
+        ({"catch_up": -1}, "catch_up"),
+        ({"queue": "mail"}, "Options of the call go to its signature"),
+        ({"start": 2_000_000_000, "end": 1_900_000_000}, "never fire"),
+    ],
+)
+def test_what_cannot_be_is_refused_where_it_is_written(mesh: TaskMesh, policies, says: str) -> None:
+    """Nothing was connected for that."""
+    with pytest.raises(UsageError, match=says):
+        mesh.every(30, name="poll", **policies)(job)
+
+
+def test_names_and_arguments_are_checked_too(mesh: TaskMesh) -> None:
+    with pytest.raises(UsageError, match="name of a schedule"):
+        mesh.every(30, name="a@b")(job)
+    with pytest.raises(WrongArguments):
+        mesh.every(30, name="poll", args=(1, 2))(job)
+    mesh.every(30, name="poll")(job)
+    with pytest.raises(UsageError, match="two schedules in the code"):
+        mesh.every(30, name="poll")(test_names_and_arguments_are_checked_too)
+
+
+def test_an_eager_mesh_has_no_leader() -> None:
+    mesh = TaskMesh("eager", eager=True)
+    task = mesh.task(job)
+    with pytest.raises(UsageError, match="no leader"):
+        mesh.schedule("poll", every(30), task.s())
+    assert mesh.cron("0 3 * * *", name="n")(task) is task
+    assert crontab("0 3 * * *").said() == ("0 3 * * *", "UTC")
