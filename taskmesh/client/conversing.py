@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from taskmesh.coordination.means import AskGeneration, Nap, Tell, WaitingSteps
 from taskmesh.core import keys
 from taskmesh.core.steps import Pause, Reply, Round
+from taskmesh.errors import NodeUnavailable
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import embedded_generation
 
@@ -39,17 +40,21 @@ class Conversing:
             steps: The conversation.
             bell: Of the one who waits in it; None if nobody does.
         """
-        replies: Sequence[Reply] = []
         try:
             request = next(steps)
             while True:
+                replies: Sequence[Reply] = []
                 if isinstance(request, Nap) and bell is not None:
                     self._turns.listen()
                     bell.wait(request.seconds)
                 elif isinstance(request, (Nap, Pause)):
                     time.sleep(request.seconds)
                 else:
-                    replies = self._perform(request)
+                    try:
+                        replies = self._perform(request)
+                    except NodeUnavailable as error:
+                        request = steps.throw(error)
+                        continue
                 request = steps.send(replies)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
@@ -64,17 +69,21 @@ class Conversing:
         """
         from taskmesh.nodes.async_thread import in_thread_once
 
-        replies: Sequence[Reply] = []
         try:
             request = next(steps)
             while True:
+                replies: Sequence[Reply] = []
                 if isinstance(request, Nap) and bell is not None:
                     self._turns.listen()
                     await bell.wait_async(request.seconds)
                 elif isinstance(request, (Nap, Pause)):
                     await asyncio.sleep(request.seconds)
                 else:
-                    replies = await in_thread_once(partial(self._perform, request))
+                    try:
+                        replies = await in_thread_once(partial(self._perform, request))
+                    except NodeUnavailable as error:
+                        request = steps.throw(error)
+                        continue
                 request = steps.send(replies)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]

@@ -27,7 +27,7 @@ from taskmesh.coordination.means import Means, Nap, Tell, WaitingSteps
 from taskmesh.coordination.session import MARGIN_S, RHO, Watch
 from taskmesh.coordination.token import next_token
 from taskmesh.core.steps import GroupSteps
-from taskmesh.errors import AgreementError
+from taskmesh.errors import AgreementError, NodeUnavailable
 
 #: How often the first in line looks by himself, and at least the others.
 LOOK_S_FIRST, LOOK_S_MAX = 1.0, 5.0
@@ -90,10 +90,10 @@ def acquire(means: Means, wish: Wish, until_s: float | None) -> WaitingSteps[Tak
     while True:
         try:
             token, look_s = yield from _try(means, wish, watch)
-        except AgreementError:
+        except (AgreementError, NodeUnavailable):
             if _is_over(means, until_s):
                 raise
-            # it was in line, and still is: acceptors come back
+            # it was in line, and still is: acceptors come back, and so does the node that counts its starts
             token, look_s = None, LOOK_S_FIRST
         if token is not None:
             return Taken(token, waited)
