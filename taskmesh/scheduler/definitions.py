@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from taskmesh.consensus.listing import anew, changes
 from taskmesh.consensus.registers import Registers, Versioned
-from taskmesh.coordination.cursor import Cursor, cursor_register, unpack_cursor
+from taskmesh.coordination.cursor import Cursor, cursor_register, key_of, unpack_cursor
 from taskmesh.coordination.firing import SHARDS, schedule_of_register, schedule_register, shard_of
 from taskmesh.coordination.schedule import Schedule, unpack_schedule
 from taskmesh.core.steps import GroupSteps
@@ -49,6 +49,7 @@ class Definitions:
     cursors: dict[int, Cursor] = field(default_factory=dict)
     agenda: Agenda = field(default_factory=Agenda)
     _since: dict[str, int] = field(default_factory=dict)
+    _paused: set[str] = field(default_factory=set)
 
     def load(self) -> GroupSteps[None]:
         """Read cursors, then all definitions.
@@ -61,6 +62,7 @@ class Definitions:
             shard: unpack_cursor(found[cursor_register(shard)].content) for shard in range(SHARDS)
         }
         yield from self.follow()
+        self._drop_left_behind()
 
     def follow(self) -> GroupSteps[int]:
         """Take over what has changed since this was last asked, and return of how many schedules.
@@ -71,8 +73,9 @@ class Definitions:
         names, until = yield from changes(self.registers, self._since, PREFIX)
         if anew(self._since, until):
             # what is not among those was left behind with the acceptors of before
-            for name in self.known.keys() - {schedule_of_register(name) for name in names}:
+            for name in (self.known.keys() | self._paused) - {schedule_of_register(name) for name in names}:
                 self._forget(name)
+                self._drop(name)
         found = yield from self.registers.read_many(sorted(names))
         self._since = until
         return sum(self._take(register, versioned) for register, versioned in found.items())
@@ -87,11 +90,16 @@ class Definitions:
         except TaskMeshError as error:
             log.warning("schedule %s cannot be read, and does not fire: %s", name, error)
             new = None
+        if versioned.content is None:
+            self._drop(name)
+        elif new is None:
+            self._paused.add(name)
         if new == old:
             return False
         if new is None:
             self._forget(name)
             return True
+        self._paused.discard(name)
         self.known[name] = new
         self.agenda.put(name, new.entry, max(self.cursors[shard_of(name)].seen_ms, new.schedule.since_ms))
         return True
@@ -99,6 +107,22 @@ class Definitions:
     def _forget(self, name: str) -> None:
         self.known.pop(name, None)
         self.agenda.remove(name)
+
+    def _drop(self, name: str) -> None:
+        """Forget what ran last of a schedule that does not exist any more, or cursors would grow for ever."""
+        self._paused.discard(name)
+        shard, key = shard_of(name), key_of(name)
+        cursor = self.cursors[shard]
+        if key in cursor.running:
+            self.cursors[shard] = cursor.moved(cursor.seen_ms, {key: None})
+
+    def _drop_left_behind(self) -> None:
+        """The same, of schedules that were removed while nobody led."""
+        there = {key_of(name) for name in (*self.known, *self._paused)}
+        for shard, cursor in self.cursors.items():
+            gone = cursor.running.keys() - there
+            if gone:
+                self.cursors[shard] = cursor.moved(cursor.seen_ms, dict.fromkeys(gone))
 
     def seen(self, shards: Iterable[int], now_ms: int) -> None:
         """Note up to when all firings of some shards were enqueued."""

@@ -105,7 +105,7 @@ class Firing:
         now_ms = self._link.clock.now_ms()
         due, guarded, shards = self._due(now_ms)
         if guarded or looks:
-            chosen, changed = self._overlapping.decide(guarded)
+            chosen, changed = self._overlapping.decide(guarded, self._pending)
             due += chosen
             shards |= changed
         self._send(due, now_ms, retry=looks)

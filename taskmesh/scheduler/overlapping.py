@@ -39,11 +39,12 @@ class Overlapping:
         names = [name for name, known in self._definitions.known.items() if known.schedule.overlap != "allow"]
         return [name for name in names if (running := _running(cursors, name)) and running.buffered_ms]
 
-    def decide(self, due: Iterable[Due]) -> tuple[list[Due], set[int]]:
+    def decide(self, due: Iterable[Due], pending: Iterable[Due] = ()) -> tuple[list[Due], set[int]]:
         """Return the firings that are to be enqueued, and the shards whose cursors changed.
 
         Args:
             due: Nominal firings of schedules that do not allow overlaps, in order.
+            pending: What was decided before, and is not recorded yet: it has not ended.
 
         Raises:
             NodeUnavailable: The node does not tell which messages have ended.
@@ -52,8 +53,14 @@ class Overlapping:
         waiting = self.buffered()
         names = {name for name, _ in due} | set(waiting)
         ended = self._ended(names)
+        begun = {name for name, _ in pending}
         chosen: list[Due] = []
         shards: set[int] = set()
+
+        def begin(name: str, nominal_ms: int, buffered_ms: int = 0) -> None:
+            chosen.append((name, nominal_ms))
+            begun.add(name)
+            note(name, Running(nominal_ms, buffered_ms))
 
         def note(name: str, running: Running) -> None:
             shard = shard_of(name)
@@ -63,23 +70,20 @@ class Overlapping:
 
         for name in waiting:
             running = _running(self._definitions.cursors, name)
-            if running and buffered_may_run(previous_final=ended(name), buffered=True):
-                chosen.append((name, running.buffered_ms))
-                note(name, Running(running.buffered_ms))
+            if running and buffered_may_run(previous_final=name not in begun and ended(name), buffered=True):
+                begin(name, running.buffered_ms)
         for name, nominal_ms in due:
             running = _running(self._definitions.cursors, name)
             if running is not None and nominal_ms <= max(running.nominal_ms, running.buffered_ms):
                 continue  # a leader before has decided of it
-            is_free = running is None or ((running.nominal_ms, name) not in _pairs(chosen) and ended(name))
+            is_free = name not in begun and ended(name)
             buffered_ms = running.buffered_ms if running else 0
             overlap = self._definitions.known[name].schedule.overlap
             said = verdict(overlap, previous_final=is_free, buffered=bool(buffered_ms))
             if said is Verdict.RUN:
-                chosen.append((name, nominal_ms))
-                note(name, Running(nominal_ms))
+                begin(name, nominal_ms)
             elif said is Verdict.RUN_BUFFERED:
-                chosen.append((name, buffered_ms))
-                note(name, Running(buffered_ms, nominal_ms))
+                begin(name, buffered_ms, nominal_ms)
             elif said is Verdict.BUFFER and running is not None:
                 note(name, Running(running.nominal_ms, nominal_ms))
         return chosen, shards
@@ -104,7 +108,3 @@ class Overlapping:
 
 def _running(cursors: dict[int, Cursor], name: str) -> Running | None:
     return cursors[shard_of(name)].running.get(key_of(name))
-
-
-def _pairs(chosen: list[Due]) -> set[tuple[int, str]]:
-    return {(nominal_ms, name) for name, nominal_ms in chosen}

@@ -164,6 +164,29 @@ def test_overlaps_are_skipped_or_buffered(mesh: TaskMesh, node: Redis) -> None:
     assert buffered - first == 100, "the firing that waited was another than the first one that had to"
 
 
+def test_what_ran_last_is_forgotten_with_its_schedule(mesh: TaskMesh) -> None:
+    """While a leader looks, and by the next one if there was none: cursors must not grow with each name ever used."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    for name in ("one", "two", "paused"):
+        mesh.schedule(name, every(0.1), task.s(1, 1), overlap="skip")
+    first = Firing(mesh.link, Agreement(mesh.link), _tenure(5), lambda: True, "first")
+    first.begin()
+
+    def kept(firing: Firing) -> int:
+        firing.turn()
+        return sum(len(cursor.running) for cursor in firing.definitions.cursors.values())
+
+    wait_until(lambda: kept(first) == 3)
+    mesh.schedules.pause("paused")
+    mesh.schedules.remove("one")
+    wait_until(lambda: kept(first) == 2)
+    first.flush()
+    mesh.schedules.remove("two")
+    following = Firing(mesh.link, Agreement(mesh.link), _tenure(6), lambda: True, "following")
+    following.begin()
+    assert kept(following) == 1
+
+
 def test_an_old_leader_is_refused(mesh: TaskMesh, node: Redis) -> None:
     """Once a newer token stands on the node, nothing of an older leader is recorded, nor moves a cursor."""
     task = mesh.task(name="sums.add")(lambda x, y: x + y)
