@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.cli.output import table
-from taskmesh.consensus.keeping import Kept, Unsafe
+from taskmesh.consensus.keeping import Kept
 from taskmesh.consensus.quorum import majority
 from taskmesh.nodes.acceptor_care import AcceptorReport
-from taskmesh.nodes.agreement import DATA_NODE
+from taskmesh.nodes.address import DATA_NODE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +30,7 @@ def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
                 report.keeping.in_words() if report.keeping else "unknown",
                 report.keeping.policy if report.keeping else None,
                 report.standing.looked.run[:8] if report.standing.looked else None,
-                report.standing.remedy or "; ".join(each.remedy for each in _told(report)),
+                report.standing.remedy or "; ".join(each.remedy for each in report.unsafe),
             )
             for report in reports
         ],
@@ -49,7 +49,7 @@ def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
             level = fail if len(reports) - out < needed else warn
             yield level(check, standing.why, standing.remedy)
             continue
-        unsafe = _told(report)
+        unsafe = report.unsafe
         if standing.looked is not None and not standing.looked.instance and not unsafe:
             yield ok(check, "not used yet")
         elif unsafe:
@@ -60,10 +60,3 @@ def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
         else:
             kept = report.keeping.in_words() if report.keeping else "the node itself"
             yield ok(check, f"takes part, configuration {report.configuration}, {kept}")
-
-
-def _told(report: AcceptorReport) -> list[Unsafe]:
-    """Return what is unsafe; of the node itself other checks tell, and it admits itself."""
-    if report.standing.address == DATA_NODE or report.keeping is None:
-        return []
-    return report.keeping.unsafe

@@ -13,8 +13,7 @@ from taskmesh.cli.output import json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
 from taskmesh.config.nodes import ACCEPTORS
 from taskmesh.nodes.acceptor_care import AcceptorCare
-from taskmesh.nodes.address import NodeAddress
-from taskmesh.nodes.agreement import DATA_NODE
+from taskmesh.nodes.address import DATA_NODE, NodeAddress
 
 if TYPE_CHECKING:
     from taskmesh.consensus.configuration import Configuration

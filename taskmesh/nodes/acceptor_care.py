@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.consensus.admission import Standing, newest_of
 from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.founding import found
-from taskmesh.consensus.keeping import Keeping, read_keeping
+from taskmesh.consensus.keeping import Keeping, Unsafe, read_keeping
 from taskmesh.consensus.readmission import readmit
 from taskmesh.consensus.replacement import change_members, in_force, replace_forgetful
+from taskmesh.nodes.address import DATA_NODE
 from taskmesh.nodes.seat import forget_seat, note_seat
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class AcceptorReport:
     configuration: int
     is_member: bool
 
+    @property
+    def unsafe(self) -> list[Unsafe]:
+        """By what it may forget; nothing of the data node, which is trusted with its disk."""
+        if self.keeping is None or self.standing.address == DATA_NODE:
+            return []
+        return self.keeping.unsafe
+
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
         looked, keeping = self.standing.looked, self.keeping
@@ -51,9 +59,7 @@ class AcceptorReport:
             "keeps": keeping.in_words() if keeping else None,
             "survives": keeping.kept.name.lower() if keeping else None,
             "maxmemory_policy": keeping.policy if keeping else None,
-            "unsafe": [
-                {"what": each.text, "remedy": each.remedy} for each in (keeping.unsafe if keeping else [])
-            ],
+            "unsafe": [{"what": each.text, "remedy": each.remedy} for each in self.unsafe],
         }
 
 

@@ -12,6 +12,8 @@ from taskmesh.errors import ConfigError
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
 
+#: Stands for the data node where it is an acceptor.
+DATA_NODE = "data-node"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 

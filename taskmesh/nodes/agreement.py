@@ -18,6 +18,7 @@ from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.registers import Operation, Registers
 from taskmesh.consensus.value import Packing
 from taskmesh.errors import ConfigError
+from taskmesh.nodes.address import DATA_NODE
 from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("taskmesh")
-#: The data node itself, where no acceptors are named.
-DATA_NODE = "data-node"
 
 _all: weakref.WeakSet[Agreement] = weakref.WeakSet()
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from taskmesh.consensus.keeping import Kept
 from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.queue_settings import QueueSettings
@@ -44,6 +45,8 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
             try:
                 configuration = acceptors.tend()
                 queues.level()
+                if configuration.number != number:
+                    _tell_unsafe(acceptors)
             except TaskMeshError as error:
                 # a majority may be there in a moment
                 if not said:
@@ -59,3 +62,13 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
         log.exception("acceptors and queues are not seen to any more: an error that nobody expected")
     finally:
         agreement.close()
+
+
+def _tell_unsafe(acceptors: AcceptorCare) -> None:
+    """Say by what acceptors of their own may forget; of the node itself `taskmesh doctor` says it."""
+    for report in acceptors.reports():
+        for unsafe in report.unsafe:
+            if unsafe.kept < Kept.POWER:
+                log.warning(
+                    "acceptor %s may forget: %s; %s", report.standing.address, unsafe.text, unsafe.remedy
+                )

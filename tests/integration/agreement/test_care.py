@@ -6,6 +6,7 @@ import pytest
 
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.scheduler.candidate import Standing
+from tests.faults.server import NEVER
 from tests.integration.agreement.registers import read, write
 from tests.support import wait_until
 
@@ -63,3 +64,15 @@ def test_a_node_that_forgot_what_is_paused_is_told(leader, data_node):
     with data_node.client() as client:
         client.delete("tm:agreed:paused")
     wait_until(lambda: mesh.paused_queues() == ["mail"], 30, "it is paused again")
+
+
+def test_what_is_unsafe_is_said_by_whoever_leads(make_acceptors, make_mesh, caplog):
+    servers = make_acceptors(1, fsync=NEVER)
+    write(make_mesh(servers), "file/a", b"1")
+    own = make_mesh(servers)
+    caplog.clear()
+    standing = Standing(own.link, own.agreement, "cat").start()
+    said = f"acceptor {servers[0].url} may forget: appendfsync no; CONFIG SET appendfsync always"
+    wait_until(lambda: said in caplog.text, 30, "it is said")
+    standing.stop()
+    standing.join(10)
