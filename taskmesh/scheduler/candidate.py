@@ -76,6 +76,11 @@ class Standing:
         """The lead of this process; None while another leads."""
         return self._candidacy.tenure if self._candidacy is not None else None
 
+    @property
+    def may_act(self) -> bool:
+        """Whether it leads, and its lease lasts."""
+        return self._candidacy is not None and self._candidacy.may_act
+
     def start(self) -> Self:
         """Begin, and return this."""
         if self._is_candidate or self._declared:
