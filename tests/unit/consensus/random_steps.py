@@ -32,8 +32,20 @@ class RandomSteps:
         instance, name = random.choice(INSTANCES), random.choice(NAMES)
         number = b"%d" % max(1, self.number - (random.random() < 0.2) + (random.random() < 0.05))
         kind = random.choices(
-            ("prepare", "accept", "peek", "changes", "init", "seal", "export", "drop", "admit", "look"),
-            (30, 30, 8, 6, 5, 1, 4, 1, 4, 3),
+            (
+                "prepare",
+                "accept",
+                "peek",
+                "changes",
+                "init",
+                "seal",
+                "export",
+                "drop",
+                "admit",
+                "look",
+                "rename",
+            ),
+            (30, 30, 8, 6, 5, 1, 4, 1, 4, 3, 1),
         )[0]
         match kind:
             case "prepare":
@@ -57,6 +69,8 @@ class RandomSteps:
                 admitted = random.choice((b"", b"before", b"before"))
                 least = b"%d" % random.randrange(20)
                 return kind, [instance, admitted, least, b"boot", run if random.random() < 0.9 else b"other"]
+            case "rename":
+                return kind, [instance, b"i1", b"note", run if random.random() < 0.9 else b"other"]
             case _:
                 return kind, random.sample(NAMES, random.randrange(3))
 
