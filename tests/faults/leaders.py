@@ -35,12 +35,12 @@ ELECTED_S = 60.0
 class Contender:
     """One `taskmesh scheduler`."""
 
-    def __init__(self, mesh: str, name: str, port: int, folder: Path) -> None:
+    def __init__(self, mesh: str, name: str, port: int, folder: Path, env: dict[str, str]) -> None:
         self.name = name
         self.proxy = Proxy(port)
         self._log = folder / f"{name}.log"
         environ = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
-        environ |= {"TASKMESH_NODES": self.proxy.url, "TASKMESH_KEY": KEY}
+        environ |= {"TASKMESH_NODES": self.proxy.url, "TASKMESH_KEY": KEY, **env}
         self._words = [sys.executable, "-m", "taskmesh", "scheduler", "--mesh", mesh, "-n", name]
         self._environ = environ
         self.start()
@@ -64,13 +64,15 @@ class Contender:
 class Contest:
     """Some candidates of one mesh, and what is known of those that led."""
 
-    def __init__(self, server: Server, folder: Path, *, candidates: int = 5) -> None:
+    def __init__(
+        self, server: Server, folder: Path, *, candidates: int = 5, env: dict[str, str] | None = None
+    ) -> None:
         self.node = Redis.from_url(server.url)
         self.mesh = TaskMesh("contest", nodes=[server.url], key=KEY)
         task = self.mesh.task(name="tick")(print)
         self.mesh.schedule(NAME, every(TICK_MS / 1000), task.s(), misfire="all")
         self.contenders = {
-            name: Contender("contest", name, server.port, folder)
+            name: Contender("contest", name, server.port, folder, env or {})
             for name in (f"c{number}" for number in range(candidates))
         }
         self.tokens: list[int] = []
@@ -158,6 +160,13 @@ class Contest:
             ELECTED_S,
             f"{old.name} finds itself replaced; {old.said()}",
         )
+
+    def moments(self) -> list[int]:
+        """Return the nominal moments of which there is a message, in order."""
+        start = f"tm:{self.mesh.name}:r:"
+        keys = self.node.scan_iter(f"{start}{NAME}@*", count=1000)
+        found = (read_firing_id(key.decode().removeprefix(start)) for key in keys)
+        return sorted(each[1] for each in found if each)
 
     # -- the end ------------------------------------------------------------------
 

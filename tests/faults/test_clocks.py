@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.apps import worker_tasks as tasks
+from tests.faults.leaders import Contest
 from tests.faults.load import Load
 from tests.faults.scene import Scene
 from tests.faults.server import Server
@@ -92,3 +93,20 @@ def test_the_clock_of_a_worker(
     load.balance(left=False)
     assert scene.state_of(later) == "SCHEDULED"
     assert "declared dead" not in wrong.said() + right.said()
+
+
+@pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+def test_the_clock_of_the_leader(server: Server, clock: Clock, tmp_path: Path, seconds: int) -> None:
+    """It keeps the lead, and goes on firing what is due by the node's clock: each moment once, none an hour off."""
+    contest = Contest(server, tmp_path, candidates=2, env=clock.env)
+    try:
+        clock.move(seconds)
+        count = contest.fired()
+        wait_until(lambda: contest.fired() >= count + 40, 30, "it goes on firing")
+        assert contest.leader().token == contest.tokens[-1]
+        last_ms = contest.moments()[-1]
+        now_s = int(contest.node.time()[0])
+        assert abs(now_s - last_ms / 1000) < 30
+        contest.check()
+    finally:
+        contest.close()
