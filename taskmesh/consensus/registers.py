@@ -20,6 +20,8 @@ from taskmesh.errors import AgreementError, ChangeRejected, ChangeUnknown, NoMaj
 
 PATIENCE_S = 5.0
 PAUSE_S_MIN, PAUSE_S_MAX = 0.01, 2.0
+#: Registers that one process may change in one phase.
+HELD_MAX = 256
 #: Registers that are read at once.
 READ_AT_ONCE = 100
 
@@ -135,10 +137,17 @@ class _Held:
 
 @dataclass(slots=True)
 class _Again:
-    """A try that led to nothing; `why` is for people."""
+    """A try that led to nothing.
+
+    Attributes:
+        why: For people.
+        elsewhere: The configuration is another one now.
+        outdated: Only what this process knew of the register was too old: it knows better now.
+    """
 
     why: str
     elsewhere: bool = False
+    outdated: bool = False
 
 
 @dataclass(slots=True)
@@ -248,8 +257,9 @@ class Registers:
                 outcome = _Again(str(error))
             if self.now_s() >= give_up_s:
                 raise self._failure(name, operation, outcome.why)
-            # full jitter: two proposers that met do not meet again
-            yield Pause(self.chance.uniform(0, min(PAUSE_S_MAX, PAUSE_S_MIN * 2**tries)))
+            if tries or not outcome.outdated:
+                # full jitter: two proposers that met do not meet again
+                yield Pause(self.chance.uniform(0, min(PAUSE_S_MAX, PAUSE_S_MIN * 2**tries)))
             tries += 1
 
     def compare_and_set(
@@ -308,7 +318,7 @@ class Registers:
             ballot = self._next_ballot(name)
             told = yield from prepare(self.prefix, configuration, name, ballot)
             if isinstance(told, Lost):
-                return self._again(told)
+                return self._again(told, outdated=told.highest > NONE)
             found = told
             if not found.packed and not is_complete:
                 inherited = yield from self.chain.inherited(configuration, name)
@@ -326,7 +336,7 @@ class Registers:
                 packed = packed or self.packing.pack(name, value)
                 lost = yield from self._accept(configuration, name, ballot, packed, sticky=sticky)
                 if lost is not None:
-                    return self._again(lost)
+                    return self._again(lost, outdated=held is not None and lost.highest > NONE)
             if isinstance(verdict, Refuse):
                 raise verdict.error
             version = _versioned(value).version if done is None else done.version
@@ -336,7 +346,9 @@ class Registers:
         packed = self.packing.pack(name, following)
         operation.sent(value.version, chosen=found.chosen)
         lost = yield from self._accept(configuration, name, ballot, packed, sticky=sticky)
-        return self._again(lost) if lost is not None else Changed(following.version, content, verdict.answer)
+        if lost is not None:
+            return self._again(lost, outdated=held is not None and lost.highest > NONE)
+        return Changed(following.version, content, verdict.answer)
 
     def _verdict(self, name: str, value: Value, change: Change, operation: Operation) -> Verdict:
         first = operation.first_version
@@ -355,6 +367,9 @@ class Registers:
         if lost is None and sticky:
             following = Ballot(ballot.n + 1, ballot.proposer)
             self._n = max(self._n, following.n)
+            if len(self._held) >= HELD_MAX:
+                # none is needed: those that are still used come back with their next change
+                self._held.clear()
             self._held[name] = _Held(configuration.number, following, packed)
         return lost
 
@@ -369,12 +384,12 @@ class Registers:
         # another proposer for each ballot: none is used twice, whatever a process forgets and however it is forked
         return Ballot(self._n, self.chance.getrandbits(PROPOSER_BITS))
 
-    def _again(self, lost: Lost) -> _Again:
+    def _again(self, lost: Lost, *, outdated: bool = False) -> _Again:
         if lost.highest is NONE and lost.ahead_of is not None:
             # some other register is far ahead of this one
             self._n = lost.ahead_of
         self._n = max(self._n, lost.highest.n)
-        return _Again(lost.why, lost.elsewhere)
+        return _Again(lost.why, lost.elsewhere, outdated)
 
 
 def _versioned(value: Value) -> Versioned:

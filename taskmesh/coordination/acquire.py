@@ -81,7 +81,7 @@ def acquire(means: Means, wish: Wish, until_s: float | None) -> WaitingSteps[Tak
         AgreementError: No majority of the acceptors answers. Leave the line: the wish may stand in it.
     """
     waited = False
-    while not (yield from _stand_in_line(means, wish, until_s)):
+    while (line := (yield from _stand_in_line(means, wish, until_s))) is None:
         if _is_over(means, until_s):
             return None
         waited = True
@@ -89,7 +89,7 @@ def acquire(means: Means, wish: Wish, until_s: float | None) -> WaitingSteps[Tak
     watch = Watch()
     while True:
         try:
-            token, look_s = yield from _try(means, wish, watch)
+            token, look_s = yield from _try(means, wish, watch, line)
         except (AgreementError, NodeUnavailable):
             if _is_over(means, until_s):
                 raise
@@ -97,6 +97,7 @@ def acquire(means: Means, wish: Wish, until_s: float | None) -> WaitingSteps[Tak
             token, look_s = None, LOOK_S_FIRST
         if token is not None:
             return Taken(token, waited)
+        line = None
         if _is_over(means, until_s):
             yield from give_back(means, wish.register, wish.entry.request)
             return None
@@ -116,18 +117,30 @@ def _nap(means: Means, wish: Wish, until_s: float | None, look_s: float) -> Nap:
     return Nap(seconds, wish.entry.request)
 
 
-def _stand_in_line(means: Means, wish: Wish, until_s: float | None) -> GroupSteps[bool]:
+def _stand_in_line(means: Means, wish: Wish, until_s: float | None) -> GroupSteps[Line | None]:
+    """Stand in line, and return it as it is then; None if there is no room in it."""
     # who does not wait at all must not be found in line by others
     change = join(wish.register, wish.entry, wish.limit, only_if_free=_is_over(means, until_s))
     changed = yield from means.registers.change(wish.register, change, means.operation(), sticky=True)
-    return changed.answer == b"in"
+    return read_line(changed.content) if changed.answer == b"in" else None
 
 
-def _try(means: Means, wish: Wish, watch: Watch) -> WaitingSteps[tuple[int | None, float]]:
-    """Take it if it is this one's turn; else see that those in front are alive. Returns its token, or when to look."""
+def _try(means: Means, wish: Wish, watch: Watch, line: Line | None) -> WaitingSteps[tuple[int | None, float]]:
+    """Take it if it is this one's turn; else see that those in front are alive.
+
+    Args:
+        means: Of this process.
+        wish: What.
+        watch: What was seen of others.
+        line: As it is; None to read it.
+
+    Returns:
+        Its token, or None and in how many seconds to look again.
+    """
     request = wish.entry.request
-    found = yield from means.registers.read(wish.register)
-    line = read_line(found.content)
+    if line is None:
+        found = yield from means.registers.read(wish.register)
+        line = read_line(found.content)
     held = line.holder(request)
     if held is not None:
         return held.token, 0.0
@@ -176,8 +189,10 @@ def _look_at_those_in_front(
             yield from _change_and_tell(means, wish.register, without_delay(entry.request))
 
 
-def _change_and_tell(means: Means, register: str, change: Change) -> WaitingSteps[Changed]:
-    changed = yield from means.registers.change(register, change, means.operation())
+def _change_and_tell(
+    means: Means, register: str, change: Change, *, sticky: bool = False
+) -> WaitingSteps[Changed]:
+    changed = yield from means.registers.change(register, change, means.operation(), sticky=sticky)
     whom = read_line(changed.content).next_in_line()
     if whom:
         yield Tell(whom)
@@ -193,7 +208,8 @@ def give_back(means: Means, register: str, request: bytes) -> WaitingSteps[bool]
     Raises:
         AgreementError: It may still be held; do it again.
     """
-    changed = yield from _change_and_tell(means, register, leave(request))
+    # who had it is likely to want it again
+    changed = yield from _change_and_tell(means, register, leave(request), sticky=True)
     return changed.answer == b"held"
 
 

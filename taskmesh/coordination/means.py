@@ -23,6 +23,8 @@ class Means:
         chance: Random numbers.
         generation: How often the embedded node had been started when that was last asked.
         is_embedded: Whether it counts that; a server of the user's own does not.
+        last_token: The last that was drawn here.
+        draws_alone: Whether nobody else drew one between that and the one before: then the next is drawn in one phase.
     """
 
     registers: Registers
@@ -31,6 +33,8 @@ class Means:
     chance: Chance
     generation: int = 0
     is_embedded: bool = False
+    last_token: int = 0
+    draws_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

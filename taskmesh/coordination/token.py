@@ -33,9 +33,13 @@ def next_token(means: Means) -> WaitingSteps[int]:
             token = b"%d" % following(found, generation)
             return Write(token, answer=token)
 
-        changed = yield from means.registers.change(COUNTER, count, means.operation())
+        # the embedded node may have forgotten, and given others tokens since: it must say what it holds
+        sticky = means.draws_alone and not means.is_embedded
+        changed = yield from means.registers.change(COUNTER, count, means.operation(), sticky=sticky)
+        token = int(changed.answer)
+        means.draws_alone, means.last_token = token == means.last_token + 1, token
         if means.is_embedded:
             # asked afterwards: so the node was not started anew between this number and what it was used for
             (means.generation,) = yield AskGeneration()
         if means.generation == generation:
-            return int(changed.answer)
+            return token
