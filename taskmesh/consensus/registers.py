@@ -130,7 +130,7 @@ class Operation:
 class _Held:
     """The promise that came with the last accept, and the value accepted."""
 
-    number: int
+    configuration: Configuration
     ballot: Ballot
     packed: bytes
 
@@ -310,7 +310,8 @@ class Registers:
     ) -> GroupSteps[Changed | _Again]:
         configuration = yield from self.chain.current()
         held = self._held.pop(name, None)
-        if held is not None and held.number == configuration.number:
+        # of these very acceptors: those that forgot all begin with the same number again
+        if held is not None and held.configuration == configuration:
             # it was chosen then: whether it still is, is known when it is accepted again
             ballot, found = held.ballot, Found(held.packed, held.ballot, chosen=False)
         else:
@@ -370,7 +371,7 @@ class Registers:
             if len(self._held) >= HELD_MAX:
                 # none is needed: those that are still used come back with their next change
                 self._held.clear()
-            self._held[name] = _Held(configuration.number, following, packed)
+            self._held[name] = _Held(configuration, following, packed)
         return lost
 
     def _next_ballot(self, name: str) -> Ballot:

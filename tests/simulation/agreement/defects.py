@@ -119,7 +119,7 @@ def reuse_after_failure(
     if lost is not None and lost.highest == NONE and not lost.elsewhere:
         before = self.packing.unpack(name, packed)
         older = replace_last(before)
-        self._held[name] = registers._Held(configuration.number, ballot, self.packing.pack(name, older))
+        self._held[name] = registers._Held(configuration, ballot, self.packing.pack(name, older))
     return lost
 
 
@@ -169,7 +169,7 @@ def lowest_of(name: str, size: int, told: Any) -> Found:
 
 def hold_without_asking(self: Registers, name: str, change: Any, operation: Any, *, sticky: bool) -> Any:
     held = self._held.get(name)
-    if held is not None and self.chain._current is not None and held.number == self.chain._current.number:
+    if held is not None and self.chain._current is not None and held.configuration == self.chain._current:
         seen = registers._versioned(self.packing.unpack(name, held.packed))
         verdict = change(seen)
         if isinstance(verdict, Keep):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -23,10 +24,14 @@ class Group:
     """Three acceptors that always answer, and what they were asked."""
 
     def __init__(self) -> None:
-        self.acceptors = {place: ModelAcceptor() for place in PLACES}
         self.asked: list[str] = []
-        instances = iter(["i1", "i2", "i3"])
-        self.run(found(PREFIX, PLACES, lambda: next(instances), lambda _: ""))
+        self._instances = (f"i{number}" for number in count(1))
+        self.begin()
+
+    def begin(self) -> None:
+        """Have acceptors that know nothing."""
+        self.acceptors = {place: ModelAcceptor() for place in PLACES}
+        self.run(found(PREFIX, PLACES, lambda: next(self._instances), lambda _: ""))
 
     def run(self, steps: Any) -> Any:
         """Have a conversation, and note its rounds and its pauses."""
@@ -106,6 +111,20 @@ def test_who_is_overtaken_while_he_changes_it_waits(group: Group) -> None:
     group.asked.clear()
     group.run(one.change("r", late, Operation(b"late")))
     assert group.asked[-4:] == ["accept", "pause", "prepare", "accept"]
+
+
+def test_who_forgot_all_is_bound_by_nothing(group: Group) -> None:
+    one, other = group.process(1), group.process(2)
+    for _ in range(3):
+        change(group, one)
+    group.begin()
+    for registers in (other, one):
+        # as whoever meets them when he wants something else
+        registers.chain.restart()
+        group.run(registers.chain.current())
+    change(group, other)
+    assert change(group, one)[-2:] == ["prepare", "accept"]
+    assert group.run(one.read("r")).content == b"xx"
 
 
 def test_what_is_remembered_for_one_phase_has_a_bound(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
