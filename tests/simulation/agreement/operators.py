@@ -10,7 +10,7 @@ from taskmesh.consensus.configuration import Configuration, Member
 from taskmesh.consensus.founding import found
 from taskmesh.consensus.reconfigure import completed, drop_previous, reconfigure
 from taskmesh.consensus.registers import Operation
-from taskmesh.consensus.scripts import ADMIT
+from taskmesh.consensus.scripts import ADMIT, RENAME
 from taskmesh.core.steps import OUT, Call, Pause, Round
 from taskmesh.errors import ChangeRejected, ChangeUnknown
 from tests.simulation.agreement.clients import Process
@@ -118,8 +118,9 @@ class Operator:
         )
 
     def _admit(self, each: Looked) -> Steps:
-        world = self.world
+        world, script = self.world, ADMIT
         server = world.servers[each.address]
+        args: tuple[bytes, ...]
         if not each.instance:
             if "an emptied server gets its id back" in world.careless and each.address in world.ids:
                 instance = world.ids[each.address]
@@ -133,12 +134,11 @@ class Operator:
                 least = b"0"
             args = (each.instance.encode(), each.admitted.encode(), least, b"", each.run.encode())
         else:
-            # what it has forgotten nobody knows: it is emptied by hand, and comes back as another
-            if server.up and server.instance == each.instance:
-                world.harmed.add(each.instance)
-                server.start(empty=True)
-            return
-        yield Round([Call(ADMIT, PREFIX, args, node=each.address)], lambda replies: replies[0] is not OUT)
+            # what it has forgotten nobody knows: it comes back as another, which knows nothing
+            world.harmed.add(each.instance)
+            instance = world.ids[each.address] = world.new_instance()
+            script, args = RENAME, (each.instance.encode(), instance.encode(), b"", each.run.encode())
+        yield Round([Call(script, PREFIX, args, node=each.address)], lambda replies: replies[0] is not OUT)
 
     def _without(
         self, configuration: Configuration, lost: list[Member], looked: dict[str, Looked]

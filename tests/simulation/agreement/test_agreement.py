@@ -112,7 +112,7 @@ def test_what_seeds_draw_happens() -> None:
             "WRONGINSTANCE",
             "NOTADMITTED",
         ),
-        *("EXPORT", "NAMES", "DROPPED", "CHANGED", "ADMITTED", "OTHERRUN"),
+        *("EXPORT", "NAMES", "DROPPED", "CHANGED", "ADMITTED", "OTHERRUN", "RENAMED"),
     } - words.keys()
     assert missing == set()
     assert words.keys() & {"FAULT", "AHEAD"} == set()
