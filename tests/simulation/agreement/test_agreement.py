@@ -20,13 +20,17 @@ from tests.simulation.agreement.rates import Rates, draw
 from tests.simulation.agreement.servers import ScriptServer, Server
 from tests.simulation.agreement.world import Task, World
 
+#: Tests that share the seeds: none is to take minutes.
+PARTS = 10
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-def test_agreement(agreement_seeds: range) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_agreement(agreement_seeds: range, part: int) -> None:
     """Every promise holds in all kinds of trouble, and afterwards everything that was begun comes to an end."""
-    found = failures(agreement_seeds)
+    first, count = agreement_seeds.start, len(agreement_seeds)
+    found = failures(range(first + part * count // PARTS, first + (part + 1) * count // PARTS))
     for seed, trace in found[:3]:
         print(f"\n{trace}\nseed {seed} failed; to see all that happened:\n{how_to_replay(seed)}")
     assert [seed for seed, _ in found] == []

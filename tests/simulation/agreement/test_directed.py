@@ -8,6 +8,7 @@ import pytest
 
 from taskmesh.consensus.acceptor import Acceptor
 from taskmesh.consensus.ballot import N_MAX, Ballot
+from taskmesh.consensus.founding import found
 from taskmesh.consensus.listing import anew, changes, names
 from taskmesh.consensus.reconfigure import completed, drop_previous, reconfigure
 from taskmesh.consensus.registers import (
@@ -23,7 +24,7 @@ from taskmesh.consensus.registers import (
 )
 from taskmesh.errors import AgreementError, ChangeUnknown, NoMajority, UsageError, VersionConflict
 from tests.simulation.agreement import directed
-from tests.simulation.agreement.stage import Stage, append
+from tests.simulation.agreement.stage import PREFIX, Stage, append
 
 SCHEDULES = [
     directed.nothing_done_is_told_only_when_it_is_sure,
@@ -283,6 +284,34 @@ def test_a_configuration_that_is_open_at_one_member_only_is_gone_to(stage: Stage
     come.chain.addresses.append("d")
     assert stage.talk(come.read("r")).end("abdef").content == b" x"
     assert stage.read() == b" x"
+
+
+def test_who_was_left_behind_in_a_configuration_that_was_not_complete_goes_on(stage: Stage) -> None:
+    """It can take over nothing any more: that was done by others, who went on."""
+    stage.append(b"x", "abc")
+    moving = stage.talk(
+        reconfigure(stage.registers(), [stage.member(each) for each in "def"], Operation(b"m"))
+    )
+    moving.until("export", "abcdef")
+    left = stage.registers()
+    stage.talk(left.chain.follow()).end("abcdef")
+    moving.end("abcdef")
+    operator = stage.registers()
+    stage.talk(drop_previous(operator)).end("abcdef")
+    stage.talk(reconfigure(operator, [stage.member(each) for each in "abc"], Operation(b"n"))).end("abcdef")
+    assert stage.talk(completed(left)).end("abcdef").number == 3
+
+
+def test_the_first_configuration_is_not_made_while_an_acceptor_is_started_anew() -> None:
+    stage = Stage("abc")
+    stage.acceptors = {address: Acceptor(b"run of " + address.encode()) for address in "abc"}
+    new = iter(["one", "two", "three"])
+    founding = stage.talk(found(PREFIX, ["a", "b", "c"], lambda: next(new), lambda _: ""))
+    founding.heard("abc")
+    stage.acceptors["c"].run = b"another run"
+    with pytest.raises(NoMajority, match="begin again"):
+        founding.end("abc")
+    assert all(acceptor.latest == 0 for acceptor in stage.acceptors.values())
 
 
 def test_what_is_behind_can_be_dropped(stage: Stage) -> None:
