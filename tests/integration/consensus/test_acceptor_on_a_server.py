@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -82,6 +83,19 @@ def test_full_memory_stops_no_decision(node: RealNode) -> None:
     node.call([b"CONFIG", b"SET", b"maxmemory", b"1"])
     assert isinstance(node.call([b"SET", b"k", b"v"]), SimulatedError)
     check(ScriptAcceptor(node), [*READY, accept(b"1", b"1", b"v" * 50_000, b"ACCEPTED")])
+
+
+def test_no_locale_and_no_time_zone_matters(node: RealNode, tmp_path: Path) -> None:
+    """Lua compares texts as the C library does, which has an order of its own in each locale; ballots are numbers."""
+    installed = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=True).stdout.split()
+    other = next((name for name in installed if name not in ("C", "POSIX")), "C")
+    server = Server(tmp_path, env={"LC_ALL": other, "LANG": other, "TZ": "Pacific/Kiritimati"})
+    try:
+        elsewhere = RealNode(server)
+        compare(5, STEPS, ScriptAcceptor(node), ScriptAcceptor(elsewhere), lambda _: None)
+        elsewhere.close()
+    finally:
+        server.kill()
 
 
 def test_a_server_that_was_killed_is_silent_until_it_is_admitted(tmp_path: Path) -> None:

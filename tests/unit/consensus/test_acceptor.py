@@ -69,6 +69,13 @@ def test_random_steps_have_the_same_answers() -> None:
     assert len(SEEDS) * STEPS >= 20_000
 
 
+def test_no_clock_matters() -> None:
+    """Of two nodes one is a hundred years ahead, and goes backwards."""
+    late_us = iter(range(4_000_000_000_000_000, 0, -1_000_000_000))
+    ahead = SimulatedNode(clock_us=lambda: next(late_us))
+    compare(77, STEPS, ScriptAcceptor(SimulatedNode()), ScriptAcceptor(ahead), lambda _: None)
+
+
 def test_a_wrong_step_is_no_step() -> None:
     with pytest.raises(ValueError, match=r"an acceptor has no step consensus\.guess"):
         ModelAcceptor().call("consensus.guess", [b"i1"])
