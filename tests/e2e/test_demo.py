@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -223,7 +224,7 @@ def test_ctrl_c_at_a_terminal_with_a_live_bar(place: Place) -> None:
     shown = b""
     with process:
         while b"/s" not in shown:
-            shown += os.read(ours, 4096)
+            shown += read_some(ours)
         os.write(ours, b"\x03")
         shown += rest_of(ours)
     os.close(ours)
@@ -234,11 +235,17 @@ def test_ctrl_c_at_a_terminal_with_a_live_bar(place: Place) -> None:
     place.assert_empty()
 
 
+def read_some(terminal: int) -> bytes:
+    readable, _, _ = select.select([terminal], [], [], 60)
+    assert readable, "the demo has said nothing for a minute"
+    return os.read(terminal, 4096)
+
+
 def rest_of(terminal: int) -> bytes:
     read = b""
     while True:
         try:
-            block = os.read(terminal, 4096)
+            block = read_some(terminal)
         except OSError:  # Linux's word for the end of a terminal
             return read
         if not block:

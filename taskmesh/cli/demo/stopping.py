@@ -1,9 +1,10 @@
 """Ctrl-C and SIGTERM end the demo in order: what was started is stopped, then it exits.
 
 A signal that arrives while a server or a worker is being started or stopped waits until this is done: an
-exception at that moment could lose the only reference to a process. Elsewhere it interrupts at once.
-Further signals change nothing, since the way out is under way already; and everything that the demo starts
-ends by itself when the demo is killed.
+exception at that moment could lose the only reference to a process. Elsewhere it interrupts at once. An exception that
+is raised in a callback of the collector, between two steps of the program, is thrown away by Python: so it is raised
+again each second until the interrupted block is left. Further signals change nothing, since the way out is under way
+already; and everything that the demo starts ends by itself when the demo is killed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_S = 1.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -47,6 +49,7 @@ class Stopping:
         for signum in SIGNALS:
             if signal.getsignal(signum) is not signal.SIG_IGN:  # `nohup taskmesh demo` keeps its meaning
                 self._before[signum] = signal.signal(signum, self._on_signal)
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_alarm)
         return self
 
     def __exit__(
@@ -64,6 +67,7 @@ class Stopping:
             yield
         finally:
             self._interruptible = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def check(self) -> None:
         """Raise for a signal that has come, once.
@@ -78,5 +82,10 @@ class Stopping:
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         if self._first is None:
             self._first = signum
-        if self._interruptible:
+        if self._interruptible and not self._raised:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
             self.check()
+
+    def _on_alarm(self, _signum: int, _frame: FrameType | None) -> None:
+        if self._interruptible and self._first is not None:
+            raise Stopped(self._first)

@@ -9,6 +9,7 @@ import pytest
 
 from taskmesh.cli.demo.stopping import Stopped, Stopping
 from taskmesh.codec.pickling import decode_value, encode_value
+from tests.support import wait_until
 
 
 def test_within_an_interruptible_block_it_raises_at_once() -> None:
@@ -18,6 +19,20 @@ def test_within_an_interruptible_block_it_raises_at_once() -> None:
         reached.append("after")
     assert not reached
     assert caught.value.exit_code == 143
+
+
+class _Collected:
+    """Is sent a signal while it is collected, where Python throws exceptions away."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_python_threw_away_is_raised_again() -> None:
+    with Stopping() as stopping, pytest.raises(Stopped), stopping.interruptible():  # noqa: PT012
+        _Collected()
+        wait_until(lambda: False, 20, "the signal is heard of")
 
 
 def test_outside_it_waits_for_the_next_block() -> None:
