@@ -7,9 +7,10 @@ the square of its length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from taskmesh.consensus.registers import Change, Changed
+from taskmesh.consensus.registers import Change, Changed, Delete, Verdict, Versioned, Write
 from taskmesh.coordination.ending import silent_among
 from taskmesh.coordination.line import (
     LOST,
@@ -26,11 +27,13 @@ from taskmesh.coordination.line import (
 from taskmesh.coordination.means import Means, Nap, Tell, WaitingSteps
 from taskmesh.coordination.session import MARGIN_S, RHO, Watch
 from taskmesh.coordination.token import next_token
-from taskmesh.core.steps import GroupSteps
-from taskmesh.errors import AgreementError, NodeUnavailable
+from taskmesh.core.steps import GroupSteps, Pause
+from taskmesh.errors import AgreementError, ChangeUnknown, NodeUnavailable
 
 #: How often the first in line looks by himself, and at least the others.
 LOOK_S_FIRST, LOOK_S_MAX = 1.0, 5.0
+#: For how long a change is made again of which it is not known whether it was made, and after which pause at most.
+AGAIN_S_MAX, AGAIN_S = 5.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,35 @@ def _stand_in_line(means: Means, wish: Wish, until_s: float | None) -> GroupStep
     """Stand in line, and return it as it is then; None if there is no room in it."""
     # who does not wait at all must not be found in line by others
     change = join(wish.register, wish.entry, wish.limit, only_if_free=_is_over(means, until_s))
-    changed = yield from means.registers.change(wish.register, change, means.operation(), sticky=True)
+    changed = yield from _changed(means, wish.register, change)
     return read_line(changed.content) if changed.answer == b"in" else None
+
+
+def _changed(
+    means: Means,
+    register: str,
+    change: Change,
+    *,
+    sticky: bool = True,
+    in_doubt: Callable[[], None] | None = None,
+) -> GroupSteps[Changed]:
+    """Change a line. Every change of one names its wish, and may so be made again where it is not known whether it was.
+
+    Where many are in a hurry, a register forgets what one of them did before he hears of it.
+
+    Raises:
+        ChangeRejected, ChangeUnknown: The acceptors do not answer.
+    """
+    give_up_s = means.now_s() + AGAIN_S_MAX
+    while True:
+        try:
+            return (yield from means.registers.change(register, change, means.operation(), sticky=sticky))
+        except ChangeUnknown:
+            if means.now_s() >= give_up_s:
+                raise
+            if in_doubt is not None:
+                in_doubt()
+            yield Pause(means.chance.uniform(0, AGAIN_S))
 
 
 def _try(means: Means, wish: Wish, watch: Watch, line: Line | None) -> WaitingSteps[tuple[int | None, float]]:
@@ -157,7 +187,7 @@ def _take(means: Means, wish: Wish) -> WaitingSteps[int | None]:
     while True:
         token = yield from next_token(means)
         change = take(wish.entry.request, token)
-        changed = yield from means.registers.change(wish.register, change, means.operation(), sticky=True)
+        changed = yield from _changed(means, wish.register, change)
         if changed.answer == b"gone":
             raise Gone
         if changed.answer != b"old":
@@ -190,9 +220,14 @@ def _look_at_those_in_front(
 
 
 def _change_and_tell(
-    means: Means, register: str, change: Change, *, sticky: bool = False
+    means: Means,
+    register: str,
+    change: Change,
+    *,
+    sticky: bool = False,
+    in_doubt: Callable[[], None] | None = None,
 ) -> WaitingSteps[Changed]:
-    changed = yield from means.registers.change(register, change, means.operation(), sticky=sticky)
+    changed = yield from _changed(means, register, change, sticky=sticky, in_doubt=in_doubt)
     whom = read_line(changed.content).next_in_line()
     if whom:
         yield Tell(whom)
@@ -208,9 +243,22 @@ def give_back(means: Means, register: str, request: bytes) -> WaitingSteps[bool]
     Raises:
         AgreementError: It may still be held; do it again.
     """
+    latest, was_held = b"", False
+
+    def change(found: Versioned) -> Verdict:
+        nonlocal latest
+        verdict = leave(request)(found)
+        latest = verdict.answer if isinstance(verdict, (Write, Delete)) else b""
+        return verdict
+
+    def in_doubt() -> None:
+        nonlocal was_held
+        # it stood so when it was sent, and may have been given back by that: whoever asks again finds nothing
+        was_held = was_held or latest == b"held"
+
     # who had it is likely to want it again
-    changed = yield from _change_and_tell(means, register, leave(request), sticky=True)
-    return changed.answer == b"held"
+    changed = yield from _change_and_tell(means, register, change, sticky=True, in_doubt=in_doubt)
+    return was_held or changed.answer == b"held"
 
 
 def break_open(means: Means, register: str, delay_ms: int | None) -> WaitingSteps[int]:
