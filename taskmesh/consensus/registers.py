@@ -244,7 +244,7 @@ class Registers:
             ChangeUnknown: It may be done, or may be later.
         """
         give_up_s = self.now_s() + self.patience_s
-        tries = 0
+        tries, knows_better = 0, False
         while True:
             try:
                 outcome = yield from self._try(name, change, operation, sticky=sticky)
@@ -257,9 +257,14 @@ class Registers:
                 outcome = _Again(str(error))
             if self.now_s() >= give_up_s:
                 raise self._failure(name, operation, outcome.why)
-            if tries or not outcome.outdated:
-                # full jitter: two proposers that met do not meet again
-                yield Pause(self.chance.uniform(0, min(PAUSE_S_MAX, PAUSE_S_MIN * 2**tries)))
+            if outcome.outdated and not knows_better:
+                # nobody was disturbed. After a pause it would be too old again, for as long as somebody changes the
+                # register in one phase over and over
+                knows_better = True
+                continue
+            knows_better = False
+            # full jitter: two proposers that met do not meet again
+            yield Pause(self.chance.uniform(0, min(PAUSE_S_MAX, PAUSE_S_MIN * 2**tries)))
             tries += 1
 
     def compare_and_set(
