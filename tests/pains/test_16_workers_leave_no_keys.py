@@ -22,6 +22,8 @@ def kinds(scene) -> set[str]:
 def test_workers_that_come_and_go_leave_the_keys_as_they_were(scene, at_scale):
     first = scene.worker(1, name="first")
     assert scene.send(tasks.add, 1, 1, expect=2).get(timeout=30) == 2
+    # what is agreed upon is the mesh's own, and stays
+    wait_until(lambda: {"leader", "seat", "ac:1:r:leader"} <= kinds(scene), what="it leads")
     first.send(signal.SIGTERM)
     assert first.exit_code() == 0
     before = kinds(scene)
