@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.ear import Ear
 from taskmesh.client.portal import WHO_SERVES_S
-from taskmesh.client.result import LOCAL, AsyncResult
+from taskmesh.client.result import AsyncResult
 from taskmesh.core.waiting import who_waits
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ R = TypeVar("R")
 
 async def wait_async(portal: Portal, handle: AsyncResult[R]) -> R:
     """Wait for the outcome; return the task's value or raise what it raised, as `AsyncResult.get` does."""
-    if handle.outcome is None and handle.is_settled() and not handle.expired and handle.round != LOCAL:
-        # it may have been sent, or sent again, since it was not found
-        handle._unsettle()  # noqa: SLF001 - kin
+    handle.reopen()
     if not handle.is_settled():
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -69,6 +67,8 @@ async def as_completed_async(
         ended.append((handle, error))
         heard.set()
 
+    for handle in waiting.values():
+        handle.reopen()
     for handle in [handle for handle in waiting.values() if not handle.is_settled()][:1]:
         await _look_who_waits(portal, handle)
     ear = ear_of(portal)

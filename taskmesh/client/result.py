@@ -148,7 +148,12 @@ class AsyncResult(HintingResult, Generic[R_co]):
         for watcher in self.watchers:
             watcher(self)
 
-    def _unsettle(self) -> None:
+    def reopen(self) -> None:
+        """Wait anew for what was asked for in vain: it may have been sent, or sent again, since."""
+        if self.outcome is None and self.is_settled() and not self.expired and self.round != LOCAL:
+            self.unsettle()
+
+    def unsettle(self) -> None:
         """Forget what was not found: it may have been sent, or sent again, since."""
         self.missing = False
         self.fault = None
@@ -200,8 +205,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
         return self.conclude(propagate=propagate)
 
     def _wait(self, timeout: float | None) -> None:
-        if self.is_settled() and not self.expired and self.round != LOCAL:
-            self._unsettle()
+        self.reopen()
         waiter = self._portal.inbox.waiter((self,))
         if waiter.wait(timeout, self.is_settled):
             return
@@ -275,7 +279,7 @@ class AsyncResult(HintingResult, Generic[R_co]):
         if self.outcome is not None or self.round == LOCAL:
             return False
         if self.is_settled():
-            self._unsettle()
+            self.unsettle()
         return True
 
     @property

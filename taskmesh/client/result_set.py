@@ -56,6 +56,7 @@ class ResultSet(Generic[R_co]):
         ready: deque[AsyncResult[Any]] = deque()
         heard = ready.append
         for result in waiting.values():
+            result.reopen()
             result.watch(heard)
         try:
             waiter = self._waiter(list(waiting.values()))
@@ -122,6 +123,8 @@ class ResultSet(Generic[R_co]):
         timeout = read_timeout(timeout)
         at = 0
         results = self.results
+        for result in results:
+            result.reopen()
 
         def all_settled() -> bool:
             nonlocal at

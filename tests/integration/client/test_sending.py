@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.client.result_set import ResultSet
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused
 from taskmesh.errors import (
     BatchError,
@@ -25,6 +26,7 @@ from taskmesh.errors import (
     SendUnknown,
     TaskExpired,
     TaskNotFound,
+    TaskTimeout,
     UsageError,
 )
 from tests.integration.client.node import Counted
@@ -283,7 +285,14 @@ def test_a_map_that_fails_in_part_gives_all_handles(impatient, add, faults):
     assert missed.id in error.rejected
     with pytest.raises(TaskNotFound, match="did not accept whole"):
         missed.get(timeout=TIMEOUT_S)
-    error.batch.send()
+    impatient.pause_queue("default")
+    try:
+        error.batch.send()
+        # asked for in vain before it was sent again: that is no answer any more
+        with pytest.raises(TaskTimeout):
+            ResultSet([missed], impatient.portal).get(0.2)
+    finally:
+        impatient.resume_queue("default")
     assert error.results.get(TIMEOUT_S) == list(range(4500))
 
 
