@@ -15,14 +15,9 @@ from typing import TYPE_CHECKING
 from taskmesh.client.hold import Hold
 from taskmesh.coordination.acquire import give_back, look
 from taskmesh.coordination.ending import Sweep, end
+from taskmesh.coordination.lease import safe_until_s
 from taskmesh.coordination.means import Means, WaitingSteps
-from taskmesh.coordination.session import (
-    LATE_PART,
-    RENEW_PART,
-    begin,
-    keep_alive,
-    safe_until_s,
-)
+from taskmesh.coordination.session import LATE_PART, RENEW_PART, begin, keep_alive
 from taskmesh.errors import TaskMeshError
 
 if TYPE_CHECKING:

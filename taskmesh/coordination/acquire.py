@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from taskmesh.consensus.registers import Change, Changed, Delete, Verdict, Versioned, Write
 from taskmesh.coordination.ending import silent_among
+from taskmesh.coordination.lease import silent_s
 from taskmesh.coordination.line import (
     LOST,
     Entry,
@@ -25,7 +26,7 @@ from taskmesh.coordination.line import (
     without_delay,
 )
 from taskmesh.coordination.means import Means, Nap, Tell, WaitingSteps
-from taskmesh.coordination.session import MARGIN_S, RHO, Watch
+from taskmesh.coordination.session import Watch
 from taskmesh.coordination.token import next_token
 from taskmesh.core.steps import GroupSteps, Pause
 from taskmesh.errors import AgreementError, ChangeUnknown, NodeUnavailable
@@ -214,7 +215,7 @@ def _look_at_those_in_front(
         yield from _change_and_tell(means, wish.register, without_dead(set(dead)))
     now_s = means.now_s()
     for entry in lost:
-        delay_s = entry.delay_ms / 1000 * (1 + RHO) + MARGIN_S
+        delay_s = silent_s(entry.delay_ms / 1000)
         if watch.unchanged_s(entry.request, 0, now_s) >= delay_s:
             yield from _change_and_tell(means, wish.register, without_delay(entry.request))
 

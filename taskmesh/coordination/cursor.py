@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from taskmesh.errors import Malformed, NewerFormat
+from taskmesh.coordination.content import Content
 
 FORMAT: Final = 1
 
@@ -65,28 +65,18 @@ def key_of(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=8).digest()
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Cursor).decode
+_CONTENT: Final = Content(Cursor, "the cursor of a shard of schedules", FORMAT)
 
 
 def pack_cursor(cursor: Cursor) -> bytes:
     """Return a cursor as its register's content."""
-    return _encode(cursor)
+    return _CONTENT.pack(cursor)
 
 
 def unpack_cursor(content: bytes | None) -> Cursor:
     """Return the cursor that a register holds; one that has seen nothing, when it was never written.
 
     Raises:
-        NewerFormat: It was written by a newer TaskMesh.
-        Malformed: It is no cursor.
+        NewerFormat, Malformed: It cannot be read.
     """
-    if content is None:
-        return Cursor()
-    try:
-        cursor = _decode(content)
-    except msgspec.DecodeError as error:
-        raise Malformed(f"the cursor of a shard of schedules cannot be read: {error}") from error
-    if cursor.format > FORMAT:
-        raise NewerFormat(f"a cursor is of format {cursor.format}; this TaskMesh knows {FORMAT}: upgrade it")
-    return cursor
+    return Cursor() if content is None else _CONTENT.unpack(content)

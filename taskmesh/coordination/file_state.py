@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from taskmesh.consensus.registers import Change, Delete, Keep, Refuse, Verdict, Versioned, Write
+from taskmesh.coordination.content import Content
 from taskmesh.errors import Fenced, VersionConflict
 
 PREFIX = "file/"
@@ -31,13 +32,16 @@ class FileState(msgspec.Struct, array_like=True, frozen=True):
 
 
 ABSENT = FileState(None)
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(FileState).decode
+_CONTENT = Content(FileState, "what the register of a file holds")
 
 
 def read_file_state(found: Versioned) -> FileState:
-    """Return what a register holds; one without data where there is no file."""
-    return ABSENT if found.content is None else _decode(found.content)
+    """Return what a register holds; one without data where there is no file.
+
+    Raises:
+        Malformed: It cannot be read.
+    """
+    return ABSENT if found.content is None else _CONTENT.unpack(found.content)
 
 
 def version_of(found: Versioned) -> int:
@@ -130,7 +134,7 @@ def written(
             (owner or NOBODY) if is_new else state.owner,
             state.fence if fence is None else fence,
         )
-        return Write(_encode(new))
+        return Write(_CONTENT.pack(new))
 
     return change
 
@@ -138,7 +142,7 @@ def written(
 def _removed(state: FileState, fence: int | None) -> Verdict:
     highest = state.fence if fence is None else fence
     # an old token must be refused for as long as the name may be used again
-    return Write(_encode(FileState(None, fence=highest)), b"deleted") if highest else Delete(b"deleted")
+    return Write(_CONTENT.pack(FileState(None, fence=highest)), b"deleted") if highest else Delete(b"deleted")
 
 
 def deleted(path: str, *, if_version: int | None, fence: int | None) -> Change:

@@ -18,24 +18,21 @@ import msgspec
 from msgspec.structs import replace
 
 from taskmesh.consensus.registers import Change, Keep, Refuse, Verdict, Versioned, Write
-from taskmesh.errors import LeadershipLost, Malformed, NewerFormat
+from taskmesh.coordination.content import Content
+from taskmesh.coordination.lease import safe_until_s, silent_s
+from taskmesh.coordination.token import following
+from taskmesh.errors import LeadershipLost
 
 REGISTER: Final = "leader"
 FORMAT: Final = 1
 #: How long a renewal counts, and how often it is made.
 LEASE_S, RENEW_S = 6.0, 2.0
-#: By how much two clocks may differ in speed.
-RATE = 0.01
-#: What the holder ends earlier, and a challenger waits longer, for what the clocks do not tell.
-MARGIN_S = 0.5
 #: How long the holder may act after it sent a renewal that was agreed upon.
-ACT_S = LEASE_S * (1 - RATE) - MARGIN_S
+ACT_S = safe_until_s(0.0, LEASE_S)
 #: How long a challenger sees the same before it bids.
-CHALLENGE_S = LEASE_S * (1 + RATE) + MARGIN_S
+CHALLENGE_S = silent_s(LEASE_S)
 #: Handovers that are kept for people.
 CHANGES_MAX = 8
-#: Below it a token counts; above it, how often the embedded node was started, which it does not forget.
-GENERATION_BITS = 24
 
 
 class Handover(msgspec.Struct, frozen=True, array_like=True):
@@ -93,33 +90,21 @@ class Mark(NamedTuple):
     renewals: int
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Leader).decode
+_CONTENT: Final = Content(Leader, "what the register of the leader holds", FORMAT)
 
 
 def pack_leader(leader: Leader) -> bytes:
     """Return the register's content."""
-    return _encode(leader)
+    return _CONTENT.pack(leader)
 
 
 def unpack_leader(content: bytes | None) -> Leader:
     """Return what the register holds; that nobody ever led, when it was never written.
 
     Raises:
-        NewerFormat: It was written by a newer TaskMesh.
-        Malformed: It says nothing of a leader.
+        NewerFormat, Malformed: It cannot be read.
     """
-    if content is None:
-        return Leader()
-    try:
-        leader = _decode(content)
-    except msgspec.DecodeError as error:
-        raise Malformed(f"what the register of the leader holds cannot be read: {error}") from error
-    if leader.format > FORMAT:
-        raise NewerFormat(
-            f"the register of the leader is of format {leader.format}; this TaskMesh knows {FORMAT}: upgrade it"
-        )
-    return leader
+    return Leader() if content is None else _CONTENT.unpack(content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +129,7 @@ def least_token(generation: int, known: int) -> int:
         generation: How often the embedded node was started, which it does not forget; 0 elsewhere.
         known: The greatest that the data node was told of: registers may have been lost that it outlasted.
     """
-    return max(generation << GENERATION_BITS, known + 1)
+    return following(known, generation)
 
 
 # -- changes ------------------------------------------------------------------------------

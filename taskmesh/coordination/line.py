@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from taskmesh.consensus.registers import Change, Delete, Keep, Refuse, Verdict, Versioned, Write
+from taskmesh.coordination.content import Content
 from taskmesh.errors import UsageError
 
 EXCLUSIVE, SHARED, PERMIT = "exclusive", "shared", "permit"
@@ -85,18 +86,21 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
         return tuple(result)
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Line).decode
+_CONTENT = Content(Line, "the line for a lock")
 
 
 def read_line(content: bytes | None) -> Line:
-    """Return what a register holds."""
-    return Line() if content is None else _decode(content)
+    """Return what a register holds.
+
+    Raises:
+        Malformed: It cannot be read.
+    """
+    return Line() if content is None else _CONTENT.unpack(content)
 
 
 def _become(line: Line, answer: bytes = b"") -> Verdict:
     """A line of nobody is no register: there may be one for each order of a shop."""
-    return Write(_encode(line), answer) if line.holders or line.waiters else Delete(answer)
+    return Write(_CONTENT.pack(line), answer) if line.holders or line.waiters else Delete(answer)
 
 
 def _with(line: Line, **changes: object) -> Line:
@@ -131,7 +135,7 @@ def join(name: str, entry: Entry, limit: int, *, only_if_free: bool = False) -> 
         new = _with(line, waiters=(*line.waiters, entry), limit=limit)
         if only_if_free and not new.may_take(len(new.waiters) - 1):
             return Keep(b"busy")
-        return Write(_encode(new), b"in")
+        return Write(_CONTENT.pack(new), b"in")
 
     return change
 
@@ -158,7 +162,8 @@ def take(request: bytes, token: int) -> Change:
         holder = msgspec.structs.replace(line.waiters[at], token=token)
         waiters = line.waiters[:at] + line.waiters[at + 1 :]
         return Write(
-            _encode(_with(line, holders=(*line.holders, holder), waiters=waiters, last_token=token)), b"held"
+            _CONTENT.pack(_with(line, holders=(*line.holders, holder), waiters=waiters, last_token=token)),
+            b"held",
         )
 
     return change

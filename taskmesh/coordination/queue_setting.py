@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from taskmesh.consensus.registers import Change, Delete, Keep, Verdict, Versioned, Write
-from taskmesh.errors import Malformed, NewerFormat
+from taskmesh.coordination.content import Content
 
 #: What the registers of queues begin with.
 REGISTERS: Final = "queue/"
@@ -29,8 +29,7 @@ class QueueSetting(msgspec.Struct, frozen=True, omit_defaults=True):
 
 #: Of a queue that nobody set anything for.
 PLAIN: Final = QueueSetting()
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(QueueSetting).decode
+_CONTENT: Final = Content(QueueSetting, "the settings of a queue", FORMAT)
 
 
 def queue_register(queue: str) -> str:
@@ -42,20 +41,9 @@ def unpack_queue(content: bytes | None) -> QueueSetting:
     """Return what a register says.
 
     Raises:
-        NewerFormat: It was written by a newer TaskMesh.
-        Malformed: It says nothing of a queue.
+        NewerFormat, Malformed: It cannot be read.
     """
-    if content is None:
-        return PLAIN
-    try:
-        setting = _decode(content)
-    except msgspec.DecodeError as error:
-        raise Malformed(f"the settings of a queue cannot be read: {error}") from error
-    if setting.format > FORMAT:
-        raise NewerFormat(
-            f"the settings of a queue are of format {setting.format}; this TaskMesh knows {FORMAT}: upgrade it"
-        )
-    return setting
+    return PLAIN if content is None else _CONTENT.unpack(content)
 
 
 def paused_as(paused: bool) -> Change:  # noqa: FBT001 - as the register has it
@@ -66,6 +54,6 @@ def paused_as(paused: bool) -> Change:  # noqa: FBT001 - as the register has it
         new = replace(old, paused=paused)
         if new == old:
             return Keep()
-        return Delete() if new == PLAIN else Write(_encode(new))
+        return Delete() if new == PLAIN else Write(_CONTENT.pack(new))
 
     return change

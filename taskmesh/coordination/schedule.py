@@ -8,9 +8,10 @@ import msgspec
 
 from taskmesh.config.values import shown
 from taskmesh.consensus.value import CONTENT_SIZE_MAX
+from taskmesh.coordination.content import Content
 from taskmesh.coordination.firing import check_schedule_name
 from taskmesh.core.naming import check_task_name
-from taskmesh.errors import Malformed, NewerFormat, NotPicklable, UsageError
+from taskmesh.errors import NotPicklable, UsageError
 
 FORMAT: Final = 1
 #: Misfire policies: what comes of the firings that were missed.
@@ -111,8 +112,7 @@ def _one_of(name: str, what: str, given: str, known: tuple[str, ...]) -> None:
         )
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Schedule).decode
+_CONTENT: Final = Content(Schedule, "the definition of a schedule", FORMAT)
 
 
 def pack_schedule(schedule: Schedule) -> bytes:
@@ -123,7 +123,7 @@ def pack_schedule(schedule: Schedule) -> bytes:
         UsageError: It is too large for a register.
     """
     try:
-        content = _encode(schedule)
+        content = _CONTENT.pack(schedule)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise NotPicklable(
             f"schedule {schedule.name!r}: the options and headers of its call must be plain data: {error}"
@@ -142,32 +142,6 @@ def unpack_schedule(content: bytes) -> Schedule:
     """Return the definition that a register holds.
 
     Raises:
-        NewerFormat: It was written by a newer TaskMesh.
-        Malformed: It is no definition.
+        NewerFormat, Malformed: It cannot be read.
     """
-    try:
-        schedule = _decode(content)
-    except msgspec.DecodeError as error:
-        if _format_of(content) > FORMAT:
-            raise _newer(_format_of(content)) from error
-        raise Malformed(f"the definition of a schedule cannot be read: {error}") from error
-    if schedule.format > FORMAT:
-        raise _newer(schedule.format)
-    return schedule
-
-
-class _Format(msgspec.Struct):
-    format: int = FORMAT
-
-
-def _format_of(content: bytes) -> int:
-    try:
-        return msgspec.msgpack.decode(content, type=_Format).format
-    except msgspec.DecodeError:
-        return 0
-
-
-def _newer(number: int) -> NewerFormat:
-    return NewerFormat(
-        f"the definition of a schedule is of format {number}; this TaskMesh knows {FORMAT}: upgrade it"
-    )
+    return _CONTENT.unpack(content)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from taskmesh.consensus.registers import Change, Delete, Keep, Verdict, Versioned, Write
+from taskmesh.coordination.content import Content
+from taskmesh.coordination.lease import silent_s
 from taskmesh.coordination.means import Means
 from taskmesh.core.steps import GroupSteps
 
-#: By how much the rates of two clocks may differ, and what is added for the time that it takes to look.
-RHO, MARGIN_S = 0.01, 0.5
 #: A lease is renewed after this part of it, and is in jeopardy after the second.
 RENEW_PART, LATE_PART = 1 / 3, 2 / 3
 #: Files that vanish with one session: each is named in it.
@@ -49,8 +49,7 @@ class SessionState(msgspec.Struct, array_like=True, frozen=True):
         return self.ttl_ms / 1000
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(SessionState).decode
+_CONTENT = Content(SessionState, "a session")
 
 
 def register_of(session: bytes) -> str:
@@ -64,23 +63,12 @@ def session_of(register: str) -> bytes:
 
 
 def read_state(found: Versioned) -> SessionState | None:
-    """Return what a session's register holds; None if there is no such session, any more or yet."""
-    return None if found.content is None else _decode(found.content)
+    """Return what a session's register holds; None if there is no such session, any more or yet.
 
-
-def safe_until_s(renewed_s: float, ttl_s: float) -> float:
-    """Return until when the process of a session may rely on it.
-
-    Args:
-        renewed_s: Its clock before it sent what raised the counter last.
-        ttl_s: The lease.
+    Raises:
+        Malformed: It cannot be read.
     """
-    return renewed_s + ttl_s * (1 - RHO) - MARGIN_S
-
-
-def silent_s(ttl_s: float) -> float:
-    """Return for how long somebody else must have seen the same counter, by his clock, to declare a session dead."""
-    return ttl_s * (1 + RHO) + MARGIN_S
+    return None if found.content is None else _CONTENT.unpack(found.content)
 
 
 # -- what becomes of the register -------------------------------------------------------
@@ -89,7 +77,7 @@ def silent_s(ttl_s: float) -> float:
 def begun(ttl_s: float, owner: str) -> Change:
     """Begin a session. Its id is random: nobody else had it."""
     state = SessionState(1, round(ttl_s * 1000), owner)
-    return lambda found: Keep() if found.content is not None else Write(_encode(state))
+    return lambda found: Keep() if found.content is not None else Write(_CONTENT.pack(state))
 
 
 def _changed_by_owner(found: Versioned, **changes: object) -> Verdict:
@@ -97,7 +85,7 @@ def _changed_by_owner(found: Versioned, **changes: object) -> Verdict:
     if state is None or state.dead:
         return Keep(b"dead")
     new = msgspec.structs.replace(state, counter=state.counter + 1, **changes)
-    return Write(_encode(new), answer=b"alive")
+    return Write(_CONTENT.pack(new), answer=b"alive")
 
 
 def kept_alive(found: Versioned) -> Verdict:
@@ -146,7 +134,7 @@ def declared_dead(counter: int | None) -> Change:
             return Keep(b"alive")
         if not state.files:
             return Delete(b"dead")
-        return Write(_encode(msgspec.structs.replace(state, dead=True)), answer=b"dead")
+        return Write(_CONTENT.pack(msgspec.structs.replace(state, dead=True)), answer=b"dead")
 
     return change
 

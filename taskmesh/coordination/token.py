@@ -14,9 +14,13 @@ COUNTER = "counter/token"
 GENERATION_BITS = 24
 
 
-def following(found: Versioned, generation: int) -> int:
-    """Return the token that comes after what the counter holds."""
-    previous = int(found.content or b"0")
+def following(previous: int, generation: int) -> int:
+    """Return the token that comes after another.
+
+    Args:
+        previous: That; 0 for none.
+        generation: How often the embedded node was started; 0 elsewhere.
+    """
     return max(previous + 1, generation << GENERATION_BITS)
 
 
@@ -30,7 +34,7 @@ def next_token(means: Means) -> WaitingSteps[int]:
         generation = means.generation
 
         def count(found: Versioned, generation: int = generation) -> Verdict:
-            token = b"%d" % following(found, generation)
+            token = b"%d" % following(int(found.content or b"0"), generation)
             return Write(token, answer=token)
 
         # the embedded node may have forgotten, and given others tokens since: it must say what it holds

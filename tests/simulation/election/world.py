@@ -20,7 +20,8 @@ from taskmesh.consensus.founding import found
 from taskmesh.consensus.registers import Operation, Registers
 from taskmesh.consensus.value import Packing
 from taskmesh.coordination.candidacy import Candidacy
-from taskmesh.coordination.leader import RATE, Candidate
+from taskmesh.coordination.leader import Candidate
+from taskmesh.coordination.lease import RHO
 from taskmesh.core.steps import OUT, GroupSteps, NoAnswer, Pause, Reply, Round
 from taskmesh.errors import AgreementError
 
@@ -46,7 +47,7 @@ class Faults:
     pauses: float = 0.0
     pause_s: float = 30.0
     partitions: float = 0.0
-    rate: float = RATE / 2
+    rate: float = RHO / 2
     torn: bool = False
 
 

@@ -10,7 +10,6 @@ from taskmesh.coordination.leader import (
     ACT_S,
     CHALLENGE_S,
     CHANGES_MAX,
-    GENERATION_BITS,
     Candidate,
     Leader,
     Mark,
@@ -22,6 +21,7 @@ from taskmesh.coordination.leader import (
     resign,
     unpack_leader,
 )
+from taskmesh.coordination.token import GENERATION_BITS
 from taskmesh.errors import LeadershipLost, Malformed, NewerFormat
 
 ANN = Candidate("a" * 16, "ann", "host:1")

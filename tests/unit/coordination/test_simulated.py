@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from taskmesh.consensus.registers import Change, Keep, Verdict, Versioned, Write
 from taskmesh.coordination import line, session
+from taskmesh.coordination.lease import MARGIN_S, RHO
 from taskmesh.coordination.line import read_line
-from taskmesh.coordination.session import MARGIN_S, RHO
 from tests.unit.coordination.world import Faults, Violation, World
 
 SEEDS = 80
@@ -54,6 +54,11 @@ def _too_long(renewed_s: float, ttl_s: float) -> float:
     return renewed_s + ttl_s * (1 + RHO) + 8 * MARGIN_S
 
 
+def _at_once(lease_s: float) -> float:
+    del lease_s
+    return MARGIN_S
+
+
 def _whatever_the_counter(counter: int | None) -> Change:
     del counter
     return _declared_dead(None)
@@ -93,12 +98,12 @@ _take, _declared_dead = line.take, session.declared_dead
 
 DEFECTS = {
     "others declare dead who has been silent for half a lease": ("session.silent_s", _too_soon),
-    "a process relies on its lease for longer than others wait": ("session.safe_until_s", _too_long),
+    "a process relies on its lease for longer than others wait": ("lease.safe_until_s", _too_long),
     "a session is declared dead whatever its counter says": ("ending.declared_dead", _whatever_the_counter),
     "who comes later overtakes": ("line.Line.may_take", _overtakes),
     "a token is given twice": ("acquire.take", _with_an_old_token),
     "nobody is ever declared dead": ("session.Watch.is_silent", _nobody_is_silent),
-    "a lock-delay is over at once": ("acquire.RHO", -1.0),
+    "a lock-delay is over at once": ("acquire.silent_s", _at_once),
     "a lock that is given back stays held": ("acquire.leave", _never_given_back),
 }
 

@@ -24,6 +24,7 @@ from taskmesh.consensus.registers import (
     Versioned,
     Write,
 )
+from taskmesh.coordination import lease
 from taskmesh.coordination import session as sessions
 from taskmesh.coordination.acquire import Gone, Wish, acquire, give_back
 from taskmesh.coordination.line import EXCLUSIVE, SHARED, Entry, Line, read_line
@@ -52,7 +53,7 @@ class Faults:
         until_s: When all that ends, and things must go on.
     """
 
-    rate: float = sessions.RHO / 2
+    rate: float = lease.RHO / 2
     lost: float = 0.05
     deaf: float = 0.2
     pause_s: float = 40.0
@@ -143,7 +144,7 @@ class Process:
         return self.session
 
     def may_act(self) -> bool:
-        return not self.lost and self.clock_s() < sessions.safe_until_s(self.renewed_s, TTL_S)
+        return not self.lost and self.clock_s() < lease.safe_until_s(self.renewed_s, TTL_S)
 
 
 class World:
@@ -178,7 +179,7 @@ class World:
 
     @property
     def are_clocks_right(self) -> bool:
-        return self.faults.rate <= sessions.RHO
+        return self.faults.rate <= lease.RHO
 
     # -- registers --------------------------------------------------------------------
 
