@@ -18,7 +18,7 @@ from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.registers import Operation, Registers
 from taskmesh.consensus.value import Packing
 from taskmesh.errors import ConfigError
-from taskmesh.nodes.address import DATA_NODE
+from taskmesh.nodes.address import DATA_NODE, NodeAddress
 from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskmesh.core.steps import GroupSteps
-    from taskmesh.nodes.address import NodeAddress
     from taskmesh.nodes.link import Link
 
 T = TypeVar("T")
@@ -71,8 +70,6 @@ class Agreement:
     def _address(self, node: str) -> NodeAddress:
         if node == DATA_NODE:
             return self.link.driver.address
-        from taskmesh.nodes.address import NodeAddress
-
         return self._named.get(node) or NodeAddress(node)
 
     @property
