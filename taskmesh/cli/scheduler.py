@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 import time
 
 import click
 
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json
+from taskmesh.cli.stop_signals import StopSignals
 from taskmesh.cli.target import Target, chosen, target_options
 from taskmesh.config.settings import LOG_LEVELS
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.logs import set_up_logging
 
+#: How often to see whether the candidate is still one.
+LOOK_S = 1.0
+
 
 @click.command(
     epilog=ending(
         examples=["taskmesh scheduler app:mesh", "taskmesh scheduler --mesh shop -l DEBUG"],
-        codes=["0 ended by Ctrl-C or SIGTERM", "1 the app's import failed, or the node cannot be reached"],
+        codes=[
+            "0 ended by Ctrl-C or SIGTERM",
+            "1 the app's import failed, the node cannot be reached, or an error that nobody expected",
+        ],
         interrupted="",
     ),
 )
@@ -54,9 +59,7 @@ def scheduler(
             raise click.UsageError("the app is given twice: as an argument and with -A or --mesh")
         target = chosen(app_argument, None, target.path)
     begun_s = time.monotonic()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stopping.set())
+    stop_signals = StopSignals()
     mesh = target.open()
     if target.app:
         mesh.import_tasks()
@@ -68,7 +71,10 @@ def scheduler(
         declared=declared_in(mesh.declared_schedules()),
     )
     standing.start()
-    stopping.wait()
+    while standing.is_alive and not stop_signals.wait(LOOK_S):
+        pass
+    if not standing.is_alive:
+        raise click.exceptions.Exit(1)  # it has said why
     standing.join()
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})

@@ -81,6 +81,11 @@ class Standing:
         """Whether it leads, and its lease lasts."""
         return self._candidacy is not None and self._candidacy.may_act
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still takes part, or sees to the schedules of the code."""
+        return self._thread.is_alive()
+
     def start(self) -> Self:
         """Begin, and return this."""
         if self._is_candidate or self._declared:
