@@ -51,6 +51,7 @@ class GroupDriver:
         self._lines: dict[str, AcceptorLine] = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
+        self._is_in_round = False
 
     def run(self, steps: GroupSteps[T]) -> T:
         """Run a conversation to its end and return its result."""
@@ -70,8 +71,14 @@ class GroupDriver:
         with self._lock:
             if self._pid != os.getpid():
                 # sockets of the parent: not ours to speak on, nor to shut down
-                self._lines, self._pid = {}, os.getpid()
-            return self._round(request)
+                self._lines, self._pid, self._is_in_round = {}, os.getpid(), False
+            if self._is_in_round:
+                # a signal's handler raised in the midst of one: no line knows any more which answer belongs to what
+                self._hang_up("it was interrupted")
+            self._is_in_round = True
+            replies = self._round(request)
+            self._is_in_round = False
+            return replies
 
     def _round(self, request: Round) -> list[Reply]:
         deadline_s = time.monotonic() + self._timeouts[1]
@@ -120,6 +127,9 @@ class GroupDriver:
     def close(self) -> None:
         """Close all connections; the driver can still be used, and connects anew."""
         with self._lock:
-            for line in self._lines.values():
-                line.close("closed")
-            self._lines = {}
+            self._hang_up("closed")
+
+    def _hang_up(self, why: str) -> None:
+        for line in self._lines.values():
+            line.close(why)
+        self._lines = {}
