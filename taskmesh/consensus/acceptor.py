@@ -158,7 +158,7 @@ class Acceptor:
 
     # -- configurations -------------------------------------------------------------
 
-    def init(self, instance: bytes, number: int, members: bytes) -> Answer:
+    def init(self, instance: bytes, number: int, members: bytes, knows: bytes = b"") -> Answer:
         """Open a configuration of which this is a member (`init.lua`)."""
         if (stranger := self._stranger(instance)) is not None:
             return stranger
@@ -167,7 +167,7 @@ class Acceptor:
             if known.members != members:
                 return [b"OTHERMEMBERS", known.members]
             return [b"SEALED", b"%d" % self.latest] if known.sealed else [b"OPEN"]
-        if number < self.latest:
+        if number < self.latest or knows not in (b"", b"%d" % self.latest):
             return [b"SEALED", b"%d" % self.latest]
         self._count()
         self.configurations[number] = Configuration(members)
@@ -318,8 +318,8 @@ _STEPS: dict[str, Callable[..., Answer]] = {
     "consensus.changes": lambda acceptor, instance, number, since, most: acceptor.changes(
         instance, int(number), int(since), int(most)
     ),
-    "consensus.init": lambda acceptor, instance, number, members: acceptor.init(
-        instance, int(number), members
+    "consensus.init": lambda acceptor, instance, number, members, *knows: acceptor.init(
+        instance, int(number), members, *knows
     ),
     "consensus.seal": lambda acceptor, instance, number: acceptor.seal(instance, int(number)),
     "consensus.export": lambda acceptor, instance, number, *names: acceptor.export(

@@ -13,6 +13,7 @@ from taskmesh.consensus.configuration import (
     ROOT,
     Configuration,
     Root,
+    Source,
     read_configuration,
     read_members,
     root_in,
@@ -144,8 +145,9 @@ class Chain:
 
     def places(self) -> list[str]:
         """Return where acceptors may be whose answers are needed, those of the configuration before among them."""
-        before = () if self._current is None else self._current.previous
-        return list(dict.fromkeys([*self.addresses, *(member.address for member in before)]))
+        sources = () if self._current is None else self._current.sources
+        before = (member.address for source in sources for member in source.members)
+        return list(dict.fromkeys([*self.addresses, *before]))
 
     def restart(self) -> None:
         """Forget all: the only acceptor there is has lost everything, and a first configuration was made anew."""
@@ -196,7 +198,8 @@ class Chain:
         """
         yield from self.open(configuration)
         if not (yield from self.is_complete(configuration)):
-            yield from self.seal(Configuration(configuration.number - 1, configuration.previous))
+            for source in configuration.sources:
+                yield from self.seal(source)
 
     def step(self, configuration: Configuration) -> GroupSteps[None]:
         """Go from a configuration that is ending to the next.
@@ -247,7 +250,7 @@ class Chain:
                 f"configuration {configuration.number} cannot be opened: {answers.why()}", register=ROOT
             )
 
-    def seal(self, configuration: Configuration) -> GroupSteps[None]:
+    def seal(self, configuration: Configuration | Source) -> GroupSteps[None]:
         """End a configuration on a majority of its members, for ever.
 
         Raises:
@@ -267,17 +270,17 @@ class Chain:
         It is the value with the highest ballot among a sealed majority: everything chosen is among them, and what was
         accepted by some only may be taken over or not, but is so by one decision of this configuration.
         """
-        answers = yield from ask_group(
-            self.prefix,
-            configuration.previous,
-            EXPORT,
-            b"%d" % (configuration.number - 1),
-            name.encode(),
-            agrees=b"EXPORT",
-        )
-        if not answers.won:
-            return None
-        return highest_of(name, len(configuration.previous), answers.agreed.values()).packed
+        packed = b""
+        for source in configuration.sources:
+            answers = yield from ask_group(
+                self.prefix, source.members, EXPORT, b"%d" % source.number, name.encode(), agrees=b"EXPORT"
+            )
+            if not answers.won:
+                return None
+            packed = highest_of(name, len(source.members), answers.agreed.values()).packed
+            if packed:
+                break
+        return packed
 
     def root_of(self, configuration: Configuration, packed: bytes) -> Root:
         """Return what the root register of a configuration says."""

@@ -25,6 +25,18 @@ class Member(NamedTuple):
     address: str
 
 
+class Source(NamedTuple):
+    """What a configuration takes registers over from.
+
+    Attributes:
+        number: Of an earlier configuration.
+        members: Its acceptors, or those that are left.
+    """
+
+    number: int
+    members: tuple[Member, ...]
+
+
 class Configuration(NamedTuple):
     """One configuration.
 
@@ -32,15 +44,31 @@ class Configuration(NamedTuple):
         number: 1 for the first.
         members: Its acceptors.
         previous: Those of the configuration before it; none for the first.
+        readmitted_from: Where an operator went on with what was left: all that it takes over from, the latest first. A
+            register that one of them does not know may be known by the next, which that one had not taken over yet.
     """
 
     number: int
     members: tuple[Member, ...]
     previous: tuple[Member, ...] = ()
+    readmitted_from: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that it takes over from, the latest first; none for the first configuration."""
+        if self.readmitted_from or not self.previous:
+            return self.readmitted_from
+        return (Source(self.number - 1, self.previous),)
 
     def packed(self) -> bytes:
-        """Return members and those before them as acceptors keep them: `id@address id@address|...`."""
-        return f"{pack_members(self.members)}|{pack_members(self.previous)}".encode()
+        """Return members and those before them as acceptors keep them: `id@address id@address|...`.
+
+        After a readmission there is a number and its members for each source: `...||7|id@address|5|...`.
+        """
+        parts = [pack_members(self.members), pack_members(self.previous)]
+        for source in self.readmitted_from:
+            parts += [str(source.number), pack_members(source.members)]
+        return "|".join(parts).encode()
 
 
 def pack_members(members: tuple[Member, ...]) -> str:
@@ -59,8 +87,16 @@ def read_members(text: str) -> tuple[Member, ...]:
 
 def read_configuration(number: int, packed: bytes) -> Configuration:
     """Return the configuration that an acceptor told."""
-    members, _, previous = packed.decode().partition("|")
-    return Configuration(number, read_members(members), read_members(previous))
+    members, previous, *sources = packed.decode().split("|")
+    return Configuration(
+        number,
+        read_members(members),
+        read_members(previous),
+        tuple(
+            Source(int(each), read_members(group))
+            for each, group in zip(sources[::2], sources[1::2], strict=True)
+        ),
+    )
 
 
 class Root(NamedTuple):

@@ -1,8 +1,9 @@
 -- Opens a configuration on an instance that is a member of it.
 -- flags: allow-oom
 -- parts: acceptor
--- KEYS[1] prefix  ARGV: instance, configuration, its members
--- Returns {'OPEN'}, also when it was open before; {'SEALED', highest configuration}; {'WRONGINSTANCE', id} or {'NOTADMITTED', run id};
+-- KEYS[1] prefix  ARGV: instance, configuration, its members; the highest configuration that it knows so far ('' for any)
+-- Returns {'OPEN'}, also when it was open before; {'SEALED', highest configuration} if it has passed it, or knows another
+--   than was said; {'WRONGINSTANCE', id} or {'NOTADMITTED', run id};
 --   {'OTHERMEMBERS', members} if it was opened with others, which must never be.
 local no, latest = stranger()
 if no then return no end
@@ -13,7 +14,7 @@ if state[1] then
   return {'OPEN'}
 end
 -- one that this instance has passed is not opened any more, whatever message comes late
-if tonumber(ARGV[2]) < tonumber(latest) then return {'SEALED', latest} end
+if tonumber(ARGV[2]) < tonumber(latest) or (ARGV[4] or '') ~= '' and ARGV[4] ~= latest then return {'SEALED', latest} end
 count()
 CALL('HSET', C, 'sealed', '0', 'members', ARGV[3])
 CALL('HSET', I, 'configuration', ARGV[2])

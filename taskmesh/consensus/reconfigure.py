@@ -15,6 +15,7 @@ from taskmesh.consensus.configuration import (
     Configuration,
     Member,
     Root,
+    Source,
     pack_members,
     read_members,
     root_in,
@@ -120,30 +121,10 @@ def completed(registers: Registers) -> GroupSteps[Configuration]:
 
 
 def _take_over(registers: Registers, configuration: Configuration) -> GroupSteps[None]:
-    previous, number = configuration.previous, b"%d" % (configuration.number - 1)
-    prefix = registers.prefix
-    listed = yield from ask_group(prefix, previous, EXPORT, number, agrees=b"NAMES")
-    if not listed.won:
-        raise NoMajority(
-            f"what configuration {configuration.number - 1} held cannot be listed: {listed.why()}",
-            register=ROOT,
-        )
-    names = sorted({name.decode() for told in listed.agreed.values() for name in told} - {ROOT})
-    for at in range(0, len(names), AT_ONCE):
-        some = names[at : at + AT_ONCE]
-        told = yield from ask_group(
-            prefix, previous, EXPORT, number, *(name.encode() for name in some), agrees=b"EXPORT"
-        )
-        if not told.won:
-            raise NoMajority(
-                f"what configuration {configuration.number - 1} held cannot be read: {told.why()}",
-                register=ROOT,
-            )
-        for index, name in enumerate(some):
-            part = (answer[4 * index : 4 * index + 4] for answer in told.agreed.values())
-            found = highest_of(name, len(previous), part)
-            if found.packed and not _is_deleted(registers, name, found):
-                yield from registers.read(name)
+    known: set[str] = set()
+    for source in configuration.sources:
+        # what a later configuration knows of a register counts, and is not looked for in an earlier one
+        known |= yield from _take_over_from(registers, source, known)
 
     def complete(found: Versioned) -> Verdict:
         root = root_in(configuration, found.content)
@@ -152,6 +133,33 @@ def _take_over(registers: Registers, configuration: Configuration) -> GroupSteps
         return Write(Root(root.number, complete=True, following=root.following).pack())
 
     yield from registers.change(ROOT, complete, Operation(b"complete-%d" % configuration.number))
+
+
+def _take_over_from(registers: Registers, source: Source, known: set[str]) -> GroupSteps[set[str]]:
+    """Take over what a source holds but for what is known already, and return what it knew of."""
+    prefix, members, number = registers.prefix, source.members, b"%d" % source.number
+    listed = yield from ask_group(prefix, members, EXPORT, number, agrees=b"NAMES")
+    if not listed.won:
+        raise NoMajority(
+            f"what configuration {source.number} held cannot be listed: {listed.why()}", register=ROOT
+        )
+    listed_names = {name.decode() for told in listed.agreed.values() for name in told}
+    names = sorted(listed_names - known - {ROOT})
+    for at in range(0, len(names), AT_ONCE):
+        some = names[at : at + AT_ONCE]
+        told = yield from ask_group(
+            prefix, members, EXPORT, number, *(name.encode() for name in some), agrees=b"EXPORT"
+        )
+        if not told.won:
+            raise NoMajority(
+                f"what configuration {source.number} held cannot be read: {told.why()}", register=ROOT
+            )
+        for index, name in enumerate(some):
+            part = (answer[4 * index : 4 * index + 4] for answer in told.agreed.values())
+            found = highest_of(name, len(members), part)
+            if found.packed and not _is_deleted(registers, name, found):
+                yield from registers.read(name)
+    return listed_names
 
 
 def _is_deleted(registers: Registers, name: str, found: Found) -> bool:
@@ -170,13 +178,15 @@ def drop_previous(registers: Registers) -> GroupSteps[int]:
     """
     configuration = yield from completed(registers)
     emptied = 0
-    for member in configuration.previous:
+    for number, member in (
+        (each.number, member) for each in configuration.sources for member in each.members
+    ):
         while True:
             told = yield from ask_group(
                 registers.prefix,
                 [member],
                 DROP,
-                b"%d" % (configuration.number - 1),
+                b"%d" % number,
                 b"%d" % AT_ONCE,
                 agrees=b"DROPPED",
             )

@@ -120,5 +120,5 @@ def test_replacing_and_accepting_a_loss(command, make_acceptors, make_mesh):
     code, output = command(servers, "acceptors", "readmit")
     assert (code, "--accept-loss" in output) == (2, True)
     code, output = command(servers, "acceptors", "readmit", "--accept-loss")
-    assert (code, output.startswith("configuration 3: ")) == (0, True)
+    assert (code, output.startswith("configuration 4: ")) == (0, True)
     assert read(make_mesh(servers), "file/a") == b"1"

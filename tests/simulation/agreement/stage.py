@@ -19,7 +19,7 @@ from taskmesh.consensus.configuration import Configuration, Member
 from taskmesh.consensus.founding import found
 from taskmesh.consensus.registers import Change, Operation, Registers, Versioned, Write
 from taskmesh.consensus.value import Packing
-from taskmesh.core.steps import Call, NoAnswer, Pause, Round
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Round
 
 PREFIX = b"tm:stage:"
 SILENT = NoAnswer("silent")
@@ -145,7 +145,9 @@ class Stage:
 
     def deliver(self, call: Call) -> Any:
         """Have a call arrive."""
-        assert call.script is not None
+        if call.script is None:
+            # what a server says of itself
+            return NodeError("unknown command")
         return self.acceptors[call.node].call(call.script.name, call.args)
 
     def append(self, word: bytes, answers: str = "") -> Any:

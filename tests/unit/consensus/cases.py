@@ -183,6 +183,8 @@ CASES: dict[str, Sequence[Step]] = {
         ("init", b"i1", b"2", b"i1@a|i1@a", [b"OPEN"]),
         ("init", b"i1", b"2", b"i1@a|i1@a", [b"OPEN"]),
         ("init", b"i1", b"2", b"others", [b"OTHERMEMBERS", b"i1@a|i1@a"]),
+        ("init", b"i1", b"4", b"m", b"1", [b"SEALED", b"2"]),
+        ("init", b"i1", b"2", b"i1@a|i1@a", b"1", [b"OPEN"]),
         prepare(b"1", b"1", b"PROMISED", *NONE, c=b"2"),
         peek(b"ACCEPTED", b"7", b"1", *V),
         ("seal", b"i1", b"1", [b"SEALED", b"5"]),
