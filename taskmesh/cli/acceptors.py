@@ -11,7 +11,7 @@ from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
-from taskmesh.config.nodes import ACCEPTORS
+from taskmesh.config.nodes import ACCEPTORS, acceptor_urls, shown
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.address import DATA_NODE, NodeAddress
 
@@ -161,8 +161,18 @@ def readmit(*, accept_loss: bool, lost: tuple[str, ...], target: Target, json_wa
 
 
 def _plain(address: str) -> str:
-    """Return an address as members are named: without a password."""
-    return address if address == DATA_NODE else str(NodeAddress(address))
+    """Return an address as members are named: without a password.
+
+    Raises:
+        Failure: It is none.
+    """
+    if address == DATA_NODE:
+        return address
+    try:
+        (url,) = acceptor_urls([address])
+    except ValueError as error:
+        raise Failure(f"address {shown(address)!r}: {error}", EXIT_USAGE) from error
+    return str(NodeAddress(url))
 
 
 def _addresses(care: AcceptorCare) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from taskmesh.consensus.apart import check_servers
 from taskmesh.consensus.chain import Looked, look
 from taskmesh.consensus.configuration import Configuration, Member, read_configuration
 from taskmesh.consensus.scripts import ADMIT, INIT
@@ -29,6 +30,7 @@ def found(
 
     Raises:
         NoMajority: None can be made, since one of them does not answer.
+        UsageError: Two addresses lead to one server.
     """
     found_now = yield from look(prefix, addresses, len(addresses))
     if any(each.latest is not None for each in found_now.values()):
@@ -39,6 +41,7 @@ def found(
             f"{'does' if len(silent) == 1 else 'do'} not answer: all must, the first time",
             register="root",
         )
+    check_servers(found_now.values())
     for address, each in found_now.items():
         if not each.instance:
             yield from _tell(

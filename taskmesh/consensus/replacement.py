@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from taskmesh.consensus.admission import Rules, Standing, admit, note_of
+from taskmesh.consensus.apart import check_addresses, check_servers
 from taskmesh.consensus.chain import Looked
 from taskmesh.consensus.configuration import ROOT, Configuration, Member
 from taskmesh.consensus.keeping import read_keeping
@@ -65,9 +66,12 @@ def change_members(
     Raises:
         AgreementError: A new one does not answer.
         ChangeRejected, ChangeUnknown: Too few acceptors take part; begin again, with the same operation.
+        UsageError: One is named twice, by one address or by two.
     """
+    check_addresses(addresses)
     configuration = yield from in_force(registers)
     standings = yield from admit(registers.prefix, addresses, rules)
+    check_servers(each.looked for each in standings if each.looked is not None)
     known = {member.address: member for member in configuration.members}
     members = []
     for standing in standings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,6 +104,39 @@ def test_acceptors_come_and_go(command, make_acceptors, make_mesh):
     servers[1].kill()
     servers[2].kill()
     assert read(make_mesh(servers), "file/a") == b"1"
+
+
+def other_name(server: Server) -> str:
+    return server.url.replace("127.0.0.1", "localhost")
+
+
+def test_one_server_does_not_count_twice(command, make_acceptors, make_mesh):
+    servers = make_acceptors(3)
+    urls = [server.url for server in servers]
+    mesh = make_mesh(servers)
+    write(mesh, "file/a", b"1")
+    code, output = command(servers, "acceptors", "replace", urls[0], urls[1])
+    assert (code, f"acceptor {urls[1]} is given twice" in output) == (2, True)
+    code, output = command(servers, "acceptors", "replace", urls[0], other_name(servers[1]))
+    assert (code, "are one server" in output) == (2, True)
+    assert listed(command, servers)[0]["configuration"] == 1
+    assert write(mesh, "file/a", b"2") == 2
+
+
+def test_a_mesh_does_not_begin_with_one_server_under_two_names(command, make_acceptors, make_mesh):
+    servers = make_acceptors(2)
+    named = [*servers, SimpleNamespace(url=other_name(servers[1]))]
+    make_mesh(named).link.open()
+    code, output = command(named, "leader")
+    assert (code, "are one server" in output) == (2, True)
+
+
+@pytest.mark.parametrize("address", ["banana", "redis://", "redis://host:port"])
+def test_what_is_no_address_is_refused(command, make_acceptors, make_mesh, address):
+    servers = make_acceptors(1)
+    write(make_mesh(servers), "file/a", b"1")
+    code, output = command(servers, "acceptors", "add", address, "redis://127.0.0.1:1")
+    assert (code, f"address {address!r}: " in output) == (2, True)
 
 
 def test_replacing_and_accepting_a_loss(command, make_acceptors, make_mesh):

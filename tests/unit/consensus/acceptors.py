@@ -35,8 +35,8 @@ class AnyAcceptor(Protocol):
 class ModelAcceptor:
     """The model."""
 
-    def __init__(self) -> None:
-        self.acceptor = Acceptor(b"run-of-the-model")
+    def __init__(self, run: bytes = b"run-of-the-model") -> None:
+        self.acceptor = Acceptor(run)
         self.run = self.acceptor.run
 
     def call(self, name: str, args: Sequence[bytes]) -> Any:

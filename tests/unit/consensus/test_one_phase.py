@@ -30,7 +30,7 @@ class Group:
 
     def begin(self) -> None:
         """Have acceptors that know nothing."""
-        self.acceptors = {place: ModelAcceptor() for place in PLACES}
+        self.acceptors = {place: ModelAcceptor(b"run-of-" + place.encode()) for place in PLACES}
         self.run(found(PREFIX, PLACES, lambda: next(self._instances), lambda _: ""))
 
     def run(self, steps: Any) -> Any:
