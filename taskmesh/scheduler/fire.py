@@ -17,12 +17,12 @@ from taskmesh.coordination.cursor import Cursor, cursor_register, pack_cursor, u
 from taskmesh.coordination.firing import shard_of
 from taskmesh.coordination.install import STALE, install, stale
 from taskmesh.coordination.leader import Tenure
-from taskmesh.coordination.schedule import ALLOW
+from taskmesh.coordination.schedule import ALL, ALLOW
 from taskmesh.errors import LeadershipLost, TaskMeshError
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.scheduler.definitions import Definitions
 from taskmesh.scheduler.message import Maker
-from taskmesh.scheduler.misfire import ON_TIME_MS, to_run
+from taskmesh.scheduler.misfire import still_to_run, to_run
 from taskmesh.scheduler.overlapping import Due, Overlapping
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Firing:
         self._overlapping = Overlapping(link, self.definitions)
         self._maker = Maker(link.session, link.messages, sender)
         self._pending: list[Due] = []
+        self._undecided: list[Due] = []
         self._unwritten: set[int] = set()
         self._look_at_s = self._write_at_s = 0.0
         self._clock_at_s = time.monotonic() + CLOCK_S
@@ -105,14 +106,21 @@ class Firing:
         now_ms = self._link.clock.now_ms()
         due, guarded, shards = self._due(now_ms)
         if guarded or looks:
-            chosen, changed = self._overlapping.decide(guarded, self._pending)
+            guarded = self._wanted(self._undecided, now_ms) + guarded
+            self._undecided = []
+            try:
+                chosen, changed = self._overlapping.decide(guarded, self._pending)
+            except TaskMeshError:
+                # the agenda has passed all of them: they are remembered here or nowhere
+                self._undecided = guarded
+                self._pending += due
+                raise
             due += chosen
-            shards |= changed
+            shards |= changed | {shard_of(name) for name, _ in guarded}
         self._send(due, now_ms, retry=looks)
-        waiting = {shard_of(name) for name, _ in self._pending}
-        self.definitions.seen(shards - waiting, now_ms)
+        self.definitions.seen(shards - self._waiting(), now_ms)
         self._unwritten |= shards
-        self._write(now_s, waiting)
+        self._write(now_s)
         return self._wait_s(now_s)
 
     def _due(self, now_ms: int) -> tuple[list[Due], list[Due], set[int]]:
@@ -144,7 +152,7 @@ class Firing:
     def _send(self, due: list[Due], now_ms: int, *, retry: bool) -> None:
         """Enqueue firings; those that cannot be now are tried again with the next look."""
         if retry and self._pending:
-            due = [each for each in self._pending if self._is_wanted(each, now_ms)] + due
+            due = self._wanted(self._pending + due, now_ms, decided=True)
             self._pending = []
         for at in range(0, len(due), SLICE):
             part = due[at : at + SLICE]
@@ -187,26 +195,43 @@ class Firing:
             task_id, reason = next(iter(failed.items()))
             log.warning("%d firings are not recorded yet, %s for one: %s", len(failed), task_id, reason)
 
-    def _is_wanted(self, due: Due, now_ms: int) -> bool:
-        known = self.definitions.known.get(due[0])
-        return known is not None and due[1] >= now_ms - max(known.schedule.catch_up_ms, ON_TIME_MS)
+    def _wanted(self, due: Sequence[Due], now_ms: int, *, decided: bool = False) -> list[Due]:
+        """Return those that are to be run although they may be late by now; by the rules for what was missed.
+
+        Args:
+            due: Firings, those of each schedule in order.
+            now_ms: The present.
+            decided: Whether those that depend on others were decided upon: one that waited for another is not late.
+        """
+        moments: dict[str, list[int]] = {}
+        for name, nominal_ms in due:
+            moments.setdefault(name, []).append(nominal_ms)
+        wanted: list[Due] = []
+        for name, late in moments.items():
+            known = self.definitions.known.get(name)
+            if known is not None:
+                schedule = known.schedule
+                misfire = ALL if decided and schedule.overlap != ALLOW else schedule.misfire
+                kept = still_to_run(late, now_ms, misfire, schedule.catch_up_ms)
+                wanted += ((name, nominal_ms) for nominal_ms in kept)
+        return wanted
 
     # -- cursors ----------------------------------------------------------------------
 
-    def _write(self, now_s: float, waiting: set[int]) -> None:
+    def _waiting(self) -> set[int]:
+        """Return the shards of which firings are not recorded yet: their cursors say what is not so yet."""
+        return {shard_of(name) for name, _ in self._pending + self._undecided}
+
+    def _write(self, now_s: float) -> None:
         if now_s < self._write_at_s:
             return
-        if self._unwritten - waiting:
+        if self._unwritten - self._waiting():
             self._write_at_s = now_s + CURSOR_S
-        self.flush(waiting)
+        self.flush()
 
-    def flush(self, waiting: Sequence[int] | set[int] = ()) -> None:
-        """Write the cursors that have moved.
-
-        Args:
-            waiting: Shards of which firings are not recorded yet.
-        """
-        for shard in sorted(self._unwritten - set(waiting)):
+    def flush(self) -> None:
+        """Write the cursors that have moved, except where firings are not recorded yet: the next leader sees to them."""
+        for shard in sorted(self._unwritten - self._waiting()):
             self._agreement.run(
                 self._agreement.registers.change(
                     cursor_register(shard),

@@ -7,7 +7,7 @@ what comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from taskmesh.coordination.schedule import ALL, SKIP
 from taskmesh.scheduler.timetable import firings, previous_firing
@@ -53,3 +53,21 @@ def to_run(
     last_ms = previous_firing(when, now_ms + 1, start_ms=start_ms, end_ms=end_ms)
     if last_ms is not None and last_ms > after_ms and last_ms >= oldest_ms:
         yield last_ms
+
+
+def still_to_run(late: Sequence[int], now_ms: int, misfire: str, catch_up_ms: int) -> list[int]:
+    """Return which firings of one schedule are run all the same that were due and could not be enqueued until now.
+
+    As `to_run`: how they came to be late makes no difference.
+
+    Args:
+        late: Their nominal moments, in order.
+        now_ms: The present.
+        misfire: As for `to_run`.
+        catch_up_ms: As for `to_run`.
+    """
+    kept = [moment for moment in late if moment >= now_ms - max(catch_up_ms, ON_TIME_MS)]
+    if misfire == ALL:
+        return kept
+    on_time = [moment for moment in kept if moment >= now_ms - ON_TIME_MS]
+    return on_time if on_time or misfire == SKIP else kept[-1:]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskmesh.scheduler.crontab import crontab
 from taskmesh.scheduler.every import every
-from taskmesh.scheduler.misfire import ON_TIME_MS, to_run
+from taskmesh.scheduler.misfire import ON_TIME_MS, still_to_run, to_run
 from taskmesh.scheduler.overlap import Verdict, buffered_may_run, verdict
 from taskmesh.scheduler.timetable import due_ms, firings, next_firing, previous_firing
 from tests.unit.scheduler.moments import ms
@@ -128,6 +128,23 @@ def test_the_last_that_was_missed_is_found_across_a_change_of_the_clock():
     line = crontab("30 2 * * *", tz="Europe/Paris")
     found = to_run(line, after_ms=0, now_ms=ms("2026-03-29T05:00Z"), misfire="latest", catch_up_ms=DAY_MS)
     assert list(found) == [ms("2026-03-29T01:00Z")]
+
+
+def test_what_could_not_be_enqueued_is_missed_by_the_same_rules():
+    """However it came to be late: 15 s are on time, and what is older is as the policy says."""
+    old, older, oldest = NOW_MS - 60_000, NOW_MS - 120_000, NOW_MS - DAY_MS - 1
+    on_time = [NOW_MS - ON_TIME_MS, NOW_MS]
+
+    def run(policy: str, late: list[int]) -> list[int]:
+        return still_to_run(late, NOW_MS, policy, DAY_MS)
+
+    assert run("all", [oldest, older, old, *on_time]) == [older, old, *on_time]
+    for policy in ("latest", "skip"):
+        assert run(policy, [oldest, older, old, *on_time]) == on_time
+    assert run("latest", [oldest, older, old]) == [old]
+    assert run("latest", [oldest]) == []
+    assert run("skip", [older, old]) == []
+    assert still_to_run([old, NOW_MS], NOW_MS, "all", 0) == [NOW_MS]
 
 
 # -- overlap ------------------------------------------------------------------------------------------------------
