@@ -230,7 +230,7 @@ class Firing:
         self.flush()
 
     def flush(self) -> None:
-        """Write the cursors that have moved, except where firings are not recorded yet: the next leader sees to them."""
+        """Write the cursors that have moved; not where firings are not recorded yet, to which the next leader sees."""
         for shard in sorted(self._unwritten - self._waiting()):
             self._agreement.run(
                 self._agreement.registers.change(
