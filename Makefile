@@ -1,6 +1,7 @@
 # Every target makes its own virtual environment and needs only Python (3.11 or newer), pip and a package index.
 #   PYTHON=python3.12   the interpreter to make it with
 #   VENV=.venv          where it goes
+#   TESTERS=3           so many processes run the tests; 0 for one that a debugger can enter
 #   ARGS="..."          further arguments for the command behind a target
 
 SHELL := /bin/sh
@@ -9,10 +10,13 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 VENV ?= .venv
+TESTERS ?= 3
 ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+# what is long is begun early enough only if those who are done take from those who are not
+TEST := $(PY) -m pytest -q -n $(TESTERS) --dist worksteal
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
 RUN_READY := $(VENV)/.taskmesh-run-ready
 DEV_READY := $(VENV)/.taskmesh-dev-ready
@@ -30,10 +34,10 @@ demo: $(RUN_READY) ## the main job on real files, nothing configured (ARGS="--pa
 	@$(BIN)/taskmesh demo $(ARGS)
 
 test: $(DEV_READY) ## every test, in random order
-	@$(PY) -m pytest -q $(ARGS)
+	@$(TEST) $(ARGS)
 
 test-fast: $(DEV_READY) ## the tests which are not marked slow
-	@$(PY) -m pytest -q -m "not slow" $(ARGS)
+	@$(TEST) -m "not slow" $(ARGS)
 
 pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
 	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q tests/pains $(ARGS)

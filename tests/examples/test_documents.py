@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.examples.blocks import Block, blocks, documents_of, fits, shell_steps
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [path for path in documents_of(ROOT) if list(blocks(path.read_text()))]
-BLOCK_S = 60
+BLOCK_S = 120
 
 
 def named(path: Path) -> str:
@@ -107,6 +108,9 @@ class Story:
         session = self._open()
         session.stdin.write(json.dumps([block.kind, block.line, block.text]) + "\n")
         session.stdin.flush()
+        if not select.select([session.stdout], [], [], BLOCK_S)[0]:
+            session.kill()
+            pytest.fail(f"the block in line {block.line} did not end within {BLOCK_S:g} s")
         told = json.loads(session.stdout.readline() or '{"failed": "the session ended"}')
         assert "failed" not in told, told["failed"]
         return told["told"]

@@ -10,7 +10,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 
 from tests.simulation.world import World
 
-CORES = os.cpu_count() or 1
+#: Where several processes run tests already, each keeps to one.
+CORES = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
 
 
 def first_failure(history: str, seeds: Sequence[int]) -> tuple[int, str] | None:

@@ -188,6 +188,8 @@ def test_a_program_says_nothing_at_its_end(how):
         import asyncio, sys
         from tests.apps.async_tasks import add, mesh
         how = {how!r}
+        # how long this machine takes for a step is nothing that a program should not say
+        asyncio.BaseEventLoop.slow_callback_duration = property(lambda loop: 3600, lambda loop, seconds: None)
 
         async def main():
             handle = await add.aapply_async((1, 2), queue="nobody")
