@@ -119,16 +119,24 @@ def remove(*, addresses: tuple[str, ...], target: Target, json_wanted: bool) -> 
 
 @acceptors.command(
     epilog=ending(
-        examples=["taskmesh acceptors move -A app:mesh"],
+        examples=["taskmesh acceptors move -A app:mesh", "taskmesh acceptors move --to-node -A app:mesh"],
         codes=[_DONE, _TOO_FEW],
     )
 )
+@click.option("--to-node", is_flag=True, help="To the node with the messages, and to no acceptors.")
 @target_options()
 @json_option
-def move(*, target: Target, json_wanted: bool) -> None:
-    """Have the acceptors that the settings name hold the registers; without any, the node itself."""
+def move(*, to_node: bool, target: Target, json_wanted: bool) -> None:
+    """Have the acceptors that the settings name hold the registers."""
     mesh = target.open()
-    _change(AcceptorCare(mesh.agreement), mesh.agreement.addresses, json_wanted)
+    places = [DATA_NODE] if to_node else mesh.agreement.addresses
+    if places == [DATA_NODE] and not to_node:
+        raise Failure(
+            "the settings name no acceptors (--mesh knows those of TASKMESH_ACCEPTORS and taskmesh.toml only, -A also "
+            "the app's); say --to-node if the node with the messages is to hold the registers, and fall with them",
+            EXIT_USAGE,
+        )
+    _change(AcceptorCare(mesh.agreement), places, json_wanted)
 
 
 @acceptors.command(

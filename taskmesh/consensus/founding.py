@@ -14,6 +14,26 @@ from taskmesh.errors import NoMajority
 FIRST = 1
 
 
+def fit(prefix: bytes, addresses: Sequence[str]) -> GroupSteps[dict[str, Looked]]:
+    """Return what the acceptors say of themselves; nothing is made.
+
+    Raises:
+        NoMajority: There is no configuration yet and none can be made, since one of them does not answer.
+        UsageError: Nor if two addresses lead to one server.
+    """
+    found_now = yield from look(prefix, addresses, len(addresses))
+    if any(each.latest is not None for each in found_now.values()):
+        return found_now
+    if silent := [address for address in addresses if address not in found_now]:
+        raise NoMajority(
+            f"the acceptors {', '.join(addresses)} hold no registers of this mesh yet, and {', '.join(silent)} "
+            f"{'does' if len(silent) == 1 else 'do'} not answer: all must, the first time",
+            register="root",
+        )
+    check_servers(found_now.values())
+    return found_now
+
+
 def found(
     prefix: bytes, addresses: Sequence[str], new_instance: Callable[[], str], boots: Callable[[str], str]
 ) -> GroupSteps[dict[str, Looked]]:
@@ -32,16 +52,9 @@ def found(
         NoMajority: None can be made, since one of them does not answer.
         UsageError: Two addresses lead to one server.
     """
-    found_now = yield from look(prefix, addresses, len(addresses))
+    found_now = yield from fit(prefix, addresses)
     if any(each.latest is not None for each in found_now.values()):
         return found_now
-    if silent := [address for address in addresses if address not in found_now]:
-        raise NoMajority(
-            f"the acceptors {', '.join(addresses)} hold no registers of this mesh yet, and {', '.join(silent)} "
-            f"{'does' if len(silent) == 1 else 'do'} not answer: all must, the first time",
-            register="root",
-        )
-    check_servers(found_now.values())
     for address, each in found_now.items():
         if not each.instance:
             yield from _tell(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.consensus.admission import Rules, Standing, admit, note_of
 from taskmesh.consensus.chain import Chain, look
-from taskmesh.consensus.founding import found
+from taskmesh.consensus.founding import fit, found
 from taskmesh.consensus.keeping import Kept, read_keeping
 from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.registers import Operation, Registers
@@ -93,9 +93,14 @@ class Agreement:
 
     def _open(self) -> Registers:
         link = self.link.open()
-        seat = link.run(claim_seat(link.session, self.addresses))
+        seat = link.run(read_seat(link.session))
+        if seat is None:
+            # looked at before the node remembers them: a wrong address must not stay there
+            self.run(self._fit(self.addresses))
+            seat = link.run(claim_seat(link.session, self.addresses))
         places = seat.addresses
-        if set(places) != set(self.addresses):
+        # who names none says nothing of where they should be
+        if self._named and set(places) != set(self._named):
             self._tell_elsewhere(places)
         self.rules = self._rules_at(places)
         packing = self.rules.packing
@@ -142,6 +147,19 @@ class Agreement:
             for each in standings
         ]
 
+    def _fit(self, places: Sequence[str]) -> GroupSteps[None]:
+        """See that these acceptors hold registers of this mesh, or that the first can be made there."""
+        looked = yield from fit(self.link.prefix, places)
+        if list(places) == [DATA_NODE] or any(each.latest is not None for each in looked.values()):
+            return
+        for place, keeping in (yield from read_keeping(places)).items():
+            if keeping.is_replica:
+                raise ConfigError(
+                    f"acceptor {place} is a replica of another server: give the primary, or REPLICAOF NO ONE",
+                    setting="acceptors",
+                    value=place,
+                )
+
     def _found(self, seat: Seat) -> GroupSteps[None]:
         """Make the first configuration, if these acceptors never held registers of this mesh."""
         if seat.number and not self.rules.trusted:
@@ -154,12 +172,6 @@ class Agreement:
             for unsafe in keeping.unsafe:
                 tell = log.warning if unsafe.kept < Kept.POWER else log.info
                 tell("acceptor %s may forget: %s; remedy: %s", place, unsafe.text, unsafe.remedy)
-            if keeping.is_replica:
-                raise ConfigError(
-                    f"acceptor {place} is a replica of another server: give the primary, or REPLICAOF NO ONE",
-                    setting="acceptors",
-                    value=place,
-                )
         yield from found(self.link.prefix, places, self.new_instance, lambda place: notes.get(place, ""))
 
     def _begin_anew(self, standings: Sequence[Standing]) -> GroupSteps[bool]:

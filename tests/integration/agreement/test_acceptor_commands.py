@@ -106,6 +106,15 @@ def test_acceptors_come_and_go(command, make_acceptors, make_mesh):
     assert read(make_mesh(servers), "file/a") == b"1"
 
 
+def test_back_to_the_node_only_where_that_is_said(command, make_acceptors, make_mesh):
+    write(make_mesh(make_acceptors(3)), "file/a", b"1")
+    code, output = command([], "acceptors", "move")
+    assert (code, "the settings name no acceptors" in output, "--to-node" in output) == (2, True, True)
+    code, output = command([], "acceptors", "move", "--to-node")
+    assert (code, output) == (0, "configuration 2: data-node\n")
+    assert read(make_mesh([]), "file/a") == b"1"
+
+
 def other_name(server: Server) -> str:
     return server.url.replace("127.0.0.1", "localhost")
 

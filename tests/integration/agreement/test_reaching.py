@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.errors import ConfigError, NoMajority
 from tests.integration.agreement.registers import read, write
 
 
@@ -26,6 +28,32 @@ def test_one_of_three_may_be_dead(make_acceptors, make_mesh):
     servers[0].kill()
     write(mesh, "file/a", b"2")
     assert read(make_mesh(servers), "file/a") == b"2"
+
+
+def test_a_wrong_address_of_the_first_start_can_be_corrected(make_acceptors, make_mesh):
+    servers = make_acceptors(3)
+    wrong = SimpleNamespace(url="redis://127.0.0.1:1")
+    with pytest.raises(NoMajority, match=f"{wrong.url} does not answer: all must, the first time"):
+        write(make_mesh([*servers[:2], wrong]), "file/a", b"0")
+    assert write(make_mesh(servers), "file/a", b"1") == 1
+
+
+def test_a_replica_of_the_first_start_can_be_left_out(make_acceptors, make_mesh):
+    servers = make_acceptors(4)
+    with servers[3].client() as client:
+        client.replicaof("127.0.0.1", servers[0].port)
+    with pytest.raises(ConfigError, match="is a replica of another server"):
+        write(make_mesh(servers[1:]), "file/a", b"0")
+    assert write(make_mesh(servers[:3]), "file/a", b"1") == 1
+
+
+def test_who_names_no_acceptors_finds_them_and_is_not_told_to_move(make_acceptors, make_mesh, caplog):
+    servers = make_acceptors(3)
+    write(make_mesh(servers), "file/a", b"1")
+    assert read(make_mesh([]), "file/a") == b"1"
+    assert not caplog.records
+    assert read(make_mesh(make_acceptors(1)), "file/a") == b"1"
+    assert "`taskmesh acceptors move` has those hold them" in caplog.text
 
 
 def test_without_acceptors_the_node_keeps_the_registers():
