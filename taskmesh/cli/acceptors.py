@@ -155,8 +155,8 @@ def move(*, to_node: bool, target: Target, json_wanted: bool) -> None:
 def readmit(*, accept_loss: bool, lost: tuple[str, ...], target: Target, json_wanted: bool) -> None:
     """Go on with what there is, when no majority can be admitted.
 
-    Try first to bring back servers with their disks: whoever cannot have forgotten is admitted by itself. Afterwards
-    start workers and schedulers anew, for what they believe may be what was lost.
+    Try first to bring back servers with their disks: whoever cannot have forgotten is admitted by itself. Processes
+    that run go on by themselves; if all was lost, start a worker or scheduler anew, for the schedules of the code.
     """
     if not accept_loss:
         raise Failure(

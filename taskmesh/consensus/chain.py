@@ -103,15 +103,19 @@ class Chain:
     Attributes:
         prefix: Of the mesh's keys.
         packing: Reads root registers.
-        addresses: Where acceptors were, as the user says or as configurations said; the latest first.
+        addresses: Where acceptors may be: as the user says before any configuration is known; then where those of
+            the one that counts are, and of those before it until it is complete.
         admit: Admits those that were started anew, where it can be; raises `NoMajority` where too few are left. None
             if that is somebody else's business.
+        find: Asks whoever remembers it which configuration was seen last; None if nobody does. For those who slept
+            through several changes, or know acceptors that have lost everything.
     """
 
     prefix: bytes
     packing: Packing
     addresses: list[str]
     admit: Callable[[], GroupSteps[None]] | None = None
+    find: Callable[[], GroupSteps[Configuration | None]] | None = None
     _current: Configuration | None = None
     _complete: int = 1
 
@@ -140,12 +144,19 @@ class Chain:
         return configuration.number <= self._complete
 
     def note_complete(self, configuration: Configuration) -> None:
-        """Remember that a configuration holds all that the one before it held."""
+        """Remember that a configuration holds all that the one before it held, and forget where that was.
+
+        Who looks at acceptors waits for those that are gone. The way on from this one is written where this one is, or
+        known to whom `find` asks.
+        """
         self._complete = max(self._complete, configuration.number)
+        if configuration == self._current:
+            self.addresses[:] = [member.address for member in configuration.members]
 
     def places(self) -> list[str]:
-        """Return where acceptors may be whose answers are needed, those of the configuration before among them."""
-        sources = () if self._current is None else self._current.sources
+        """Return where acceptors may be whose answers are needed; until all is taken over, also of those before."""
+        known = self._current
+        sources = known.sources if known is not None and known.number > self._complete else ()
         before = (member.address for source in sources for member in source.members)
         return list(dict.fromkeys([*self.addresses, *before]))
 
@@ -167,6 +178,49 @@ class Chain:
         Raises:
             NoMajority: Too few acceptors answered.
         """
+        try:
+            newest = yield from self._follow()
+        except NoMajority:
+            if not (yield from self._is_found()):
+                raise
+            yield from self._follow()
+            return
+        known = self._current
+        # these acceptors may have been left behind, or have lost everything and begun anew
+        is_behind = known is not None and (newest.number < known.number or newest.differs(known))
+        if is_behind and (yield from self._is_found()):
+            yield from self._follow()
+
+    def seek(self) -> GroupSteps[None]:
+        """Go to a later configuration than the one that is known, if there is one: those of that say nothing.
+
+        Raises:
+            NoMajority: There is, and too few of its acceptors answered.
+        """
+        told = None if self.find is None else (yield from self.find())
+        known = self._current
+        if told is not None and known is not None and told.number > known.number:
+            places = [member.address for member in told.members]
+            self.addresses[:0] = [place for place in places if place not in self.addresses]
+            yield from self.follow()
+
+    def _is_found(self) -> GroupSteps[bool]:
+        """Learn of the configuration that was seen last; return whether it is not the one that was known."""
+        told = None if self.find is None else (yield from self.find())
+        if told is None:
+            return False
+        known = self._current
+        more = [member.address for member in told.members if member.address not in self.addresses]
+        self.addresses[:0] = more
+        if known is not None and (told.number < known.number or told.differs(known)):
+            # Perhaps an operator had the first one made anew. Whoever is started now believes what is remembered, and
+            # what acceptors say then; what this process knew is no better
+            self.restart()
+            return True
+        return bool(more)
+
+    def _follow(self) -> GroupSteps[Configuration]:
+        """Go to the latest configuration of which the acceptors that are known tell, and return which that was."""
         # a copy: another conversation of this process may come to know more of them meanwhile
         addresses = list(self.addresses)
         enough = majority(len(addresses))
@@ -187,6 +241,7 @@ class Chain:
             yield from self.step(newest)
         else:
             yield from self.settle(newest)
+        return newest
 
     def settle(self, configuration: Configuration) -> GroupSteps[None]:
         """Have a configuration that is open somewhere open at a majority, and the one before it ended.

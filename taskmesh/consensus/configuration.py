@@ -60,6 +60,10 @@ class Configuration(NamedTuple):
             return self.readmitted_from
         return (Source(self.number - 1, self.previous),)
 
+    def differs(self, other: Configuration) -> bool:
+        """Tell whether it is another one with the same number: then one of them was lost, and made anew."""
+        return self.number == other.number and set(self.members) != set(other.members)
+
     def packed(self) -> bytes:
         """Return members and those before them as acceptors keep them: `id@address id@address|...`.
 

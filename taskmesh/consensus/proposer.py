@@ -38,12 +38,14 @@ class Lost:
         highest: The highest ballot that stood against it; `NONE` if it was something else.
         ahead_of: The count that acceptors knew who found this ballot too far ahead; None if nobody did.
         elsewhere: The configuration is another one now.
+        silent: Nobody objected; too few said anything.
         why: For people.
     """
 
     highest: Ballot
     ahead_of: int | None
     elsewhere: bool
+    silent: bool
     why: str
 
 
@@ -156,4 +158,4 @@ def _lost(answers: Answers) -> Lost:
             highest = max(highest, read_ballot(*answer[1:3]))
         elif answer[0] == b"AHEAD":
             ahead_of = max(ahead_of or 0, int(answer[1]))
-    return Lost(highest, ahead_of, answers.is_elsewhere, answers.why())
+    return Lost(highest, ahead_of, answers.is_elsewhere, not answers.refused, answers.why())

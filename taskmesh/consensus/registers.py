@@ -142,11 +142,13 @@ class _Again:
     Attributes:
         why: For people.
         elsewhere: The configuration is another one now.
+        silent: Too few acceptors said anything: they may have been left for others long ago.
         outdated: Only what this process knew of the register was too old: it knows better now.
     """
 
     why: str
     elsewhere: bool = False
+    silent: bool = False
     outdated: bool = False
 
 
@@ -252,6 +254,8 @@ class Registers:
                     return outcome
                 if outcome.elsewhere:
                     yield from self.chain.follow()
+                elif outcome.silent:
+                    yield from self.chain.seek()
             except NoMajority as error:
                 # nobody says now which configuration counts; that tells nothing of what was sent before
                 outcome = _Again(str(error))
@@ -395,7 +399,7 @@ class Registers:
             # some other register is far ahead of this one
             self._n = lost.ahead_of
         self._n = max(self._n, lost.highest.n)
-        return _Again(lost.why, lost.elsewhere, outdated)
+        return _Again(lost.why, lost.elsewhere, lost.silent, outdated)
 
 
 def _versioned(value: Value) -> Versioned:

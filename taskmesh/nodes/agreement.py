@@ -22,7 +22,7 @@ from taskmesh.nodes.address import DATA_NODE, NodeAddress
 from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
-from taskmesh.nodes.seat import Seat, claim_seat, note_seat, read_seat
+from taskmesh.nodes.seat import Seat, ask_seat, claim_seat, note_seat, read_seat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +107,7 @@ class Agreement:
         chain = Chain(link.prefix, packing, places)
         self.admission = Admission(chain, self.rules, self._begin_anew)
         chain.admit = self.admission
+        chain.find = lambda: ask_seat(link.prefix)
         registers = Registers(link.prefix, chain, packing, self._chance, time.monotonic)
         looked = self.run(look(link.prefix, places, majority(len(places))))
         if all(each.latest is None for each in looked.values()):

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskmesh.consensus.configuration import Configuration, Member, pack_members, read_members
 from taskmesh.core import keys
+from taskmesh.core.steps import OUT, Call, Round
+from taskmesh.nodes.address import DATA_NODE
 from taskmesh.replication.ask import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskmesh.core.steps import Session, Steps
+    from taskmesh.core.steps import GroupSteps, Session, Steps
 
 #: Stands for the instance of an acceptor that is not made yet.
 _NOT_MADE = "0"
@@ -52,6 +54,15 @@ def read_seat(session: Session) -> Steps[Seat | None]:
     """Return where the registers are; None if nobody made them yet."""
     packed = yield from plain(session, b"GET", keys.seat(session.prefix))
     return None if packed is None else _read(packed)
+
+
+def ask_seat(prefix: bytes) -> GroupSteps[Configuration | None]:
+    """Return which configuration the data node saw last, asked among the acceptors; None if it does not tell."""
+    (told,) = yield Round(
+        [Call(None, b"", (b"GET", keys.seat(prefix)), node=DATA_NODE)], lambda replies: replies[0] is not OUT
+    )
+    seat = _read(told) if isinstance(told, bytes) else None
+    return None if seat is None or not seat.number else Configuration(seat.number, seat.members)
 
 
 def claim_seat(session: Session, addresses: Sequence[str]) -> Steps[Seat]:

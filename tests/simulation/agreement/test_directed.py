@@ -302,6 +302,21 @@ def test_who_was_left_behind_in_a_configuration_that_was_not_complete_goes_on(st
     assert stage.talk(completed(left)).end("abcdef").number == 3
 
 
+def test_where_acceptors_were_is_forgotten_when_all_is_taken_over(stage: Stage) -> None:
+    registers = stage.registers()
+    for members in ("def", "dea"):
+        there = [stage.member(each) for each in members]
+        stage.talk(reconfigure(registers, there, Operation(members.encode()))).end("abcdef")
+        assert sorted(registers.chain.addresses) == sorted(members)
+        assert sorted(registers.chain.places()) == sorted(members)
+    late = stage.registers()
+    moving = stage.talk(reconfigure(registers, [stage.member(each) for each in "bcf"], Operation(b"n")))
+    moving.until("export", "abcdef")
+    stage.talk(late.read("r")).end("abcdef")
+    # what was not taken over yet is still needed
+    assert set(late.chain.places()) == set("abcdef")
+
+
 def test_the_first_configuration_is_not_made_while_an_acceptor_is_started_anew() -> None:
     stage = Stage("abc")
     stage.acceptors = {address: Acceptor(b"run of " + address.encode()) for address in "abc"}
