@@ -1,15 +1,19 @@
-"""What operators do with a mesh from Python: look at workers and stop them, pause queues."""
+"""What operators do with a mesh from Python: look at workers and stop them; pause and weigh queues; limit tasks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taskmesh.app.wiring import Wiring
+from taskmesh.client.options import check_limit, check_weight
 from taskmesh.core.lines import check_queue
+from taskmesh.core.naming import check_task_name
 
 if TYPE_CHECKING:
     from taskmesh.client.inspect import Inspection
-    from taskmesh.nodes.queue_settings import QueueSettings
+    from taskmesh.client.task import Task
+    from taskmesh.nodes.operator_settings import OperatorSettings
+    from taskmesh.queue.setting import Operated
 
 
 class Operating(Wiring):
@@ -46,19 +50,73 @@ class Operating(Wiring):
         All agree upon it, until `resume_queue`. Messages go on being accepted; delayed ones become ready and
         wait. What runs already goes on, and what a worker has just taken may still begin, within a second.
         """
-        return self._queue_settings().set_paused(check_queue(name), paused=True)
+        return self._operator_settings().set_paused(check_queue(name), paused=True)
 
     def resume_queue(self, name: str) -> bool:
         """Let a paused queue go on, and tell whether it was paused."""
-        return self._queue_settings().set_paused(check_queue(name), paused=False)
+        return self._operator_settings().set_paused(check_queue(name), paused=False)
 
-    def _queue_settings(self) -> QueueSettings:
-        from taskmesh.nodes.queue_settings import QueueSettings
+    def _operator_settings(self) -> OperatorSettings:
+        from taskmesh.nodes.operator_settings import OperatorSettings
 
-        return QueueSettings(self.agreement)
+        return OperatorSettings(self.agreement)
 
     def paused_queues(self) -> list[str]:
         """Return the names of the queues that are paused."""
         from taskmesh.queue.pause import paused_queues
 
         return self.link.ask(lambda _: paused_queues(self.link.session))
+
+    def set_queue_weight(self, name: str, weight: int) -> bool:
+        """Have a queue weigh so much beside the others of each worker, and tell whether that changed anything.
+
+        All agree upon it, until `reset_queue_weight`, and it counts within a second, also where workers were started
+        with another weight (`-Q mail=3`). Workers whose strategy is the default go by weights as long as one of their
+        queues has one; other strategies than that and `weighted` read none.
+
+        Args:
+            name: Of the queue.
+            weight: A whole number from 1 to 1000; a queue without one weighs 1.
+        """
+        return self._operator_settings().set_weight(check_queue(name), check_weight(weight))
+
+    def reset_queue_weight(self, name: str) -> bool:
+        """Have a queue weigh what workers were started with again, and tell whether it had a weight of its own."""
+        return self._operator_settings().set_weight(check_queue(name), 0)
+
+    def queue_weights(self) -> dict[str, int]:
+        """Return the weights that `set_queue_weight` has set, by queue."""
+        return dict(self._operated().weights)
+
+    # -- tasks --------------------------------------------------------------------
+
+    def set_rate_limit(self, task: Task[..., Any] | str, limit: str | int) -> bool:
+        """Have a task start no more often than this, by all workers together; tell whether that changed anything.
+
+        It holds instead of the `rate_limit=` in the code, until `reset_rate_limit`. All agree upon it, and it counts
+        within a second; messages that wait by the limit of before wait by this one.
+
+        Args:
+            task: The task, or its name.
+            limit: A text such as `"100/s"`, `"10/m"` or `"5/h"`; a number is per second; `"none"` for no limit.
+        """
+        return self._operator_settings().set_rate_limit(_task_name(task), check_limit(limit))
+
+    def reset_rate_limit(self, task: Task[..., Any] | str) -> bool:
+        """Have a task start as often as the code says again, and tell whether it had another limit."""
+        return self._operator_settings().set_rate_limit(_task_name(task), "")
+
+    def rate_limits(self) -> dict[str, str]:
+        """Return the limits that `set_rate_limit` has set, by task: a text, `"none"` for no limit."""
+        return dict(self._operated().rate_limits)
+
+    def _operated(self) -> Operated:
+        from taskmesh.queue.setting import operated
+
+        return self.link.ask(lambda _: operated(self.link.session))
+
+
+def _task_name(task: Task[..., Any] | str) -> str:
+    name = task if isinstance(task, str) else task.name
+    check_task_name(name)
+    return name

@@ -71,6 +71,7 @@ class Balance:
         self._rng = rng
         self._node = node
         self._weights = dict(weights or {})
+        self._set: dict[str, int] = {}
         self._standing: dict[Source, _Standing] = {}
         self._order: list[Source] = []
         self._read_s: float | None = None
@@ -79,7 +80,18 @@ class Balance:
 
     def add(self, queue: str, now_s: float) -> None:
         """Have one more queue, behind the others."""
-        self._standing.setdefault(Source(self._node, queue), _Standing(self._weights.get(queue, 1), now_s))
+        self._standing.setdefault(Source(self._node, queue), _Standing(self._weight(queue), now_s))
+
+    def weigh(self, weights: Mapping[str, int]) -> None:
+        """Have queues weigh so much from now on, and those that are not named what they weighed at first."""
+        if weights == self._set:
+            return
+        self._set = dict(weights)
+        for source, each in self._standing.items():
+            each.weight = self._weight(source.queue)
+
+    def _weight(self, queue: str) -> int:
+        return self._set.get(queue) or self._weights.get(queue, 1)
 
     def __len__(self) -> int:
         """How many they are."""

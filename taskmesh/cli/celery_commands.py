@@ -8,7 +8,8 @@ _LOOK = "look with `taskmesh status`, `workers`, `queues` and `inspect`"
 
 INSTEAD: dict[str, str] = {
     "amqp": "there is no such broker; use `taskmesh queues`, `purge` and `dead`",
-    "control": "use `taskmesh workers --stop`, `taskmesh revoke --terminate`, `taskmesh queue pause` and `resume`",
+    "control": "use `taskmesh workers --stop`, `taskmesh revoke --terminate`, `taskmesh queue pause` and `resume`, "
+    "`taskmesh task rate-limit`",
     "dashboard": f"this version has no web page; {_LOOK}",
     "events": EVENTS,
     "flower": f"this version has no web page; {_LOOK}",

@@ -196,16 +196,22 @@ def scheduled(*, limit: int, start: int, target: Target, json_wanted: bool) -> N
 def registered(*, names: tuple[str, ...], target: Target, json_wanted: bool) -> None:
     """Show the tasks that each worker can run.
 
-    As each worker told when it started. One with more than 500 tasks does not list them.
+    As each worker told when it started. One with more than 500 tasks does not list them. A limit that `taskmesh task
+    rate-limit` has set stands beside.
     """
-    found = target.look().inspect(*names).registered()
+    mesh = target.look()
+    found = mesh.inspect(*names).registered()
     if json_wanted:
         print_json(found)
     elif not found:
         show(_NO_WORKER)
     else:
-        rows = [(worker, task) for worker, tasks in found.items() for task in tasks or [""]]
-        show(table("registered tasks", ["worker", "task"], rows))
+        limits = mesh.rate_limits()
+        rows = [(worker, task, limits.get(task)) for worker, tasks in found.items() for task in tasks or [""]]
+        if limits:
+            show(table("registered tasks", ["worker", "task", "limit that was set"], rows))
+        else:
+            show(table("registered tasks", ["worker", "task"], [row[:2] for row in rows]))
 
 
 @inspect.command(

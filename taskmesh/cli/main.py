@@ -62,7 +62,8 @@ SECTIONS = {
     },
     "Act": {
         "call": ("taskmesh.cli.call:call", "Send a message to a task from the shell."),
-        "queue": ("taskmesh.cli.queue:queue", "Pause queues, let them go on, list and forget them."),
+        "queue": ("taskmesh.cli.queue:queue", "Pause queues, let them go on, weigh, list and forget them."),
+        "task": ("taskmesh.cli.task:task", "Say how often a task may start, while everything runs."),
         "schedule": (
             "taskmesh.cli.schedule:schedule",
             "Look at schedules, add, pause and remove them, and see when they fire.",

@@ -1,4 +1,4 @@
-"""`taskmesh queue`: pause queues, let them go on, list and forget them."""
+"""`taskmesh queue`: pause queues, let them go on, weigh, list and forget them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.queues import queues
 from taskmesh.cli.target import Target, target_options
+from taskmesh.cli.weight import weight
 from taskmesh.core.lines import check_queue
 from taskmesh.queue.manage import status
 
 
 @click.group(cls=SuggestingGroup)
 def queue() -> None:
-    """Pause queues, let them go on, list and forget them.
+    """Pause queues, let them go on, weigh, list and forget them.
 
-    A pause holds for every worker, also for those that start later, until the queue is resumed.
+    A pause holds for every worker, also for those that start later, until the queue is resumed; so does a weight.
     """
 
 
 queue.add_command(queues, "list")
 queue.add_command(forget)
+queue.add_command(weight)
 
 
 @queue.command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ class QueueRow:
         ended: State -> how many of its messages reached it.
         paused: Whether nothing of it is begun until it is resumed.
         blocked: Messages that wait for their turn in a sequence.
+        weight: Its weight beside other queues, if an operator has set one.
     """
 
     name: str
@@ -41,12 +42,14 @@ class QueueRow:
     ended: dict[str, int]
     paused: bool
     blocked: int
+    weight: int | None
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for programs."""
         return {
             "queue": self.name,
             "paused": self.paused,
+            "weight": self.weight,
             "ready": self.ready,
             "blocked": self.blocked,
             "idle_children": self.idle,
@@ -55,9 +58,14 @@ class QueueRow:
         }
 
 
-def queue_rows(counted: Status, workers: Sequence[WorkerFacts]) -> list[QueueRow]:
-    """Return every queue that ever held a message, and those that are served or paused."""
-    names = {*counted.queues, *counted.paused, *(queue for worker in workers for queue in worker.queues)}
+def queue_rows(counted: Status, workers: Sequence[WorkerFacts], weights: Mapping[str, int]) -> list[QueueRow]:
+    """Return every queue that ever held a message, and those that are served, paused or weighed."""
+    names = {
+        *counted.queues,
+        *counted.paused,
+        *weights,
+        *(queue for worker in workers for queue in worker.queues),
+    }
     return [
         QueueRow(
             name=name,
@@ -69,19 +77,26 @@ def queue_rows(counted: Status, workers: Sequence[WorkerFacts]) -> list[QueueRow
             },
             paused=name in counted.paused,
             blocked=counted.blocked.get(name, 0),
+            weight=weights.get(name),
         )
         for name in sorted(names)
     ]
 
 
 def queue_table(rows: Sequence[QueueRow]) -> Table:
-    """Return the queues as a table."""
+    """Return the queues as a table; weights are shown where one was set."""
+    weighed = any(row.weight is not None for row in rows)
     return table(
         "queues",
-        ["queue", "ready", "blocked", "idle children", "succeeded", "failed", "dead", "workers"],
+        [
+            "queue",
+            *(["weight"] if weighed else []),
+            *("ready", "blocked", "idle children", "succeeded", "failed", "dead", "workers"),
+        ],
         [
             (
                 f"{row.name} (paused)" if row.paused else row.name,
+                *([row.weight] if weighed else []),
                 row.ready,
                 row.blocked,
                 row.idle,
@@ -92,7 +107,7 @@ def queue_table(rows: Sequence[QueueRow]) -> Table:
             )
             for row in rows
         ],
-        numbers=["ready", "blocked", "idle children", "succeeded", "failed", "dead"],
+        numbers=["weight", "ready", "blocked", "idle children", "succeeded", "failed", "dead"],
     )
 
 
@@ -111,7 +126,7 @@ def queues(*, target: Target, json_wanted: bool) -> None:
     """
     mesh = target.look()
     counted = mesh.link.run(count(mesh.link.session))
-    rows = queue_rows(counted, workers_of(counted))
+    rows = queue_rows(counted, workers_of(counted), mesh.queue_weights())
     if json_wanted:
         print_json([row.as_json() for row in rows])
     elif rows:

@@ -43,7 +43,7 @@ def status(*, target: Target, json_wanted: bool) -> None:
         print_json(_document(mesh, node, counted, workers))
         return
     show(_overview(mesh, node, counted, workers))
-    rows = queue_rows(counted, workers)
+    rows = queue_rows(counted, workers, mesh.queue_weights())
     if rows:
         show("", queue_table(rows))
 
@@ -85,7 +85,7 @@ def _document(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
     return {
         "mesh": mesh.name,
         "node": {"address": str(mesh.link.driver.address), **node.as_json()},
-        "queues": [row.as_json() for row in queue_rows(counted, workers)],
+        "queues": [row.as_json() for row in queue_rows(counted, workers, mesh.queue_weights())],
         "workers": [worker.as_json() for worker in workers],
         "running": sum(worker.running for worker in workers),
         "ready": sum(counted.queues.values()),

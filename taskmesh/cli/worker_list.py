@@ -32,6 +32,7 @@ class WorkerFacts:
         running: How many messages it holds.
         since_ms: When it started.
         tasks: What it can run; None where it does not tell.
+        strategy: By which it chooses from which queue to take next.
     """
 
     incarnation: str
@@ -49,6 +50,7 @@ class WorkerFacts:
     running: int
     since_ms: int
     tasks: frozenset[str] | None
+    strategy: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
@@ -100,6 +102,7 @@ def _facts(incarnation: str, state: str, running: int, info: Mapping[str, Any]) 
         running=running,
         since_ms=int(info.get("since_ms", 0)),
         tasks=None if tasks is None else frozenset(tasks),
+        strategy=str(info.get("strategy", "")),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -15,6 +14,7 @@ from taskmesh.client.keys import KeyText, Unique, read_key, read_unique
 from taskmesh.client.readers import flag, seconds
 from taskmesh.client.retry_options import RETRY_OPTIONS, Errors, retry_policy
 from taskmesh.config.arguments import Duration
+from taskmesh.config.values import WEIGHT_MAX
 from taskmesh.core.limits import HARD, LIMIT_S_MAX, SOFT, check_limits
 from taskmesh.core.lines import check_priority, check_queue
 from taskmesh.core.retry import DEFAULT, RetryPolicy
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from taskmesh.core.rate import Rate
 
 _TTL_S_MAX = 3 * 365 * 86_400.0
-_RATE = r"([1-9]\d{0,5})/([smh])"
-_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class CallArguments(TypedDict, total=False):
@@ -238,16 +236,24 @@ def check_headers(headers: object) -> dict[str, Any]:
 
 def check_rate(value: object) -> Rate:
     """Return a rate limit, or raise `UsageError` if it is no text such as `100/s`."""
-    text = f"{value}/s" if isinstance(value, int) and not isinstance(value, bool) else value
-    found = re.fullmatch(_RATE, text) if isinstance(text, str) else None
-    if found is None:
-        raise UsageError(
-            f"rate_limit={value!r}: expected a text such as '100/s', '10/m' or '5/h', with a whole number from 1 to "
-            "999999"
-        )
-    from taskmesh.core.rate import Rate
+    from taskmesh.core.rate import read_rate
 
-    return Rate(int(found[1]), _PERIODS[found[2]])
+    try:
+        return read_rate(value)
+    except ValueError as error:
+        raise UsageError(f"rate_limit={value!r}: {error}") from None
+
+
+def check_limit(value: object) -> str:
+    """Return a rate limit, or `none`, as text; raise `UsageError` if it is neither."""
+    return "none" if value == "none" else str(check_rate(value))
+
+
+def check_weight(value: object) -> int:
+    """Return the weight of a queue, or raise `UsageError` if it is no whole number from 1 to 1000."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= WEIGHT_MAX:
+        return value
+    raise UsageError(f"weight={value!r}: expected a whole number from 1 to {WEIGHT_MAX}")
 
 
 _ttl = seconds("result_expires", 1, _TTL_S_MAX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -20,10 +21,12 @@ class QueueSetting(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         paused: Whether nothing of it is begun.
+        weight: Its share beside other queues; 0 for what workers say.
         format: Of this struct.
     """
 
     paused: bool = False
+    weight: int = 0
     format: int = FORMAT
 
 
@@ -48,10 +51,18 @@ def unpack_queue(content: bytes | None) -> QueueSetting:
 
 def paused_as(paused: bool) -> Change:  # noqa: FBT001 - as the register has it
     """Return the change that pauses a queue, or lets it go on."""
+    return _changed(lambda old: replace(old, paused=paused))
 
+
+def weighing(weight: int) -> Change:
+    """Return the change that gives a queue a weight; 0 takes it away."""
+    return _changed(lambda old: replace(old, weight=weight))
+
+
+def _changed(make: Callable[[QueueSetting], QueueSetting]) -> Change:
     def change(found: Versioned) -> Verdict:
         old = unpack_queue(found.content)
-        new = replace(old, paused=paused)
+        new = make(old)
         if new == old:
             return Keep()
         return Delete() if new == PLAIN else Write(_CONTENT.pack(new))

@@ -35,12 +35,15 @@
 <prefix>leader         the highest token of a leader that the node was told of
 <prefix>rates          hash: digest of a task with a rate limit -> when the next start is free (us)
 <prefix>rate:<digest>  sorted set of the messages that wait for a start, by the moment reserved for each (us)
+<prefix>before:<digest>  of those, the ones that began to wait while another limit held, until they are told
 <prefix>stats          hash `<queue>:<letter>` -> how many reached the state
 <prefix>ac:<...>       an acceptor's memory: `instance`, a hash: id, run id when admitted, boot id, count, highest
                        configuration; of each configuration `<number>`, a hash: members, sealed, dropped;
                        `<number>:r:<register>`, a hash: promise, accepted ballot, digest, value; `<number>:names`,
                        the sorted set of its registers by the count of their last accept
-<prefix>wishes         hash queue -> what was wished for it and may not stand in its register yet (see `queue/wish.py`)
+<prefix>wishes         hash queue -> what was wished for it and may not stand in its register yet (see `queue/wish.py`);
+                       `wishes:weight` and `wishes:rate` hold wishes for weights of queues, and for limits of tasks
+<prefix>settings       hash: `w <queue>` -> its weight, `r <task>` -> its rate limit: as operators have set them
 <prefix>seat           number and members of the configuration of acceptors that was seen last (see `nodes/seat.py`)
 <prefix>n:<client>     notice channel of one client process
 <prefix>turn:<process> channel on which those of a process who wait in a line are told that it may be their turn
@@ -87,9 +90,14 @@ def paused(of: bytes) -> bytes:
     return of + b"paused"
 
 
-def wishes(of: bytes) -> bytes:
-    """Return the key of what was wished for queues and may not stand in their registers yet."""
-    return of + b"wishes"
+def wishes(of: bytes, kind: bytes = b"") -> bytes:
+    """Return the key of what was wished, in one kind of thing, and may not stand in registers yet."""
+    return of + b"wishes" + kind
+
+
+def settings(of: bytes) -> bytes:
+    """Return the key of what operators have set for queues and tasks."""
+    return of + b"settings"
 
 
 def seat(of: bytes) -> bytes:

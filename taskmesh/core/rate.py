@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+
+_RATE = re.compile(r"([1-9]\d{0,5})/([smh])", re.ASCII)
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 #: The lateness that is allowed for, as a share of the period, and its bounds in seconds.
 GRACE = 0.03
@@ -42,3 +46,18 @@ class Rate:
     def __str__(self) -> str:
         """Show it as it is written."""
         return f"{self.count}/{ {1.0: 's', 60.0: 'm', 3600.0: 'h'}[self.period_s] }"
+
+
+def read_rate(text: object) -> Rate:
+    """Return a rate limit from a text such as `100/s`, `10/m` or `5/h`; a whole number is per second.
+
+    Raises:
+        ValueError: It is none.
+    """
+    text = f"{text}/s" if isinstance(text, int) and not isinstance(text, bool) else text
+    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(
+            "expected a text such as '100/s', '10/m' or '5/h', with a whole number from 1 to 999999"
+        )
+    return Rate(int(found[1]), _PERIODS[found[2]])

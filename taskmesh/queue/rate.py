@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import NamedTuple
 
 from taskmesh.core.rate import Rate
 from taskmesh.core.script import load_script
@@ -10,30 +11,72 @@ from taskmesh.core.steps import Session, Steps
 from taskmesh.replication.ask import ask
 
 RATE = load_script("taskmesh.queue", "rate")
+HASTEN = load_script("taskmesh.queue", "hasten")
+#: Messages that are told in one call of the script, which takes the node about a millisecond.
+HASTENED_AT_ONCE = 200
+
+
+class Start(NamedTuple):
+    """What the node says of a start.
+
+    Attributes:
+        granted: Whether the message may start.
+        moment_ms: For which moment that is granted, or reserved.
+        latest_ms: Until when it may start.
+    """
+
+    granted: bool
+    moment_ms: float
+    latest_ms: float
 
 
 def ask_start(
-    session: Session, task: str, rate: Rate, task_id: str, *, patience_s: float = 10.0
-) -> Steps[tuple[bool, float]]:
-    """Ask to start a message of a limited task, and return whether it may, and for which moment (ms).
+    session: Session, task: str, rate: Rate | None, task_id: str, *, patience_s: float = 10.0
+) -> Steps[Start]:
+    """Ask to start a message of a limited task.
 
-    If it may not, that moment is reserved for it: it asks again then. A repeat of a call without an answer may cost a
+    If it may not, a moment is reserved for it: it asks again then. A repeat of a call without an answer may cost a
     start that nobody uses.
 
     Args:
         session: Where.
         task: Name of the task; all its messages share the limit.
-        rate: The limit.
+        rate: The limit that the code says, None for none; what an operator has set holds instead.
         task_id: The message.
         patience_s: How long to go on repeating.
     """
-    granted, moment_us = yield from ask(
+    reply = yield from ask(
         session,
         RATE,
-        blake2b(task.encode(), digest_size=16).hexdigest().encode(),
-        b"%d" % rate.interval_us,
-        b"%d" % rate.grace_us,
+        _digest(task),
+        b"%d" % (0 if rate is None else rate.interval_us),
+        b"%d" % (0 if rate is None else rate.grace_us),
         task_id.encode(),
+        task.encode(),
         patience_s=patience_s,
     )
-    return granted == 1, int(moment_us) / 1000
+    if reply[0] == 2:
+        return Start(granted=True, moment_ms=0.0, latest_ms=float("inf"))
+    granted, moment_us, grace_us = reply
+    return Start(granted == 1, int(moment_us) / 1000, (int(moment_us) + grace_us) / 1000)
+
+
+def hasten(session: Session, task: str, *, begins: bool, patience_s: float = 10.0) -> Steps[int]:
+    """Have messages that wait for a start come back now, since another limit holds.
+
+    Args:
+        session: Where.
+        task: Name of the task.
+        begins: Whether this is the first call after the change: all that wait now are meant.
+        patience_s: How long to go on repeating.
+
+    Returns:
+        How many still wait of those that are meant: more than fit into one call, or on their way into the delayed
+        index.
+    """
+    most, first = b"%d" % HASTENED_AT_ONCE, b"1" if begins else b"0"
+    return int((yield from ask(session, HASTEN, _digest(task), most, first, patience_s=patience_s)))
+
+
+def _digest(task: str) -> bytes:
+    return blake2b(task.encode(), digest_size=16).hexdigest().encode()

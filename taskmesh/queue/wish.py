@@ -1,4 +1,4 @@
-"""What was wished for a queue and may not stand in its register yet: kept by the node until it does.
+"""What was wished for a queue or a task and may not stand in its register yet: kept by the node until it does.
 
 So a wish holds at once, and also where the acceptors have no majority: whoever brings node and registers in line
 makes the register follow the wish, and not the other way round.
@@ -18,46 +18,46 @@ WISH = load_script("taskmesh.queue", "wish")
 
 
 class Wish(NamedTuple):
-    """What is wished for a queue.
+    """What is wished for a queue or a task.
 
     Attributes:
-        paused: Whether it is to be paused.
+        value: A word without space that says it.
         operation: Of the change of its register, 24 hex digits.
     """
 
-    paused: bool
+    value: str
     operation: str
 
     def packed(self) -> bytes:
         """Return it as the node keeps it."""
-        return f"{'paused' if self.paused else 'going'} {self.operation}".encode()
+        return f"{self.value} {self.operation}".encode()
 
 
-def note_wish(session: Session, queue: str, wish: Wish) -> Steps[None]:
-    """Have the node keep a wish; an earlier one for the queue counts no more.
+def note_wish(session: Session, name: str, wish: Wish, kind: bytes = b"") -> Steps[None]:
+    """Have the node keep a wish; an earlier one of its kind and name counts no more.
 
     Raises:
         NodeUnavailable: It did not answer.
     """
-    yield from _run(session, b"note", queue.encode(), wish.packed())
+    yield from _run(session, b"note", name.encode(), wish.packed(), kind)
 
 
-def settle_wish(session: Session, queue: str, wish: Wish) -> Steps[bool]:
+def settle_wish(session: Session, name: str, wish: Wish, kind: bytes = b"") -> Steps[bool]:
     """Have the node forget a wish that the register follows; tell whether it was still the last one.
 
     Raises:
         NodeUnavailable: It did not answer.
     """
-    return (yield from _run(session, b"settle", queue.encode(), wish.packed())) == 1
+    return (yield from _run(session, b"settle", name.encode(), wish.packed(), kind)) == 1
 
 
-def wishes(session: Session) -> Steps[dict[str, Wish]]:
-    """Return the wishes that the node keeps, by queue."""
-    words = yield from plain(session, b"HGETALL", keys.wishes(session.prefix))
+def wishes(session: Session, kind: bytes = b"") -> Steps[dict[str, Wish]]:
+    """Return the wishes of a kind that the node keeps, by name."""
+    words = yield from plain(session, b"HGETALL", keys.wishes(session.prefix, kind))
     found = {}
     for at in range(0, len(words), 2):
-        what, _, operation = words[at + 1].decode().partition(" ")
-        found[words[at].decode()] = Wish(what == "paused", operation)
+        value, _, operation = words[at + 1].decode().partition(" ")
+        found[words[at].decode()] = Wish(value, operation)
     return found
 
 

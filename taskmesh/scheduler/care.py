@@ -1,8 +1,8 @@
-"""What the leader does beside schedules: it has acceptors admitted or replaced, and queues do as their registers say.
+"""What the leader does beside schedules: acceptors are admitted or replaced, and settings hold as registers say.
 
 In a thread, and on connections, of its own: an acceptor that is stopped costs whoever asks it some seconds, and neither
 the lead nor a schedule must wait for that. A leader of before that goes on does no harm: acceptors are replaced by
-agreement, and a queue is made to follow its register until both say the same.
+agreement, and what follows a register is made to until both say the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from taskmesh.consensus.keeping import Kept
 from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.acceptor_care import AcceptorCare
-from taskmesh.nodes.queue_settings import QueueSettings
+from taskmesh.nodes.operator_settings import OperatorSettings
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -38,13 +38,13 @@ def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: thread
 
 
 def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
-    acceptors, queues = AcceptorCare(agreement), QueueSettings(agreement)
+    acceptors, settings = AcceptorCare(agreement), OperatorSettings(agreement)
     number, said = 0, ""
     try:
         while leads():
             try:
                 configuration = acceptors.tend()
-                queues.level()
+                settings.level()
                 if configuration.number != number:
                     _tell_unsafe(acceptors)
             except TaskMeshError as error:

@@ -19,11 +19,13 @@ from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
 from taskmesh.queue.claim import Claimed, Claims, claim, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, RELEASED, commit
-from taskmesh.queue.rate import ask_start
+from taskmesh.queue.rate import Start, ask_start
+from taskmesh.queue.setting import look_at_operated
 from taskmesh.queue.turn import turn
 from taskmesh.replication.ask import plain
 from taskmesh.worker.host import App
 from taskmesh.worker.open_files import OpenFiles
+from taskmesh.worker.operated import OperatedHere
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.outbox import Done, Outbox
 from taskmesh.worker.patience import run_patiently, text_of
@@ -98,7 +100,8 @@ class Conversation:
         self._dead_expires_s = int(mesh.settings.dead_letter_expires)
         self._session = self.link.session
         self._wake_key = keys.wake(self.link.prefix, self.holder)
-        self.pick = Pick(order, self.link, time.monotonic())
+        self.operated = OperatedHere()
+        self.pick = Pick(order, self.link, self.operated, time.monotonic())
         self._next_due_ms = 0
         self._found_s = 0.0
         self._compare_at_s = time.monotonic() + COMPARE_S
@@ -160,6 +163,9 @@ class Conversation:
             self._epoch = self._session.epoch
             self.compare()
         asked_s = time.monotonic()
+        if self.operated.is_due(asked_s):
+            look = look_at_operated(self._session)
+            self.operated.take(self._leisurely(lambda: self.link.driver.run(look)), asked_s)
         # once, before the first try: a repeat is answered as what it repeats
         queues = self.pick.order(asked_s)
         entries, done = self.outbox.take()
@@ -339,9 +345,11 @@ class Conversation:
 
     def _patience_s(self) -> float:
         """Return how long to wait for a wake-up: nobody wakes a child for a message whose time has come."""
+        # what operators set counts within a second, also for what is handed to an idle child
+        look_s = max(LOOK_S_MIN, LOOK_S - self.operated.age_s(time.monotonic()))
         if not self._next_due_ms:
-            return LOOK_S
-        return min(LOOK_S, max(LOOK_S_MIN, (self._next_due_ms - self.link.clock.now_ms()) / 1000))
+            return look_s
+        return min(look_s, max(LOOK_S_MIN, (self._next_due_ms - self.link.clock.now_ms()) / 1000))
 
     # -- comparing ----------------------------------------------------------------
 
@@ -393,7 +401,7 @@ class Conversation:
                 raise Malformed(f"the function {content_hash} cannot be read: {error}") from error
             return found
 
-    def ask_start(self, task: str, rate: Rate, task_id: str) -> tuple[bool, float]:
+    def ask_start(self, task: str, rate: Rate | None, task_id: str) -> Start:
         """Ask for a start of a limited task, repeating until the node answers; see `queue.rate`."""
         while True:
             try:

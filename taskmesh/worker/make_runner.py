@@ -43,6 +43,7 @@ def make_runner(
         functions=link.functions,
         fetch_function=talk.fetch_function,
         ask_start=talk.ask_start,
+        is_limited=talk.operated.limits,
         now_ms=link.clock.now_ms,
         chance=SystemRandom().random,  # the task may have seeded the other one
         worker=order.worker,

@@ -33,6 +33,7 @@ from taskmesh.core.record import AT_MOST_ONCE, HEAD_LENGTH, REVOKE_REQUESTED
 from taskmesh.core.retry import DEFAULT, Carried, RetryPolicy
 from taskmesh.errors import Malformed, NewerFormat, NotAllowed, PayloadTooLarge, TrustError
 from taskmesh.queue.commit import SNOOZED
+from taskmesh.queue.rate import Start
 from taskmesh.worker.job import Job
 from taskmesh.worker.needs import TaskLike
 from taskmesh.worker.verdict import DEAD, REVOKED, Ended
@@ -61,7 +62,8 @@ class Opener:
         results: Signer,
         functions: Signer,
         fetch_function: Callable[[str], bytes | None],
-        ask_start: Callable[[str, Rate, str], tuple[bool, float]],
+        ask_start: Callable[[str, Rate | None, str], Start],
+        is_limited: Callable[[str], bool],
         now_ms: Callable[[], int],
         worker: str,
     ) -> None:
@@ -74,8 +76,9 @@ class Opener:
             results: Signs outcomes.
             functions: Verifies functions sent by value.
             fetch_function: Reads a function's signed blob by hash; None if the node has none.
-            ask_start: Asks the node for a start of a limited task, see `queue.rate`: its name, its limit and the
-                message's id.
+            ask_start: Asks the node for a start of a limited task, see `queue.rate`: its name, the limit that the code
+                says and the message's id.
+            is_limited: Tells whether an operator has said how often a task of that name may start.
             now_ms: The node's clock.
             worker: Name of the worker.
         """
@@ -85,6 +88,7 @@ class Opener:
         self._functions = functions
         self._fetch_function = fetch_function
         self._ask_start = ask_start
+        self._is_limited = is_limited
         self._now_ms = now_ms
         self._worker = worker
         self._max_message_size = settings.max_message_size
@@ -151,7 +155,7 @@ class Opener:
             reason = f"{type(error).__name__}: {error}"
             return self._dead(task_id, token, started_ms, reason, wire, earlier)
         function, policy, rate = found
-        if rate is not None:
+        if rate is not None or self._is_limited(envelope.task):
             due_ms = self._wait_for_start(envelope.task, rate, task_id)
             if due_ms:
                 return SNOOZED, b"%d" % due_ms
@@ -171,14 +175,14 @@ class Opener:
                 self._offsets.clear()
         return at
 
-    def _wait_for_start(self, task: str, rate: Rate, task_id: str) -> int:
+    def _wait_for_start(self, task: str, rate: Rate | None, task_id: str) -> int:
         """Return when a message of a limited task is to come back (ms), or 0 if it may start now."""
         while True:
-            granted, moment_ms = self._ask_start(task, rate, task_id)
-            if not granted:
-                return math.ceil(moment_ms)
+            start = self._ask_start(task, rate, task_id)
+            if not start.granted:
+                return math.ceil(start.moment_ms)
             # the answer may have been long on its way: too late, and a window could see one start too many
-            if self._now_ms() <= moment_ms + rate.grace_us / 1000:
+            if self._now_ms() <= start.latest_ms:
                 return 0
 
     def _function(self, envelope: Envelope) -> tuple[Callable[..., Any], RetryPolicy, Rate | None] | None:

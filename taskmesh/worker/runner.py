@@ -22,6 +22,7 @@ from taskmesh.core.rate import Rate
 from taskmesh.core.retrier import Retrier, reason_of
 from taskmesh.errors import NotPicklable, PayloadTooLarge
 from taskmesh.queue.commit import RELEASED
+from taskmesh.queue.rate import Start
 from taskmesh.worker.job import Job
 from taskmesh.worker.needs import GuardLike, TaskLike
 from taskmesh.worker.opening import Opener
@@ -43,7 +44,8 @@ class Runner:
         results: Signer,
         functions: Signer,
         fetch_function: Callable[[str], bytes | None],
-        ask_start: Callable[[str, Rate, str], tuple[bool, float]],
+        ask_start: Callable[[str, Rate | None, str], Start],
+        is_limited: Callable[[str], bool],
         now_ms: Callable[[], int],
         chance: Callable[[], float],
         worker: str,
@@ -65,6 +67,7 @@ class Runner:
             functions: Verifies functions sent by value.
             fetch_function: See `Opener`.
             ask_start: See `Opener`.
+            is_limited: See `Opener`.
             now_ms: The node's clock.
             chance: Returns a number from 0 to 1, evenly.
             worker: Name of the worker.
@@ -94,6 +97,7 @@ class Runner:
             functions=functions,
             fetch_function=fetch_function,
             ask_start=ask_start,
+            is_limited=is_limited,
             now_ms=now_ms,
             worker=worker,
         ).open

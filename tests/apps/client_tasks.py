@@ -153,6 +153,18 @@ def start_limited(number: int) -> tuple[float, str, int]:
 
 
 @mesh.task(rate_limit="1/h")
+def start_unless_lifted(number: int) -> int:
+    """Return the argument; of a limit that tests set."""
+    return number
+
+
+@mesh.task
+def start_free(number: int) -> tuple[float, str]:
+    """Return when it started, and who ran it."""
+    return time.time(), current_task().worker
+
+
+@mesh.task(rate_limit="1/h")
 def start_seldom(number: int) -> int:
     """Return the argument."""
     return number

@@ -197,15 +197,13 @@ class Child:
         rate, task_id = self.world.rates.limits[plan.limited], plan.task_id.decode()
         while True:
             try:
-                granted, moment_ms = yield from ask_start(
-                    self.session, plan.limited, rate, task_id, patience_s=PATIENCE_S
-                )
+                start = yield from ask_start(self.session, plan.limited, rate, task_id, patience_s=PATIENCE_S)
             except NodeUnavailable:
                 continue
-            if not granted:
-                return math.ceil(moment_ms)
+            if not start.granted:
+                return math.ceil(start.moment_ms)
             # the answer may have been long on its way
-            if self.process.now_ms() <= moment_ms + rate.grace_us / 1000:
+            if self.process.now_ms() <= start.latest_ms:
                 return 0
 
     def _goes_on(self, claimed: Claimed, plan: Plan) -> bool:

@@ -43,7 +43,8 @@ class Asking:
         try:
             steps.send([self.node.call(words)])
         except StopIteration as ended:
-            return ended.value
+            start = ended.value
+            return start.granted, start.moment_ms
         raise AssertionError("it asks again")
 
     def starts(self, arrivals_ms: list[int], late_ms: list[int]) -> tuple[list[float], dict[str, int]]:

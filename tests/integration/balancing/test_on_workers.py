@@ -51,6 +51,16 @@ def test_weights_hold_over_messages_while_both_queues_are_full(drained):
     assert 800 <= both_full.count("s") <= 1200
 
 
+def test_a_weight_that_an_operator_sets_counts_instead_of_the_workers_own(drained):
+    """The worker has the default strategy, which gives way to weights."""
+    mesh.set_queue_weight("mail", 3)
+    try:
+        letters = drained(3000, 3000, queues=("mail", "slow"))
+    finally:
+        mesh.reset_queue_weight("mail")
+    assert 800 <= letters[: letters.rindex("m")].count("s") <= 1200
+
+
 def test_priority_is_strict(drained):
     assert drained(600, 600, queues=("slow", "mail"), strategy="priority") == "s" * 600 + "m" * 600
 

@@ -17,6 +17,7 @@ from taskmesh.core.limits import Limits
 from taskmesh.core.record import head_parts
 from taskmesh.errors import MaxRetriesExceededError, UsageError
 from taskmesh.queue.commit import retried
+from taskmesh.queue.rate import Start
 from taskmesh.worker.limits import Guard
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.runner import Runner
@@ -44,7 +45,8 @@ class Bench:
             results=RESULTS,
             functions=FUNCTIONS,
             fetch_function=lambda _: None,
-            ask_start=lambda *_: (True, 0.0),
+            ask_start=lambda *_: Start(True, 0.0, 0.0),
+            is_limited=lambda _: False,
             now_ms=lambda: self.now_ms,
             chance=lambda: 0.5,
             worker="w",
