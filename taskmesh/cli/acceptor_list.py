@@ -30,7 +30,7 @@ def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
                 report.keeping.in_words() if report.keeping else "unknown",
                 report.keeping.policy if report.keeping else None,
                 report.standing.looked.run[:8] if report.standing.looked else None,
-                report.standing.remedy or "; ".join(each.remedy for each in report.unsafe),
+                report.standing.remedy or "; ".join(f"{each.text}: {each.remedy}" for each in report.unsafe),
             )
             for report in reports
         ],

@@ -48,6 +48,7 @@ class Keeping:
         pauses: Whether it does not flush while it rewrites that file; None if it does not tell.
         load_truncated: Whether it starts from a file that is cut short; None if it does not tell.
         policy: What it does when its memory is full.
+        is_limited: Whether it may become so before its machine's is.
     """
 
     product: str
@@ -59,6 +60,7 @@ class Keeping:
     pauses: bool | None
     load_truncated: bool | None
     policy: str
+    is_limited: bool = False
 
     @property
     def kept(self) -> Kept:
@@ -78,6 +80,31 @@ class Keeping:
                 )
             )
         return found
+
+    @property
+    def refused(self) -> Unsafe | None:
+        """Why it must not become an acceptor: it would forget while it runs, which nobody notices; None if it may."""
+        found = [self._replica()] if self.is_replica else []
+        if self._evicts and self.is_limited:
+            found.append(self._evicting())
+        return found[0] if found else None
+
+    @property
+    def _evicts(self) -> bool:
+        # what an acceptor holds never expires: the policies that throw away what does, leave it alone
+        return self.policy.startswith("allkeys")
+
+    def _replica(self) -> Unsafe:
+        return Unsafe(
+            "it is a replica of another server", "give the primary, or REPLICAOF NO ONE", Kept.NOTHING
+        )
+
+    def _evicting(self) -> Unsafe:
+        return Unsafe(
+            f"maxmemory-policy {self.policy}: when full, it throws away what it promised",
+            "CONFIG SET maxmemory-policy noeviction",
+            Kept.NOTHING,
+        )
 
     def _of_file(self) -> list[Unsafe]:
         if not self.append_only:
@@ -105,7 +132,7 @@ class Keeping:
     def _of_server(self) -> list[Unsafe]:
         found = []
         if self.is_replica:
-            found.append(Unsafe("it is a replica of another server", "REPLICAOF NO ONE", Kept.NOTHING))
+            found.append(self._replica())
         if self.replicas:
             found.append(
                 Unsafe(
@@ -114,14 +141,8 @@ class Keeping:
                     Kept.POWER,
                 )
             )
-        if self.policy.startswith("allkeys"):
-            found.append(
-                Unsafe(
-                    f"maxmemory-policy {self.policy}: when full, it throws away what it promised",
-                    "CONFIG SET maxmemory-policy noeviction",
-                    Kept.NOTHING,
-                )
-            )
+        if self._evicts:
+            found.append(self._evicting())
         return found
 
     def in_words(self) -> str:
@@ -148,6 +169,7 @@ def keeping_of(info: Mapping[str, str], asked: Mapping[str, str]) -> Keeping:
         pauses=is_yes("no-appendfsync-on-rewrite"),
         load_truncated=is_yes("aof-load-truncated"),
         policy=info.get("maxmemory_policy", ""),
+        is_limited=info.get("maxmemory", "0") != "0",
     )
 
 

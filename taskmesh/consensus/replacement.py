@@ -64,7 +64,7 @@ def change_members(
         addresses: Of all that are to be members; new ones are made if they are empty.
 
     Raises:
-        AgreementError: A new one does not answer.
+        AgreementError: A new one does not answer, or would forget while it runs.
         ChangeRejected, ChangeUnknown: Too few acceptors take part; begin again, with the same operation.
         UsageError: One is named twice, by one address or by two.
     """
@@ -97,6 +97,15 @@ def _member_at(
                 f"{address} does not answer: an acceptor that is to come in must be there", register="root"
             )
         return known
+    if standing.takes_part and known is not None:
+        return Member(looked.instance, address)
+    keeping = (yield from read_keeping([address])).get(address)
+    if keeping is not None and (refused := keeping.refused) is not None and address not in rules.trusted:
+        if known is not None:
+            return known
+        raise AgreementError(
+            f"{address} cannot be an acceptor: {refused.text}; remedy: {refused.remedy}", register="root"
+        )
     if standing.takes_part:
         return Member(looked.instance, address)
     return Member((yield from renamed(prefix, rules, new_instance, looked)), address)

@@ -154,9 +154,9 @@ class Agreement:
         if list(places) == [DATA_NODE] or any(each.latest is not None for each in looked.values()):
             return
         for place, keeping in (yield from read_keeping(places)).items():
-            if keeping.is_replica:
+            if (refused := keeping.refused) is not None:
                 raise ConfigError(
-                    f"acceptor {place} is a replica of another server: give the primary, or REPLICAOF NO ONE",
+                    f"acceptor {place} cannot be one: {refused.text}; remedy: {refused.remedy}",
                     setting="acceptors",
                     value=place,
                 )

@@ -87,6 +87,34 @@ def test_doctor_says_what_is_unsafe_with_the_remedy(command, make_acceptors, mak
     assert checks[f"acceptor {servers[2].url}"]["level"] == "fail"
 
 
+def test_all_that_is_unsafe_is_said_with_the_remedy(command, make_acceptors, make_mesh, caplog):
+    """At the first start, by doctor and by nodes."""
+    (server,) = servers = make_acceptors(1)
+    unsafe = {
+        "appendonly": "no",
+        "appendfsync": "everysec",
+        "no-appendfsync-on-rewrite": "yes",
+        "maxmemory-policy": "allkeys-lru",
+    }
+    safe = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
+    safe["maxmemory-policy"] = "noeviction"
+    for at, (name, value) in enumerate(unsafe.items()):
+        with server.client() as client:
+            client.config_set(name, value)
+        remedy = f"CONFIG SET {name} {safe[name]}"
+        if not at:
+            write(make_mesh(servers), "file/a", b"1")
+            assert f"{name} {value}; remedy: {remedy}" in caplog.text
+        doctor = command(servers, "doctor", "--json")[1]
+        nodes = json.loads(command(servers, "nodes", "--json")[1])["acceptors"][0]["unsafe"]
+        assert remedy in doctor
+        assert {"what": f"{name} {value}", "remedy": remedy} in [
+            {"what": each["what"].partition(":")[0], "remedy": each["remedy"]} for each in nodes
+        ]
+        with server.client() as client:
+            client.config_set(name, safe[name])
+
+
 def test_acceptors_come_and_go(command, make_acceptors, make_mesh):
     write(make_mesh([]), "file/a", b"1")
     servers = make_acceptors(5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskmesh.errors import AgreementError, NoMajority
+from taskmesh.errors import AgreementError, ConfigError, NoMajority
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from tests.faults.server import Server
 from tests.integration.agreement.registers import read, write
@@ -87,6 +87,35 @@ def test_one_that_does_not_answer_cannot_come_in(make_acceptors, make_mesh):
     with pytest.raises(AgreementError, match="an acceptor that is to come in must be there"):
         AcceptorCare(mesh.agreement).change([servers[0].url, servers[1].url, dead.url])
     assert read(mesh, "file/a") == b"1"
+
+
+def test_one_that_would_throw_away_what_it_promised_does_not_come_in(make_acceptors, make_mesh):
+    """Neither as one of the first, nor later, nor after it was emptied; and it is said what to do."""
+    servers = make_acceptors(4)
+    evicting = servers[3]
+    with evicting.client() as client:
+        client.config_set("maxmemory", 100_000_000)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(ConfigError, match=r"allkeys-lru: .*remedy: CONFIG SET maxmemory-policy noeviction"):
+        write(make_mesh([*servers[:2], evicting]), "file/a", b"1")
+    mesh = make_mesh(servers[:3])
+    write(mesh, "file/a", b"1")
+    care = AcceptorCare(mesh.agreement)
+    wanted = [servers[0].url, servers[1].url, evicting.url]
+    with pytest.raises(AgreementError, match=r"cannot be an acceptor: .*remedy: CONFIG SET"):
+        care.change(wanted)
+    with evicting.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+    assert care.change(wanted).number == 2
+    empty(evicting)
+    with evicting.client() as client:
+        client.config_set("maxmemory", 100_000_000)
+        client.config_set("maxmemory-policy", "allkeys-lfu")
+    assert care.tend().number == 2
+    with evicting.client() as client:
+        assert not client.exists("tm:agreed:ac:instance")
+        client.config_set("maxmemory-policy", "noeviction")
+    assert care.tend().number == 3
 
 
 def test_a_loss_that_is_accepted(make_acceptors, make_mesh):
