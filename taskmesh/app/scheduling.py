@@ -201,8 +201,13 @@ class Scheduling(Registering):
     ) -> Schedule:
         from msgspec.structs import replace
 
-        from taskmesh.client.signature import pack_signature
+        from taskmesh.client.signature import Signature, pack_signature
 
+        if not isinstance(signature, Signature):
+            raise UsageError(
+                f"schedule {name!r} is to call {signature!r}: expected a call that is made later, such as "
+                "task.s(1, 2); without arguments, task.s()"
+            )
         functions = self.keyring().signer("function", self.name)
         return replace(
             self._check_schedule(name, when, policies, signature.task.name),
@@ -214,6 +219,7 @@ class Scheduling(Registering):
     ) -> Schedule:
         """Return a definition without its call, so that what cannot be is refused where it is written."""
         from taskmesh.coordination.schedule import PackedCall, Schedule, check_schedule
+        from taskmesh.scheduler.times import Times
         from taskmesh.scheduler.when import read_when
         from taskmesh.scheduler.zones import moment_ms
 
@@ -224,7 +230,13 @@ class Scheduling(Registering):
                 f"{', '.join(sorted(Policies.__annotations__))}. Options of the call go to its signature: "
                 "task.s(...).set(queue=...)"
             )
-        text, zone = (read_when(when) if isinstance(when, str) else when).said()
+        times = read_when(when) if isinstance(when, str) else when
+        if not isinstance(times, Times):
+            raise UsageError(
+                f"schedule {name!r} is to fire at {when!r}: expected crontab(...), every(...), once(...), or the same "
+                "as a text"
+            )
+        text, zone = times.said()
         given: dict[str, Any] = {key: value for key, value in policies.items() if value is not None}
         fields: dict[str, Any] = {key: given[key] for key in ("misfire", "overlap") if key in given}
         fields |= {f"{key}_ms": moment_ms(key, given[key]) for key in ("start", "end") if key in given}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -10,7 +10,7 @@ import click
 from taskmesh.app import TaskMesh
 from taskmesh.cli.call import argument, full_name, keyword_arguments
 from taskmesh.cli.group import SuggestingGroup, ending
-from taskmesh.cli.output import facts, json_option, print_json, show, table
+from taskmesh.cli.output import facts, json_option, print_json, say, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.client.schedules import ScheduleView
 from taskmesh.coordination.schedule import MISFIRE, OVERLAP
@@ -51,10 +51,7 @@ def list_command(*, target: Target, json_wanted: bool) -> None:
     elif not found:
         show(f"mesh {mesh.name} has no schedules")
     else:
-        rows = [
-            (view.name, view.when, view.zone, view.task, "paused" if view.paused else _next_shown(view))
-            for view in found
-        ]
+        rows = [(view.name, view.when, view.zone, view.task, _next_shown(view)) for view in found]
         show(table(f"schedules: {len(found):,}", ["name", "when", "zone", "task", "next"], rows))
 
 
@@ -81,7 +78,7 @@ def show_command(*, name: str, target: Target, json_wanted: bool) -> None:
                 ("queue", view.queue),
                 ("paused", view.paused),
                 ("in the code", view.declared),
-                ("misfire", f"{view.misfire}, up to {view.catch_up_s:g} s old"),
+                ("misfire", f"{view.misfire}, up to {timedelta(seconds=view.catch_up_s)} old"),
                 ("overlap", view.overlap),
                 ("jitter", f"{view.jitter_s:g} s"),
                 ("start", _shown(view.start)),
@@ -114,15 +111,15 @@ def next_command(
 ) -> None:
     """Print when a schedule fires next: in its own zone, and in UTC."""
     if (name is None) == (cron is None):
-        raise click.UsageError("give the NAME of a schedule, or a cron line with --cron")
-    if cron is not None:
-        coming = crontab(cron, tz=tz).coming(datetime.now(UTC), count)
-    else:
-        coming = target.look().schedules.get(str(name)).coming(count)
+        also = "" if name is None else "; not both"
+        raise click.UsageError(f"give the NAME of a schedule, or a cron line with --cron{also}")
+    view = None if cron is not None else target.look().schedules.get(str(name))
+    coming = view.coming(count) if view else crontab(str(cron), tz=tz).coming(datetime.now(UTC), count)
     if json_wanted:
         print_json([{"local": each.isoformat(), "utc": each.astimezone(UTC).isoformat()} for each in coming])
     elif not coming:
-        show("it does not fire any more, or is paused")
+        paused = f"it is paused; `taskmesh schedule resume {name}` lets it fire again"
+        show(paused if view is not None and view.paused else "it does not fire any more")
     else:
         rows = [(_shown(each), f"{each.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z") for each in coming]
         show(table(f"next firings of {name or cron}", ["in its zone", "UTC"], rows))
@@ -194,6 +191,10 @@ def add(
         print_json({**_document(view), "changed": changed})
     else:
         click.echo(f"schedule {name} {'is set' if changed else 'was so already'}; next: {_next_shown(view)}")
+        if not view.paused and not view.coming():
+            say(
+                "it never fires: what it names has passed, and nothing that fell before it was made is made up for"
+            )
 
 
 def _when(cron: str | None, interval: str | None, moment: str | None, tz: str) -> When:
@@ -280,6 +281,8 @@ def _shown(moment: datetime | None) -> str:
 
 
 def _next_shown(view: ScheduleView) -> str:
+    if view.paused:
+        return "paused"
     coming = view.coming()
     return _shown(coming[0]) if coming else "never"
 

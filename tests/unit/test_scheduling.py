@@ -65,6 +65,17 @@ def test_names_and_arguments_are_checked_too(mesh: TaskMesh) -> None:
         mesh.every(30, name="poll")(test_names_and_arguments_are_checked_too)
 
 
+def test_other_things_than_times_and_calls_are_refused_by_name(mesh: TaskMesh) -> None:
+    """Before anything is connected; what is meant is said."""
+    task = mesh.task(job)
+    for call in (task, job, "job"):
+        with pytest.raises(UsageError, match=r"'poll' is to call .*: expected .* task\.s\(1, 2\)"):
+            mesh.schedule("poll", every(30), call)
+    for when in (30, None, job):
+        with pytest.raises(UsageError, match=r"'poll' is to fire at .*: expected crontab\(\.\.\.\)"):
+            mesh.schedule("poll", when, task.s())
+
+
 def test_an_eager_mesh_has_no_leader() -> None:
     mesh = TaskMesh("eager", eager=True)
     task = mesh.task(job)

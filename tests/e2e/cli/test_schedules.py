@@ -19,8 +19,12 @@ def test_a_schedule_from_the_shell(served):
     assert served.run("schedule", "pause", "sums", "--json").json["changed"]
     assert "was paused already" in served.run("schedule", "pause", "sums").out
     assert served.run("schedule", "show", "sums", "--json").json["next"] is None
+    assert "never" not in served.run("schedule", "show", "sums").out
+    assert "`taskmesh schedule resume sums`" in served.run("schedule", "next", "sums").out
     assert "is resumed" in served.run("schedule", "resume", "sums").out
     assert "is removed" in served.run("schedule", "remove", "sums").out
+    past = served.run("schedule", "add", "past", "add", "1", "2", "--once", "2020-01-01T00:00")
+    assert ("next: never" in past.out, "it never fires" in past.err) == (True, True)
     assert "no schedule 'sums'" in served.run("schedule", "show", "sums", code=2).err
 
 
@@ -50,6 +54,7 @@ def test_next_firings_in_their_zone_and_in_utc(shell):
     assert all("T03:00:00+09:00" in row["local"] and "T18:00:00+00:00" in row["utc"] for row in rows)
     assert "minute" in shell.run("schedule", "next", "--cron", "61 * * * *", code=2).err
     assert "give the NAME" in shell.run("schedule", "next", code=2).err
+    assert "not both" in shell.run("schedule", "next", "x", "--cron", "0 3 * * *", code=2).err
 
 
 def test_what_cannot_be_added_is_refused(served):
