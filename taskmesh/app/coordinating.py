@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from taskmesh.client.files import Files
     from taskmesh.client.lines import LockStatus
     from taskmesh.client.lock import Lock, Semaphore
+    from taskmesh.config.arguments import Duration
 
 
 class Coordinating(Wiring):
@@ -20,10 +21,10 @@ class Coordinating(Wiring):
         self,
         name: str,
         *,
-        ttl: float = 30.0,
-        wait: float | None = None,
+        ttl: Duration = 30.0,
+        wait: Duration | None = None,
         mode: Literal["exclusive", "shared"] = "exclusive",
-        lock_delay: float | None = None,
+        lock_delay: Duration | None = None,
     ) -> Lock:
         """Return a lock: `with mesh.lock("reindex") as lock: write(..., lock.token)`.
 
@@ -32,7 +33,8 @@ class Coordinating(Wiring):
 
         Args:
             name: 1 to 200 printable ASCII characters, no spaces.
-            ttl: The lease in seconds, 2 to 3600: about so long after a process vanished are its locks free.
+            ttl: The lease in seconds, 2 to 3600, or a timedelta, or a text such as `1m`, like all times here: about
+                so long after a process vanished are its locks free.
             wait: How many seconds to wait for it; None for as long as it takes, 0 for not at all.
             mode: Any number may hold it `shared`, or one `exclusive`.
             lock_delay: For how many seconds nobody has it after its holder vanished, so that what he sent last arrives
@@ -50,9 +52,9 @@ class Coordinating(Wiring):
         name: str,
         permits: int,
         *,
-        ttl: float = 30.0,
-        wait: float | None = None,
-        lock_delay: float | None = None,
+        ttl: Duration = 30.0,
+        wait: Duration | None = None,
+        lock_delay: Duration | None = None,
     ) -> Semaphore:
         """Return a semaphore: at most so many hold it at once. `with mesh.semaphore("api", 5): ...`.
 
@@ -71,7 +73,7 @@ class Coordinating(Wiring):
         return Semaphore(lambda: self.coordinator, name, permits, ttl=ttl, wait=wait, lock_delay=lock_delay)
 
     def election(
-        self, name: str, *, ttl: float = 6.0, candidate: str = "", lock_delay: float = 0.0
+        self, name: str, *, ttl: Duration = 6.0, candidate: str = "", lock_delay: Duration = 0.0
     ) -> Election:
         """Return an election: one of those who campaign leads. `election.campaign()`, then `election.is_leader`.
 

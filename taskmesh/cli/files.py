@@ -76,7 +76,7 @@ def ls(*, prefix: str, target: Target, json_wanted: bool) -> None:
         print_json([_document(file) for file in found])
         return
     rows = [
-        (file.path, file.version, len(file.data), "yes" if file.ephemeral else "", file.fence or "")
+        (file.path, str(file.version), len(file.data), "yes" if file.ephemeral else "", str(file.fence or ""))
         for file in found
     ]
     show(

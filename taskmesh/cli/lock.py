@@ -59,7 +59,7 @@ def _rows(status: LockStatus) -> list[tuple[object, ...]]:
             status.name,
             holder.mode,
             f"{holder.owner} (lost)" if holder.lost else holder.owner,
-            holder.token or "",
+            str(holder.token or ""),  # without separators: it is copied into --fence
             waiting,
         )
         for holder in holders

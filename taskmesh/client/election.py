@@ -12,6 +12,7 @@ from taskmesh.coordination.line import EXCLUSIVE, Line
 
 if TYPE_CHECKING:
     from taskmesh.client.coordinator import Coordinator
+    from taskmesh.config.arguments import Duration
 
 #: A lease that is short enough for a quick change, and long enough for a busy machine.
 TTL_S = 6.0
@@ -38,20 +39,20 @@ class Election(Holding):
         coordinator: Callable[[], Coordinator],
         name: str,
         *,
-        ttl: float = TTL_S,
+        ttl: Duration = TTL_S,
         candidate: str = "",
-        lock_delay: float = 0.0,
+        lock_delay: Duration = 0.0,
     ) -> None:
         """Prepare; see `TaskMesh.election`."""
         super().__init__(
             coordinator,
             "election",
             name,
-            ttl_s=ttl,
-            wait_s=None,
+            ttl=ttl,
+            wait=None,
             mode=EXCLUSIVE,
             limit=1,
-            delay_s=lock_delay,
+            lock_delay=lock_delay,
             owner=candidate,
         )
 
@@ -60,7 +61,7 @@ class Election(Holding):
         """Whether this one leads, and may rely on it at this moment."""
         return self.is_held
 
-    def campaign(self, wait: float | None = AS_SAID) -> bool:
+    def campaign(self, wait: Duration | None = AS_SAID) -> bool:
         """Wait until this one leads; True if it does, at once if it did before.
 
         Args:
@@ -71,7 +72,7 @@ class Election(Holding):
         """
         return self.is_leader or self.acquire(wait)
 
-    async def acampaign(self, wait: float | None = AS_SAID) -> bool:
+    async def acampaign(self, wait: Duration | None = AS_SAID) -> bool:
         """As `campaign`, in an event loop."""
         return self.is_leader or await self.aacquire(wait)
 

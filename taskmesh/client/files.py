@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from taskmesh.client.holding import TTL_S_MAX, TTL_S_MIN, check_between
+from taskmesh.client.holding import read_ttl
 from taskmesh.client.lock import TTL_S
 from taskmesh.client.sessions import LiveSession
+from taskmesh.config.values import shown
 from taskmesh.coordination.file import File, Writing, delete, list_files, read, write
 from taskmesh.coordination.file_state import PREFIX, SIZE_MAX
 from taskmesh.coordination.means import Means, WaitingSteps
@@ -18,6 +19,7 @@ from taskmesh.errors import ChangeRejected, PayloadTooLarge, UsageError
 if TYPE_CHECKING:
     from taskmesh.client.coordinator import Coordinator
     from taskmesh.client.file_watch import FileWatch
+    from taskmesh.config.arguments import Duration
 
 T = TypeVar("T")
 
@@ -43,7 +45,8 @@ def check_path(path: object) -> str:
     ):
         return path
     raise UsageError(
-        f"path {path!r}: expected at most {PATH_LENGTH_MAX} of A-Z a-z 0-9 _ . @ : + = ~ - in parts with / between them"
+        f"path {path!r}: expected at most {PATH_LENGTH_MAX} of A-Z a-z 0-9 _ . @ : + = ~ - in parts with / between "
+        "them, and no part that is . or .."
     )
 
 
@@ -122,7 +125,7 @@ class Files:
         if_version: int | None = None,
         fence: int | None = None,
         ephemeral: bool = False,
-        ttl: float = TTL_S,
+        ttl: Duration = TTL_S,
     ) -> File:
         """Write a file, and return it with its new version.
 
@@ -142,7 +145,7 @@ class Files:
             ChangeRejected, ChangeUnknown: The acceptors did not agree: certainly not done, or perhaps.
         """
         writing = _writing(path, data, if_version, fence)
-        ttl_s = check_between("ttl", ttl, TTL_S_MIN, TTL_S_MAX)
+        ttl_s = read_ttl(ttl)
         return self._run(
             lambda all_, means: (
                 _write_ephemeral(all_, means, writing, ttl_s) if ephemeral else write(means, writing)
@@ -157,11 +160,11 @@ class Files:
         if_version: int | None = None,
         fence: int | None = None,
         ephemeral: bool = False,
-        ttl: float = TTL_S,
+        ttl: Duration = TTL_S,
     ) -> File:
         """As `write`, in an event loop."""
         writing = _writing(path, data, if_version, fence)
-        ttl_s = check_between("ttl", ttl, TTL_S_MIN, TTL_S_MAX)
+        ttl_s = read_ttl(ttl)
         return await self._arun(
             lambda all_, means: (
                 _write_ephemeral(all_, means, writing, ttl_s) if ephemeral else write(means, writing)
@@ -203,6 +206,10 @@ class Files:
 
 
 def _writing(path: str, data: bytes | str, if_version: int | None, fence: int | None) -> Writing:
+    if not isinstance(data, (str, bytes, bytearray, memoryview)):
+        # bytes(5) would be five zeros
+        raise UsageError(f"file {path}: its content is {shown(data)[:80]}: expected bytes, or text")
+    _check_numbers(if_version, fence)
     content = data.encode() if isinstance(data, str) else bytes(data)
     if len(content) > SIZE_MAX:
         raise PayloadTooLarge(
@@ -212,6 +219,12 @@ def _writing(path: str, data: bytes | str, if_version: int | None, fence: int | 
             limit=SIZE_MAX,
         )
     return Writing(check_path(path), content, if_version, fence)
+
+
+def _check_numbers(if_version: object, fence: object) -> None:
+    for what, number in (("if_version", if_version), ("fence", fence)):
+        if number is not None and (type(number) is not int or number < 0):
+            raise UsageError(f"{what}={shown(number)}: expected a whole number")
 
 
 def _write_ephemeral(
@@ -262,6 +275,7 @@ def _name_out(means: Means, session: LiveSession, register: str) -> WaitingSteps
 def _delete(
     coordinator: Coordinator, means: Means, path: str, if_version: int | None, fence: int | None
 ) -> WaitingSteps[bool]:
+    _check_numbers(if_version, fence)
     was_there = yield from delete(means, path, if_version=if_version, fence=fence)
     register = PREFIX + path
     session = coordinator.sessions.owner_of(register)

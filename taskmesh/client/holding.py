@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from taskmesh.client.hold import Alarm, Hold
+from taskmesh.client.readers import seconds
 from taskmesh.coordination.acquire import LOOK_S_FIRST, LOOK_S_MAX, Gone, Wish, acquire, give_back
 from taskmesh.coordination.line import OWNER_LENGTH_MAX, Entry
 from taskmesh.coordination.means import Means, WaitingSteps
@@ -19,12 +20,16 @@ from taskmesh.errors import AgreementError, LockError, LockLost, LockTimeout, Us
 
 if TYPE_CHECKING:
     from taskmesh.client.coordinator import Coordinator
+    from taskmesh.config.arguments import Duration
 
 log = logging.getLogger("taskmesh")
 
 TTL_S_MIN, TTL_S_MAX = 2.0, 3600.0
+read_ttl = seconds("ttl", TTL_S_MIN, TTL_S_MAX)
 #: Others must not have it for longer than this after it was lost.
 DELAY_S_MAX = 60.0
+_read_delay = seconds("lock_delay", 0.0, DELAY_S_MAX)
+_read_wait = seconds("wait", 0.0, float("inf"))
 NAME_LENGTH_MAX = 200
 REQUEST_SIZE = 8
 #: For how long to wait is what was said when the object was made.
@@ -50,17 +55,6 @@ def check_name(kind: str, name: object) -> str:
     )
 
 
-def check_between(what: str, seconds: object, least: float, most: float) -> float:
-    """Return a number of seconds.
-
-    Raises:
-        UsageError: It is none, or out of bounds.
-    """
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and least <= seconds <= most:
-        return float(seconds)
-    raise UsageError(f"{what}={seconds!r}: expected seconds, from {least:g} to {most:g}")
-
-
 def _who() -> Who:
     try:
         task = asyncio.current_task()
@@ -78,11 +72,11 @@ class Holding:
         kind: str,
         name: str,
         *,
-        ttl_s: float,
-        wait_s: float | None,
+        ttl: Duration,
+        wait: Duration | None,
         mode: str,
         limit: int,
-        delay_s: float | None,
+        lock_delay: Duration | None,
         owner: str = "",
     ) -> None:
         """Prepare; nothing is connected yet.
@@ -91,24 +85,20 @@ class Holding:
             coordinator: Returns what is shared in this process.
             kind: `lock`, `semaphore` or `election`: the register's name begins so.
             name: Its name.
-            ttl_s: The lease.
-            wait_s: How long to wait, unless that is said when it is acquired; None for as long as it takes.
+            ttl: The lease.
+            wait: How long to wait, unless that is said when it is acquired; None for as long as it takes.
             mode: As `Entry.mode`.
             limit: How many permits there are.
-            delay_s: The lock-delay; None for the lease, and at most a minute.
+            lock_delay: The lock-delay; None for the lease, and at most a minute.
             owner: What others see of the holder; host and process if empty.
 
         Raises:
             UsageError: One of them is impossible.
         """
         self.name = check_name(kind, name)
-        self.ttl_s = check_between("ttl", ttl_s, TTL_S_MIN, TTL_S_MAX)
-        self._wait_s = None if wait_s is None else check_between("wait", wait_s, 0.0, float("inf"))
-        self._delay_s = (
-            min(self.ttl_s, DELAY_S_MAX)
-            if delay_s is None
-            else check_between("lock_delay", delay_s, 0.0, DELAY_S_MAX)
-        )
+        self.ttl_s = read_ttl(ttl)
+        self._wait_s = None if wait is None else _read_wait(wait)
+        self._delay_s = min(self.ttl_s, DELAY_S_MAX) if lock_delay is None else _read_delay(lock_delay)
         self._coordinator = coordinator
         self._title = f"{kind} {name}"
         self._register = f"{kind}/{name}"
@@ -181,7 +171,7 @@ class Holding:
 
     # -- acquiring --------------------------------------------------------------------
 
-    def acquire(self, wait: float | None = AS_SAID) -> bool:
+    def acquire(self, wait: Duration | None = AS_SAID) -> bool:
         """Get it; False if it was not free in time.
 
         Args:
@@ -198,7 +188,7 @@ class Holding:
         with coordinator.turns.of(request) as bell:
             return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), bell)
 
-    async def aacquire(self, wait: float | None = AS_SAID) -> bool:
+    async def aacquire(self, wait: Duration | None = AS_SAID) -> bool:
         """As `acquire`, in an event loop."""
         coordinator = self._coordinator()
         means = await coordinator.open_async()
@@ -208,7 +198,7 @@ class Holding:
             return await coordinator.conversing.run_async(steps, bell)
 
     def _acquire(
-        self, coordinator: Coordinator, means: Means, request: bytes, wait: float | None
+        self, coordinator: Coordinator, means: Means, request: bytes, wait: Duration | None
     ) -> WaitingSteps[bool]:
         who, sessions = _who(), coordinator.sessions
         with self._lock:
@@ -217,7 +207,7 @@ class Holding:
             raise UsageError(
                 f"{self._title} is held by this thread or coroutine already: it would wait for itself"
             )
-        wait_s = self._wait_s if wait is not None and wait < 0 else wait
+        wait_s = self._wait_s if wait == AS_SAID else None if wait is None else _read_wait(wait)
         until_s = None if wait_s is None else means.now_s() + wait_s
         while True:
             session = yield from sessions.use(means, self.ttl_s)

@@ -11,6 +11,7 @@ from taskmesh.errors import UsageError
 
 if TYPE_CHECKING:
     from taskmesh.client.coordinator import Coordinator
+    from taskmesh.config.arguments import Duration
 
 TTL_S = 30.0
 #: All holders of a semaphore stand in one register, beside those who wait.
@@ -29,16 +30,16 @@ class Lock(Holding):
         coordinator: Callable[[], Coordinator],
         name: str,
         *,
-        ttl: float = TTL_S,
-        wait: float | None = None,
+        ttl: Duration = TTL_S,
+        wait: Duration | None = None,
         mode: str = EXCLUSIVE,
-        lock_delay: float | None = None,
+        lock_delay: Duration | None = None,
     ) -> None:
         """Prepare; see `TaskMesh.lock`."""
         if mode not in (EXCLUSIVE, SHARED):
             raise UsageError(f"mode={mode!r}: expected 'exclusive' or 'shared'")
         super().__init__(
-            coordinator, "lock", name, ttl_s=ttl, wait_s=wait, mode=mode, limit=1, delay_s=lock_delay
+            coordinator, "lock", name, ttl=ttl, wait=wait, mode=mode, limit=1, lock_delay=lock_delay
         )
 
 
@@ -51,9 +52,9 @@ class Semaphore(Holding):
         name: str,
         permits: int,
         *,
-        ttl: float = TTL_S,
-        wait: float | None = None,
-        lock_delay: float | None = None,
+        ttl: Duration = TTL_S,
+        wait: Duration | None = None,
+        lock_delay: Duration | None = None,
     ) -> None:
         """Prepare; see `TaskMesh.semaphore`."""
         if not isinstance(permits, int) or isinstance(permits, bool) or not 1 <= permits <= PERMITS_MAX:
@@ -62,9 +63,9 @@ class Semaphore(Holding):
             coordinator,
             "semaphore",
             name,
-            ttl_s=ttl,
-            wait_s=wait,
+            ttl=ttl,
+            wait=wait,
             mode=PERMIT,
             limit=permits,
-            delay_s=lock_delay,
+            lock_delay=lock_delay,
         )

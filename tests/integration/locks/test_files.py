@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 
 import pytest
@@ -107,6 +108,21 @@ def test_a_file_holds_64_kib(mesh):
 def test_a_path_that_is_none_is_refused(mesh, path):
     with pytest.raises(UsageError, match="path "):
         mesh.files.read(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "says"),
+    [
+        (5, {}, "its content is 5: expected bytes, or text"),
+        ({"rate": 5}, {}, "its content is {'rate': 5}"),
+        ("a", {"if_version": "1"}, "if_version='1': expected a whole number"),
+        ("a", {"fence": True}, "fence=True"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(mesh, data, settings, says):
+    with pytest.raises(UsageError, match=re.escape(says)):
+        mesh.files.write("a", data, **settings)
+    assert mesh.files.read("a") is None
 
 
 def test_an_ephemeral_file_vanishes_with_its_process(mesh, make_holder):

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -206,7 +207,7 @@ def test_a_closed_mesh_holds_nothing(mesh, other):
     [
         ("", {}, "lock name ''"),
         ("a b", {}, "no spaces"),
-        ("x", {"ttl": 1}, "ttl=1: expected seconds, from 2 to 3600"),
+        ("x", {"ttl": 1}, "ttl=1: expected 2 to 3600 seconds"),
         ("x", {"wait": -1}, "wait=-1"),
         ("x", {"mode": "read"}, "expected 'exclusive' or 'shared'"),
         ("x", {"lock_delay": 61}, "lock_delay=61"),
@@ -215,6 +216,16 @@ def test_a_closed_mesh_holds_nothing(mesh, other):
 def test_what_cannot_be_is_refused_at_once(mesh, name, settings, says):
     with pytest.raises(UsageError, match=says):
         mesh.lock(name, **settings)
+
+
+def test_times_may_be_texts_as_everywhere(mesh):
+    lock = mesh.lock("x", ttl="1m", wait=timedelta(0), lock_delay="0")
+    assert lock.ttl_s == 60
+    with mesh.lock("x"):
+        assert not lock.acquire()
+        assert not mesh.lock("x").acquire("0s")
+        with pytest.raises(UsageError, match="wait='soon'"):
+            mesh.lock("x").acquire("soon")
 
 
 def test_acquiring_costs_few_commands(mesh):
