@@ -13,6 +13,16 @@ from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
 #: Answers by which an acceptor says that it is no member of the configuration which the caller believes in, or not now.
 ELSEWHERE = (b"SEALED", b"CONFIGURATION", b"WRONGINSTANCE", b"OTHERMEMBERS", b"NOTADMITTED")
 
+#: Refusals, as people read them; others stand as they came.
+_WORDS = {
+    b"CONFLICT": "another change came first",
+    b"NOTADMITTED": "one was started anew and is not admitted yet",
+    b"WRONGINSTANCE": "one is another acceptor than it was",
+    b"SEALED": "the acceptors have been changed",
+    b"CONFIGURATION": "one does not know these acceptors",
+    b"OTHERMEMBERS": "one knows other acceptors",
+}
+
 
 class Answers(NamedTuple):
     """What a group said.
@@ -36,10 +46,19 @@ class Answers(NamedTuple):
 
     def why(self) -> str:
         """Say for people why no majority agreed."""
-        said = [
-            " ".join(word.decode(errors="replace")[:40] for word in answer[:3]) for answer in self.refused
-        ]
+        said = dict.fromkeys(_in_words(answer) for answer in self.refused)
         return "; ".join([*said, *self.silent]) or "nobody was asked"
+
+
+def _in_words(answer: list[bytes]) -> str:
+    known = _WORDS.get(answer[0])
+    return known or " ".join(word.decode(errors="replace")[:40] for word in answer[:3])
+
+
+def _why_silent(address: str, reply: Reply) -> str:
+    """Return why one said nothing; a connection says itself where it led."""
+    why = str(getattr(reply, "reason", None) or getattr(reply, "text", reply))
+    return why if why.startswith(address) else f"{address}: {why}"
 
 
 def ask_group(
@@ -82,7 +101,5 @@ def ask_group(
             else:
                 refused.append(reply)
         elif reply is not OUT:
-            silent.append(
-                f"{member.address}: {getattr(reply, 'reason', None) or getattr(reply, 'text', reply)}"
-            )
+            silent.append(_why_silent(member.address, reply))
     return Answers(counted(replies) is Tally.WON, agreed, refused, silent)

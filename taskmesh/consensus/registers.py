@@ -306,7 +306,7 @@ class Registers:
     def _failure(self, name: str, operation: Operation, why: str) -> ChangeRejected | ChangeUnknown:
         if operation.first_version is not None:
             return ChangeUnknown(
-                f"register {name}: the change may be done or not: {why}; repeat it with the same operation",
+                f"register {name}: the change may be done or not: {why}; read what is there before you say it again",
                 register=name,
             )
         return NoMajority(

@@ -171,7 +171,7 @@ def test_what_was_sent_is_not_said_to_be_not_done(stage: Stage) -> None:
     for address in "abc":
         instance = stage.acceptors[address].instance
         stage.acceptors[address].seal(instance, 1)
-    with pytest.raises(ChangeUnknown, match="repeat it with the same operation"):
+    with pytest.raises(ChangeUnknown, match="read what is there before you say it again"):
         talk.heard("abc").heard("")
 
 
