@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -16,6 +17,7 @@ from taskmesh.config.settings import LOG_LEVELS
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.logs import set_up_logging
 
+log = logging.getLogger("taskmesh.scheduler")
 #: How often to see whether the candidate is still one.
 LOOK_S = 1.0
 
@@ -64,17 +66,20 @@ def scheduler(
     if target.app:
         mesh.import_tasks()
     set_up_logging(log_level.upper())
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
     standing = Standing(
         mesh.link,
         mesh.agreement,
-        name or f"{socket.gethostname()}-{os.getpid()}",
+        name,
         declared=declared_in(mesh.declared_schedules()),
     )
     standing.start()
+    log.info("%s stands for leader of mesh %r on %s", name, mesh.name, mesh.link.driver.address)
     while standing.is_alive and not stop_signals.wait(LOOK_S):
         pass
     if not standing.is_alive:
         raise click.exceptions.Exit(1)  # it has said why
     standing.join()
+    log.info("%s has stopped", name)
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})

@@ -174,6 +174,8 @@ class Standing:
         except TaskMeshError as error:
             self._say(str(error))
             return AGAIN_S
+        if self._said:
+            log.info("%s takes part in the election of the leader again", self._name)
         self._said = ""
         return wait_s
 
@@ -217,6 +219,7 @@ class Standing:
             return self._leads(candidacy, tenure)
 
         firing: Firing | None = None
+        hindered = False
         try:
             while leads():
                 try:
@@ -236,8 +239,13 @@ class Standing:
                     self._resign(candidacy)
                     return
                 except TaskMeshError as error:
-                    log.warning("schedules cannot be seen to for now: %s", error)
-                    wait_s = AGAIN_S
+                    if not hindered:
+                        log.warning("schedules cannot be seen to for now: %s", error)
+                    hindered, wait_s = True, AGAIN_S
+                else:
+                    if hindered and candidacy.may_act:
+                        log.info("schedules are seen to again")
+                        hindered = False
                 self._stopping.wait(wait_s)
             if firing is not None and self._stopping.is_set():
                 self._flush(firing)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.consensus.keeping import Kept
@@ -18,6 +18,7 @@ from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.operator_settings import OperatorSettings
 
 if TYPE_CHECKING:
+    from taskmesh.consensus.admission import Standing
     from taskmesh.nodes.agreement import Agreement
 
 log = logging.getLogger("taskmesh.scheduler")
@@ -40,11 +41,13 @@ def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: thread
 def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
     acceptors, settings = AcceptorCare(agreement), OperatorSettings(agreement)
     number, said = 0, ""
+    silent: frozenset[str] = frozenset()
     try:
         while leads():
             try:
                 configuration = acceptors.tend()
                 settings.level()
+                silent = _tell_silent(agreement.assess(), silent)
                 if configuration.number != number:
                     _tell_unsafe(acceptors)
             except TaskMeshError as error:
@@ -53,6 +56,8 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
                     log.warning("acceptors and queues cannot be seen to for now: %s", error)
                 said = str(error)
             else:
+                if said:
+                    log.info("acceptors and queues are seen to again")
                 if number not in (0, configuration.number):
                     members = ", ".join(member.address for member in configuration.members)
                     log.warning("acceptors: configuration %d is in force, %s", configuration.number, members)
@@ -62,6 +67,19 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
         log.exception("acceptors and queues are not seen to any more: an error that nobody expected")
     finally:
         agreement.close()
+
+
+def _tell_silent(standings: Sequence[Standing], before: frozenset[str]) -> frozenset[str]:
+    """Say which acceptors do not answer any more, and which do again; return those that do not.
+
+    What others have against taking part is said by whoever wants to admit them.
+    """
+    silent = frozenset(each.address for each in standings if each.looked is None)
+    for address in sorted(silent - before):
+        log.warning("acceptor %s does not answer: start its server, or look at the way to it", address)
+    for address in sorted(before - silent):
+        log.info("acceptor %s answers again", address)
+    return silent
 
 
 def _tell_unsafe(acceptors: AcceptorCare) -> None:

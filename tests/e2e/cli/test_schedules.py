@@ -41,7 +41,12 @@ def test_the_worker_leads_and_hands_over_to_a_scheduler(shell):
     second = wait_until(lambda: (shown := shell.run("leader", "--json").json)["leader"] == "two" and shown)
     assert second["token"] > first["token"]
     assert [each["what"] for each in second["changes"]] == ["elected", "resigned", "elected"]
-    assert scheduler.ends(signal.SIGTERM).code == 0
+    ended = scheduler.ends(signal.SIGTERM)
+    assert (ended.code, "two stands for leader of mesh" in ended.err, "two has stopped" in ended.err) == (
+        0,
+        True,
+        True,
+    )
     assert "nobody leads" in shell.run("leader").out
 
 

@@ -66,6 +66,30 @@ def test_a_node_that_forgot_what_is_paused_is_told(leader, data_node):
     wait_until(lambda: mesh.paused_queues() == ["mail"], 30, "it is paused again")
 
 
+def test_one_that_falls_silent_is_told_of_and_so_is_its_return(leader, caplog):
+    servers, mesh = leader
+    caplog.set_level("INFO", "taskmesh.scheduler")
+    servers[2].kill()
+    wait_until(lambda: f"acceptor {servers[2].url} does not answer" in caplog.text, 30, "it is told of")
+    assert write(mesh, "file/a", b"1") == 1
+    servers[2].start()
+    wait_until(lambda: f"acceptor {servers[2].url} answers again" in caplog.text, 30, "and that it is back")
+    assert caplog.text.count("does not answer") == 1
+
+
+def test_the_end_of_a_majority_is_told_of_and_so_is_its_return(leader, caplog):
+    servers, _ = leader
+    caplog.set_level("INFO", "taskmesh.scheduler")
+    for server in servers[1:]:
+        server.kill()
+    told = ("cannot take part in the election", "acceptors and queues cannot be seen to")
+    wait_until(lambda: all(each in caplog.text for each in told), 60, "it is told of")
+    for server in servers[1:]:
+        server.start()
+    told = ("takes part in the election of the leader again", "acceptors and queues are seen to again")
+    wait_until(lambda: all(each in caplog.text for each in told), 60, "and that it is back")
+
+
 def test_what_is_unsafe_is_said_by_whoever_leads(make_acceptors, make_mesh, caplog):
     servers = make_acceptors(1, fsync=NEVER)
     write(make_mesh(servers), "file/a", b"1")
