@@ -140,6 +140,25 @@ class Acceptor:
         configuration.registers[name] = register
         return [b"ACCEPTED"]
 
+    def prepare_all(self, instance: bytes, number: int, ballot: Ballot, names: Sequence[bytes]) -> Answer:
+        """Promise for many registers at once, each by itself (`prepare_all.lua`)."""
+        if (no := self._refusal(instance, number)) is not None:
+            return no
+        answer = [b"PROMISED"]
+        for name in names:
+            word, *told = self.prepare(instance, number, name, ballot)
+            answer += [b"1", *told] if word == b"PROMISED" else [b"0", b"0", b"0", b"", b""]
+        return answer
+
+    def accept_all(self, instance: bytes, number: int, ballot: Ballot, values: Sequence[bytes]) -> Answer:
+        """Accept values of many registers at once, each by itself (`accept_all.lua`)."""
+        if (no := self._refusal(instance, number)) is not None:
+            return no
+        answer = [b"ACCEPTED"]
+        for name, digest, value in zip(values[::3], values[1::3], values[2::3], strict=True):
+            answer.append(self.accept(instance, number, name, ballot, digest, value, promise_next=False)[0])
+        return answer
+
     def peek(self, instance: bytes, number: int, names: Sequence[bytes]) -> Answer:
         """Tell what was accepted (`peek.lua`)."""
         if (no := self._refusal(instance, number)) is not None:
@@ -314,6 +333,12 @@ def _admit(
 _STEPS: dict[str, Callable[..., Answer]] = {
     "consensus.prepare": _prepare,
     "consensus.accept": _accept,
+    "consensus.prepare_all": lambda acceptor, instance, number, n, p, *names: acceptor.prepare_all(
+        instance, int(number), read_ballot(n, p), names
+    ),
+    "consensus.accept_all": lambda acceptor, instance, number, n, p, *values: acceptor.accept_all(
+        instance, int(number), read_ballot(n, p), values
+    ),
     "consensus.peek": lambda acceptor, instance, number, *names: acceptor.peek(instance, int(number), names),
     "consensus.changes": lambda acceptor, instance, number, since, most: acceptor.changes(
         instance, int(number), int(since), int(most)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskmesh.consensus.ballot import NONE, Ballot, read_ballot
 from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.group import Answers, ask_group
 from taskmesh.consensus.quorum import majority
-from taskmesh.consensus.scripts import ACCEPT, PEEK, PREPARE
+from taskmesh.consensus.scripts import ACCEPT, ACCEPT_ALL, PEEK, PREPARE, PREPARE_ALL
 from taskmesh.consensus.value import digest
 from taskmesh.core.steps import GroupSteps
 from taskmesh.errors import InvariantBroken
@@ -128,6 +128,65 @@ def accept(
         if answer[0] == b"FAULT":
             raise InvariantBroken(f"register {name}: ballot {ballot} was used for two values")
     return None if answers.won else _lost(answers)
+
+
+def prepare_all(
+    prefix: bytes, configuration: Configuration, names: Sequence[str], ballot: Ballot
+) -> GroupSteps[dict[str, Found]]:
+    """First phase of many registers at once, each by itself; those that no majority promised for are left out."""
+    members = configuration.members
+    answers = yield from ask_group(
+        prefix,
+        members,
+        PREPARE_ALL,
+        b"%d" % configuration.number,
+        *ballot.words(),
+        *(name.encode() for name in names),
+        agrees=b"PROMISED",
+    )
+    found = {}
+    for at, name in enumerate(names):
+        told = [words[5 * at + 1 : 5 * at + 5] for words in answers.agreed.values() if words[5 * at] == b"1"]
+        if len(told) >= majority(len(members)):
+            found[name] = highest_of(name, len(members), told)
+    return found
+
+
+def accept_all(
+    prefix: bytes, configuration: Configuration, values: Mapping[str, bytes], ballot: Ballot
+) -> GroupSteps[set[str]]:
+    """Second phase of many registers at once, each by itself. The ballot is spent for all of them.
+
+    Args:
+        prefix: Of the mesh's keys.
+        configuration: Whose majority.
+        values: By register, for each of which a majority gave its promise.
+        ballot: That of the promise.
+
+    Returns:
+        The registers whose value is chosen.
+
+    Raises:
+        InvariantBroken: The ballot had another value before.
+    """
+    words = [word for name, packed in values.items() for word in (name.encode(), digest(packed), packed)]
+    answers = yield from ask_group(
+        prefix,
+        configuration.members,
+        ACCEPT_ALL,
+        b"%d" % configuration.number,
+        *ballot.words(),
+        *words,
+        agrees=b"ACCEPTED",
+    )
+    chosen = set()
+    for at, name in enumerate(values):
+        told = [words[at] for words in answers.agreed.values()]
+        if b"FAULT" in told:
+            raise InvariantBroken(f"register {name}: ballot {ballot} was used for two values")
+        if told.count(b"ACCEPTED") >= majority(len(configuration.members)):
+            chosen.add(name)
+    return chosen
 
 
 def peek(

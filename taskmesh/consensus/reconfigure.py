@@ -1,13 +1,16 @@
 """Other acceptors: decide, open the new, seal the old, take over each register by consensus.
 
-Anybody may go on where another stopped; each step is harmless when repeated. Copying the old ones' values and switching
-over would not do: two who read different majorities can carry different values that only some had accepted, and both
-would count (`docs/divergence.md`).
+Anybody may go on where another stopped; each step is harmless when repeated. Registers are taken over many at once: one
+message holds what would be many, and each register is still a round of its own (`Registers.take_over`). So those of one
+message may end in different ways, and one that does not end is taken over alone.
+
+Copying the old ones' values and switching over would not do: two who read different majorities can carry different values
+that only some had accepted, and both would count (`docs/divergence.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from taskmesh.consensus.chain import look
 from taskmesh.consensus.configuration import (
@@ -30,6 +33,8 @@ from taskmesh.errors import NoMajority
 
 #: Registers that are taken over, or dropped, in one step.
 AT_ONCE = 100
+#: Values that are sent in one step, unless one alone is larger: a socket takes so much at once.
+BATCH_BYTES = 1 << 16
 
 
 def reconfigure(
@@ -124,7 +129,7 @@ def _take_over(registers: Registers, configuration: Configuration) -> GroupSteps
     known: set[str] = set()
     for source in configuration.sources:
         # what a later configuration knows of a register counts, and is not looked for in an earlier one
-        known |= yield from _take_over_from(registers, source, known)
+        known |= yield from _take_over_from(registers, configuration, source, known)
 
     def complete(found: Versioned) -> Verdict:
         root = root_in(configuration, found.content)
@@ -135,7 +140,9 @@ def _take_over(registers: Registers, configuration: Configuration) -> GroupSteps
     yield from registers.change(ROOT, complete, Operation(b"complete-%d" % configuration.number))
 
 
-def _take_over_from(registers: Registers, source: Source, known: set[str]) -> GroupSteps[set[str]]:
+def _take_over_from(
+    registers: Registers, configuration: Configuration, source: Source, known: set[str]
+) -> GroupSteps[set[str]]:
     """Take over what a source holds but for what is known already, and return what it knew of."""
     prefix, members, number = registers.prefix, source.members, b"%d" % source.number
     listed = yield from ask_group(prefix, members, EXPORT, number, agrees=b"NAMES")
@@ -154,12 +161,30 @@ def _take_over_from(registers: Registers, source: Source, known: set[str]) -> Gr
             raise NoMajority(
                 f"what configuration {source.number} held cannot be read: {told.why()}", register=ROOT
             )
+        inherited = {}
         for index, name in enumerate(some):
             part = (answer[4 * index : 4 * index + 4] for answer in told.agreed.values())
             found = highest_of(name, len(members), part)
             if found.packed and not _is_deleted(registers, name, found):
+                inherited[name] = found.packed
+        for batch in batches(inherited):
+            left = yield from registers.take_over(configuration, batch)
+            for name in left:
                 yield from registers.read(name)
     return listed_names
+
+
+def batches(values: Mapping[str, bytes]) -> list[dict[str, bytes]]:
+    """Return values in parts, each of which an acceptor that is busy can be sent at once."""
+    parts: list[dict[str, bytes]] = []
+    size = BATCH_BYTES
+    for name, packed in values.items():
+        if size + len(packed) > BATCH_BYTES:
+            parts.append({})
+            size = 0
+        parts[-1][name] = packed
+        size += len(packed)
+    return parts
 
 
 def _is_deleted(registers: Registers, name: str, found: Found) -> bool:

@@ -6,14 +6,14 @@ in another process, the next round finds out what holds. CASPaxos, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from taskmesh.consensus.ballot import N_MAX, NONE, PROPOSER_BITS, Ballot
 from taskmesh.consensus.chain import Chain
 from taskmesh.consensus.configuration import Configuration
-from taskmesh.consensus.proposer import Found, Lost, accept, peek, prepare
+from taskmesh.consensus.proposer import Found, Lost, accept, accept_all, peek, prepare, prepare_all
 from taskmesh.consensus.value import OPERATIONS_MAX, Packing, Value, absent
 from taskmesh.core.steps import GroupSteps, Pause
 from taskmesh.errors import AgreementError, ChangeRejected, ChangeUnknown, NoMajority, VersionConflict
@@ -270,6 +270,38 @@ class Registers:
             # full jitter: two proposers that met do not meet again
             yield Pause(self.chance.uniform(0, min(PAUSE_S_MAX, PAUSE_S_MIN * 2**tries)))
             tries += 1
+
+    def take_over(
+        self, configuration: Configuration, inherited: Mapping[str, bytes]
+    ) -> GroupSteps[list[str]]:
+        """Have registers hold in a configuration what they did before it, many in each round.
+
+        Each register goes through the two phases by itself, as it would alone, under a ballot that none of them has
+        been proposed with before; that they travel together makes none depend on another. What a majority promises
+        with is taken where something was accepted: somebody took it over, or changed it, already. Only else what it
+        inherited is proposed, which whoever asks has read of a sealed majority; of several who read different
+        majorities the phases let one win.
+
+        Args:
+            configuration: One that is not complete.
+            inherited: What each held at the end of the one before, packed.
+
+        Returns:
+            Those of which it is not known whether they do now: to be read one by one.
+        """
+        names = list(inherited)
+        told = yield from peek(self.prefix, configuration, names)
+        if isinstance(told, Lost):
+            return names
+        # no promise is taken from whoever holds one for a register that was taken over
+        open_ = [name for name in names if not told[name].chosen]
+        if not open_:
+            return []
+        ballot = self._next_ballot(open_[0])
+        found = yield from prepare_all(self.prefix, configuration, open_, ballot)
+        values = {name: each.packed or inherited[name] for name, each in found.items()}
+        chosen = (yield from accept_all(self.prefix, configuration, values, ballot)) if values else set()
+        return [name for name in open_ if name not in chosen]
 
     def compare_and_set(
         self, name: str, content: bytes, if_version: int, operation: Operation

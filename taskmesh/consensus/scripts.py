@@ -4,6 +4,8 @@ from taskmesh.core.script import load_script
 
 PREPARE = load_script("taskmesh.consensus", "prepare")
 ACCEPT = load_script("taskmesh.consensus", "accept")
+PREPARE_ALL = load_script("taskmesh.consensus", "prepare_all")
+ACCEPT_ALL = load_script("taskmesh.consensus", "accept_all")
 PEEK = load_script("taskmesh.consensus", "peek")
 CHANGES = load_script("taskmesh.consensus", "changes")
 INIT = load_script("taskmesh.consensus", "init")

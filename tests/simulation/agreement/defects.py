@@ -109,7 +109,7 @@ def all_of(*parts: Callable[[], AbstractContextManager[Any]]) -> Callable[[], Ab
 # -- proposers ----------------------------------------------------------------------------
 
 _accept, _try, _peek = Registers._accept, Registers._try, proposer.peek
-_prepare, _ask_group = proposer.prepare, group.ask_group
+_prepare, _prepare_all, _ask_group = proposer.prepare, proposer.prepare_all, group.ask_group
 
 
 def reuse_after_failure(
@@ -261,6 +261,11 @@ def copying(overwrite: bool) -> Callable[..., Any]:
     return wrong
 
 
+def ignore_all_accepted(*args: Any) -> Any:
+    found = yield from _prepare_all(*args)
+    return {name: Found(b"", NONE, chosen=False) for name in found}
+
+
 _take_over = reconfigure._take_over
 
 
@@ -276,6 +281,10 @@ def take_over_by(read: Callable[..., Any]) -> Callable[[], AbstractContextManage
 
         def read(self, name: str) -> Any:
             return read(self.right, name)
+
+        def take_over(self, _: Any, inherited: Mapping[str, bytes]) -> Any:
+            return list(inherited)
+            yield
 
     return put(
         reconfigure,
@@ -481,6 +490,12 @@ DEFECTS = (
         directed=directed.what_was_deleted_stays_so,
     ),
     Defect("a late import overwrites", take_over_by(copying(overwrite=True)), rates=MOVES, seeds=2000),
+    Defect(
+        "a take-over of many does not mind what was accepted",
+        put(registers, "prepare_all", ignore_all_accepted),
+        rates=MOVES,
+        seeds=2000,
+    ),
     Defect(
         "a deletion that some accepted stays behind",
         put(reconfigure, "_is_deleted", any_tombstone),

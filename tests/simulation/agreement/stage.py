@@ -91,9 +91,11 @@ class Talk:
         return self
 
     def until(self, script: str, answers: str, first: bytes = b"") -> Talk:
-        """Go on, with everybody heard of `answers`, until it is about to ask for a step (of a register)."""
+        """Go on, with everybody heard of `answers`, until it is about to ask for a step (of a register, or of many)."""
         for _ in range(100):
-            if self.ended or (self.script == script and (not first or first in self.names)):
+            if self.ended or (
+                self.script.removesuffix("_all") == script and (not first or first in self.names)
+            ):
                 return self
             self.heard(answers)
         raise AssertionError(f"it never came to {script}")

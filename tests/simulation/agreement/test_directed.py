@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from taskmesh.consensus.acceptor import Acceptor
-from taskmesh.consensus.ballot import N_MAX, Ballot
+from taskmesh.consensus.ballot import N_MAX, NONE, Ballot
 from taskmesh.consensus.founding import found
 from taskmesh.consensus.listing import anew, changes, names
 from taskmesh.consensus.reconfigure import completed, drop_previous, reconfigure
@@ -300,6 +300,44 @@ def test_who_was_left_behind_in_a_configuration_that_was_not_complete_goes_on(st
     stage.talk(drop_previous(operator)).end("abcdef")
     stage.talk(reconfigure(operator, [stage.member(each) for each in "abc"], Operation(b"n"))).end("abcdef")
     assert stage.talk(completed(left)).end("abcdef").number == 3
+
+
+def test_many_registers_are_taken_over_in_few_rounds(stage: Stage) -> None:
+    """More than `end` has patience for, if each took a round; what one round must not carry is split."""
+    registers = stage.registers()
+    names = [f"r{at}" for at in range(250)]
+    for at, name in enumerate(names):
+        content = b"x" * (40_000 if at % 50 == 0 else 100)
+        stage.talk(
+            registers.change(name, lambda _, content=content: Write(content), Operation(name.encode()))
+        ).end("abc")
+    members = [stage.member(each) for each in "def"]
+    stage.talk(reconfigure(stage.registers(), members, Operation(b"m"))).end("abcdef")
+    found = stage.talk(stage.registers().read_many(names)).end("abcdef")
+    assert {len(each.content or b"") for each in found.values()} == {100, 40_000}
+    assert all(stage.acceptors["d"].configurations[2].registers[name.encode()].value for name in names)
+
+
+def test_one_that_somebody_else_is_about_to_change_is_taken_over_alone(stage: Stage) -> None:
+    """It stands against the promise that is asked for with many; the others do not mind."""
+    registers = stage.registers()
+    for name in ("r", "s"):
+        stage.talk(registers.change(name, append(b"x"), Operation(name.encode()))).end("abc")
+    members = [stage.member(each) for each in "def"]
+    moving = stage.talk(reconfigure(stage.registers(), members, Operation(b"m")))
+    moving.until("accept", "abcdef", b"r")
+    assert moving.script == "accept_all"
+    for address in "def":
+        acceptor = stage.acceptors[address]
+        assert acceptor.prepare(acceptor.instance, 2, b"r", Ballot(1000, 1))[0] == b"PROMISED"
+    moving.heard("abcdef")
+    accepted = {
+        name: each.accepted for name, each in stage.acceptors["d"].configurations[2].registers.items()
+    }
+    assert accepted[b"r"] == NONE < accepted[b"s"]
+    moving.end("abcdef")
+    assert stage.read() == b" x"
+    assert stage.acceptors["d"].configurations[2].registers[b"r"].accepted > Ballot(1000, 1)
 
 
 def test_where_acceptors_were_is_forgotten_when_all_is_taken_over(stage: Stage) -> None:

@@ -292,6 +292,18 @@ class World:
             self.chains.accepted(args, reply)
         elif name == "consensus.prepare":
             self.ballots.prepared(args, reply)
+        elif name == "consensus.accept_all" and reply[0] == b"ACCEPTED":
+            # as if each had come alone
+            instance, number, n, p, *values = args
+            for at, word in enumerate(reply[1:]):
+                alone = (instance, number, values[3 * at], n, p, *values[3 * at + 1 : 3 * at + 3], b"")
+                self.ballots.accepted(alone, [word])
+                self.chains.accepted(alone, [word])
+        elif name == "consensus.prepare_all" and reply[0] == b"PROMISED":
+            instance, number, n, p, *names = args
+            for at, each in enumerate(names):
+                if reply[5 * at + 1] == b"1":
+                    self.ballots.prepared((instance, number, each, n, p), reply[:1])
         elif name == "consensus.init":
             self.configurations.inited(args, reply)
         elif name == "consensus.seal":

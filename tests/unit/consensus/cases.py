@@ -36,6 +36,7 @@ def peek(*answer: bytes, name: bytes = b"r", c: bytes = b"1") -> Step:
 
 
 NONE = (b"0", b"0", b"", b"")
+NOT_PROMISED = (b"0", *NONE)
 V = (b"digest of v", b"v")
 W = (b"digest of w", b"w")
 
@@ -192,6 +193,33 @@ CASES: dict[str, Sequence[Step]] = {
         accept(b"1", b"1", b"w", b"ACCEPTED", c=b"2"),
         peek(b"ACCEPTED", b"1", b"1", *W, c=b"2"),
         ("export", b"i1", b"1", b"r", [b"EXPORT", b"7", b"1", *V]),
+    ),
+    "many registers go through the phases each by itself": (
+        *READY,
+        accept(b"7", b"1", b"v", b"ACCEPTED"),
+        ("prepare_all", b"i1", b"1", b"6", b"1", b"r", b"s", [b"PROMISED", *NOT_PROMISED, b"1", *NONE]),
+        (
+            "prepare_all",
+            b"i1",
+            b"1",
+            b"8",
+            b"1",
+            b"r",
+            b"s",
+            [b"PROMISED", b"1", b"7", b"1", *V, b"1", *NONE],
+        ),
+        ("prepare_all", b"i1", b"1", b"9007199254740991", b"1", b"r", [b"PROMISED", *NOT_PROMISED]),
+        ("prepare_all", b"i1", b"1", b"9", b"1", [b"PROMISED"]),
+        prepare(b"9", b"1", b"PROMISED", b"7", b"1", *V),
+        ("accept_all", b"i1", b"1", b"8", b"1", b"r", *W, b"s", *W, [b"ACCEPTED", b"CONFLICT", b"ACCEPTED"]),
+        ("accept_all", b"i1", b"1", b"9", b"1", b"r", *W, b"s", *V, [b"ACCEPTED", b"ACCEPTED", b"ACCEPTED"]),
+        ("accept_all", b"i1", b"1", b"9", b"1", b"s", *V, b"r", *V, [b"ACCEPTED", b"ACCEPTED", b"FAULT"]),
+        ("accept_all", b"i1", b"1", b"9007199254740991", b"1", b"r", *V, [b"ACCEPTED", b"AHEAD"]),
+        ("accept_all", b"i1", b"1", b"9", b"1", [b"ACCEPTED"]),
+        peek(b"ACCEPTED", b"9", b"1", *W),
+        ("seal", b"i1", b"1", [b"SEALED", b"10"]),
+        ("prepare_all", b"i1", b"1", b"10", b"1", b"r", [b"SEALED", b"1"]),
+        ("accept_all", b"i1", b"1", b"10", b"1", b"r", *V, [b"SEALED", b"1"]),
     ),
     "a configuration that was passed is not opened any more": (
         MADE,

@@ -35,6 +35,8 @@ class RandomSteps:
             (
                 "prepare",
                 "accept",
+                "prepare_all",
+                "accept_all",
                 "peek",
                 "changes",
                 "init",
@@ -45,7 +47,7 @@ class RandomSteps:
                 "look",
                 "rename",
             ),
-            (30, 30, 8, 6, 5, 1, 4, 1, 4, 3, 1),
+            (30, 30, 8, 8, 8, 6, 5, 1, 4, 1, 4, 3, 1),
         )[0]
         match kind:
             case "prepare":
@@ -54,6 +56,13 @@ class RandomSteps:
                 value = random.choice((b"v", b"w", b"\x00" * 40))
                 then = random.choice((b"", b"1"))
                 return kind, [instance, number, name, *self.ballot(), b"of " + value, value, then]
+            case "prepare_all":
+                return kind, [instance, number, *self.ballot(), *random.sample(NAMES, random.randrange(4))]
+            case "accept_all":
+                value = random.choice((b"v", b"w"))
+                names = random.sample(NAMES, random.randrange(4))
+                words = [word for each in names for word in (each, b"of " + value, value)]
+                return kind, [instance, number, *self.ballot(), *words]
             case "peek" | "export":
                 return kind, [instance, number, *random.sample(NAMES, random.randrange(4))]
             case "changes":
