@@ -4,8 +4,8 @@ Anybody may go on where another stopped; each step is harmless when repeated. Re
 message holds what would be many, and each register is still a round of its own (`Registers.take_over`). So those of one
 message may end in different ways, and one that does not end is taken over alone.
 
-Copying the old ones' values and switching over would not do: two who read different majorities can carry different values
-that only some had accepted, and both would count (`docs/divergence.md`).
+Copying the old ones' values and switching over would not do: two who read different majorities can carry different
+values that only some had accepted, and both would count (`docs/divergence.md`).
 """
 
 from __future__ import annotations
