@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from taskmesh.client.bell import Bell
+from taskmesh.client.timeout import read_timeout
 from taskmesh.coordination.ending import Sweep
 from taskmesh.coordination.file import DELETED, WRITTEN, Changes, File, FileEvent, list_files
 from taskmesh.coordination.means import Means
@@ -86,9 +87,13 @@ class FileWatch:
         """Return what happened next; None if nothing did within so many seconds, or it was closed.
 
         Args:
-            timeout: How long to wait; None for as long as it takes.
+            timeout: How long to wait, in seconds; None for as long as it takes.
+
+        Raises:
+            UsageError: The timeout is no number.
         """
-        until_s = None if timeout is None else time.monotonic() + timeout
+        seconds = read_timeout(timeout)
+        until_s = None if seconds is None else time.monotonic() + seconds
         with self._bell(None) as bell:
             while not self._events and not self._closed:
                 left_s = None if until_s is None else until_s - time.monotonic()

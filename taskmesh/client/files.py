@@ -210,7 +210,10 @@ def _writing(path: str, data: bytes | str, if_version: int | None, fence: int | 
         # bytes(5) would be five zeros
         raise UsageError(f"file {path}: its content is {shown(data)[:80]}: expected bytes, or text")
     _check_numbers(if_version, fence)
-    content = data.encode() if isinstance(data, str) else bytes(data)
+    try:
+        content = data.encode() if isinstance(data, str) else bytes(data)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"file {path}: its text cannot be written as UTF-8: {error}") from error
     if len(content) > SIZE_MAX:
         raise PayloadTooLarge(
             f"file {path}: {len(content)} bytes, and at most {SIZE_MAX} fit in one. Keep the data elsewhere, "
@@ -223,7 +226,7 @@ def _writing(path: str, data: bytes | str, if_version: int | None, fence: int | 
 
 def _check_numbers(if_version: object, fence: object) -> None:
     for what, number in (("if_version", if_version), ("fence", fence)):
-        if number is not None and (type(number) is not int or number < 0):
+        if number is not None and (type(number) is not int or not 0 <= number < 1 << 63):
             raise UsageError(f"{what}={shown(number)}: expected a whole number")
 
 

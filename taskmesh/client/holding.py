@@ -55,6 +55,17 @@ def check_name(kind: str, name: object) -> str:
     )
 
 
+def check_owner(kind: str, owner: object) -> str:
+    """Return what somebody calls himself who may hold a lock, a semaphore or an election.
+
+    Raises:
+        UsageError: It is no text. Anything else would stand in the line, and nobody could read that any more.
+    """
+    if isinstance(owner, str) and owner.isprintable():
+        return owner
+    raise UsageError(f"{kind}: {owner!r} as what others see of the holder: expected printable text")
+
+
 def _who() -> Who:
     try:
         task = asyncio.current_task()
@@ -103,7 +114,7 @@ class Holding:
         self._title = f"{kind} {name}"
         self._register = f"{kind}/{name}"
         self._mode = mode
-        self._owner = owner
+        self._owner = check_owner(self._title, owner)
         self._limit = limit
         self._holds: dict[Who, list[Hold]] = {}
         self._lock = threading.Lock()

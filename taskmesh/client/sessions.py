@@ -18,7 +18,7 @@ from taskmesh.coordination.ending import Sweep, end
 from taskmesh.coordination.lease import safe_until_s
 from taskmesh.coordination.means import Means, WaitingSteps
 from taskmesh.coordination.session import LATE_PART, RENEW_PART, begin, keep_alive
-from taskmesh.errors import TaskMeshError
+from taskmesh.errors import AgreementError, TaskMeshError
 
 if TYPE_CHECKING:
     from taskmesh.client.conversing import Conversing
@@ -215,7 +215,6 @@ class Sessions:
 
     def _attend(self, means: Means, session: LiveSession) -> float:
         try:
-            self._pay(means, session)
             if means.now_s() >= session.due_s:
                 if self._retire(session):
                     self._conversing.run(end(means, session.id))
@@ -233,6 +232,8 @@ class Sessions:
             session.is_troubled = True
         else:
             session.is_troubled = False
+            # after what is renewed: one line that cannot be left must not cost all that is held
+            self._pay(means, session)
         if session.is_late:
             for hold in list(session.holds.values()):
                 hold.is_late(session.left_s())
@@ -241,12 +242,20 @@ class Sessions:
 
     def _pay(self, means: Means, session: LiveSession) -> None:
         for register, request in list(session.owed):
-            self._conversing.run(give_back(means, register, request))
-            session.owed.pop((register, request), None)
+            try:
+                self._conversing.run(give_back(means, register, request))
+            except AgreementError as error:
+                log.debug("%s cannot be left yet; that goes on. %s", register, error)
+                return
+            except TaskMeshError as error:
+                # it is this line that cannot be read; others can
+                log.debug("%s cannot be left; that goes on. %s", register, error)
+            else:
+                session.owed.pop((register, request), None)
 
     def _retire(self, session: LiveSession) -> bool:
         with self._lock:
-            if session.users:
+            if session.users or session.owed:
                 return False
             self._remove(session)
         return True

@@ -64,6 +64,15 @@ def _check(url: str) -> None:
             raise ValueError("expected the absolute path of a socket, unix:///path")
     elif not parts.hostname:
         raise ValueError(f"expected a host, {scheme}://host:port")
+    else:
+        _check_host(parts.hostname)
+
+
+def _check_host(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("that is no name of a host: a part of it is empty, or longer than 63") from None
 
 
 def _split(url: str) -> SplitResult:

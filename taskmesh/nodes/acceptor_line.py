@@ -85,7 +85,8 @@ class AcceptorLine:
         connection = self._make()
         try:
             connection.connect()
-        except (RedisError, OSError, EOFError, TaskMeshError) as error:
+        except (RedisError, OSError, EOFError, UnicodeError, TaskMeshError) as error:
+            # UnicodeError: a part of the host's name is longer than names may be
             self._made.append(str(error))
         else:
             self._made.append(connection)

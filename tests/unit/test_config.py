@@ -360,6 +360,8 @@ def test_several_nodes_are_refused(load):
         ("redis://", "expected a host"),
         ("redis://localhost:port", "the port is wrong"),
         ("redis://localhost:99999", "the port is wrong"),
+        (f"redis://{'a' * 64}.example", "no name of a host"),
+        ("redis://a..example", "no name of a host"),
         ("unix://run/valkey.sock", "expected the absolute path"),
     ],
 )

@@ -104,6 +104,30 @@ def test_a_file_holds_64_kib(mesh):
         mesh.files.write("a", b"x" * 65537)
 
 
+@pytest.mark.parametrize("number", [0.5, float("nan"), True, "1", -1, 2**63])
+@pytest.mark.parametrize("name", ["fence", "if_version"])
+def test_a_number_that_is_none_is_refused(mesh, name, number):
+    """It would stand in the file, and nobody could read that any more."""
+    for change in (
+        lambda **given: mesh.files.write("a", "x", **given),
+        lambda **g: mesh.files.delete("a", **g),
+    ):
+        with pytest.raises(UsageError, match=name):
+            change(**{name: number})
+
+
+@pytest.mark.parametrize("data", [5, None, ["x"], "\ud800"])
+def test_content_that_is_none_is_refused(mesh, data):
+    with pytest.raises(UsageError, match="file a: "):
+        mesh.files.write("a", data)
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "1s"])
+def test_a_watch_is_asked_for_a_time_that_is_one(mesh, timeout):
+    with mesh.files.watch("a") as watch, pytest.raises(UsageError, match="timeout="):
+        watch.get(timeout)
+
+
 @pytest.mark.parametrize("path", ["", "/a", "a/", "a//b", "a b", "../a", "a/./b", "x" * 201, None])
 def test_a_path_that_is_none_is_refused(mesh, path):
     with pytest.raises(UsageError, match="path "):

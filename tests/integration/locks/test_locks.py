@@ -11,7 +11,8 @@ from datetime import timedelta
 
 import pytest
 
-from taskmesh.errors import LockError, LockLost, LockTimeout, UsageError
+from taskmesh.errors import LockError, LockLost, LockTimeout, Malformed, UsageError
+from tests.integration.agreement.registers import write
 from tests.support import await_until, wait_until
 
 
@@ -226,6 +227,38 @@ def test_times_may_be_texts_as_everywhere(mesh):
         assert not mesh.lock("x").acquire("0s")
         with pytest.raises(UsageError, match="wait='soon'"):
             mesh.lock("x").acquire("soon")
+
+
+@pytest.mark.parametrize("wait", [-2, float("nan"), True])
+def test_a_time_to_wait_that_is_none_is_refused(mesh, wait):
+    with pytest.raises(UsageError, match="wait="):
+        mesh.lock("x").acquire(wait)
+
+
+@pytest.mark.parametrize("candidate", [b"ann", 5, None, "\ud800", "a\nb"])
+def test_what_others_see_of_the_holder_is_text(mesh, candidate):
+    """Anything else would stand in the line, and nobody could read that any more."""
+    with pytest.raises(UsageError, match="election x"):
+        mesh.election("x", candidate=candidate)
+
+
+def test_a_line_that_cannot_be_left_costs_nothing_else(mesh, other):
+    """What a newer version wrote, for example: the lease of what else this process holds is renewed."""
+    strange, good = mesh.lock("strange", ttl=2), mesh.lock("good", ttl=2)
+    strange.acquire()
+    good.acquire()
+    write(other, "lock/strange", b"what is that")
+    with pytest.raises(Malformed):
+        strange.release()
+    renewed = [good._held().session.renewed_s]
+
+    def is_renewed() -> bool:
+        if good._held().session.renewed_s != renewed[-1]:
+            renewed.append(good._held().session.renewed_s)
+        return len(renewed) > 4
+
+    wait_until(is_renewed, 20, "it is renewed again and again")
+    good.check()
 
 
 def test_acquiring_costs_few_commands(mesh):
