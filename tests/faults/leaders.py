@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 
@@ -32,17 +34,26 @@ TICK_MS = 100
 ELECTED_S = 60.0
 
 
+def environ(**env: str) -> dict[str, str]:
+    """Return the environment of a process that is to know the mesh's key, and these."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
+    return {**others, "TASKMESH_KEY": KEY, **env}
+
+
 class Contender:
     """One `taskmesh scheduler`."""
 
-    def __init__(self, mesh: str, name: str, port: int, folder: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self, mesh: str, name: str, port: int, folder: Path, env: dict[str, str], within: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.proxy = Proxy(port)
         self._log = folder / f"{name}.log"
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
-        environ |= {"TASKMESH_NODES": self.proxy.url, "TASKMESH_KEY": KEY, **env}
-        self._words = [sys.executable, "-m", "taskmesh", "scheduler", "--mesh", mesh, "-n", name]
-        self._environ = environ
+        self._environ = environ(**{"TASKMESH_NODES": self.proxy.url, **env})
+        self._words = [
+            *within,
+            *(sys.executable, "-m", "taskmesh", "scheduler", "--mesh", mesh, "-n", name),
+        ]
         self.start()
 
     def start(self) -> None:
@@ -68,17 +79,25 @@ class Contest:
         self, server: Server, folder: Path, *, candidates: int = 5, env: dict[str, str] | None = None
     ) -> None:
         self.node = Redis.from_url(server.url)
-        self.mesh = TaskMesh("contest", nodes=[server.url], key=KEY)
+        self.mesh = TaskMesh("contest", nodes=[server.url], key=KEY, **self.settings())
         task = self.mesh.task(name="tick")(print)
         self.mesh.schedule(NAME, every(TICK_MS / 1000), task.s(), misfire="all")
         self.contenders = {
-            name: Contender("contest", name, server.port, folder, env or {})
+            name: self.contender(name, server, folder, env or {})
             for name in (f"c{number}" for number in range(candidates))
         }
         self.tokens: list[int] = []
         self.took_s: dict[str, list[float]] = {}
         self.lost: Counter[str] = Counter()
         self._elected()
+
+    def settings(self) -> dict[str, Any]:
+        """Return further settings of the mesh."""
+        return {}
+
+    def contender(self, name: str, server: Server, folder: Path, env: dict[str, str]) -> Contender:
+        """Start a candidate."""
+        return Contender("contest", name, server.port, folder, env)
 
     # -- looking ------------------------------------------------------------------
 

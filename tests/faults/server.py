@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,20 @@ class Server:
     """One server; its disk outlives its processes.
 
     Attributes:
-        port: On loopback, the same over all its lives.
+        host: Where it listens: loopback, if nothing else is said.
+        port: The same over all its lives.
         disk: The folder with its data.
     """
 
     def __init__(
-        self, folder: Path, *, fsync: str = NEVER, env: dict[str, str] | None = None, files: int = 0
+        self,
+        folder: Path,
+        *,
+        fsync: str = NEVER,
+        env: dict[str, str] | None = None,
+        files: int = 0,
+        host: str = "127.0.0.1",
+        within: Sequence[str] = (),
     ) -> None:
         """Start it.
 
@@ -48,12 +57,15 @@ class Server:
             fsync: When its append-only file is flushed: `no` survives the death of any process, `always` more.
             env: Further variables of its environment.
             files: How many files it may open; 0 leaves that alone.
+            host: Where it listens.
+            within: Words before its command, which have it run in a place of its own.
         """
         try:
             self._binary = find_server()
         except ServerBinaryMissing as error:
             pytest.skip(str(error))
-        self.port = free_port()
+        self.host, self.port = host, free_port()
+        self._within = within
         self.disk = folder / "disk"
         self.disk.mkdir(parents=True, exist_ok=True)
         self._log = folder / "server.log"
@@ -65,7 +77,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -87,7 +99,8 @@ class Server:
         """Start it, whatever comes of that."""
         settings = {
             "port": str(self.port),
-            "bind": "127.0.0.1",
+            "bind": self.host,
+            "protected-mode": "no",
             "dir": str(self.disk),
             "save": "",
             "appendonly": "yes",
@@ -98,7 +111,7 @@ class Server:
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._limited(), str(self._binary), *words],
+                [*self._within, *self._limited(), str(self._binary), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

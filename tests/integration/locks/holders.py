@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from typing import Any
 class Holder:
     """One process; see `tests/apps/lock_holder.py` for what it can be told."""
 
-    def __init__(self, mesh: str, url: str) -> None:
+    def __init__(
+        self, mesh: str, url: str, env: dict[str, str] | None = None, within: Sequence[str] = ()
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.apps.lock_holder", mesh, url],
+            [*within, sys.executable, "-W", "error", "-m", "tests.apps.lock_holder", mesh, url],
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
