@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from taskmesh.app.registering import Registering
 from taskmesh.client.readers import seconds
@@ -15,11 +15,11 @@ from taskmesh.errors import UsageError
 if TYPE_CHECKING:
     from taskmesh.client.schedules import Schedules
     from taskmesh.client.signature import Signature
+    from taskmesh.client.task_decorators import TaskDecorator
     from taskmesh.config import Settings
     from taskmesh.coordination.schedule import Schedule
     from taskmesh.scheduler.when import When
 
-F = TypeVar("F", bound=Callable[..., Any])
 _YEAR_S = 366 * 86_400.0
 _catch_up = seconds("catch_up", 0, _YEAR_S)
 _jitter = seconds("jitter", 0, _YEAR_S)
@@ -108,7 +108,7 @@ class Scheduling(Registering):
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,
         **policies: Unpack[Policies],
-    ) -> Callable[[F], Task[..., Any]]:
+    ) -> TaskDecorator:
         """Have a function called by a cron line: `@mesh.cron("*/5 * * * *")`, above `@mesh.task` if that is there.
 
         The schedule is defined when a worker or a scheduler of this app starts, if the code says something else than
@@ -138,7 +138,7 @@ class Scheduling(Registering):
         args: Iterable[Any] = (),
         kwargs: dict[str, Any] | None = None,
         **policies: Unpack[Policies],
-    ) -> Callable[[F], Task[..., Any]]:
+    ) -> TaskDecorator:
         """As `cron`, at a fixed interval: `@mesh.every(30)`, `@mesh.every("10m")`.
 
         Args:
@@ -160,8 +160,8 @@ class Scheduling(Registering):
         args: Iterable[Any],
         kwargs: dict[str, Any] | None,
         policies: Policies,
-    ) -> Callable[[F], Task[..., Any]]:
-        def decorate(function: F) -> Task[..., Any]:
+    ) -> TaskDecorator:
+        def decorate(function: Any) -> Any:
             task: Task[..., Any] = function if isinstance(function, Task) else self.task(function)
             self._declare(name or task.name, when, task.signature(args, kwargs), policies)
             return task

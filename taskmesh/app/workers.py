@@ -25,6 +25,7 @@ class OwnWorkers(Wiring):
         queues: tuple[str, ...] = (),
         name: str = "",
         strategy: str = "",
+        scheduler: bool = True,
         log_level: str = "WARNING",
     ) -> Workers:
         """Start worker processes for the length of a `with` block: `with mesh.workers(4): ...`.
@@ -37,6 +38,7 @@ class OwnWorkers(Wiring):
                 default queue if none.
             name: Name of the worker.
             strategy: From which of its queues it takes next; the setting if not given.
+            scheduler: Whether it stands for leader, who fires schedules.
             log_level: What they, and the tasks in them, say on standard error, unless the app sets up logging.
 
         Raises:
@@ -51,6 +53,7 @@ class OwnWorkers(Wiring):
             queues=queues,
             name=name,
             strategy=strategy,
+            scheduler=scheduler,
             log_level=log_level,
         )
 
@@ -62,6 +65,7 @@ class OwnWorkers(Wiring):
         queues: tuple[str, ...] = (),
         name: str = "",
         strategy: str = "",
+        scheduler: bool = True,
         burst: bool = False,
         log_level: str = "WARNING",
     ) -> int:
@@ -75,6 +79,7 @@ class OwnWorkers(Wiring):
             queues=queues,
             name=name,
             strategy=strategy,
+            scheduler=scheduler,
             burst=burst,
             log_level=log_level,
         )

@@ -26,7 +26,8 @@ _LOOK = ["0 shown", "1 no majority of the acceptors can be reached"]
 def schedule() -> None:
     """Look at schedules, add, pause and remove them, and see when they fire.
 
-    What is changed counts within a second. Schedules fire while a worker or `taskmesh scheduler` runs.
+    What is changed counts within a second. Schedules fire while a worker or `taskmesh scheduler` runs. Of a name that
+    stands already, the end is enough where only one fits: `nightly` for `app.nightly`.
     """
 
 
@@ -64,7 +65,8 @@ def list_command(*, target: Target, json_wanted: bool) -> None:
 @json_option
 def show_command(*, name: str, target: Target, json_wanted: bool) -> None:
     """Show one schedule: its times, its call, what becomes of missed firings."""
-    view = target.look().schedules.get(name)
+    schedules = target.look().schedules
+    view = schedules.get(schedules.full_name(name))
     if json_wanted:
         print_json(_document(view))
         return
@@ -113,7 +115,11 @@ def next_command(
     if (name is None) == (cron is None):
         also = "" if name is None else "; not both"
         raise click.UsageError(f"give the NAME of a schedule, or a cron line with --cron{also}")
-    view = None if cron is not None else target.look().schedules.get(str(name))
+    view = None
+    if cron is None:
+        schedules = target.look().schedules
+        name = schedules.full_name(str(name))
+        view = schedules.get(name)
     coming = view.coming(count) if view else crontab(str(cron), tz=tz).coming(datetime.now(UTC), count)
     if json_wanted:
         print_json([{"local": each.isoformat(), "utc": each.astimezone(UTC).isoformat()} for each in coming])
@@ -227,7 +233,9 @@ def remove(*, name: str, target: Target, json_wanted: bool) -> None:
 
     One that stands in the app's code is defined again when a worker starts: pause it, or take it out of the code.
     """
-    changed = target.open().schedules.remove(name)
+    schedules = target.open().schedules
+    name = schedules.full_name(name)
+    changed = schedules.remove(name)
     _tell(name, "removed", "did not exist", changed=changed, json_wanted=json_wanted)
 
 
@@ -237,7 +245,9 @@ def remove(*, name: str, target: Target, json_wanted: bool) -> None:
 @json_option
 def pause(*, name: str, target: Target, json_wanted: bool) -> None:
     """Have a schedule not fire until it is resumed."""
-    changed = target.open().schedules.pause(name)
+    schedules = target.open().schedules
+    name = schedules.full_name(name)
+    changed = schedules.pause(name)
     _tell(name, "paused", "was paused already", changed=changed, json_wanted=json_wanted)
 
 
@@ -247,7 +257,9 @@ def pause(*, name: str, target: Target, json_wanted: bool) -> None:
 @json_option
 def resume(*, name: str, target: Target, json_wanted: bool) -> None:
     """Let a paused schedule fire again, from now on: what it would have fired meanwhile is not made up for."""
-    changed = target.open().schedules.resume(name)
+    schedules = target.open().schedules
+    name = schedules.full_name(name)
+    changed = schedules.resume(name)
     _tell(name, "resumed", "was not paused", changed=changed, json_wanted=json_wanted)
 
 
@@ -259,7 +271,9 @@ def resume(*, name: str, target: Target, json_wanted: bool) -> None:
 @json_option
 def run_now(*, name: str, target: Target, json_wanted: bool) -> None:
     """Send what a schedule calls, now, beside its firings; prints the id."""
-    handle = target.open().schedules.run_now(name)
+    schedules = target.open().schedules
+    name = schedules.full_name(name)
+    handle = schedules.run_now(name)
     if json_wanted:
         print_json({"schedule": name, "id": handle.id})
     else:

@@ -154,6 +154,22 @@ class Schedules:
         """
         return view_of(self._read(name))
 
+    def full_name(self, name: str) -> str:
+        """Return the name that was meant: the name itself or, where there is none, the only one that ends in `.name`.
+
+        Raises:
+            UsageError: Several do. One that none ends in is returned as it is.
+        """
+        agreement = self._agreement
+        found = agreement.run(names(agreement.registers, schedule_register("")))
+        known = [register.removeprefix(schedule_register("")) for register in found]
+        fitting = sorted(each for each in known if each.endswith(f".{name}"))
+        if name in known or not fitting:
+            return name
+        if len(fitting) > 1:
+            raise UsageError(f"several schedules end in {name!r}: {', '.join(fitting)}; say which")
+        return fitting[0]
+
     def _read(self, name: str) -> Schedule:
         register = schedule_register(check_schedule_name(name))
         content = self._agreement.run(self._agreement.registers.read(register)).content

@@ -23,7 +23,7 @@ class BoundTaskDecorator(Protocol):
 
 
 class TaskDecorator(Protocol):
-    """What `@mesh.task(...)` returns."""
+    """What `@mesh.task(...)` returns, and `@mesh.cron(...)` and `@mesh.every(...)`, where a task stays what it is."""
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...

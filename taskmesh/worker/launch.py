@@ -39,13 +39,15 @@ def options_for(
     *,
     pool: str | Sequence[str] = (),
     strategy: str = "",
+    scheduler: bool = True,
     burst: bool = False,
     log_level: str = QUIET,
 ) -> WorkerOptions:
     """Return the options of a worker that serves a mesh of this process.
 
     Raises:
-        UsageError: The number of tasks at once, a pool, a queue, the strategy, the name or the level is impossible.
+        UsageError: The number of tasks at once, a pool, a queue, the strategy, the name, the level or whether it
+            is a candidate is impossible.
     """
     pools = read_pools(pool)
     if concurrency is None:
@@ -61,6 +63,7 @@ def options_for(
     names, weights = weighted_queues(queues)
     _check("name", name, _worker_name)
     _check("log_level", log_level, _log_level)
+    _check("scheduler", scheduler, _true_or_false)
     app = path_of(mesh)
     return WorkerOptions(
         app=app,
@@ -72,6 +75,7 @@ def options_for(
         queues=names,
         weights=weights,
         strategy=chosen_strategy(strategy, weights),
+        scheduler=scheduler,
         name=name,
         include=task_modules(mesh, app),
         burst=burst,
@@ -101,6 +105,12 @@ def _worker_name(value: object) -> object:
 
 def _log_level(value: object) -> object:
     one_of(*LOG_LEVELS)(value)
+    return value
+
+
+def _true_or_false(value: object) -> object:
+    if value is not True and value is not False:
+        raise ValueError("expected True or False")
     return value
 
 
@@ -165,12 +175,20 @@ class Workers:
         queues: tuple[str, ...] = (),
         name: str = "",
         strategy: str = "",
+        scheduler: bool = True,
         log_level: str = QUIET,
     ) -> None:
         """Prepare; `start` or `with` starts them."""
         self._mesh = mesh
         self._options = options_for(
-            mesh, concurrency, queues, name, pool=pool, strategy=strategy, log_level=log_level
+            mesh,
+            concurrency,
+            queues,
+            name,
+            pool=pool,
+            strategy=strategy,
+            scheduler=scheduler,
+            log_level=log_level,
         )
         self._name = name or f"workers-{os.getpid()}-{os.urandom(3).hex()}"
         self._options = msgspec.structs.replace(self._options, name=self._name)
@@ -248,12 +266,21 @@ def run_worker(
     queues: tuple[str, ...] = (),
     name: str = "",
     strategy: str = "",
+    scheduler: bool = True,
     burst: bool = False,
     log_level: str = QUIET,
 ) -> int:
     """Run a worker as a process of its own until it ends, passing signals on, and return its exit code."""
     options = options_for(
-        mesh, concurrency, queues, name, pool=pool, strategy=strategy, burst=burst, log_level=log_level
+        mesh,
+        concurrency,
+        queues,
+        name,
+        pool=pool,
+        strategy=strategy,
+        scheduler=scheduler,
+        burst=burst,
+        log_level=log_level,
     )
     process = _started(mesh, options)
 

@@ -43,6 +43,28 @@ async def count(url: str) -> int:
     return len(url)
 
 
+@mesh.cron("0 3 * * *", kwargs={"table": "orders"})
+def nightly(table: str, *, limit: int = 10) -> list[str]:
+    return [table] * limit
+
+
+@mesh.every("30s", args=("orders",))
+@mesh.task(queue="slow")
+def poll(table: str) -> int:
+    return len(table)
+
+
+@mesh.every(5, args=("x",))
+async def look(url: str) -> bytes:
+    return url.encode()
+
+
+@mesh.cron("* * * * *", args=("x",))
+@mesh.task
+async def watch(url: str) -> bytes:
+    return url.encode()
+
+
 class Charge(BaseTask):
     queue = "mail"
     priority = 7
@@ -219,3 +241,16 @@ async def wrong_in_an_event_loop() -> None:
     await add.adelay("x")  # E: Argument 1 to "adelay"
     number: str = await (await add.adelay(1))  # E: Incompatible types in assignment
     print(number)
+
+
+def scheduled_tasks() -> None:
+    assert_type(nightly.delay("orders", limit=3), AsyncResult[list[str]])
+    assert_type(nightly("orders"), list[str])
+    assert_type(poll.delay("orders"), AsyncResult[int])
+    assert_type(look.delay("x"), AsyncResult[bytes])
+    assert_type(watch.delay("x"), AsyncResult[bytes])
+    nightly.delay(1)  # E: incompatible type "int"; expected "str"
+    nightly.delay("orders", most=3)  # E: Unexpected keyword argument "most"
+    poll.delay()  # E: Missing positional argument "table"
+    look.delay(1)  # E: incompatible type "int"; expected "str"
+    watch.delay(1)  # E: incompatible type "int"; expected "str"

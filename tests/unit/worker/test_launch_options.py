@@ -39,6 +39,14 @@ def test_what_can_be_is_taken():
     assert (options.concurrency, options.queues, options.name) == (1024, ("mail", "default"), "büro 1")
 
 
+def test_workers_are_candidates_unless_told_otherwise():
+    mesh = TaskMesh("launch")
+    assert options_for(mesh, 1, (), "").scheduler
+    assert not options_for(mesh, 1, (), "", scheduler=False).scheduler
+    with pytest.raises(UsageError, match="scheduler is 'no': expected True or False"):
+        mesh.workers(1, scheduler="no")
+
+
 @pytest.mark.parametrize("name", [5, b"x", "", "\ud800", "x" * 501])
 def test_a_name_of_a_task_that_cannot_be(name):
     mesh = TaskMesh("launch")
