@@ -11,8 +11,9 @@ import logging
 import os
 import threading
 import time
+from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from taskmesh.core import keys
 from taskmesh.core.hooks import WorkerContext
@@ -31,6 +32,7 @@ from taskmesh.worker.wake import wake
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
+    from taskmesh.client.result_set import ResultSet
     from taskmesh.codec.control import Control
 
 log = logging.getLogger("taskmesh.worker")
@@ -56,6 +58,7 @@ class ThreadWorker:
         self._queues = queues
         self._name = name or f"test-worker-{os.getpid()}"
         self._life: _Life | None = None
+        self._fired_until_ms = int(time.time() * 1000)
 
     @property
     def is_running(self) -> bool:
@@ -73,10 +76,7 @@ class ThreadWorker:
         Raises:
             UsageError: The mesh is eager: its tasks have run when `delay()` returns.
         """
-        if self._mesh.eager:
-            raise UsageError(
-                "an eager mesh runs its tasks in the caller: there is nothing for a worker to do"
-            )
+        self._refuse_eager()
         if self._life is None:
             self._life = _Life(self._mesh, self._queues, self._name, concurrency)
         return self
@@ -93,6 +93,42 @@ class ThreadWorker:
         life, self._life = self._life, None
         if life is not None:
             life.end(timeout_s)
+
+    def fire_due(
+        self, at: datetime | float | None = None, *, after: datetime | float | None = None
+    ) -> ResultSet[Any]:
+        """Send now what the mesh's schedules call up to a moment, in the past or to come; nothing waits for it.
+
+        No schedule fires by itself while this worker runs: the test says when. Schedules in the app's code count, and
+        those that were made at run time; those that are paused do not. Each firing comes once, under the id
+        `<schedule>@<moment>`. Neither `misfire` nor `overlap` leaves one out, and `jitter` delays none.
+
+        Args:
+            at: Up to which moment, and with it: a datetime with its zone, or Unix time; now if not given.
+            after: After which moment; the last one that was fired up to if not given, at first the one at which this
+                worker was made.
+
+        Returns:
+            Handles on what was sent, in the order of the moments.
+
+        Raises:
+            UsageError: The mesh is eager, a moment has no zone, or thousands of firings are due.
+        """
+        from taskmesh.scheduler.zones import moment_ms
+        from taskmesh.testing.firing import fire
+
+        self._refuse_eager()
+        until_ms = int(time.time() * 1000) if at is None else moment_ms("at", at)
+        after_ms = self._fired_until_ms if after is None else moment_ms("after", after)
+        fired = fire(self._mesh, after_ms, until_ms)
+        self._fired_until_ms = until_ms
+        return fired
+
+    def _refuse_eager(self) -> None:
+        if self._mesh.eager:
+            raise UsageError(
+                "an eager mesh runs its tasks in the caller: there is nothing for a worker to do"
+            )
 
     def __enter__(self) -> Self:
         return self.start()
