@@ -1,4 +1,4 @@
-"""What the leader does beside schedules: acceptors are admitted or replaced, and settings hold as registers say.
+"""What the leader does beside schedules: acceptors are admitted or replaced, settings hold, dead sessions are ended.
 
 In a thread, and on connections, of its own: an acceptor that is stopped costs whoever asks it some seconds, and neither
 the lead nor a schedule must wait for that. A leader of before that goes on does no harm: acceptors are replaced by
@@ -16,6 +16,7 @@ from taskmesh.consensus.keeping import Kept
 from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.operator_settings import OperatorSettings
+from taskmesh.scheduler.sweeping import Sweeping
 
 if TYPE_CHECKING:
     from taskmesh.consensus.admission import Standing
@@ -27,7 +28,7 @@ CARE_S = 5.0
 
 
 def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
-    """Look after acceptors and queues for as long as this process leads.
+    """Look after acceptors, settings and sessions for as long as this process leads.
 
     Args:
         agreement: The leader's way to the registers; another one is made of it.
@@ -40,6 +41,7 @@ def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: thread
 
 def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
     acceptors, settings = AcceptorCare(agreement), OperatorSettings(agreement)
+    sessions = Sweeping(agreement)
     number, said = 0, ""
     silent: frozenset[str] = frozenset()
     try:
@@ -47,24 +49,27 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
             try:
                 configuration = acceptors.tend()
                 settings.level()
+                sessions.look()
                 silent = _tell_silent(agreement.assess(), silent)
                 if configuration.number != number:
                     _tell_unsafe(acceptors)
             except TaskMeshError as error:
                 # a majority may be there in a moment
                 if not said:
-                    log.warning("acceptors and queues cannot be seen to for now: %s", error)
+                    log.warning("acceptors, settings and sessions cannot be seen to for now: %s", error)
                 said = str(error)
             else:
                 if said:
-                    log.info("acceptors and queues are seen to again")
+                    log.info("acceptors, settings and sessions are seen to again")
                 if number not in (0, configuration.number):
                     members = ", ".join(member.address for member in configuration.members)
                     log.warning("acceptors: configuration %d is in force, %s", configuration.number, members)
                 number, said = configuration.number, ""
             stopping.wait(CARE_S)
     except Exception:
-        log.exception("acceptors and queues are not seen to any more: an error that nobody expected")
+        log.exception(
+            "acceptors, settings and sessions are not seen to any more: an error that nobody expected"
+        )
     finally:
         agreement.close()
 

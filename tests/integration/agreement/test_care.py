@@ -1,4 +1,4 @@
-"""The leader looks after acceptors and queues by itself."""
+"""The leader looks after acceptors, settings and sessions by itself."""
 
 from __future__ import annotations
 
@@ -82,11 +82,14 @@ def test_the_end_of_a_majority_is_told_of_and_so_is_its_return(leader, caplog):
     caplog.set_level("INFO", "taskmesh.scheduler")
     for server in servers[1:]:
         server.kill()
-    told = ("cannot take part in the election", "acceptors and queues cannot be seen to")
+    told = ("cannot take part in the election", "acceptors, settings and sessions cannot be seen to")
     wait_until(lambda: all(each in caplog.text for each in told), 60, "it is told of")
     for server in servers[1:]:
         server.start()
-    told = ("takes part in the election of the leader again", "acceptors and queues are seen to again")
+    told = (
+        "takes part in the election of the leader again",
+        "acceptors, settings and sessions are seen to again",
+    )
     wait_until(lambda: all(each in caplog.text for each in told), 60, "and that it is back")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from taskmesh.consensus.listing import names
+from taskmesh.scheduler.candidate import Standing
 from tests.support import wait_until
 
 
@@ -69,6 +71,28 @@ def test_the_one_who_waited_behind_a_killed_one_is_next(mesh, make_holder):
     dead.kill()
     first.release()
     assert last.hear() > 0
+
+
+def test_the_leader_ends_the_sessions_of_processes_that_are_no_more(make_mesh, make_holder, monkeypatch):
+    """Nobody else has a session, so nobody else looks for them."""
+    monkeypatch.setattr("taskmesh.scheduler.care.CARE_S", 0.05)
+    monkeypatch.setattr("taskmesh.scheduler.sweeping.SWEEP_S", 0.05)
+    mesh, own = make_mesh(), make_mesh()
+    holder = make_holder()
+    holder.ask("write", "workers/1", "here", ephemeral=True, ttl=2)
+    holder.ask("acquire", "x", ttl=60)
+    assert len(registers(mesh, "session/")) == 2
+    standing = Standing(own.link, own.agreement, "cat").start()
+    try:
+        holder.kill()
+        wait_until(lambda: len(registers(mesh, "session/")) == 1, 30, "the one with a short lease is ended")
+        assert registers(mesh, "file/") == []
+    finally:
+        standing.join(10)
+
+
+def registers(mesh, prefix: str) -> list[str]:
+    return mesh.agreement.run(names(mesh.agreement.registers, prefix))
 
 
 def line(mesh) -> tuple[int, int]:
