@@ -42,6 +42,13 @@ def found(
     Many may do so at once: instances are made only where there is none, and the members are written down first by the
     one whose id is the lowest, whose text all others take.
 
+    A disk may be lost meanwhile, and its acceptor made again, so that two lists of members are about. No acceptor is
+    opened for both, and both have the number 1, so those whom both name answer whichever list one goes by. Say k of n
+    are lost, a minority. A majority of the older list that used one of the lost was there before that was made again;
+    so it was seen by the second look of whoever lists the new one, in one of those that are left, and its list was
+    taken. A majority that used none of them is within the n - k whom both name, and one of the newer list has at most k
+    others: together they would be more than n, so they meet.
+
     Args:
         prefix: Of the mesh's keys.
         addresses: Of all acceptors.
@@ -65,13 +72,20 @@ def found(
                     node=address,
                 )
             )
+    seen = yield from look(prefix, addresses, len(addresses))
+    # Twice: of one look the answers come from different moments. The first says who the members are, the second that
+    # none of them was opened yet when all of them were there
     found_now = yield from look(prefix, addresses, len(addresses))
-    if len(found_now) < len(addresses) or not all(each.answers for each in found_now.values()):
+    members = tuple(sorted(Member(each.instance, each.address) for each in found_now.values()))
+    if (
+        len(found_now) < len(addresses)
+        or not all(each.answers for each in found_now.values())
+        or {each.instance for each in seen.values()} != {member.instance for member in members}
+    ):
         raise NoMajority(
             "an acceptor stopped or was started anew while the first configuration was made: begin again",
             register="root",
         )
-    members = tuple(sorted(Member(each.instance, each.address) for each in found_now.values()))
     configuration = next(
         (each.latest for each in found_now.values() if each.latest is not None), Configuration(FIRST, members)
     )

@@ -90,6 +90,11 @@ class Talk:
         self._go_on([replies[call.node] if call.node in answers else SILENT for call in round_.calls])
         return self
 
+    def answered(self, replies: dict[str, Any]) -> Talk:
+        """Have this round answered by these, each by its acceptor's address."""
+        self._go_on([replies.get(call.node, SILENT) for call in self._calls()])
+        return self
+
     def until(self, script: str, answers: str, first: bytes = b"") -> Talk:
         """Go on, with everybody heard of `answers`, until it is about to ask for a step (of a register, or of many)."""
         for _ in range(100):
