@@ -20,11 +20,13 @@ from taskmesh.coordination.schedule import Schedule, unpack_schedule
 from taskmesh.coordination.schedule_change import CHANGED, declare
 from taskmesh.core import keys
 from taskmesh.errors import LeadershipLost, TaskMeshError
+from taskmesh.nodes.embedded import running
 from taskmesh.nodes.lease_clock import lease_now_s
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import embedded_generation, refresh
 from taskmesh.scheduler.care import begin_care
 from taskmesh.scheduler.fire import Firing
+from taskmesh.scheduler.hindrance import Hindrance
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -69,7 +71,7 @@ class Standing:
         self._thread = threading.Thread(target=self.run, name="taskmesh-candidate", daemon=True)
         self._work: threading.Thread | None = None
         self._candidacy: Candidacy | None = None
-        self._said = ""
+        self._hindrance = Hindrance(name, "take part in the election of the leader")
 
     @property
     def tenure(self) -> Tenure | None:
@@ -174,16 +176,18 @@ class Standing:
         except TaskMeshError as error:
             self._say(str(error))
             return AGAIN_S
-        if self._said:
-            log.info("%s takes part in the election of the leader again", self._name)
-        self._said = ""
+        self._hindrance.is_over(time.monotonic())
         return wait_s
 
     def _say(self, what: str) -> None:
-        """Say what hinders, once for as long as it does."""
-        if not self._said:
-            log.warning("%s cannot take part in the election of the leader: %s", self._name, what)
-        self._said = what
+        """Say what hinders, and where an embedded node is down, who starts it again."""
+        mesh = self._link.driver.address.embedded
+        if mesh and all(node.mesh != mesh for node in running()):
+            what = (
+                what.rstrip(".")
+                + "; the embedded node does not run: the next worker or caller of the mesh starts it"
+            )
+        self._hindrance.met(what, time.monotonic())
 
     def _leave(self) -> None:
         work = self._work
