@@ -46,16 +46,17 @@ class Answers(NamedTuple):
 
     def why(self) -> str:
         """Say for people why no majority agreed."""
-        said = dict.fromkeys(_in_words(answer) for answer in self.refused)
+        said = dict.fromkeys(in_words(answer) for answer in self.refused)
         return "; ".join([*said, *self.silent]) or "nobody was asked"
 
 
-def _in_words(answer: list[bytes]) -> str:
+def in_words(answer: list[bytes]) -> str:
+    """Return a refusal as people read it."""
     known = _WORDS.get(answer[0])
     return known or " ".join(word.decode(errors="replace")[:40] for word in answer[:3])
 
 
-def _why_silent(address: str, reply: Reply) -> str:
+def why_silent(address: str, reply: Reply) -> str:
     """Return why one said nothing; a connection says itself where it led."""
     why = str(getattr(reply, "reason", None) or getattr(reply, "text", reply))
     return why if why.startswith(address) else f"{address}: {why}"
@@ -101,5 +102,5 @@ def ask_group(
             else:
                 refused.append(reply)
         elif reply is not OUT:
-            silent.append(_why_silent(member.address, reply))
+            silent.append(why_silent(member.address, reply))
     return Answers(counted(replies) is Tally.WON, agreed, refused, silent)

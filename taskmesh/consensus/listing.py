@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from taskmesh.consensus.configuration import ROOT, Configuration
-from taskmesh.consensus.group import ELSEWHERE
+from taskmesh.consensus.group import ELSEWHERE, in_words, why_silent
 from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.reconfigure import completed
 from taskmesh.consensus.registers import PAUSE_S_MIN, Registers
@@ -50,15 +50,15 @@ def changes(
     while True:
         configuration = yield from completed(registers)
         told = yield from _told(registers.prefix, configuration, since)
-        if not isinstance(told, str):
+        if not isinstance(told, list):
             some, until = told
             return {name for name in some if name.startswith(prefix) and name != ROOT}, until
-        if told in {word.decode() for word in ELSEWHERE}:
+        if any(isinstance(reply, list) and reply[0] in ELSEWHERE for reply in told):
             yield from registers.chain.follow()
         if registers.now_s() >= give_up_s:
             raise NoMajority(
                 f"registers cannot be listed: no majority of the acceptors answered within {registers.patience_s:g} s: "
-                f"{told}",
+                f"{_why(configuration, told)}",
                 register=prefix,
             )
         yield Pause(registers.chance.uniform(0, PAUSE_S_MIN * 4))
@@ -71,8 +71,8 @@ def anew(since: Mapping[str, int], until: Mapping[str, int]) -> bool:
 
 def _told(
     prefix: bytes, configuration: Configuration, since: Mapping[str, int]
-) -> GroupSteps[tuple[set[str], dict[str, int]] | str]:
-    """Return the names that a majority tells, and up to which counts; or why there is none."""
+) -> GroupSteps[tuple[set[str], dict[str, int]] | list[Reply]]:
+    """Return the names that a majority tells, and up to which counts; or what they replied where there is none."""
     members = configuration.members
     # counts of an earlier configuration say nothing of this one
     keys = [f"{configuration.number}/{member.instance}" for member in members]
@@ -107,13 +107,17 @@ def _told(
         if len(heard) >= needed:
             return found, until
         if told < needed:
-            refused = next(
-                (reply[0].decode() for reply in replies if isinstance(reply, list) and not _is_told(reply)),
-                "",
-            )
-            return refused or "; ".join(
-                str(getattr(reply, "reason", reply)) for reply in replies if reply is not OUT
-            )
+            return list(replies)
+
+
+def _why(configuration: Configuration, replies: Sequence[Reply]) -> str:
+    """Say for people what kept a majority from telling; those that told are not blamed."""
+    said = [
+        in_words(reply) if isinstance(reply, list) else why_silent(member.address, reply)
+        for member, reply in zip(configuration.members, replies, strict=True)
+        if reply is not OUT and not _is_told(reply)
+    ]
+    return "; ".join(dict.fromkeys(said))
 
 
 def _is_told(reply: Reply) -> bool:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.consensus.listing import names
 from taskmesh.errors import ConfigError, NoMajority
 from tests.integration.agreement.registers import read, write
 
@@ -28,6 +29,22 @@ def test_one_of_three_may_be_dead(make_acceptors, make_mesh):
     servers[0].kill()
     write(mesh, "file/a", b"2")
     assert read(make_mesh(servers), "file/a") == b"2"
+
+
+def test_who_does_not_answer_is_named_where_nothing_can_be_listed(make_acceptors, make_mesh):
+    """And those that answer are not: their replies are no reason."""
+    servers = make_acceptors(3)
+    mesh = make_mesh(servers)
+    write(mesh, "file/a", b"1")
+    registers = mesh.agreement.registers
+    registers.patience_s = 0.1
+    for server in servers[1:]:
+        server.kill()
+    with pytest.raises(NoMajority) as caught:
+        mesh.agreement.run(names(registers, "file/"))
+    text = str(caught.value)
+    assert all(text.count(f"{server.url}: ") == 1 for server in servers[1:]), text
+    assert (servers[0].url in text, "CHANGED" in text) == (False, False), text
 
 
 def test_a_wrong_address_of_the_first_start_can_be_corrected(make_acceptors, make_mesh):
