@@ -302,7 +302,9 @@ class Chain:
         # where it is sealed already others are further than this process
         if not answers.won and not any(answer[0] == b"SEALED" for answer in answers.refused):
             raise NoMajority(
-                f"configuration {configuration.number} cannot be opened: {answers.why()}", register=ROOT
+                f"configuration {configuration.number} cannot be opened: {answers.why()}. Start its acceptors; those "
+                "that are lost for ever, `taskmesh acceptors readmit --accept-loss --lost ADDRESS` passes over",
+                register=ROOT,
             )
 
     def seal(self, configuration: Configuration | Source) -> GroupSteps[None]:
