@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskmesh.nodes.acceptor_care import AcceptorCare
+from taskmesh.scheduler.candidate import Standing
 from tests.faults.server import Server
 from tests.integration.agreement.registers import read, write
 from tests.support import wait_until
@@ -73,3 +74,20 @@ def test_who_slept_through_several_changes_asks_the_data_node(make_acceptors, ma
     assert read(sleeper, "file/a") == b"1"
     assert write(sleeper, "file/a", b"2") > 1
     assert sorted(sleeper.agreement.registers.chain.addresses) == sorted(server.url for server in third)
+
+
+def test_somebody_leads_again_after_a_total_loss(make_acceptors, make_mesh):
+    """With a token that is greater: the data node knows the last one."""
+    servers = make_acceptors(3)
+    mesh = make_mesh(servers)
+    standing = Standing(mesh.link, mesh.agreement, "cat").start()
+    try:
+        wait_until(lambda: standing.tenure is not None, 30, "it leads")
+        before = standing.tenure
+        empty(*servers)
+        AcceptorCare(make_mesh(servers).agreement).readmit()
+        wait_until(lambda: standing.tenure not in (None, before), 40, "it leads again")
+        assert standing.tenure.token > before.token
+    finally:
+        standing.stop()
+        standing.join(10)
