@@ -49,7 +49,8 @@ def forget(*, names: tuple[str, ...], unused: bool, target: Target, json_wanted:
     """Forget queues that nobody uses: they are listed no more, and their counts go.
 
     A queue in use stays: messages wait in it, it is paused, or a live worker serves it. A queue that was forgotten is
-    there again as soon as a message stands in it, also one that waited for its time or ran meanwhile.
+    there again as soon as a message stands in it, also one that waited for its time or ran meanwhile. A weight that
+    was set for it goes as well.
     """
     if unused == bool(names):
         raise click.UsageError("name the queues, or give --unused")
@@ -74,6 +75,8 @@ def _forget(mesh: TaskMesh, counted: Status, name: str) -> str:
     if served:
         return f"worker {served[0].name} serves it"
     verdict = mesh.link.run(forget_queue(mesh.link.session, name))
+    if verdict in (FORGOTTEN, NOT_LISTED) and mesh.reset_queue_weight(name):
+        return ""
     return "" if verdict == FORGOTTEN else _WHY[verdict]
 
 

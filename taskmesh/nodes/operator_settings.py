@@ -15,7 +15,7 @@ from taskmesh.consensus.listing import names
 from taskmesh.consensus.registers import Operation
 from taskmesh.errors import AgreementError
 from taskmesh.nodes.knobs import GOING, KNOBS, PAUSE, PAUSED, RATE_LIMIT, WEIGHT, Knob
-from taskmesh.queue.rate import hasten
+from taskmesh.queue.rate import BEGIN, END, GO_ON, hasten
 from taskmesh.queue.wish import Wish, note_wish, settle_wish, wishes
 
 if TYPE_CHECKING:
@@ -124,11 +124,16 @@ class OperatorSettings:
     def _hasten(self, task: str) -> None:
         """Have messages that wait by the limit of before come back, and ask anew."""
         link, until_s = self._link, time.monotonic() + HASTEN_S
-        before = left = link.ask(lambda left_s: hasten(link.session, task, begins=True, patience_s=left_s))
+
+        def step(which: bytes) -> int:
+            return link.ask(lambda left_s: hasten(link.session, task, which, patience_s=left_s))
+
+        before = left = step(BEGIN)
         while left:
             if left >= before:
                 if time.monotonic() > until_s:
-                    return  # held by who stands still: it comes back at its moment of before
+                    step(END)  # held by who stands still
+                    return
                 time.sleep(HASTEN_EACH_S)  # its child is about to say that it waits
             before = left
-            left = link.ask(lambda left_s: hasten(link.session, task, begins=False, patience_s=left_s))
+            left = step(GO_ON)

@@ -2,13 +2,16 @@
 -- reserved. What comes back may wait anew, so those of before are set apart first.
 -- flags: allow-oom
 -- parts: epoch
--- KEYS[1] prefix  ARGV: epoch, now_ms, digest of the task, most messages, '1' to set apart all that wait now, else '0'
+-- KEYS[1] prefix  ARGV: epoch, now_ms, digest of the task, most messages, and 'begin' to set apart all that
+--   wait now, 'go on', or 'end' to leave those that still wait to their moments
 -- Returns how many of those set apart still wait: more than fit, and those whose child has not yet said that they do.
 local moments = P .. 'rate:' .. ARGV[3]
 local before = P .. 'before:' .. ARGV[3]
-if ARGV[5] == '1' and CALL('EXISTS', moments) == 1 then
-  if CALL('EXISTS', before) == 1 then CALL('ZUNIONSTORE', before, 2, before, moments) else CALL('RENAME', moments, before) end
-  CALL('UNLINK', moments)
+if ARGV[5] == 'begin' and CALL('EXISTS', moments) == 1 then
+  -- left by a process that died in the midst of this
+  local left = CALL('ZRANGE', before, 0, -1, 'WITHSCORES')
+  for i = 1, #left, 2 do CALL('ZADD', moments, left[i + 1], left[i]) end
+  CALL('RENAME', moments, before)
 end
 local due = string.format('%012x', NOW)
 for _, id in ipairs(CALL('ZRANGE', before, 0, tonumber(ARGV[4]) - 1)) do
@@ -24,6 +27,5 @@ for _, id in ipairs(CALL('ZRANGE', before, 0, tonumber(ARGV[4]) - 1)) do
     CALL('ZREM', before, id)
   end
 end
-local left = CALL('ZCARD', before)
-if left > 0 then CALL('EXPIRE', before, 3600) end
-return left
+if ARGV[5] == 'end' then CALL('UNLINK', before) end
+return CALL('ZCARD', before)

@@ -14,6 +14,8 @@ RATE = load_script("taskmesh.queue", "rate")
 HASTEN = load_script("taskmesh.queue", "hasten")
 #: Messages that are told in one call of the script, which takes the node about a millisecond.
 HASTENED_AT_ONCE = 200
+#: The steps of having messages come back.
+BEGIN, GO_ON, END = b"begin", b"go on", b"end"
 
 
 class Start(NamedTuple):
@@ -61,21 +63,22 @@ def ask_start(
     return Start(granted == 1, int(moment_us) / 1000, (int(moment_us) + grace_us) / 1000)
 
 
-def hasten(session: Session, task: str, *, begins: bool, patience_s: float = 10.0) -> Steps[int]:
+def hasten(session: Session, task: str, step: bytes, *, patience_s: float = 10.0) -> Steps[int]:
     """Have messages that wait for a start come back now, since another limit holds.
 
     Args:
         session: Where.
         task: Name of the task.
-        begins: Whether this is the first call after the change: all that wait now are meant.
+        step: `BEGIN` is the first call after the change: all that wait now are meant. `END` is the last: those that
+            still wait come back at their moments. `GO_ON` is one in between.
         patience_s: How long to go on repeating.
 
     Returns:
         How many still wait of those that are meant: more than fit into one call, or on their way into the delayed
         index.
     """
-    most, first = b"%d" % HASTENED_AT_ONCE, b"1" if begins else b"0"
-    return int((yield from ask(session, HASTEN, _digest(task), most, first, patience_s=patience_s)))
+    most = b"%d" % HASTENED_AT_ONCE
+    return int((yield from ask(session, HASTEN, _digest(task), most, step, patience_s=patience_s)))
 
 
 def _digest(task: str) -> bytes:

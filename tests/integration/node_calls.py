@@ -93,6 +93,7 @@ ZPOPMAX z
 ZPOPMAX z count
 DEL any any
 UNLINK any
+RENAME z z
 EXISTS any any any
 TYPE any
 DBSIZE

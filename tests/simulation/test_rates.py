@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from taskmesh.client.options import check_rate
 from taskmesh.core.rate import Rate
 from taskmesh.errors import UsageError
-from taskmesh.queue.rate import ask_start
+from taskmesh.queue.rate import BEGIN, END, GO_ON, HASTENED_AT_ONCE, ask_start, hasten
+from taskmesh.queue.setting import put_rate_limit
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.testing.simulated_network import SimulatedNetwork
 from taskmesh.testing.simulated_node import SimulatedNode
@@ -37,15 +38,22 @@ class Asking:
         self.session.now_ms = lambda: self.now_ms
 
     def ask(self, task_id: str, rate: Rate | None = None) -> tuple[bool, float]:
-        steps = ask_start(self.session, "task", rate or self.rate, task_id)
+        start = self.run(ask_start(self.session, "task", rate or self.rate, task_id))
+        return start.granted, start.moment_ms
+
+    def run(self, steps):
+        """Run a protocol of one call."""
         (call,) = next(steps)
         words = (b"EVAL", call.script.source, b"1", call.prefix, *call.args)
         try:
             steps.send([self.node.call(words)])
         except StopIteration as ended:
-            start = ended.value
-            return start.granted, start.moment_ms
+            return ended.value
         raise AssertionError("it asks again")
+
+    def set(self, limit: str) -> bool:
+        """Have an operator set a limit."""
+        return self.run(put_rate_limit(self.session, "task", limit))
 
     def starts(self, arrivals_ms: list[int], late_ms: list[int]) -> tuple[list[float], dict[str, int]]:
         """Let messages arrive, come back for what was reserved and start, each a little late; return when they do."""
@@ -154,3 +162,59 @@ def test_a_limit_that_cannot_be_is_refused(value):
 def test_a_number_is_per_second():
     assert check_rate(7) == check_rate("7/s") == Rate(7, 1.0)
     assert str(check_rate("10/m")) == "10/m"
+
+
+def test_what_an_operator_has_set_holds_instead_of_the_codes_limit():
+    """Also for who has not heard of it, and names the limit of the code."""
+    asking = Asking(check_rate("1/h"))
+    assert asking.ask("a")[0]
+    assert asking.set("20/s")
+    rate = check_rate("20/s")
+    assert asking.ask("b") == (False, asking.now_ms + (rate.interval_us + rate.grace_us) / 1000)
+    assert asking.set("none")
+    assert not asking.set("none")
+    assert all(asking.ask(name)[0] for name in "cdef")
+    assert asking.set("")
+    assert not asking.ask("g")[0]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=60), st.sampled_from(["2/s", "20/s", "10/m"]))
+def test_no_window_sees_more_starts_than_what_was_set(arrivals_ms, limit):
+    asking = Asking(check_rate(limit))
+    asking.set(limit)
+    ask, of_code = asking.ask, check_rate("999999/s")
+    asking.ask = lambda task_id: ask(task_id, of_code)
+    started, _ = asking.starts(arrivals_ms, [0, 5, 19])
+    assert most_in_a_window(started, asking.rate.period_s * 1000) <= asking.rate.count
+
+
+def test_what_waits_comes_back_at_once_when_the_limit_changes_and_those_who_wait_anew_do_not():
+    asking = Asking(check_rate("1/h"))
+    asking.ask("first")
+    call, prefix = asking.node.call, PREFIX.encode() if isinstance(PREFIX, str) else PREFIX
+
+    def record(name: str, state: bytes) -> None:
+        call((b"SET", prefix + b"r:" + name.encode(), b"1" + state + b"00000002" + b"0" * 80))
+
+    for number in range(HASTENED_AT_ONCE + 2):
+        name = f"m{number:04}"
+        _, moment_ms = asking.ask(name)
+        record(name, b"T" if not number else b"S")
+        if number:
+            call((b"ZADD", prefix + b"d", b"%d" % moment_ms, f"{name}:00000002".encode()))
+    asking.set("5/s")
+    assert asking.run(hasten(asking.session, "task", BEGIN)) == 3
+    # one of them waits anew, by the new limit, and is left alone
+    again = asking.ask("m0001")
+    assert again[1] < asking.now_ms + 1000
+    assert asking.run(hasten(asking.session, "task", GO_ON)) == 1
+    due = call((b"ZRANGE", prefix + b"d", b"0", b"-1", b"WITHSCORES"))
+    assert {int(score) for score in due[1::2]} == {asking.now_ms}
+    assert len(due) == 2 * (HASTENED_AT_ONCE + 1)
+    assert call((b"GETRANGE", prefix + b"r:m0005", b"74", b"85")) == b"%012x" % asking.now_ms
+    # its child says that it waits
+    record("m0000", b"S")
+    assert asking.run(hasten(asking.session, "task", GO_ON)) == 0
+    assert asking.ask("m0001") == again
+    assert asking.run(hasten(asking.session, "task", END)) == 0

@@ -84,6 +84,7 @@ COMMANDS: dict[bytes, Command] = {
     b"ZPOPMAX": _command(sorted_sets.zpopmax, -2, "w"),
     b"DEL": _command(keys.delete, -2, "w"),
     b"UNLINK": _command(keys.delete, -2, "w"),
+    b"RENAME": _command(keys.rename, 3, "w"),
     b"EXISTS": _command(keys.exists, -2),
     b"TYPE": _command(keys.type_, 2),
     b"SCAN": _command(keys.scan, -2),

@@ -33,6 +33,15 @@ def delete(state: NodeState, argv: Arguments) -> Reply:
     return sum(state.values.pop(key, None) is not None for key in argv[1:])
 
 
+def rename(state: NodeState, argv: Arguments) -> Reply:
+    """RENAME key newkey: whatever stands there goes."""
+    value = state.values.pop(argv[1], None)
+    if value is None:
+        raise CommandError("ERR no such key")
+    state.values[argv[2]] = value
+    return OK
+
+
 def exists(state: NodeState, argv: Arguments) -> Reply:
     """EXISTS key...: a key named twice counts twice."""
     return sum(key in state.values for key in argv[1:])

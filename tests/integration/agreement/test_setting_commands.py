@@ -47,6 +47,12 @@ def test_a_queue_is_weighed_shown_and_weighs_what_it_did(run):
     assert document(run("queues", "--json")) == []
 
 
+def test_a_queue_that_is_forgotten_loses_its_weight(run):
+    run("queue", "weight", "mail", "3")
+    assert document(run("queue", "forget", "mail", "--json"))["forgotten"] == ["mail"]
+    assert document(run("queues", "--json")) == []
+
+
 def test_a_weight_that_is_none_is_refused(run):
     assert "1<=x<=1000" in run("queue", "weight", "mail", "0", code=2)
     assert "or --reset" in run("queue", "weight", "mail", "2", "--reset", code=2)
