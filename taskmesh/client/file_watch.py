@@ -17,6 +17,7 @@ from taskmesh.client.timeout import read_timeout
 from taskmesh.coordination.ending import Sweep
 from taskmesh.coordination.file import DELETED, WRITTEN, Changes, File, FileEvent, list_files
 from taskmesh.coordination.means import Means
+from taskmesh.core.steps import GroupSteps
 from taskmesh.errors import TaskMeshError
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class Watchers:
                     self._thread = None
                     return
             try:
-                self._look(watches)
+                self._conversing.run(self.look(self._means(), watches))
             except TaskMeshError as error:
                 log.debug("cannot look for changes of files: %s", error)
             except Exception:
@@ -224,23 +225,27 @@ class Watchers:
             self._wake.wait(LOOK_S)
             self._wake.clear()
 
-    def _look(self, watches: list[FileWatch]) -> None:
-        means = self._means()
+    def look(self, means: Means, watches: list[FileWatch]) -> GroupSteps[None]:
+        """Look what has changed, tell those who watch, and declare dead who has been silent.
+
+        Raises:
+            AgreementError: Later, perhaps; nothing is missed.
+        """
         for watch in watches:
             if watch.is_new:
-                self._begin(means, watch)
-        changed = self._conversing.run(self._changes.look(means, {watch.path for watch in watches}))
+                yield from self._begin(means, watch)
+        changed = yield from self._changes.look(means, {watch.path for watch in watches})
         for path, file in changed.items():
             for watch in watches:
                 if watch.concerns(path):
                     watch.see(path, file)
         if means.now_s() >= self._sweep_at_s:
             self._sweep_at_s = means.now_s() + means.chance.uniform(SWEEP_S / 2, SWEEP_S)
-            self._conversing.run(self._sweep.run(means, self._own()))
+            yield from self._sweep.run(means, self._own())
 
-    def _begin(self, means: Means, watch: FileWatch) -> None:
+    def _begin(self, means: Means, watch: FileWatch) -> GroupSteps[None]:
         """Tell a new watch what there is; by this thread, so that it is told of everything in order."""
-        for file in self._conversing.run(list_files(means, watch.path)):
+        for file in (yield from list_files(means, watch.path)):
             if watch.concerns(file.path):
                 watch.see(file.path, file)
         watch.is_new = False

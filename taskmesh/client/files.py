@@ -10,6 +10,7 @@ from taskmesh.client.holding import read_ttl
 from taskmesh.client.lock import TTL_S
 from taskmesh.client.sessions import LiveSession
 from taskmesh.config.values import shown
+from taskmesh.consensus.registers import Keep, Verdict, Versioned
 from taskmesh.coordination.file import File, Writing, delete, list_files, read, write
 from taskmesh.coordination.file_state import PREFIX, SIZE_MAX
 from taskmesh.coordination.means import Means, WaitingSteps
@@ -233,14 +234,16 @@ def _check_numbers(if_version: object, fence: object) -> None:
 def _write_ephemeral(
     coordinator: Coordinator, means: Means, writing: Writing, ttl_s: float
 ) -> WaitingSteps[File]:
-    register, sessions = PREFIX + writing.path, coordinator.sessions
+    register, sessions, me = PREFIX + writing.path, coordinator.sessions, object()
     while True:
         session = yield from sessions.use(means, ttl_s)
         is_counted = register in session.files
         kept = False
+        session.writers[register].add(me)
         try:
             if not is_counted and not (yield from _name_in(means, session, register)):
                 session.dies("its process was not heard of for too long, and was declared dead")
+                session.writers[register].discard(me)
                 continue
             file = yield from write(
                 means,
@@ -248,10 +251,13 @@ def _write_ephemeral(
             )
             kept = not is_counted
             session.files.add(register)
+            session.writers[register].discard(me)
             return file
         except ChangeRejected:
-            if not is_counted:
-                yield from _name_out(means, session, register)
+            # only now is it certain that this one did not write it: of what ended otherwise nobody knows
+            if register not in session.files:
+                yield from _name_out(means, session, register, me)
+            session.writers[register].discard(me)
             raise
         finally:
             if not kept:
@@ -271,8 +277,22 @@ def _name_in(means: Means, session: LiveSession, register: str) -> WaitingSteps[
     return changed.answer == b"alive"
 
 
-def _name_out(means: Means, session: LiveSession, register: str) -> WaitingSteps[None]:
-    yield from means.registers.change(register_of(session.id), without_file(register), means.operation())
+def _name_out(means: Means, session: LiveSession, register: str, me: object) -> WaitingSteps[bool]:
+    """Have a file no longer vanish with a session, and tell whether it is so.
+
+    It does not become so where somebody else of this process writes the file, or where nobody knows whether one did:
+    it would outlive the process.
+    """
+    unnamed = False
+
+    def change(found: Versioned) -> Verdict:
+        nonlocal unnamed
+        # looked at whenever this is tried: whoever writes it from now on finds what this made of the session
+        unnamed = not session.writers[register] - {me}
+        return without_file(register)(found) if unnamed else Keep()
+
+    yield from means.registers.change(register_of(session.id), change, means.operation())
+    return unnamed
 
 
 def _delete(
@@ -282,8 +302,7 @@ def _delete(
     was_there = yield from delete(means, path, if_version=if_version, fence=fence)
     register = PREFIX + path
     session = coordinator.sessions.owner_of(register)
-    if session is not None:
-        yield from means.registers.change(register_of(session.id), without_file(register), means.operation())
+    if session is not None and (yield from _name_out(means, session, register, None)):
         session.files.discard(register)
         coordinator.sessions.done(session)
     return was_there

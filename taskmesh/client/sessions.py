@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class LiveSession:
         holds: What depends on it.
         users: How many use it: those who hold, who are getting something, and files that vanish with it.
         files: Registers of those.
+        writers: Who writes a file that is to vanish with it, or may have written it, by its register.
         owed: Wishes that must leave their line, where that could not be said yet: register and request.
         lost: Why it is dead; empty while it lives.
         is_troubled: Whether it could not be renewed the last time.
@@ -55,6 +57,7 @@ class LiveSession:
         self.holds: dict[bytes, Hold] = {}
         self.users = 0
         self.files: set[str] = set()
+        self.writers: defaultdict[str, set[object]] = defaultdict(set)
         self.owed: dict[tuple[str, bytes], None] = {}
         self.lost = ""
         self.is_troubled = False
@@ -145,11 +148,11 @@ class Sessions:
 
     def owner_of(self, register: str) -> LiveSession | None:
         """Return the session with which a file vanishes, if it is one of this process."""
-        return next((session for session in self._living() if register in session.files), None)
+        return next((session for session in self.living() if register in session.files), None)
 
     def own(self) -> set[bytes]:
         """Return the sessions of this process."""
-        return {session.id for session in self._living()}
+        return {session.id for session in self.living()}
 
     def done(self, session: LiveSession) -> None:
         """Count one less who uses it."""
@@ -203,23 +206,25 @@ class Sessions:
         """Do what is due, and return in how many seconds something is again."""
         means = self._means()
         again_s = SWEEP_S
-        for session in self._living():
-            again_s = min(again_s, self._attend(means, session))
+        for session in self.living():
+            again_s = min(again_s, self._conversing.run(self.attend(means, session)))
         if means.now_s() >= self._sweep_at_s:
             self._sweep_up(means)
         return again_s
 
-    def _living(self) -> list[LiveSession]:
+    def living(self) -> list[LiveSession]:
+        """Return those that are kept alive."""
         with self._lock:
             return list(self._all)
 
-    def _attend(self, means: Means, session: LiveSession) -> float:
+    def attend(self, means: Means, session: LiveSession) -> WaitingSteps[float]:
+        """Do what is due for a session, and return in how many seconds something is again."""
         try:
             if means.now_s() >= session.due_s:
                 if self._retire(session):
-                    self._conversing.run(end(means, session.id))
+                    yield from end(means, session.id)
                     return SWEEP_S
-                if not self._conversing.run(self.renew(means, session)):
+                if not (yield from self.renew(means, session)):
                     self._forget(session)
                     return SWEEP_S
         except TaskMeshError as error:
@@ -233,17 +238,17 @@ class Sessions:
         else:
             session.is_troubled = False
             # after what is renewed: one line that cannot be left must not cost all that is held
-            self._pay(means, session)
+            yield from self._pay(means, session)
         if session.is_late:
             for hold in list(session.holds.values()):
                 hold.is_late(session.left_s())
         left_s = session.due_s - means.now_s()
         return max(0.0, left_s) if left_s > 0 and not session.owed else AGAIN_S
 
-    def _pay(self, means: Means, session: LiveSession) -> None:
+    def _pay(self, means: Means, session: LiveSession) -> WaitingSteps[None]:
         for register, request in list(session.owed):
             try:
-                self._conversing.run(give_back(means, register, request))
+                yield from give_back(means, register, request)
             except AgreementError as error:
                 log.debug("%s cannot be left yet; that goes on. %s", register, error)
                 return
@@ -294,7 +299,7 @@ class Sessions:
             try:
                 for hold in list(session.holds.values()):
                     self._conversing.run(give_back(means, hold.register, hold.request))
-                self._pay(means, session)
+                self._conversing.run(self._pay(means, session))
                 self._conversing.run(end(means, session.id))
             except TaskMeshError as error:
                 log.warning(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from taskmesh.consensus.listing import changes
+from taskmesh.consensus.listing import anew, changes
 from taskmesh.consensus.registers import Versioned
 from taskmesh.coordination.ending import bury
 from taskmesh.coordination.file_state import (
@@ -226,9 +226,11 @@ class Changes:
 
     Attributes:
         since: Up to what registers have been heard of.
+        known: Registers of files that may exist.
     """
 
     since: Mapping[str, int] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
 
     def look(self, means: Means, prefixes: Iterable[str]) -> GroupSteps[dict[str, File | None]]:
         """Return files that changed, or may have, by their paths; None for those that do not exist.
@@ -242,6 +244,10 @@ class Changes:
         """
         wanted = tuple(PREFIX + prefix for prefix in prefixes)
         told, since = yield from changes(means.registers, self.since, PREFIX)
-        files = yield from read_files(means, sorted(name for name in told if name.startswith(wanted)))
-        self.since = since
+        changed, known = told, self.known | told
+        if anew(self.since, since):
+            # what was deleted was left behind with the acceptors of before, and is not told
+            changed, known = known, told
+        files = yield from read_files(means, sorted(name for name in changed if name.startswith(wanted)))
+        self.since, self.known = since, known
         return {name.removeprefix(PREFIX): file for name, file in files.items()}
