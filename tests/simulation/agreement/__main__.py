@@ -1,7 +1,8 @@
-"""Replays one seed and shows every call: `python -m tests.simulation.agreement SEED [--history FILE] [TEXT...]`.
+"""Replays one seed and shows every call: `python -m tests.simulation.agreement SEED [--export FILE] [TEXT...]`.
 
 With further words, only calls are shown in which one of them occurs, a register or a process for example. The history
-of what clients asked and were answered can be written as JSON lines.
+of what clients asked and were answered can be written as JSON lines. With `--of` it is a seed of semaphores, elections
+or files.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from taskmesh.core.steps import Call, Reply
 from tests.simulation.agreement.servers import Server
 from tests.simulation.agreement.world import Task, World
+from tests.simulation.coordination.many_seeds import KINDS, unlogged
+from tests.simulation.coordination.world import CoordinationWorld
 
 LINE_MAX = 300
 
@@ -23,9 +26,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.agreement", description=__doc__)
     parser.add_argument("seed", type=int)
     parser.add_argument("words", nargs="*", metavar="TEXT")
-    parser.add_argument("--history", type=Path, metavar="FILE", help="write the history there, as JSON lines")
-    asked = parser.parse_args(words)
-    world = World(asked.seed)
+    parser.add_argument("--export", type=Path, metavar="FILE", help="write the history there, as JSON lines")
+    parser.add_argument("--of", choices=KINDS, help="a seed of these, instead of registers")
+    asked = parser.parse_intermixed_args(words)
+    if asked.of and asked.export:
+        parser.error("what is exported are operations on registers: leave --of away")
+    world = CoordinationWorld(asked.seed, KINDS[asked.of]) if asked.of else World(asked.seed)
 
     def show(now_s: float, task: Task, server: Server, call: Call, reply: Reply) -> None:
         args = " ".join(_shown(word) for word in call.args)
@@ -38,13 +44,14 @@ def main(words: Sequence[str] | None = None) -> int:
     world.watchers.append(show)
     print(world.rates)
     try:
-        world.run()
+        with unlogged():
+            world.run()
     except AssertionError as broken:
         print(f"BROKEN {broken}")
         return 1
     finally:
-        if asked.history:
-            with asked.history.open("w") as out:
+        if asked.export:
+            with asked.export.open("w") as out:
                 world.history.write(out)
     return 0
 

@@ -41,7 +41,10 @@ class Process:
         tasks: Its conversations.
         waiting: What happened to it while it was stopped.
         registers: Its way to the registers.
+        speed: Of its clock: 1 is right.
     """
+
+    speed = 1.0
 
     def __init__(self, world: World, index: int, name: str = "") -> None:
         self.world = world
@@ -75,7 +78,7 @@ class Process:
 
     def reborn(self) -> Process:
         """Begin again, as another process, which knows nothing."""
-        follower = Process(self.world, self.index, f"{self.name}'")
+        follower = type(self)(self.world, self.index, f"{self.name}'")
         self.world.processes[self.index] = follower
         follower.begin()
         return follower

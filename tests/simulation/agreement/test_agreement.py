@@ -123,10 +123,15 @@ def test_what_seeds_draw_happens() -> None:
     assert most >= 5
 
 
+def test_a_seed_of_locks_can_be_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(["3", "--of", "semaphores", "semaphore/x"]) == 0
+    assert "accept" in capsys.readouterr().out
+
+
 def test_a_seed_can_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With every call, and the history as JSON lines."""
     path = tmp_path / "history.jsonl"
-    assert replay(["3", "--history", str(path)]) == 0
+    assert replay(["3", "--export", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "prepare" in shown
     assert "PROMISED" in shown

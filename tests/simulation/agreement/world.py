@@ -15,7 +15,7 @@ from taskmesh.consensus.acceptor import Acceptor
 from taskmesh.consensus.configuration import Configuration, Member
 from taskmesh.consensus.value import Packing
 from taskmesh.core.script import Script
-from taskmesh.core.steps import OUT, Call, NoAnswer, Refused, Reply, Round
+from taskmesh.core.steps import OUT, Call, NoAnswer, Pause, Refused, Reply, Round
 from tests.simulation.agreement.checkers.ballots import Ballots
 from tests.simulation.agreement.checkers.broken import BrokenPromise
 from tests.simulation.agreement.checkers.chain import Chains
@@ -30,9 +30,6 @@ from tests.simulation.agreement.rates import Rates, draw
 from tests.simulation.agreement.servers import ModelServer, ScriptServer, Server
 
 ANSWER_S = 0.4
-#: After the last fault all that was begun must end within this time.
-SETTLED_S = 60.0
-EVENTS_MAX = 60_000
 _LATE = NoAnswer("late")
 _DOWN = Refused("down")
 
@@ -59,6 +56,10 @@ class World:
     """One run.
 
     Attributes:
+        process_kind: What processes are.
+        nemesis_kind: What goes wrong.
+        events_max: More than any run takes.
+        settled_s: After the last fault all that was begun must end within this time.
         seed: Of everything.
         rates: What the run is like.
         now_s: Virtual time.
@@ -67,6 +68,11 @@ class World:
         history: What was asked and answered.
         faulty: Whether there still are faults.
     """
+
+    process_kind: type[Process] = Process
+    nemesis_kind: type[Nemesis] = Nemesis
+    events_max = 60_000
+    settled_s = 60.0
 
     def __init__(
         self,
@@ -112,17 +118,17 @@ class World:
         self.history = History()
         self.ballots = Ballots()
         self.configurations = Configurations()
-        self.chains = Chains(self.configurations, self.packing, lambda: self.now_s)
+        self.names = [f"r{at}" for at in range(rates.registers)]
+        self.chains = Chains(self.configurations, self.packing, lambda: self.now_s, frozenset(self.names))
         self.watchers: list[Executed] = []
         self.ids: dict[str, str] = {}
         self.harmed: set[str] = set()
         self.planned: list[set[str]] = []
-        self.names = [f"r{at}" for at in range(rates.registers)]
         if not rates.founded:
             self._found()
-        self.processes = [Process(self, at) for at in range(rates.processes)]
+        self.processes = [self.process_kind(self, at) for at in range(rates.processes)]
         self.operator = Operator(self)
-        self.nemesis = Nemesis(self)
+        self.nemesis = self.nemesis_kind(self)
         self.running = 0
 
     def _found(self) -> None:
@@ -163,14 +169,18 @@ class World:
             process.begin()
         self.nemesis.begin()
         self.after(rates.long_s, self._end_faults)
-        end_s = rates.long_s + SETTLED_S
+        end_s = rates.long_s + self.settled_s
         heap = self._heap
         while heap and (self.faulty or self.running):
             self.now_s, _, action, given = heappop(heap)
             self.events += 1
             action(given)
-            if self.now_s > end_s or self.events > EVENTS_MAX:
+            if self.now_s > end_s or self.events > self.events_max:
                 self._stuck()
+        self.judge()
+
+    def judge(self) -> None:
+        """Check what can be seen at the end only."""
         check_registers(self.history, self.chains)
         check_linearizable(self.history)
 
@@ -231,8 +241,14 @@ class World:
             return
         if type(request) is Round:
             self._send(task, request)
+        elif type(request) is Pause:
+            self.after(request.seconds / task.process.speed, self._go_on, (task, task.round, []))
         else:
-            self.after(request.seconds, self._go_on, (task, task.round, []))
+            self.perform(task, request)
+
+    def perform(self, task: Task, request: Any) -> None:
+        """Do something else that a conversation asks for."""
+        raise AssertionError(f"{task.name} asks for {request}")
 
     def _go_on(self, given: tuple[Task, int, Any]) -> None:
         task, at, value = given

@@ -10,7 +10,6 @@ from bisect import insort
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from taskmesh.consensus.configuration import ROOT
 from taskmesh.consensus.value import Done, Packing, Value, absent
 from tests.simulation.agreement.checkers.broken import BrokenPromise
 from tests.simulation.agreement.checkers.configurations import Configurations
@@ -36,8 +35,9 @@ class Chain:
         never: Operations of which somebody was told that they are certainly not done.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_list: bool) -> None:
         self.name = name
+        self._is_list = is_list
         self.links: list[Chosen] = []
         self.contents: dict[int, bytes | None] = {}
         self.since_s: dict[int, float] = {}
@@ -82,7 +82,7 @@ class Chain:
             self.since_s.setdefault(version, now_s)
         if value.version != version:
             raise self._broken("A2", before, after, f"it should be at version {version}")
-        if self.name != ROOT and value.content != content:
+        if self._is_list and value.content != content:
             raise self._broken("A11", before, after, f"it should hold {content!r}")
 
     def _steps(self, before: Chosen, after: Chosen) -> tuple[int, bytes | None, Sequence[Done]]:
@@ -123,18 +123,33 @@ class Chain:
 class Chains:
     """The chains of all registers."""
 
-    def __init__(self, configurations: Configurations, packing: Packing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        configurations: Configurations,
+        packing: Packing,
+        clock: Callable[[], float],
+        lists: frozenset[str],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            configurations: Of which acceptors.
+            packing: Unpacks values.
+            clock: Tells the time.
+            lists: Registers that hold the words which operations appended, so that operations tell the content.
+        """
         self._configurations = configurations
         self._packing = packing
         self._clock = clock
         self._voters: dict[tuple[bytes, bytes, bytes, bytes], set[bytes]] = {}
+        self._lists = lists
         self._chains: dict[str, Chain] = {}
 
     def of(self, name: str) -> Chain:
         """Return the chain of a register."""
         chain = self._chains.get(name)
         if chain is None:
-            chain = self._chains[name] = Chain(name)
+            chain = self._chains[name] = Chain(name, is_list=name in self._lists)
         return chain
 
     def accepted(self, args: Sequence[bytes], reply: Sequence[bytes]) -> None:
