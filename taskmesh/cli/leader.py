@@ -10,7 +10,8 @@ import click
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import as_duration, as_iso, as_time, facts, json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
-from taskmesh.coordination.leader import REGISTER, Leader, unpack_leader
+from taskmesh.coordination.leader import Leader
+from taskmesh.coordination.leading import leading
 
 
 @click.command(
@@ -27,14 +28,14 @@ from taskmesh.coordination.leader import REGISTER, Leader, unpack_leader
 def leader(*, target: Target, json_wanted: bool) -> None:
     """Show the leader: who fires schedules, since when, with which token, and the last handovers.
 
-    Whether the leader is alive right now only candidates know: they watch whether its count of renewals moves. One
-    that is dead is replaced within 8 seconds, if there is any other worker or scheduler.
+    One that is dead is replaced within 8 seconds, if there is any other worker or scheduler. Where it has not renewed
+    its lead lately, this waits for that, up to 7 seconds, and says if it does not.
     """
     mesh = target.look()
     agreement = mesh.agreement
-    found = unpack_leader(agreement.run(agreement.registers.read(REGISTER)).content)
+    found, lives = agreement.run(leading(agreement.registers, int(time.time() * 1000)))
     if json_wanted:
-        print_json(_document(found))
+        print_json(_document(found, lives=lives))
         return
     if found.holder:
         age_s = max(0.0, time.time() - found.since_ms / 1000)
@@ -47,12 +48,14 @@ def leader(*, target: Target, json_wanted: bool) -> None:
                     ("token", str(found.token)),
                     ("since", f"{as_time(found.since_ms)}, {as_duration(age_s)} ago"),
                     ("renewals", found.renewals),
+                    ("renewed", _renewed(found)),
                 ],
             )
         )
-    else:
+    if not lives:
+        gone = f"{found.name} is gone, and " if found.holder else ""
         show(
-            f"nobody leads mesh {mesh.name}: schedules do not fire until a worker or `taskmesh scheduler` runs"
+            f"{gone}nobody leads mesh {mesh.name}: schedules do not fire until a worker or `taskmesh scheduler` runs"
         )
     if found.changes:
         rows = [
@@ -61,14 +64,21 @@ def leader(*, target: Target, json_wanted: bool) -> None:
         show(table("last handovers", ["when", "token", "name", "what"], rows))
 
 
-def _document(found: Leader) -> dict[str, Any]:
+def _renewed(found: Leader) -> str:
+    age_s = max(0.0, time.time() - found.renewed_ms / 1000)
+    return f"{as_duration(age_s)} ago" if found.renewed_ms else ""
+
+
+def _document(found: Leader, *, lives: bool) -> dict[str, Any]:
     return {
         "leader": found.name or None,
+        "lives": lives,
         "incarnation": found.holder or None,
         "process": found.address or None,
         "token": found.token,
         "since": as_iso(found.since_ms) if found.holder else None,
         "renewals": found.renewals,
+        "renewed": as_iso(found.renewed_ms) if found.holder else None,
         "changes": [
             {"at": as_iso(each.at_ms), "token": each.token, "name": each.name, "what": each.what}
             for each in reversed(found.changes)

@@ -107,9 +107,8 @@ class Candidacy:
         witnesses = yield from self._witnesses()
         sent_s = self.clock_s()
         try:
-            yield from self.registers.change(
-                REGISTER, renew(self.candidate, tenure.token, witnesses), self.operation(), sticky=True
-            )
+            change = renew(self.candidate, tenure.token, witnesses, self.now_ms())
+            yield from self.registers.change(REGISTER, change, self.operation(), sticky=True)
         except LeadershipLost:
             self.tenure = None
             raise

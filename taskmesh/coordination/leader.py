@@ -63,6 +63,7 @@ class Leader(msgspec.Struct, frozen=True, omit_defaults=True):
         since_ms: When it was elected, Unix time: for people.
         changes: The last handovers, the latest last.
         witnesses: Instance id of an acceptor -> how often it had written. One that shows less has forgotten.
+        renewed_ms: When the holder was elected or renewed last, Unix time of the holder: for people.
         format: Of this struct.
     """
 
@@ -74,6 +75,7 @@ class Leader(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int = 0
     changes: tuple[Handover, ...] = ()
     witnesses: dict[str, int] = msgspec.field(default_factory=dict)
+    renewed_ms: int = 0
     format: int = FORMAT
 
     @property
@@ -158,19 +160,21 @@ def bid(candidate: Candidate, seen: Mark, *, token_min: int = 1, now_ms: int) ->
             since_ms=now_ms,
             changes=_noted(old, Handover(now_ms, token, candidate.name, "elected")),
             witnesses=old.witnesses,
+            renewed_ms=now_ms,
         )
         return Write(pack_leader(new), answer=b"%d" % token)
 
     return change
 
 
-def renew(candidate: Candidate, token: int, witnesses: dict[str, int]) -> Change:
+def renew(candidate: Candidate, token: int, witnesses: dict[str, int], now_ms: int) -> Change:
     """Return the change by which the holder shows that it is there.
 
     Args:
         candidate: Who leads.
         token: Since when.
         witnesses: Of acceptors, how often they had written before this; higher numbers stay.
+        now_ms: Unix time, for people.
 
     Raises:
         LeadershipLost: From the change: another leads.
@@ -184,7 +188,8 @@ def renew(candidate: Candidate, token: int, witnesses: dict[str, int]) -> Change
             **old.witnesses,
             **{key: max(count, old.witnesses.get(key, 0)) for key, count in witnesses.items()},
         }
-        return Write(pack_leader(replace(old, renewals=old.renewals + 1, witnesses=counts)))
+        renewed = replace(old, renewals=old.renewals + 1, witnesses=counts, renewed_ms=now_ms)
+        return Write(pack_leader(renewed))
 
     return change
 

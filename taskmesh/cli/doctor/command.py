@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from taskmesh.app import TaskMesh
-from taskmesh.cli.acceptor_list import acceptor_findings
+from taskmesh.cli.doctor.agreement import check_agreement
 from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
 from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
 from taskmesh.cli.doctor.node import (
@@ -28,7 +28,6 @@ from taskmesh.cli.output import json_option, print_json, show, visible
 from taskmesh.cli.target import Target, chosen, is_shared, refuse_private
 from taskmesh.config.settings import load_settings
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
-from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.address import NodeAddress
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ def doctor(*, app: str | None, mesh: str | None, json_wanted: bool) -> None:
     """Check this machine and a mesh, and say what to do.
 
     Without app and mesh, this machine alone: Python, the server binary, folders, the key. With one: also its node, how
-    that keeps its data, its memory and clock, whether the key is accepted, workers, queues, parked messages and dead
-    letters. Nothing is started and nothing changed.
+    that keeps its data, its memory and clock, whether the key is accepted, acceptors and leader, workers, queues,
+    parked messages and dead letters. Nothing is started and nothing changed.
     """
     findings = list(_findings(app, mesh))
     failed = any(finding.level is Level.FAIL for finding in findings)
@@ -125,7 +124,7 @@ def _mesh_findings(mesh: TaskMesh, target: Target, place: KeyPlace) -> Iterator[
     found, usable = check_meta(mesh, keyring)
     yield from found
     if usable:
-        yield from acceptor_findings(AcceptorCare(mesh.agreement).reports())
+        yield from check_agreement(mesh, target)
         yield from check_state(mesh, target)
 
 

@@ -25,6 +25,7 @@ def test_a_schedule_from_the_shell(served):
     assert "is removed" in served.run("schedule", "remove", "sums").out
     past = served.run("schedule", "add", "past", "add", "1", "2", "--once", "2020-01-01T00:00")
     assert ("next: never" in past.out, "it never fires" in past.err) == (True, True)
+    served.run("schedule", "remove", "past")  # the mesh is shared with other tests
     assert "no schedule 'sums'" in served.run("schedule", "show", "sums", code=2).err
 
 
@@ -48,6 +49,29 @@ def test_the_worker_leads_and_hands_over_to_a_scheduler(shell):
         True,
     )
     assert "nobody leads" in shell.run("leader").out
+
+
+def test_a_dead_leader_is_told_of_with_the_remedy(shell):
+    """By `leader` and `doctor`; the latter only where a schedule would fire."""
+    shell.write("app.py")
+    shell.environ["TASKMESH_APP"] = "app.py"
+
+    def checked():
+        checks = shell.run("doctor", "--json").json["checks"]
+        return next(check for check in checks if check["check"] == "leader")
+
+    scheduler = shell.start("scheduler", "-n", "one")
+    wait_until(lambda: shell.run("leader", "--json").json["lives"])
+    assert (checked()["level"], "one (" in checked()["text"]) == ("ok", True)
+    scheduler.ends(signal.SIGKILL)
+    wait_until(lambda: "one is gone, and nobody leads" in shell.run("leader").out)
+    assert (checked()["level"], "no schedule waits" in checked()["text"]) == ("ok", True)
+    shell.run("schedule", "add", "sums", "add", "1", "2", "--every", "1h")
+    found = checked()
+    assert (found["level"], "1 schedule does not fire" in found["text"]) == ("warn", True)
+    assert "taskmesh scheduler" in found["remedy"]
+    shell.run("schedule", "pause", "sums")
+    assert checked()["level"] == "ok"
 
 
 def test_next_firings_in_their_zone_and_in_utc(shell):

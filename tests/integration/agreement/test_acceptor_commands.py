@@ -85,6 +85,11 @@ def test_doctor_says_what_is_unsafe_with_the_remedy(command, make_acceptors, mak
     servers[1].kill()
     checks = {each["check"]: each for each in json.loads(command(servers, "doctor", "--json")[1])["checks"]}
     assert checks[f"acceptor {servers[2].url}"]["level"] == "fail"
+    assert "1 of 3 acceptors take part, and 2 must" in checks["agreement"]["text"]
+    assert (
+        f"readmit --accept-loss --lost {servers[1].url} --lost {servers[2].url}"
+        in checks["agreement"]["remedy"]
+    )
 
 
 def test_all_that_is_unsafe_is_said_with_the_remedy(command, make_acceptors, make_mesh, caplog):

@@ -57,7 +57,7 @@ def test_a_bid_counts_only_if_nothing_has_changed_since_it_was_decided() -> None
     """The holder renewed, or another was faster: the candidate gets nothing."""
     first = _elected(ANN)
     seen = unpack_leader(first.content).mark
-    renewed = renew(ANN, 1, {})(Versioned(1, first.content))
+    renewed = renew(ANN, 1, {}, 2000)(Versioned(1, first.content))
     assert isinstance(renewed, Write)
     assert isinstance(bid(BOB, seen, now_ms=1)(Versioned(2, renewed.content)), Keep)
     assert isinstance(bid(BOB, NOBODY, now_ms=1)(Versioned(2, renewed.content)), Keep)
@@ -78,7 +78,7 @@ def test_tokens_of_a_node_that_was_started_anew_are_above_all_before() -> None:
 def test_who_was_replaced_cannot_renew_and_resigns_to_no_effect() -> None:
     """It hears that it lost the lead; the other's stays."""
     second = _elected(BOB, _elected(ANN).content)
-    refused = renew(ANN, 1, {})(Versioned(2, second.content))
+    refused = renew(ANN, 1, {}, 2000)(Versioned(2, second.content))
     assert isinstance(refused, Refuse)
     assert isinstance(refused.error, LeadershipLost)
     assert "bob leads" in str(refused.error)
@@ -89,7 +89,7 @@ def test_witnesses_only_grow_and_outlast_the_holder() -> None:
     """A count that went back says that an acceptor forgot: it must not be believed."""
     content = _elected(ANN).content
     for counts in ({"x": 5, "y": 7}, {"x": 3, "z": 1}):
-        verdict = renew(ANN, 1, counts)(Versioned(1, content))
+        verdict = renew(ANN, 1, counts, 2000)(Versioned(1, content))
         assert isinstance(verdict, Write)
         content = verdict.content
     assert unpack_leader(content).witnesses == {"x": 5, "y": 7, "z": 1}
