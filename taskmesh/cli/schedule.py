@@ -98,6 +98,7 @@ def show_command(*, name: str, target: Target, json_wanted: bool) -> None:
         examples=[
             "taskmesh schedule next nightly --count 10 -A app:mesh",
             'taskmesh schedule next --cron "0 3 * * *" --tz Europe/Paris',
+            "taskmesh schedule next --every 8h",
         ],
         codes=_LOOK,
     ),
@@ -105,22 +106,38 @@ def show_command(*, name: str, target: Target, json_wanted: bool) -> None:
 @click.argument("name", required=False)
 @click.option("--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="So many firings.")
 @click.option("--cron", metavar="LINE", help="Of this cron line, instead of a schedule that exists.")
-@click.option("--tz", metavar="ZONE", default="UTC", show_default=True, help="The zone of --cron.")
+@click.option("--every", "interval", metavar="S", help="Of this interval: seconds, or 10m, 2h.")
+@click.option("--once", "moment", metavar="TIME", help="Of this single moment: 2027-01-01T00:00.")
+@click.option("--tz", metavar="ZONE", default="UTC", show_default=True, help="The zone of --cron and --once.")
 @target_options()
 @json_option
 def next_command(
-    *, name: str | None, count: int, cron: str | None, tz: str, target: Target, json_wanted: bool
+    *,
+    name: str | None,
+    count: int,
+    cron: str | None,
+    interval: str | None,
+    moment: str | None,
+    tz: str,
+    target: Target,
+    json_wanted: bool,
 ) -> None:
     """Print when a schedule fires next: in its own zone, and in UTC."""
-    if (name is None) == (cron is None):
+    said = next((each for each in (cron, interval, moment) if each is not None), None)
+    if (name is None) == (said is None):
         also = "" if name is None else "; not both"
-        raise click.UsageError(f"give the NAME of a schedule, or a cron line with --cron{also}")
+        raise click.UsageError(
+            f"give the NAME of a schedule, or times with one of --cron, --every and --once{also}"
+        )
     view = None
-    if cron is None:
+    if said is None:
         schedules = target.look().schedules
         name = schedules.full_name(str(name))
         view = schedules.get(name)
-    coming = view.coming(count) if view else crontab(str(cron), tz=tz).coming(datetime.now(UTC), count)
+    if view is not None:
+        coming = view.coming(count)
+    else:
+        coming = _when(cron, interval, moment, tz).coming(datetime.now(UTC), count)
     if json_wanted:
         print_json([{"local": each.isoformat(), "utc": each.astimezone(UTC).isoformat()} for each in coming])
     elif not coming:
@@ -128,7 +145,7 @@ def next_command(
         show(paused if view is not None and view.paused else "it does not fire any more")
     else:
         rows = [(_shown(each), f"{each.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z") for each in coming]
-        show(table(f"next firings of {name or cron}", ["in its zone", "UTC"], rows))
+        show(table(f"next firings of {name or said}", ["in its zone", "UTC"], rows))
 
 
 # -- changing -----------------------------------------------------------------------------

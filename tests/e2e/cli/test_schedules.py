@@ -82,6 +82,11 @@ def test_next_firings_in_their_zone_and_in_utc(shell):
     assert len(rows) == 3
     assert all("T03:00:00+09:00" in row["local"] and "T18:00:00+00:00" in row["utc"] for row in rows)
     assert "minute" in shell.run("schedule", "next", "--cron", "61 * * * *", code=2).err
+    assert len(shell.run("schedule", "next", "--every", "8h", "--count", "4", "--json").json) == 4
+    once = shell.run("schedule", "next", "--once", "2090-01-01T00:00", "--tz", "Asia/Tokyo", "--json").json
+    assert [row["local"] for row in once] == ["2090-01-01T00:00:00+09:00"]
+    assert "fire any more" in shell.run("schedule", "next", "--once", "2020-01-01T00:00").out
+    assert "one of" in shell.run("schedule", "next", "--once", "2090-01-01T00:00", "--every", "5", code=2).err
     assert "give the NAME" in shell.run("schedule", "next", code=2).err
     assert "not both" in shell.run("schedule", "next", "x", "--cron", "0 3 * * *", code=2).err
 
