@@ -196,8 +196,18 @@ class Holding:
         coordinator = self._coordinator()
         means = coordinator.means
         request = os.urandom(REQUEST_SIZE)
-        with coordinator.turns.of(request) as bell:
-            return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), bell)
+        try:
+            with coordinator.turns.of(request) as bell:
+                return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), bell)
+        except BaseException:
+            # a signal's handler may raise when it has just been granted, and nobody would give it back
+            with self._lock:
+                granted = [
+                    hold for holds in self._holds.values() for hold in holds if hold.request == request
+                ]
+            for hold in granted:
+                self._abandon(coordinator, hold)
+            raise
 
     async def aacquire(self, wait: Duration | None = AS_SAID) -> bool:
         """As `acquire`, in an event loop."""
@@ -271,36 +281,43 @@ class Holding:
         Raises:
             LockError: It is not held.
         """
+        return self._give_back(self._held())
+
+    def _give_back(self, hold: Hold) -> bool:
         coordinator = self._coordinator()
-        hold = self._let_go()
-        return coordinator.conversing.run(self._release(coordinator, hold)) if hold.is_ours else False
+        try:
+            self._let_go(hold)
+            return coordinator.conversing.run(self._release(coordinator, hold)) if hold.is_ours else False
+        except BaseException:
+            self._abandon(coordinator, hold)
+            raise
 
     async def arelease(self) -> bool:
         """As `release`, in an event loop."""
         coordinator = self._coordinator()
-        hold = self._let_go()
+        hold = self._held()
+        self._let_go(hold)
         return (
             await coordinator.conversing.run_async(self._release(coordinator, hold))
             if hold.is_ours
             else False
         )
 
-    def _let_go(self) -> Hold:
-        hold = self._held()
+    def _let_go(self, hold: Hold) -> None:
         with self._lock:
             for who, holds in self._holds.items():
                 if hold in holds:
                     holds.remove(hold)
                     if not holds:
                         del self._holds[who]
-                    return hold
+                    return
         raise LockError(f"{self._title} is given back already, by another thread", name=self.name)
 
     def _release(self, coordinator: Coordinator, hold: Hold) -> WaitingSteps[bool]:
         session = hold.session
-        session.holds.pop(hold.request, None)
         said = False
         try:
+            session.holds.pop(hold.request, None)
             was_held = yield from give_back(coordinator.means, hold.register, hold.request)
             said = True
         except AgreementError as error:
@@ -312,6 +329,17 @@ class Holding:
             if not said:
                 coordinator.sessions.owe(session, hold.register, hold.request)
             coordinator.sessions.done(session)
+
+    def _abandon(self, coordinator: Coordinator, hold: Hold) -> None:
+        """Have the thread that renews leases give it back, unless that is under way: its holder was interrupted."""
+        with self._lock:
+            for who, holds in list(self._holds.items()):
+                self._holds[who] = [each for each in holds if each is not hold]
+                if not self._holds[who]:
+                    del self._holds[who]
+        if hold.session.holds.pop(hold.request, None) is not None:
+            coordinator.sessions.owe(hold.session, hold.register, hold.request)
+            coordinator.sessions.done(hold.session)
 
     # -- blocks -----------------------------------------------------------------------
 
@@ -326,10 +354,15 @@ class Holding:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        token = self._held().token
-        is_ours = self._held().is_ours
-        if not self.release() and error is None and is_ours:
-            raise self._was_lost(token)
+        hold: Hold | None = None
+        try:
+            hold = self._held()
+            was_held = self._give_back(hold)
+        except BaseException:
+            self._abandon(self._coordinator(), hold or self._held())
+            raise
+        if not was_held and error is None and hold.is_ours:
+            raise self._was_lost(hold.token)
 
     async def __aenter__(self) -> Self:
         if not await self.aacquire():
@@ -342,10 +375,9 @@ class Holding:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        token = self._held().token
-        is_ours = self._held().is_ours
-        if not await self.arelease() and error is None and is_ours:
-            raise self._was_lost(token)
+        hold = self._held()
+        if not await self.arelease() and error is None and hold.is_ours:
+            raise self._was_lost(hold.token)
 
     def _timeout(self) -> LockTimeout:
         return LockTimeout(f"{self._title} was not free within {self._wait_s:g} s", name=self.name)

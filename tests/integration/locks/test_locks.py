@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import re
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ from datetime import timedelta
 
 import pytest
 
+from taskmesh.client import holding
 from taskmesh.errors import LockError, LockLost, LockTimeout, Malformed, UsageError
 from tests.integration.agreement.registers import write
 from tests.support import await_until, wait_until
@@ -259,6 +262,48 @@ def test_a_line_that_cannot_be_left_costs_nothing_else(mesh, other):
 
     wait_until(is_renewed, 20, "it is renewed again and again")
     good.check()
+
+
+def test_a_block_that_is_interrupted_anywhere_leaves_nothing_held(mesh, other):
+    """By a signal whose handler raises, in each line of getting and giving back but the last and the first."""
+    lock = mesh.lock("x")
+    with lock:
+        pass
+    lines = 0
+
+    class Interrupted(Exception):
+        pass
+
+    def trace(frame, event, _):
+        nonlocal lines
+        if frame.f_code.co_filename != holding.__file__:
+            return None
+        # where a `with` ends no signal is looked at, so that a lock of threads is always given back
+        text = linecache.getline(holding.__file__, frame.f_lineno).strip()
+        if event == "line" and not text.startswith(("with ", "return self", "hold: Hold", "try:")):
+            lines += 1
+            if lines == interrupted:
+                raise Interrupted
+        return trace
+
+    before = sys.gettrace()
+    for interrupted in range(1, 100):
+        lines = 0
+        sys.settrace(trace)
+        try:
+            with lock:
+                pass
+        except Interrupted:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert not lock._holds, f"held after line {interrupted}"
+        free = other.lock("x")
+        assert free.acquire(wait=10), f"not free after line {interrupted}"
+        free.release()
+    assert 20 < interrupted < 99
 
 
 def test_acquiring_costs_few_commands(mesh):
