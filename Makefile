@@ -40,7 +40,7 @@ test-fast: $(DEV_READY) ## the tests which are not marked slow
 	@$(TEST) -m "not slow" $(ARGS)
 
 pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
-	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q tests/pains $(ARGS)
+	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q -o faulthandler_timeout=7200 tests/pains $(ARGS)
 
 chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--kills 1000 --seed N" or "--leaders 200")
 	@$(PY) -m tests.faults $(ARGS)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ from tests.support import wait_until
 ROOT = Path(__file__).parents[2]
 KEY = "chaos-" + 64 * "0"
 WORKERS_ONLY = ("lease_ttl",)
+#: Where a machine has far too much to do, a process takes as long as that to start or to end: a deadline that passes is
+#: to mean that it never will.
+PATIENCE_S = 60.0
 
 
 class Worker:
@@ -54,7 +57,7 @@ class Worker:
         """Return what it has logged."""
         return self.log.read_text("utf-8", "replace")
 
-    def says(self, words: str, timeout_s: float = 20.0) -> None:
+    def says(self, words: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until it has logged these words."""
         wait_until(
             lambda: words in self.said(), timeout_s, f"{self.name} says {words!r}; it said:\n{self.said()}"
@@ -87,7 +90,7 @@ class Worker:
         for process in reversed(self.family()):
             process.send_signal(number)
 
-    def exit_code(self, timeout_s: float = 20.0) -> int:
+    def exit_code(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait until the supervisor has ended, and return its exit code."""
         return self.process.wait(timeout_s)
 
@@ -207,6 +210,8 @@ class Scene:
     ) -> Worker:
         """Start a worker; `ready` waits until its children are idle or have taken something.
 
+        One that died under its name a moment ago may still count as live: what is sent then is handed to nobody.
+
         What it logs goes to `log_fd`, if that is given, and is not known then.
         """
         name = name or f"worker{len(self.workers) + 1}"
@@ -230,6 +235,7 @@ class Scene:
         environ |= env or {}
         children = len(seats(settled(order.pools, queues, default_queue="", processes=concurrency)))
         log = self.folder / f"{name}.log"
+        before = self._incarnations(name) if ready else set()
         with log.open("ab") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(order).decode()],
@@ -244,20 +250,34 @@ class Scene:
         self.workers.append(found)
         if ready:
             wait_until(
-                lambda: process.poll() is not None or self.children_of(name) >= children,
-                20,
+                lambda: process.poll() is not None or self.children_of(name, before) >= children,
+                PATIENCE_S,
                 f"{name} is ready; it said:\n{found.said()}",
             )
             assert process.poll() is None, f"{name} ended with {process.returncode}; it said:\n{found.said()}"
         return found
 
-    def children_of(self, name: str) -> int:
-        """Return how many children of a live worker have asked for messages."""
-        incarnation = self.live_workers().get(name)
-        if incarnation is None:
-            return 0
-        fields = self.node.hkeys(f"{self.prefix}w:{incarnation}")
-        return sum(field.startswith(b"s") and len(field) == 7 for field in fields)
+    def children_of(self, name: str, others: Collection[str] = ()) -> int:
+        """Return how many children of a live worker have asked for messages; not of these incarnations of it."""
+        return max(
+            (
+                sum(field.startswith(b"s") and len(field) == 7 for field in self.node.hkeys(self._key(each)))
+                for each in self._incarnations(name).difference(others)
+            ),
+            default=0,
+        )
+
+    def _incarnations(self, name: str) -> set[str]:
+        """Return the incarnations of this name that count as live; usually there is one at most."""
+        found = set()
+        for each in (raw.decode() for raw in self.node.smembers(f"{self.prefix}workers")):
+            state, info = self.node.hmget(self._key(each), "state", "info")
+            if state == b"live" and json.loads(info)["name"] == name:
+                found.add(each)
+        return found
+
+    def _key(self, incarnation: str) -> str:
+        return f"{self.prefix}w:{incarnation}"
 
     # -- what tasks note ----------------------------------------------------------
 
@@ -270,7 +290,7 @@ class Scene:
         """Wait until `name` was noted so often, and return the pid in the last of these notes."""
         found = wait_until(
             lambda: [line for line in self.notes() if line.split()[0] == name][times - 1 :],
-            20,
+            PATIENCE_S,
             f"{name} was started {times} times; notes: {self.notes()}",
         )
         return int(found[-1].split()[1])
@@ -353,7 +373,7 @@ class Scene:
 
     def reason(self, handle: AsyncResult[Any]) -> str:
         """Return why a message is a dead letter."""
-        got: Any = handle.get(20, propagate=False)
+        got: Any = handle.get(PATIENCE_S, propagate=False)
         assert isinstance(got, TaskDead), got
         return got.reason
 

@@ -42,6 +42,14 @@ def test_a_worker_that_died_on_this_host_is_recognised_at_once(
     assert list(scene.live_workers()) == ["heir"]
 
 
+def test_one_that_comes_back_under_its_name_is_not_taken_for_the_dead_one(scene: Scene) -> None:
+    """By the tests: until it has declared the other dead, both count as live, and only one can run anything."""
+    scene.worker(1, name="same").end()
+    heir = scene.worker(1, name="same")
+    assert heir.said().count("worker same of mesh") == 2
+    assert scene.children_of("same") == 1
+
+
 def test_a_worker_on_a_dead_machine_is_declared_dead_when_its_lease_ends(scene: Scene) -> None:
     """What was held alone is charged; of several held together any may be guilty, so none is."""
     folder = str(scene.folder)
