@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from taskmesh.consensus.ballot import NONE
 from taskmesh.consensus.configuration import (
     ROOT,
     Configuration,
@@ -19,7 +20,7 @@ from taskmesh.consensus.configuration import (
     root_in,
 )
 from taskmesh.consensus.group import ask_group
-from taskmesh.consensus.proposer import Lost, highest_of, peek
+from taskmesh.consensus.proposer import Found, Lost, highest_of, peek
 from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.scripts import EXPORT, INIT, LOOK, SEAL
 from taskmesh.consensus.value import Packing
@@ -321,23 +322,23 @@ class Chain:
                 f"configuration {configuration.number} cannot be ended: {answers.why()}", register=ROOT
             )
 
-    def inherited(self, configuration: Configuration, name: str) -> GroupSteps[bytes | None]:
-        """Return what a register held at the end of the configuration before, packed; None if that cannot be told.
+    def inherited(self, configuration: Configuration, name: str) -> GroupSteps[Found | None]:
+        """Return what a register held at the end of the configuration before; None if that cannot be told.
 
         It is the value with the highest ballot among a sealed majority: everything chosen is among them, and what was
         accepted by some only may be taken over or not, but is so by one decision of this configuration.
         """
-        packed = b""
+        found = Found(b"", NONE, chosen=False)
         for source in configuration.sources:
             answers = yield from ask_group(
                 self.prefix, source.members, EXPORT, b"%d" % source.number, name.encode(), agrees=b"EXPORT"
             )
             if not answers.won:
                 return None
-            packed = highest_of(name, len(source.members), answers.agreed.values()).packed
-            if packed:
+            found = highest_of(name, len(source.members), answers.agreed.values())
+            if found.packed:
                 break
-        return packed
+        return found
 
     def root_of(self, configuration: Configuration, packed: bytes) -> Root:
         """Return what the root register of a configuration says."""

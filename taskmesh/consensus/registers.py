@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from taskmesh.consensus.ballot import N_MAX, NONE, PROPOSER_BITS, Ballot
 from taskmesh.consensus.chain import Chain
 from taskmesh.consensus.configuration import Configuration
+from taskmesh.consensus.outlived import done_before
 from taskmesh.consensus.proposer import Found, Lost, accept, accept_all, peek, prepare, prepare_all
 from taskmesh.consensus.value import OPERATIONS_MAX, Packing, Value, absent
 from taskmesh.core.steps import GroupSteps, Pause
@@ -112,11 +113,13 @@ class Operation:
         id: Random; the value remembers it. Empty for one that changes nothing.
         first_version: At which version the register certainly stood without it; None if it was never sent.
         last_version: The highest version that it was to change.
+        left_version: As `first_version`, of the first configuration that it has outlived; None if there is none.
     """
 
     id: bytes
     first_version: int | None = None
     last_version: int = -1
+    left_version: int | None = None
 
     def sent(self, version: int, *, chosen: bool) -> None:
         """Note that it is sent, to change a version, of which it may be known that it was chosen."""
@@ -124,6 +127,19 @@ class Operation:
             # what was sent before was to change lower versions, and is not part of this one: it will never be chosen
             self.first_version = version
         self.last_version = max(self.last_version, version)
+
+    def outlives(self, version: int) -> None:
+        """Note that it did nothing in configurations that have ended; in this one the register begins anew."""
+        if self.left_version is None:
+            self.left_version = self.first_version
+        self.first_version = self.last_version = version
+
+    def certainly_before(self, version: int) -> int | None:
+        """Return at which version the register stood without it, if it stands at one now; None if it was never sent."""
+        if self.first_version is not None and version < self.first_version and self.left_version is not None:
+            # something of before, that only some had accepted, was taken over late
+            return self.left_version
+        return self.first_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +367,7 @@ class Registers:
     ) -> GroupSteps[Changed | _Again]:
         configuration = yield from self.chain.current()
         held = self._held.pop(name, None)
+        inherited: Found | None = None
         # of these very acceptors: those that forgot all begin with the same number again
         if held is not None and held.configuration == configuration:
             # it was chosen then: whether it still is, is known when it is accepted again
@@ -366,10 +383,14 @@ class Registers:
                 inherited = yield from self.chain.inherited(configuration, name)
                 if inherited is None:
                     return _Again("what the configuration before held is not known", elsewhere=True)
-                found = Found(inherited, NONE, chosen=False)
-        packed = found.packed
-        value = self.packing.unpack(name, packed) if packed else absent(configuration.number)
+                found = Found(inherited.packed, NONE, chosen=False)
+        packed, nothing = found.packed, absent(configuration.number)
+        value = self.packing.unpack(name, packed) if packed else nothing
         done = value.done(operation.id) if operation.id else None
+        first = operation.first_version
+        if done is None and first is not None and first < nothing.version <= value.version:
+            left = inherited or (yield from self.chain.inherited(configuration, name))
+            done = done_before(self.packing, configuration, name, left, operation)
         verdict = self._verdict(name, value, change, operation) if done is None else Keep(done.answer)
         if isinstance(verdict, (Keep, Refuse)):
             # What stands there is to be chosen before anybody is told of it. So is, once more, what has been: something
@@ -393,7 +414,7 @@ class Registers:
         return Changed(following.version, content, verdict.answer)
 
     def _verdict(self, name: str, value: Value, change: Change, operation: Operation) -> Verdict:
-        first = operation.first_version
+        first = operation.certainly_before(value.version)
         if first is not None and value.version - first >= OPERATIONS_MAX:
             raise ChangeUnknown(
                 f"register {name}: the change may have been done or not, at version {first} or soon after; now it is "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from taskmesh.consensus.registers import Verdict, Versioned, Write
 from taskmesh.coordination.means import AskGeneration, Means, WaitingSteps
+from taskmesh.errors import ChangeUnknown
 
 COUNTER = "counter/token"
 #: Below it a generation counts.
@@ -30,6 +31,7 @@ def next_token(means: Means) -> WaitingSteps[int]:
     Raises:
         ChangeRejected, ChangeUnknown: None was drawn, or it is lost; ask again.
     """
+    asked_again = False
     while True:
         generation = means.generation
 
@@ -39,7 +41,14 @@ def next_token(means: Means) -> WaitingSteps[int]:
 
         # the embedded node may have forgotten, and given others tokens since: it must say what it holds
         sticky = means.draws_alone and not means.is_embedded
-        changed = yield from means.registers.change(COUNTER, count, means.operation(), sticky=sticky)
+        try:
+            changed = yield from means.registers.change(COUNTER, count, means.operation(), sticky=sticky)
+        except ChangeUnknown:
+            if asked_again:
+                raise
+            # others drew more than the register remembers while this waited. One that may be lost harms nobody
+            asked_again = True
+            continue
         token = int(changed.answer)
         means.draws_alone, means.last_token = token == means.last_token + 1, token
         if means.is_embedded:

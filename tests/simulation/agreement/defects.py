@@ -225,12 +225,17 @@ def believe_inherited(self: Registers, name: str, change: Any, operation: Any, *
         told = yield from _prepare(self.prefix, configuration, name, self._next_ballot(name))
         if isinstance(told, Found) and not told.packed:
             inherited = yield from self.chain.inherited(configuration, name)
-            if inherited:
-                seen = registers._versioned(self.packing.unpack(name, inherited))
+            if inherited and inherited.packed:
+                seen = registers._versioned(self.packing.unpack(name, inherited.packed))
                 verdict = change(seen)
                 if isinstance(verdict, Keep):
                     return registers.Changed(seen.version, seen.content, verdict.answer)
     return (yield from _try(self, name, change, operation, sticky=sticky))
+
+
+def never_done(_: Any, configuration: Any, name: str, left: Any, operation: Any) -> None:
+    """What was sent before, and is not there, is taken for not done."""
+    operation.outlives(value.absent(configuration.number).version)
 
 
 def copying(overwrite: bool) -> Callable[..., Any]:
@@ -239,7 +244,7 @@ def copying(overwrite: bool) -> Callable[..., Any]:
     def wrong(self: Registers, name: str) -> Any:
         configuration = yield from self.chain.current()
         inherited = yield from self.chain.inherited(configuration, name)
-        if not inherited:
+        if not inherited or not inherited.packed:
             return NOTHING
         ballot = Ballot(1, 1)
         if overwrite:
@@ -252,7 +257,7 @@ def copying(overwrite: bool) -> Callable[..., Any]:
                     raise NoMajority("", register=name)
                 self._n = max(self._n, told.highest.n)
         lost = yield from proposer.accept(
-            self.prefix, configuration, name, ballot, inherited, promise_next=False
+            self.prefix, configuration, name, ballot, inherited.packed, promise_next=False
         )
         if lost is not None and lost.highest == NONE:
             raise NoMajority("", register=name)
@@ -521,6 +526,12 @@ DEFECTS = (
         put(registers, "absent", lambda _: value.Value(0, None)),
         rates=MOVES,
         seeds=2000,
+    ),
+    Defect(
+        "what was sent before and is left behind is done anew",
+        put(registers, "done_before", never_done),
+        rates={**MOVES, "lost": 0.3},
+        seeds=4000,
     ),
     Defect(
         "an emptied server gets its id back",
