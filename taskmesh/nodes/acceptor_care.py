@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.consensus.admission import Standing, newest_of
+from taskmesh.consensus.compaction import Compaction
 from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.founding import found
 from taskmesh.consensus.keeping import Keeping, Unsafe, read_keeping
@@ -69,6 +70,7 @@ class AcceptorCare:
     def __init__(self, agreement: Agreement) -> None:
         """Take the way to them."""
         self._agreement = agreement
+        self._compaction = Compaction()
 
     def reports(self) -> list[AcceptorReport]:
         """Return how each acceptor stands; nothing is changed.
@@ -110,6 +112,16 @@ class AcceptorCare:
         registers = agreement.registers
         steps = replace_forgetful(registers, agreement.rules, agreement.new_instance, agreement.operation())
         return self._noted(agreement.run(steps))
+
+    def compact(self) -> Configuration | None:
+        """Leave behind what was deleted, if most registers are; return the configuration in force then, None if not.
+
+        Raises:
+            ChangeRejected, ChangeUnknown: Too few acceptors take part.
+        """
+        agreement = self._agreement
+        changed = agreement.run(self._compaction.turn(agreement.registers, agreement.operation()))
+        return None if changed is None else self._noted(changed)
 
     def change(self, addresses: Sequence[str]) -> Configuration:
         """Have the acceptors at these addresses hold the registers, and no others.

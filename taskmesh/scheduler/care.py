@@ -1,4 +1,6 @@
-"""What the leader does beside schedules: acceptors are admitted or replaced, settings hold, dead sessions are ended.
+"""What the leader does beside schedules, for acceptors, settings and sessions.
+
+Acceptors are admitted or replaced, what was deleted is left behind, settings hold, dead sessions are ended.
 
 In a thread, and on connections, of its own: an acceptor that is stopped costs whoever asks it some seconds, and neither
 the lead nor a schedule must wait for that. A leader of before that goes on does no harm: acceptors are replaced by
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,11 +23,14 @@ from taskmesh.scheduler.sweeping import Sweeping
 
 if TYPE_CHECKING:
     from taskmesh.consensus.admission import Standing
+    from taskmesh.consensus.configuration import Configuration
     from taskmesh.nodes.agreement import Agreement
 
 log = logging.getLogger("taskmesh.scheduler")
 #: How often it looks.
 CARE_S = 5.0
+#: How often it looks whether most registers are deleted.
+COMPACT_S = 60.0
 
 
 def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
@@ -44,6 +50,7 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
     sessions = Sweeping(agreement)
     number, said = 0, ""
     silent: frozenset[str] = frozenset()
+    compact_at_s = time.monotonic() + COMPACT_S
     try:
         while leads():
             try:
@@ -53,6 +60,10 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
                 silent = _tell_silent(agreement.assess(), silent)
                 if configuration.number != number:
                     _tell_unsafe(acceptors)
+                if time.monotonic() >= compact_at_s:
+                    compact_at_s = time.monotonic() + COMPACT_S
+                    configuration = _compact(acceptors, configuration)
+                    number = configuration.number
             except TaskMeshError as error:
                 # a majority may be there in a moment
                 if not said:
@@ -72,6 +83,15 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
         )
     finally:
         agreement.close()
+
+
+def _compact(acceptors: AcceptorCare, before: Configuration) -> Configuration:
+    """Have what was deleted left behind if it is worth it, and return the configuration in force then."""
+    after = acceptors.compact()
+    if after is None:
+        return before
+    log.info("most registers were deleted, and are left behind: configuration %d is in force", after.number)
+    return after
 
 
 def _tell_silent(standings: Sequence[Standing], before: frozenset[str]) -> frozenset[str]:

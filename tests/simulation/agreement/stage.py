@@ -152,10 +152,13 @@ class Stage:
 
     def deliver(self, call: Call) -> Any:
         """Have a call arrive."""
-        if call.script is None:
-            # what a server says of itself
-            return NodeError("unknown command")
-        return self.acceptors[call.node].call(call.script.name, call.args)
+        if call.script is not None:
+            return self.acceptors[call.node].call(call.script.name, call.args)
+        if call.args[0] == b"ZCARD":
+            number = int(call.args[1].removeprefix(PREFIX + b"ac:").removesuffix(b":names"))
+            return len(self.acceptors[call.node].configurations[number].names)
+        # what a server says of itself
+        return NodeError("unknown command")
 
     def append(self, word: bytes, answers: str = "") -> Any:
         """Append a word to register r, as a process of its own."""

@@ -95,12 +95,14 @@ class Chain:
                 if value.operations[:at] != old.operations[-at:]:
                     raise self._broken("A2", before, after, "other operations came before")
                 return old.version, old.content, value.operations[at:]
-        fresh = absent(after.number)
         if old.content is None and after.number > max(before.number, 1):
             # what was deleted was left behind; the new configuration counts anew
             started = absent(self._number_of(value, after.number))
             return started.version, None, value.operations
-        if not old.operations and old.version in (0, fresh.version):
+        if not old.operations and old.version in {
+            absent(each).version for each in range(1, after.number + 1)
+        }:
+            # that it was not there had been chosen, or taken over
             return old.version, None, value.operations
         raise self._broken(
             "A6b" if after.number > before.number else "A2", before, after, "it knows nothing of it"
@@ -108,7 +110,7 @@ class Chain:
 
     @staticmethod
     def _number_of(value: Value, number: int) -> int:
-        first = value.operations[0].version if value.operations else value.version
+        first = value.operations[0].version if value.operations else value.version + 1
         return next((each for each in range(number, 0, -1) if first > absent(each).version), number)
 
     def _after(self, content: bytes | None, operation: bytes) -> bytes | None:
