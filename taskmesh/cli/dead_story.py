@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.app import TaskMesh
-from taskmesh.cli.output import as_iso, as_plain, as_size, as_time, facts, visible
+from taskmesh.cli.output import as_arguments, as_iso, as_plain, as_size, as_time, facts, visible
 from taskmesh.codec.envelope import Envelope, decode_envelope
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.codec.pickling import decode_call
@@ -104,7 +104,7 @@ def arguments_of(mesh: TaskMesh, story: Story) -> tuple[str, str]:
         )
     except TaskMeshError as error:
         return "", str(error)
-    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]), ""
+    return as_arguments(args, kwargs), ""
 
 
 def as_document(story: Story) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from taskmesh.config.values import shown
 from taskmesh.core.printable import printable
 
 if TYPE_CHECKING:
@@ -139,6 +140,22 @@ def as_size(count: int) -> str:
         if amount < 1024:
             return f"{amount:.1f} {unit}"
     return f"{amount / 1024:.1f} TiB"
+
+
+def as_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], most: int | None = None) -> str:
+    """Return arguments as they stand in a call: `1, 'a', key=2`.
+
+    Args:
+        args: By position.
+        kwargs: By name.
+        most: Characters of each that are shown; all if not given.
+    """
+
+    def cut(value: Any) -> str:
+        text = shown(value)
+        return text if most is None or len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+    return ", ".join([*map(cut, args), *(f"{name}={cut(value)}" for name, value in kwargs.items())])
 
 
 def as_duration(seconds: float) -> str:

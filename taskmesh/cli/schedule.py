@@ -10,7 +10,7 @@ import click
 from taskmesh.app import TaskMesh
 from taskmesh.cli.call import argument, full_name, keyword_arguments
 from taskmesh.cli.group import SuggestingGroup, ending
-from taskmesh.cli.output import facts, json_option, print_json, say, show, table
+from taskmesh.cli.output import as_arguments, facts, json_option, print_json, say, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.client.schedules import ScheduleView
 from taskmesh.coordination.schedule import MISFIRE, OVERLAP
@@ -20,6 +20,8 @@ from taskmesh.scheduler.when import When, read_when
 
 _CODES = ["0 done, also when it was so already", "1 no majority of the acceptors can be reached"]
 _LOOK = ["0 shown", "1 no majority of the acceptors can be reached"]
+#: Characters of each argument that `show` shows.
+_SHOWN = 200
 
 
 @click.group(cls=SuggestingGroup)
@@ -58,18 +60,33 @@ def list_command(*, target: Target, json_wanted: bool) -> None:
 
 @schedule.command(
     "show",
-    epilog=ending(examples=["taskmesh schedule show nightly -A app:mesh"], codes=_LOOK),
+    epilog=ending(
+        examples=[
+            "taskmesh schedule show nightly -A app:mesh",
+            "taskmesh schedule show nightly --args -A app:mesh",
+        ],
+        codes=_LOOK,
+    ),
 )
 @click.argument("name")
+@click.option(
+    "--args", "args_wanted", is_flag=True, help="Unpickle and show the arguments, which runs their code."
+)
 @target_options()
 @json_option
-def show_command(*, name: str, target: Target, json_wanted: bool) -> None:
-    """Show one schedule: its times, its call, what becomes of missed firings."""
+def show_command(*, name: str, args_wanted: bool, target: Target, json_wanted: bool) -> None:
+    """Show one schedule: its times, its call, what becomes of missed firings.
+
+    Nothing is unpickled unless --args is given.
+    """
     schedules = target.look().schedules
     view = schedules.get(schedules.full_name(name))
+    arguments = view.arguments() if args_wanted else None
     if json_wanted:
-        print_json(_document(view))
+        more = {} if arguments is None else {"arguments": as_arguments(*arguments)}
+        print_json(_document(view) | more)
         return
+    kept = f"{view.arguments_size:,} bytes, pickled; --args shows them"
     show(
         facts(
             f"schedule {view.name}",
@@ -77,6 +94,7 @@ def show_command(*, name: str, target: Target, json_wanted: bool) -> None:
                 ("when", view.when),
                 ("zone", view.zone),
                 ("task", view.task),
+                ("arguments", kept if arguments is None else f"({as_arguments(*arguments, _SHOWN)})"),
                 ("queue", view.queue),
                 ("paused", view.paused),
                 ("in the code", view.declared),
@@ -328,6 +346,7 @@ def _document(view: ScheduleView) -> dict[str, Any]:
         "when": view.when,
         "zone": view.zone,
         "task": view.task,
+        "arguments_size": view.arguments_size,
         "queue": view.queue,
         "paused": view.paused,
         "in_code": view.declared,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.client.result import AsyncResult
+from taskmesh.codec.pickling import decode_call
 from taskmesh.consensus.listing import names
 from taskmesh.consensus.registers import Change, Changed
 from taskmesh.coordination.firing import check_schedule_name, schedule_register
@@ -88,6 +89,20 @@ class ScheduleView:
             if len(found) >= count:
                 break
         return found
+
+    @property
+    def arguments_size(self) -> int:
+        """Bytes of the arguments of its call, as they are kept."""
+        return len(self._schedule.call.body)
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Unpickle the arguments of its call, which runs code of theirs, and return them: `args, kwargs`.
+
+        Raises:
+            Malformed: They cannot be unpickled here: a module of theirs may be missing.
+        """
+        call = self._schedule.call
+        return decode_call(call.encoding, call.body, call.clear_size)
 
     @property
     def times(self) -> When:

@@ -12,6 +12,9 @@ def test_a_schedule_from_the_shell(served):
     made = served.run("schedule", "add", "sums", "add", "1", "2", "--every", "0.2s", "--json").json
     assert (made["task"], made["when"], made["changed"]) == ("app.add", "every 200ms", True)
     assert [each["name"] for each in served.run("schedule", "list", "--json").json] == ["sums"]
+    assert "pickled; --args shows them" in served.run("schedule", "show", "sums").out
+    assert "(1, 2)" in served.run("schedule", "show", "sums", "--args").out
+    assert served.run("schedule", "show", "sums", "--args", "--json").json["arguments"] == "1, 2"
     assert "every 200ms" in served.run("schedule", "list").out
     wait_until(lambda: "sums" in served.run("schedule", "show", "sums").out)
     sent = served.run("schedule", "run-now", "sums", "--json").json

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from taskmesh.cli.output import as_duration, as_iso, as_size, as_time, visible
+from taskmesh.cli.output import as_arguments, as_duration, as_iso, as_size, as_time, visible
+
+
+def test_arguments_stand_as_in_a_call_and_long_ones_are_cut():
+    assert as_arguments((1, "a"), {"key": None}) == "1, 'a', key=None"
+    assert as_arguments(("x" * 100,), {}, 10) == "'xxxxxxxxx… (102 characters)"
 
 
 @pytest.mark.parametrize(
