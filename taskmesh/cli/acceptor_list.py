@@ -9,7 +9,7 @@ from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.cli.output import table
 from taskmesh.consensus.keeping import Kept
 from taskmesh.consensus.quorum import majority
-from taskmesh.nodes.acceptor_care import AcceptorReport
+from taskmesh.nodes.acceptor_care import NOT_USED, AcceptorReport
 from taskmesh.nodes.address import DATA_NODE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
             (
                 report.standing.address,
                 report.standing.looked.instance if report.standing.looked else None,
-                "yes" if report.standing.takes_part else f"no: {report.standing.why}",
+                _part(report),
                 report.configuration or None,
                 report.keeping.in_words() if report.keeping else "unknown",
                 report.keeping.policy if report.keeping else None,
@@ -36,6 +36,12 @@ def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
         ],
         numbers=["configuration"],
     )
+
+
+def _part(report: AcceptorReport) -> str:
+    if report.is_unused:
+        return NOT_USED
+    return "yes" if report.standing.takes_part else f"no: {report.standing.why}"
 
 
 def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
@@ -50,13 +56,14 @@ def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
             yield level(check, standing.why, standing.remedy)
             continue
         unsafe = report.unsafe
-        if standing.looked is not None and not standing.looked.instance and not unsafe:
-            yield ok(check, "not used yet")
+        if report.is_unused and not unsafe:
+            yield ok(check, NOT_USED)
         elif unsafe:
             may_forget = any(each.kept == Kept.NOTHING for each in unsafe)
             text = "; ".join(each.text for each in unsafe)
             more = ": when it is started anew it may have forgotten, and is replaced" if may_forget else ""
-            yield warn(check, f"takes part; {text}{more}", "; ".join(each.remedy for each in unsafe))
+            part = NOT_USED if report.is_unused else "takes part"
+            yield warn(check, f"{part}; {text}{more}", "; ".join(each.remedy for each in unsafe))
         else:
             kept = report.keeping.in_words() if report.keeping else "the node itself"
             yield ok(check, f"takes part, configuration {report.configuration}, {kept}")

@@ -18,6 +18,8 @@ from taskmesh.nodes.seat import forget_seat, note_seat
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
+#: What is said of an acceptor before the first register is written.
+NOT_USED = "not used yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ class AcceptorReport:
     is_member: bool
 
     @property
+    def is_unused(self) -> bool:
+        """Whether it was never told to hold anything: it answers, and has no part in anything yet."""
+        looked = self.standing.looked
+        return self.standing.takes_part and looked is not None and not looked.instance
+
+    @property
     def unsafe(self) -> list[Unsafe]:
         """By what it may forget; nothing of the data node, which is trusted with its disk."""
         if self.keeping is None or self.standing.address == DATA_NODE:
@@ -51,8 +59,8 @@ class AcceptorReport:
             "instance": looked.instance if looked else None,
             "run_id": looked.run if looked else None,
             "member": self.is_member,
-            "takes_part": self.standing.takes_part,
-            "why_not": self.standing.why or None,
+            "takes_part": self.standing.takes_part and not self.is_unused,
+            "why_not": NOT_USED if self.is_unused else self.standing.why or None,
             "remedy": self.standing.remedy or None,
             "configuration": self.configuration,
             "writes": looked.count if looked else None,

@@ -65,7 +65,10 @@ def test_a_server_that_forbids_to_be_asked_is_told_of(command, make_acceptors, m
 def test_a_look_makes_nothing(command, make_acceptors, make_mesh, data_node):
     servers = make_acceptors(1)
     make_mesh(servers).link.open()
-    assert listed(command, servers)[0]["instance"] == ""
+    (only,) = listed(command, servers)
+    assert (only["instance"], only["takes_part"], only["why_not"]) == ("", False, "not used yet")
+    for words in (("acceptors", "list"), ("nodes",)):
+        assert "not used yet" in command(servers, *words)[1]
     assert '"not used yet"' in command(servers, "doctor", "--json")[1]
     for server in (data_node, *servers):
         with server.client() as client:
