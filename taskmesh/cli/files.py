@@ -16,6 +16,7 @@ from taskmesh.cli.target import Target, target_options
 from taskmesh.client.files import check_path, check_prefix
 from taskmesh.coordination.file import File
 from taskmesh.coordination.file_state import SIZE_MAX
+from taskmesh.errors import PayloadTooLarge
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -138,7 +139,14 @@ def put(
 ) -> None:
     """Write a file from a file of this machine, or from standard input."""
     check_path(at)
-    data = source.read(SIZE_MAX + 1)
+    data = source.read(SIZE_MAX + 1)  # no more: it may be a pipe without an end
+    if len(data) > SIZE_MAX:
+        raise PayloadTooLarge(
+            f"file {at}: what is to be written has more than {SIZE_MAX} bytes, and no more fit in one. Keep the data "
+            "elsewhere, and where it is in the file",
+            size=len(data),
+            limit=SIZE_MAX,
+        )
     file = target.open().files.write(at, data, if_version=if_version, fence=fence)
     if json_wanted:
         print_json(_document(file))

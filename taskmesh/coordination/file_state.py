@@ -54,7 +54,8 @@ def _refusal(path: str, found: Versioned, if_version: int | None, fence: int | N
     if fence is None and highest:
         return Refuse(
             Fenced(
-                f"file {path} is written with tokens, the last was {highest}: give the token of the lock as fence=",
+                f"file {path} is written with tokens, the last was {highest}: give the token of the lock as fence= (in "
+                "a command: --fence)",
                 register=PREFIX + path,
                 token=0,
                 highest=highest,

@@ -72,9 +72,15 @@ def test_files_are_written_shown_and_deleted(mesh, run):
 
 def test_an_operator_names_a_token_too(mesh, run):
     mesh.files.write("a", b"\xff", fence=7)
-    assert "give the token" in run("files", "put", "a", given=b"2", code=1)
+    assert "--fence" in run("files", "put", "a", given=b"2", code=1)
     run("files", "put", "a", "--fence", "8", given=b"2")
     assert mesh.files.read("a").fence == 8
+
+
+def test_what_is_too_large_for_a_file_is_not_measured(mesh, run):
+    told = run("files", "put", "a", given=b"x" * 100_000, code=2)
+    assert "more than 65536 bytes" in told
+    assert mesh.files.read("a") is None
 
 
 def test_a_file_that_is_no_text_is_shown_as_it_is(mesh, run):
