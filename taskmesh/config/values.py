@@ -51,10 +51,16 @@ def duration(at_least: float, at_most: float) -> Reader:
     def read(value: Any) -> float:
         seconds = _seconds(value)
         if not at_least <= seconds <= at_most:
-            raise ValueError(f"expected {at_least:g} to {at_most:g} seconds")
+            raise ValueError(f"expected {at_least:g} to {_most(at_most)}")
         return seconds
 
     return read
+
+
+def _most(seconds: float) -> str:
+    """Return a bound as people write it; nobody reads 3.1536e+08."""
+    days = f" ({seconds / 86_400:.4g} days)" if seconds >= 2 * 86_400 else ""
+    return f"{seconds:.15g} seconds{days}"
 
 
 def _seconds(value: Any) -> float:
