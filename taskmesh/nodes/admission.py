@@ -99,4 +99,6 @@ def told_of(standings: Sequence[Standing]) -> str:
             ". If what was agreed upon may be lost in part, `taskmesh acceptors readmit --accept-loss` goes on with "
             "what there is"
         )
+    else:
+        text += ". Start the servers that do not answer; `taskmesh doctor` says how to go on without them"
     return text

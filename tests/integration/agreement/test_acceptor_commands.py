@@ -89,6 +89,7 @@ def test_doctor_says_what_is_unsafe_with_the_remedy(command, make_acceptors, mak
     checks = {each["check"]: each for each in json.loads(command(servers, "doctor", "--json")[1])["checks"]}
     assert checks[f"acceptor {servers[2].url}"]["level"] == "fail"
     assert "1 of 3 acceptors take part, and 2 must" in checks["agreement"]["text"]
+    assert "`taskmesh doctor` says how to go on" in command(servers, "schedule", "list")[1]
     assert (
         f"readmit --accept-loss --lost {servers[1].url} --lost {servers[2].url}"
         in checks["agreement"]["remedy"]
