@@ -530,8 +530,9 @@ DEFECTS = (
     Defect(
         "what was sent before and is left behind is done anew",
         put(registers, "done_before", never_done),
-        rates={**MOVES, "lost": 0.3},
-        seeds=4000,
+        rates=MOVES,
+        seeds=0,
+        directed=directed.a_change_does_not_happen_twice,
     ),
     Defect(
         "an emptied server gets its id back",
