@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from taskmesh.consensus.chain import Looked, look
-from taskmesh.consensus.configuration import Configuration
+from taskmesh.consensus.configuration import Configuration, latest_of
 from taskmesh.consensus.keeping import Keeping, Kept, read_keeping
 from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.scripts import ADMIT
@@ -71,10 +71,9 @@ class Standing(NamedTuple):
 
 def newest_of(standings: Sequence[Standing]) -> Configuration | None:
     """Return the latest configuration that an acceptor knows of; None if none knows any."""
-    known = [
+    return latest_of(
         each.looked.latest for each in standings if each.looked is not None and each.looked.latest is not None
-    ]
-    return max(known, key=lambda configuration: configuration.number, default=None)
+    )
 
 
 def note_of(keeping: Keeping | None, boot: str) -> str:

@@ -15,6 +15,7 @@ from taskmesh.consensus.configuration import (
     Configuration,
     Root,
     Source,
+    latest_of,
     read_configuration,
     read_members,
     root_in,
@@ -230,13 +231,13 @@ class Chain:
             yield from self.admit()
             found = yield from look(self.prefix, addresses, enough)
         latest = [(each.latest, each.sealed) for each in found.values() if each.latest is not None]
-        if not latest:
+        newest = latest_of(each for each, _ in latest)
+        if newest is None:
             raise NoMajority(
                 f"none of the acceptors {', '.join(addresses)} is known to hold a configuration "
                 f"({len(found)} answered)",
                 register=ROOT,
             )
-        newest, _ = max(latest, key=lambda each: each[0].number)
         self.enter(newest)
         if any(sealed for each, sealed in latest if each.number == newest.number):
             yield from self.step(newest)

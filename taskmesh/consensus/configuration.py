@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -101,6 +103,15 @@ def read_configuration(number: int, packed: bytes) -> Configuration:
             for each, group in zip(sources[::2], sources[1::2], strict=True)
         ),
     )
+
+
+def latest_of(known: Iterable[Configuration]) -> Configuration | None:
+    """Return the latest configuration of those that acceptors know; None if they know none.
+
+    Where two have that number, one of them was decided by who was lost then: it is the one that fewer know.
+    """
+    counts = Counter(known)
+    return max(counts, key=lambda each: (each.number, counts[each]), default=None)
 
 
 class Root(NamedTuple):

@@ -18,7 +18,15 @@ from typing import NamedTuple
 
 from taskmesh.consensus.admission import Rules, admit, note_of
 from taskmesh.consensus.chain import Looked, look
-from taskmesh.consensus.configuration import ROOT, Configuration, Member, Root, Source, read_members
+from taskmesh.consensus.configuration import (
+    ROOT,
+    Configuration,
+    Member,
+    Root,
+    Source,
+    latest_of,
+    read_members,
+)
 from taskmesh.consensus.group import ask_group
 from taskmesh.consensus.keeping import read_keeping
 from taskmesh.consensus.proposer import highest_of
@@ -57,7 +65,11 @@ class _View(NamedTuple):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it was ended although nobody knows what follows."""
+        """Whether it was ended although nobody knows what follows, or another of its number stands in the way."""
+        latest = [each.latest for each in self.found.values()]
+        torn = any(each and each.number == self.newest.number and each != self.newest for each in latest)
+        if torn and latest.count(self.newest) < majority(len(self.newest.members)):
+            return True
         sealed = any(each.sealed for each in self.found.values() if each.latest == self.newest)
         return sealed and not self.root.following
 
@@ -98,7 +110,7 @@ def readmit(
         AgreementError: A member does not answer that may come back; or others do the same, and it is to be tried again.
     """
     for _ in range(TRIES):
-        view = yield from _viewed(registers, rules, addresses)
+        view = yield from _viewed(registers, rules, addresses, lost)
         if view is None:
             return False
         if not view.is_decided and view.has_majority(view.newest.members):
@@ -118,17 +130,23 @@ def readmit(
     )
 
 
-def _viewed(registers: Registers, rules: Rules, addresses: Sequence[str]) -> GroupSteps[_View | None]:
-    """Admit whoever has any memory, wherever configurations lead, and return what there is; None for nothing."""
+def _viewed(
+    registers: Registers, rules: Rules, addresses: Sequence[str], lost: Collection[str]
+) -> GroupSteps[_View | None]:
+    """Admit whoever has any memory, wherever configurations lead, and return what there is; None for nothing.
+
+    Raises:
+        AgreementError: Nobody has any who answers, and one does not answer that may.
+    """
     prefix, chain = registers.prefix, registers.chain
     known = list(addresses)
     while True:
         yield from _admit_all(prefix, rules, known)
         found = yield from look(prefix, known, len(known), (ROOT,))
-        latest = [each.latest for each in found.values() if each.latest is not None]
-        if not latest:
+        newest = latest_of(each.latest for each in found.values() if each.latest is not None)
+        if newest is None:
+            _check_lost({each for each in known if each not in found}, lost)
             return None
-        newest = max(latest, key=lambda each: each.number)
         told = [list(each.registers) for each in found.values() if each.latest == newest]
         value = highest_of(ROOT, len(newest.members), told)
         root = (
@@ -171,12 +189,21 @@ def _goes_on(prefix: bytes, view: _View) -> GroupSteps[bool]:
 
 
 def _holders(prefix: bytes, view: _View, source: Source) -> GroupSteps[list[Member]]:
-    """Return who still holds a configuration's registers."""
+    """Return who still holds a configuration's registers.
+
+    Raises:
+        AgreementError: One does not say; who is taken for one that does not would choose another to decide.
+    """
     holders = []
     for member in source.members:
         if member.instance in view.there:
             number = b"%d" % source.number
             told = yield from ask_group(prefix, [member], EXPORT, number, ROOT.encode(), agrees=b"EXPORT")
+            if told.silent:
+                raise AgreementError(
+                    f"acceptor {member.address} answers no more: {told.why()}; try again, or say that it is lost",
+                    register=ROOT,
+                )
             # one that is not sealed says that it is open; others, that they do not know it or have dropped some of it
             if told.won or any(answer[0] == b"OPEN" for answer in told.refused):
                 holders.append(member)
@@ -187,7 +214,10 @@ def _go_over(
     registers: Registers, rules: Rules, new_instance: NewInstance, view: _View, lost: Collection[str]
 ) -> GroupSteps[bool]:
     """Open a configuration of what is left and of new instances; return whether nobody else was first."""
-    _check_lost(view, lost)
+    groups = [view.target.members, *(source.members for source in view.sources())]
+    places = {member.address for group in groups for member in group}
+    # all are looked at before one is changed
+    _check_lost({each for each in places if each not in view.found}, lost)
     sources, held = [], []
     for source in view.sources():
         holders = yield from _holders(registers.prefix, view, source)
@@ -222,15 +252,13 @@ def _go_over(
     return True
 
 
-def _check_lost(view: _View, lost: Collection[str]) -> None:
-    """See that whoever does not answer is lost for ever; all are looked at before one is changed.
+def _check_lost(silent: Collection[str], lost: Collection[str]) -> None:
+    """See that whoever does not answer is lost for ever.
 
     Raises:
         AgreementError: One may come back.
     """
-    groups = [view.target.members, *(source.members for source in view.sources())]
-    silent = {member.address for group in groups for member in group if member.address not in view.found}
-    if maybe := sorted(silent - set(lost)):
+    if maybe := sorted(set(silent) - set(lost)):
         raise AgreementError(
             f"acceptor {maybe[0]} does not answer: start it, for it may know what others have lost; if it "
             f"never comes back, say so: {' '.join(f'--lost {each}' for each in maybe)}",

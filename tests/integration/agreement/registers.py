@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from taskmesh import TaskMesh
 from taskmesh.consensus.registers import Write
+from tests.faults.server import Server
+from tests.support import wait_until
 
 
 def write(mesh: TaskMesh, name: str, content: bytes) -> int:
@@ -11,6 +13,17 @@ def write(mesh: TaskMesh, name: str, content: bytes) -> int:
     agreement = mesh.agreement
     steps = agreement.registers.change(name, lambda _: Write(content), agreement.operation())
     return agreement.run(steps).version
+
+
+def write_at(mesh: TaskMesh, server: Server, name: str, content: bytes) -> None:
+    """Write a register so that one acceptor has accepted it too; a majority would do without."""
+
+    def has_it() -> bool:
+        write(mesh, name, content)
+        with server.client() as client:
+            return bool(client.hexists(f"tm:agreed:ac:1:r:{name}", "value"))
+
+    wait_until(has_it, 20, "that acceptor accepts it")
 
 
 def read(mesh: TaskMesh, name: str) -> bytes | None:
