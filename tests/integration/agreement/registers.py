@@ -15,13 +15,13 @@ def write(mesh: TaskMesh, name: str, content: bytes) -> int:
     return agreement.run(steps).version
 
 
-def write_at(mesh: TaskMesh, server: Server, name: str, content: bytes) -> None:
+def write_at(mesh: TaskMesh, server: Server, name: str, content: bytes, configuration: int = 1) -> None:
     """Write a register so that one acceptor has accepted it too; a majority would do without."""
 
     def has_it() -> bool:
         write(mesh, name, content)
         with server.client() as client:
-            return bool(client.hexists(f"tm:agreed:ac:1:r:{name}", "value"))
+            return bool(client.hexists(f"tm:agreed:ac:{configuration}:r:{name}", "value"))
 
     wait_until(has_it, 20, "that acceptor accepts it")
 

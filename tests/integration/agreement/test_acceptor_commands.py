@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from taskmesh.cli.main import cli
 from tests.faults.server import NEVER, Server
-from tests.integration.agreement.registers import read, write
+from tests.integration.agreement.registers import read, write, write_at
 
 
 @pytest.fixture
@@ -193,6 +193,7 @@ def test_replacing_and_accepting_a_loss(command, make_acceptors, make_mesh):
     servers[0].start()
     assert command(servers, "acceptors", "replace")[1].startswith("configuration 2: ")
     assert command(servers, "acceptors", "replace")[1].startswith("nothing had to be changed")
+    write_at(make_mesh(servers), servers[2], "file/a", b"1", configuration=2)
     for server in servers[:2]:
         server.kill()
         server.empty_disk()
