@@ -38,6 +38,8 @@ CURSOR_S = 1.0
 CLOCK_S = 10.0
 #: Messages that are made and sent before the lease is looked at again.
 SLICE = 1000
+#: Firings that are sent before it is looked again at what is due: what was missed keeps nothing waiting for long.
+TURN_MAX = 10_000
 #: How long the node may take to record them.
 SEND_S = 2.0
 
@@ -152,10 +154,14 @@ class Firing:
     def _send(self, due: list[Due], now_ms: int, *, retry: bool) -> None:
         """Enqueue firings; those that cannot be now are tried again with the next look."""
         if retry and self._pending:
-            due = self._wanted(self._pending + due, now_ms, decided=True)
+            due = self._in_order(due, now_ms)
             self._pending = []
         for at in range(0, len(due), SLICE):
             part = due[at : at + SLICE]
+            if at >= TURN_MAX:
+                self._pending += due[at:]
+                self._look_at_s = 0.0
+                return
             if not self._may_act():
                 self._pending += due[at:]
                 return
@@ -166,6 +172,13 @@ class Firing:
             except TaskMeshError:
                 self._pending += due[at:]
                 raise
+
+    def _in_order(self, due: Sequence[Due], now_ms: int) -> list[Due]:
+        """Return what is due and what is pending: first the schedules of which nothing is pending."""
+        behind = {name for name, _ in self._pending}
+        ahead = [each for each in due if each[0] not in behind]
+        late = self._pending + [each for each in due if each[0] in behind]
+        return ahead + self._wanted(late, now_ms, decided=True)
 
     def _send_some(self, due: Sequence[Due]) -> None:
         messages: list[NewMessage] = []

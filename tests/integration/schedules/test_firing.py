@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -136,6 +136,27 @@ def test_what_was_missed_runs_as_its_policy_says(mesh: TaskMesh, node: Redis) ->
     assert 2 <= len(nominal(node, mesh, "all")) <= 3
     assert all(now_ms - moment <= 25 * 60_000 + 1000 for moment in nominal(node, mesh, "all"))
     assert not [moment for moment in nominal(node, mesh, "skip") if now_ms - moment > 15_000]
+
+
+def test_what_was_missed_does_not_keep_others_waiting(mesh: TaskMesh, node: Redis, monkeypatch) -> None:
+    """A thousand missed firings go in parts; what becomes due meanwhile goes before the rest, and none is left out."""
+    monkeypatch.setattr("taskmesh.scheduler.fire.SLICE", 100)
+    monkeypatch.setattr("taskmesh.scheduler.fire.TURN_MAX", 200)
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    agreement = Agreement(mesh.link)
+    mesh.schedule("flood", every(1), task.s(1, 1), misfire="all", catch_up="20m")
+    _age(mesh, agreement, "flood", 1_000_000)
+    firing = Firing(mesh.link, agreement, _tenure(), lambda: True, "test")
+    firing.begin()
+    firing.turn()
+    assert len(nominal(node, mesh, "flood")) == 200
+    mesh.schedule("other", once(datetime.now(UTC) + timedelta(milliseconds=1)), task.s(1, 1))
+    wait_until(lambda: firing.turn() >= 0 and nominal(node, mesh, "other"))
+    assert len(nominal(node, mesh, "flood")) < 1000
+    wait_until(lambda: firing.turn() >= 0 and not firing._pending)
+    moments = nominal(node, mesh, "flood")
+    assert len(moments) >= 1000
+    assert all(later - earlier == 1000 for earlier, later in pairwise(moments))
 
 
 def test_overlaps_are_skipped_or_buffered(mesh: TaskMesh, node: Redis) -> None:
