@@ -95,7 +95,8 @@ def admit(
     Raises:
         TrustError: The witnesses must not be read.
     """
-    found = yield from look(prefix, addresses, len(addresses), (WITNESS_REGISTER,))
+    refusals: dict[str, str] = {}
+    found = yield from look(prefix, addresses, len(addresses), (WITNESS_REGISTER,), refusals)
     out = [each for each in found.values() if each.instance and not each.answers]
     asked = [each.address for each in out if each.address not in rules.trusted]
     keepings = (yield from read_keeping(asked)) if asked else {}
@@ -114,10 +115,20 @@ def admit(
         if not why and not only_look:
             why, remedy = yield from _admit(prefix, each, at_least, note_of(keeping, boot))
         standings[each.address] = Standing(each.address, each, why, remedy)
-    return [standings.get(address) or _standing(address, found.get(address)) for address in addresses]
+    return [
+        standings.get(address) or _standing(address, found.get(address), refusals.get(address, ""))
+        for address in addresses
+    ]
 
 
-def _standing(address: str, looked: Looked | None) -> Standing:
+def _standing(address: str, looked: Looked | None, refusal: str) -> Standing:
+    if refusal:
+        return Standing(
+            address,
+            None,
+            f"it refuses: {refusal}",
+            "give user and password in its address; rediss:// where it wants TLS",
+        )
     if looked is None:
         return Standing(address, None, "it does not answer", "start its server, or look at the way to it")
     if not looked.instance:

@@ -25,7 +25,7 @@ from taskmesh.consensus.proposer import Found, Lost, highest_of, peek
 from taskmesh.consensus.quorum import majority
 from taskmesh.consensus.scripts import EXPORT, INIT, LOOK, SEAL
 from taskmesh.consensus.value import Packing
-from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+from taskmesh.core.steps import OUT, Call, GroupSteps, NodeError, Refused, Reply, Round
 from taskmesh.errors import InvariantBroken, NoMajority
 
 
@@ -62,7 +62,11 @@ class Looked:
 
 
 def look(
-    prefix: bytes, addresses: Sequence[str], enough: int, names: Sequence[str] = ()
+    prefix: bytes,
+    addresses: Sequence[str],
+    enough: int,
+    names: Sequence[str] = (),
+    refusals: dict[str, str] | None = None,
 ) -> GroupSteps[dict[str, Looked]]:
     """Ask acceptors what they are; those that say nothing are left out.
 
@@ -71,6 +75,7 @@ def look(
         addresses: Of whom.
         enough: How many answers are waited for.
         names: Registers to be told of as well.
+        refusals: Takes in why those that are there do not want to be asked: a wrong password, or no TLS.
     """
     asked = tuple(name.encode() for name in names)
 
@@ -80,6 +85,8 @@ def look(
     replies = yield Round([Call(LOOK, prefix, asked, node=address) for address in addresses], is_enough)
     found = {}
     for address, reply in zip(addresses, replies, strict=True):
+        if refusals is not None and (refusal := _refusal(reply, address)):
+            refusals[address] = refusal
         if isinstance(reply, list):
             instance, admitted, run, boot, count, latest, members, state = (
                 word.decode() for word in reply[:8]
@@ -96,6 +103,13 @@ def look(
                 tuple(reply[8:]),
             )
     return found
+
+
+def _refusal(reply: Reply, address: str) -> str:
+    """Return why a server does not let itself be asked; empty where it does, or is not there."""
+    if isinstance(reply, NodeError):
+        return reply.text
+    return reply.reason.removeprefix(f"{address}: ") if isinstance(reply, Refused) and reply.lasts else ""
 
 
 @dataclass(slots=True)

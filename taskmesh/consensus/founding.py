@@ -21,13 +21,15 @@ def fit(prefix: bytes, addresses: Sequence[str]) -> GroupSteps[dict[str, Looked]
         NoMajority: There is no configuration yet and none can be made, since one of them does not answer.
         UsageError: Nor if two addresses lead to one server.
     """
-    found_now = yield from look(prefix, addresses, len(addresses))
+    refusals: dict[str, str] = {}
+    found_now = yield from look(prefix, addresses, len(addresses), refusals=refusals)
     if any(each.latest is not None for each in found_now.values()):
         return found_now
     if silent := [address for address in addresses if address not in found_now]:
         raise NoMajority(
             f"the acceptors {', '.join(addresses)} hold no registers of this mesh yet, and {', '.join(silent)} "
-            f"{'does' if len(silent) == 1 else 'do'} not answer: all must, the first time",
+            f"{'does' if len(silent) == 1 else 'do'} not answer: all must, the first time"
+            + "".join(f"; {address} refuses: {why}" for address, why in refusals.items()),
             register="root",
         )
     check_servers(found_now.values())

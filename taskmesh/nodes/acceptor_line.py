@@ -16,6 +16,7 @@ import hiredis
 
 from taskmesh.core.steps import OUT, Call, NoAnswer, NodeError, Refused, Reply
 from taskmesh.errors import TaskMeshError
+from taskmesh.nodes.away import is_away
 from taskmesh.nodes.replies import explain
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ class AcceptorLine:
         self._owed = 0
         self._call: Call | None = None
         self._connecting: threading.Thread | None = None
-        self._made: list[AbstractConnection | str] = []
+        self._made: list[AbstractConnection | Refused] = []
         self._rest_until_s = 0.0
         self._why = "not connected yet"
+        self._lasts = False
 
     @property
     def is_connecting(self) -> bool:
@@ -87,14 +89,14 @@ class AcceptorLine:
             connection.connect()
         except (RedisError, OSError, EOFError, UnicodeError, TaskMeshError) as error:
             # UnicodeError: a part of the host's name is longer than names may be
-            self._made.append(str(error))
+            self._made.append(Refused(str(error), lasts=not is_away(error)))
         else:
             self._made.append(connection)
 
-    def _take_over(self, made: AbstractConnection | str) -> None:
+    def _take_over(self, made: AbstractConnection | Refused) -> None:
         self._connecting = None
-        if isinstance(made, str):
-            self._why = made
+        if isinstance(made, Refused):
+            self._why, self._lasts = made.reason, made.lasts
             self._rest_until_s = time.monotonic() + REST_S
             return
         self._connection = made
@@ -113,7 +115,7 @@ class AcceptorLine:
             self.close(lost)
         self._call = call
         if not self._ready():
-            return OUT if self._connecting is not None else Refused(f"{self._name}: {self._why}")
+            return OUT if self._connecting is not None else Refused(f"{self._name}: {self._why}", self._lasts)
         return self._send()
 
     def _send(self) -> Reply:
@@ -126,7 +128,7 @@ class AcceptorLine:
 
     def _write(self, words: tuple[bytes, ...]) -> Reply:
         if self._sock is None:
-            return Refused(f"{self._name}: {self._why}")
+            return Refused(f"{self._name}: {self._why}", self._lasts)
         data: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
         try:
             while data:
@@ -146,7 +148,11 @@ class AcceptorLine:
         """Return the answer to the last call if it has come, else `OUT`; never wait."""
         if self._sock is None:
             if not self._ready():
-                return OUT if self._connecting is not None else Refused(f"{self._name}: {self._why}")
+                return (
+                    OUT
+                    if self._connecting is not None
+                    else Refused(f"{self._name}: {self._why}", self._lasts)
+                )
             if (reply := self._send()) is not OUT:
                 return reply
         lost = self._read()
@@ -184,7 +190,7 @@ class AcceptorLine:
 
     def close(self, why: str) -> None:
         """Close the connection; the next call makes another."""
-        self._why = why
+        self._why, self._lasts = why, False
         connection, self._connection, self._sock = self._connection, None, None
         if connection is not None:
             connection.disconnect()

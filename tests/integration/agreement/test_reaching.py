@@ -10,6 +10,7 @@ import pytest
 from taskmesh import TaskMesh
 from taskmesh.consensus.listing import names
 from taskmesh.errors import ConfigError, NoMajority
+from taskmesh.nodes.acceptor_care import AcceptorCare
 from tests.integration.agreement.registers import read, write
 
 
@@ -53,6 +54,23 @@ def test_a_wrong_address_of_the_first_start_can_be_corrected(make_acceptors, mak
     with pytest.raises(NoMajority, match=f"{wrong.url} does not answer: all must, the first time"):
         write(make_mesh([*servers[:2], wrong]), "file/a", b"0")
     assert write(make_mesh(servers), "file/a", b"1") == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "refusal"), [("", "Authentication required"), (":wrong@", "invalid username-password pair")]
+)
+def test_one_that_wants_another_password_is_told_of(make_acceptors, make_mesh, user, refusal):
+    servers = make_acceptors(3)
+    with servers[2].client() as client:
+        client.config_set("requirepass", "secret")
+    url = servers[2].url
+    mesh = make_mesh([*servers[:2], SimpleNamespace(url=url.replace("://", f"://{user}"))])
+    with pytest.raises(NoMajority, match=f"{url} refuses: {refusal}"):
+        write(mesh, "file/a", b"0")
+    report = AcceptorCare(mesh.agreement).reports()[2]
+    assert report.standing.why.startswith(f"it refuses: {refusal}")
+    assert "password" in report.standing.remedy
+    servers[2].kill()
 
 
 def test_a_replica_of_the_first_start_can_be_left_out(make_acceptors, make_mesh):
