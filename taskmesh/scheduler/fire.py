@@ -18,6 +18,7 @@ from taskmesh.coordination.firing import shard_of
 from taskmesh.coordination.install import STALE, install, stale
 from taskmesh.coordination.leader import Tenure
 from taskmesh.coordination.schedule import ALL, ALLOW
+from taskmesh.coordination.settle import settle, settled_ms
 from taskmesh.errors import LeadershipLost, TaskMeshError
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.scheduler.definitions import Definitions
@@ -36,6 +37,8 @@ LOOK_S = 0.5
 CURSOR_S = 1.0
 #: How often the node's clock is measured.
 CLOCK_S = 10.0
+#: How often the node is told which firings are in cursors; it forgets nothing in its first ten minutes.
+SETTLE_S = 10.0
 #: Messages that are made and sent before the lease is looked at again.
 SLICE = 1000
 #: Firings that are sent before it is looked again at what is due: what was missed keeps nothing waiting for long.
@@ -73,8 +76,9 @@ class Firing:
         self._maker = Maker(link.session, link.messages, sender)
         self._pending: list[Due] = []
         self._undecided: list[Due] = []
+        self._unseen: set[int] = set()
         self._unwritten: set[int] = set()
-        self._look_at_s = self._write_at_s = 0.0
+        self._look_at_s = self._write_at_s = self._settle_at_s = 0.0
         self._clock_at_s = time.monotonic() + CLOCK_S
         self.fired = 0
 
@@ -87,6 +91,8 @@ class Firing:
         """
         self._link.open()
         self._link.run(install(self._link.session, self._token), within_s=SEND_S)
+        # before anything is sent; it says nothing that the node knows better
+        self._link.run(settle(self._link.session, self._token, 0), within_s=SEND_S)
         self._agreement.run(self.definitions.load())
         self._look_at_s = time.monotonic() + LOOK_S
 
@@ -107,6 +113,7 @@ class Firing:
             self._link.measure_clock(SEND_S)
         now_ms = self._link.clock.now_ms()
         due, guarded, shards = self._due(now_ms)
+        self._unseen |= shards
         if guarded or looks:
             guarded = self._wanted(self._undecided, now_ms) + guarded
             self._undecided = []
@@ -118,11 +125,15 @@ class Firing:
                 self._pending += due
                 raise
             due += chosen
-            shards |= changed | {shard_of(name) for name, _ in guarded}
+            self._unseen |= changed | {shard_of(name) for name, _ in guarded}
         self._send(due, now_ms, retry=looks)
-        self.definitions.seen(shards - self._waiting(), now_ms)
-        self._unwritten |= shards
+        # also those whose firings were tried again: else the next leader would try them, whenever that is
+        seen = self._unseen - self._waiting()
+        self.definitions.seen(seen, now_ms)
+        self._unseen -= seen
+        self._unwritten |= seen
         self._write(now_s)
+        self._settle(now_s, now_ms)
         return self._wait_s(now_s)
 
     def _due(self, now_ms: int) -> tuple[list[Due], list[Due], set[int]]:
@@ -254,6 +265,14 @@ class Firing:
                 )
             )
             self._unwritten.discard(shard)
+
+    def _settle(self, now_s: float, now_ms: int) -> None:
+        """Have the node forget, in its time, the firings of which cursors say that they were seen to."""
+        if now_s < self._settle_at_s or self._unseen or self._unwritten:
+            return
+        self._settle_at_s = now_s + SETTLE_S
+        until_ms = settled_ms(now_ms, self._overlapping.waiting_ms())
+        self._link.run(settle(self._link.session, self._token, until_ms), within_s=SEND_S)
 
     def _wait_s(self, now_s: float) -> float:
         next_ms = self.definitions.agenda.next_ms()

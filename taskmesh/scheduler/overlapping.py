@@ -39,6 +39,11 @@ class Overlapping:
         names = [name for name, known in self._definitions.known.items() if known.schedule.overlap != "allow"]
         return [name for name in names if (running := _running(cursors, name)) and running.buffered_ms]
 
+    def waiting_ms(self) -> list[int]:
+        """Return the nominal moments of those firings."""
+        found = (_running(self._definitions.cursors, name) for name in self.buffered())
+        return [running.buffered_ms for running in found if running]
+
     def decide(self, due: Iterable[Due], pending: Iterable[Due] = ()) -> tuple[list[Due], set[int]]:
         """Return the firings that are to be enqueued, and the shards whose cursors changed.
 

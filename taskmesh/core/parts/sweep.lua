@@ -29,6 +29,18 @@ local function remove_all_later()
   LATER = {}
 end
 
+-- Up to which moment cursors say of all firings that they were sent; asked once per script. Until then a leader may be
+-- lost that has sent one, and the next one sends it again: its id must be known.
+local SETTLED
+local AGAIN_MINUTES = 10
+
+local function is_unsettled(id)
+  local moment = string.match(id, '@(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d)[.%d]*Z$')
+  if not moment then return false end
+  if SETTLED == nil then SETTLED = CALL('GET', P .. 'settled') or false end
+  return SETTLED and moment >= SETTLED
+end
+
 local function sweep_record(id)
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
@@ -46,6 +58,8 @@ local function sweep_record(id)
   end
   CALL('ZREM', P .. 'dead', id)
   local forget_at = (tonumber(string.sub(rec, 75, 86), 16) or 0) + REMEMBER_MS
+  local unsettled = forget_at <= NOW and is_unsettled(id)
+  if unsettled then forget_at = NOW + AGAIN_MINUTES * 60000 end
   if forget_at <= NOW then
     CALL('UNLINK', key)
     forget_key(id)

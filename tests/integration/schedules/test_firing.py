@@ -17,9 +17,12 @@ from taskmesh.coordination.firing import firing_id, read_firing_id, schedule_reg
 from taskmesh.coordination.install import install
 from taskmesh.coordination.leader import Tenure
 from taskmesh.coordination.schedule import pack_schedule, unpack_schedule
+from taskmesh.coordination.settle import settle
+from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import LeadershipLost, UsageError
 from taskmesh.nodes.agreement import Agreement
 from taskmesh.queue.enqueue import enqueue
+from taskmesh.queue.workers import WORKER
 from taskmesh.scheduler.fire import Firing
 from tests.support import wait_until
 
@@ -267,6 +270,54 @@ def test_a_leader_that_was_lost_before_its_cursor_fires_nothing_twice(mesh: Task
     assert all(later - earlier == 100 for earlier, later in pairwise(after))
 
 
+def test_a_firing_that_was_tried_again_is_in_the_cursor(mesh: TaskMesh) -> None:
+    """Else the next leader would send it once more, hours later, when its id is forgotten."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    mesh.schedule("sums", once(datetime.now(UTC) + timedelta(seconds=1)), task.s(1, 1))
+    acts: list[bool] = []
+    agreement = Agreement(mesh.link)
+    _age(mesh, agreement, "sums", 60_000)
+    firing = Firing(mesh.link, agreement, _tenure(), lambda: bool(acts), "test")
+    firing.begin()
+    wait_until(lambda: firing.turn() >= 0 and firing._pending)
+    (_, moment_ms) = firing._pending[0]
+    acts.append(True)
+    wait_until(lambda: firing.turn() >= 0 and firing.fired == 1)
+    wait_until(lambda: firing.turn() >= 0 and not firing._unwritten)
+    register = cursor_register(shard_of("sums"))
+    assert unpack_cursor(agreement.run(agreement.registers.read(register)).content).seen_ms >= moment_ms
+
+
+def test_a_firing_is_not_forgotten_before_its_cursor_is_written(mesh: TaskMesh, node: Redis) -> None:
+    """Its message ends, and nobody leads for longer than an id is remembered: the next leader fires it no more."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    mesh.schedule("sums", every(0.1), task.s(1, 1), misfire="all")
+    lost = Firing(mesh.link, Agreement(mesh.link), _tenure(5), lambda: True, "lost")
+    lost._write_at_s = float("inf")
+    lost.begin()
+    wait_until(lambda: lost.turn() >= 0 and lost.fired >= 3)
+    sent = nominal(node, mesh, "sums")
+    session = mesh.link.session
+
+    def sweep(ahead_s: int) -> None:
+        mesh.link.run(_swept(session, session.now_ms() + ahead_s * 1000))
+
+    for moment in sent:
+        assert mesh.result(firing_id("sums", moment)).revoke()
+    sweep(4000)  # outcomes
+    sweep(8000)  # ids
+    assert nominal(node, mesh, "sums") == sent
+    following = Firing(mesh.link, Agreement(mesh.link), _tenure(6), lambda: True, "following")
+    following.begin()
+    wait_until(lambda: following.turn() >= 0 and following.fired >= 1)
+    assert following.fired == len(nominal(node, mesh, "sums")) - len(sent)
+    following.flush()
+    # settled: then they are forgotten, like all others
+    mesh.link.run(settle(session, 6, sent[-1] + 1000))
+    sweep(12000)
+    assert not set(nominal(node, mesh, "sums")) & set(sent)
+
+
 def test_two_candidates_have_one_leader_and_hand_over(mesh: TaskMesh, stand) -> None:
     """The second leads as soon as the first has resigned, with a greater token."""
     ann = stand("ann")
@@ -278,6 +329,12 @@ def test_two_candidates_have_one_leader_and_hand_over(mesh: TaskMesh, stand) -> 
     ann.stop()
     second = wait_until(lambda: bob.tenure, 5)
     assert second.token > first.token
+
+
+def _swept(session: Session, now_ms: int) -> Steps[None]:
+    """Have the node remove what is due for removal at a moment, as a worker's heartbeat does."""
+    for what in ((b"register", b"w", b"{}"), *[(b"beat", b"w", b"0", b"")] * 50):
+        yield [Call(WORKER, session.prefix, (session.epoch, b"%d" % now_ms, *what))]
 
 
 def _tenure(token: int = 1) -> Tenure:
