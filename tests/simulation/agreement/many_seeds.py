@@ -18,10 +18,12 @@ Failure = tuple[int, str]
 
 def failure(seed: int) -> Failure | None:
     """Run a seed, and return it with its traceback if a promise was broken."""
+    world = World(seed)
     try:
-        World(seed).run()
+        world.run()
     except Exception:  # noqa: BLE001 - told to the test, which fails by it
         return seed, traceback.format_exc()
+    world.dissolve()
     return None
 
 
