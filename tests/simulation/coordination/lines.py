@@ -78,7 +78,8 @@ class Holder:
             self.judge.acts(hold)
             yield Pause(self.random.random())
         peer.acting.remove(hold)
-        yield from holding._release(coordinator, holding._let_go())
+        holding._let_go(hold)
+        yield from holding._release(coordinator, hold)
         return True
 
 
