@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,3 +33,14 @@ async def await_until(predicate: Callable[[], T], timeout_s: float = 30.0, what:
                 return value
             await asyncio.sleep(0.005)
     raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
+
+
+def unmount(folder: Path) -> None:
+    """Unmount a file system as soon as the last process that was stopped has left it."""
+
+    def done() -> bool:
+        return (
+            subprocess.run(["umount", folder], capture_output=True, check=False, timeout=30).returncode == 0
+        )
+
+    wait_until(done, what=f"{folder} can be unmounted")

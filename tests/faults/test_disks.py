@@ -17,6 +17,7 @@ from tests.apps.ledger_tasks import entry
 from tests.faults.load import Load
 from tests.faults.scene import Scene
 from tests.faults.server import ALWAYS, Server
+from tests.support import unmount
 
 
 def test_a_killed_server_with_its_disk_as_it_was(
@@ -182,7 +183,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"the small disk cannot be mounted: {mounted.stderr.strip()}")
     yield folder
-    subprocess.run(["umount", folder], check=True, timeout=30)
+    unmount(folder)
 
 
 @pytest.mark.needs_root

@@ -332,6 +332,8 @@ def test_one_who_only_sends_stops_listening(app, make_mesh, monkeypatch, many):
 
 def test_one_who_waits_goes_on_listening(app, mesh, holds, monkeypatch):
     monkeypatch.setattr(inbox, "UNREAD_MAX", 100)
+    # where notices come late it would listen anew, in doubt
+    monkeypatch.setattr(inbox, "SILENCE_S", 3600.0)
     name, result = holds.send("value")
     waiting = in_thread(result.get, TIMEOUT_S)
     leads(mesh)

@@ -16,7 +16,7 @@ import pytest
 from taskmesh.errors import ConfigError, NodeUnavailable, ServerBinaryMissing, TaskMeshError
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded_files import NodePaths, is_locked
-from tests.support import wait_until
+from tests.support import unmount, wait_until
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def full_disk(state_root) -> Iterator[Path]:
     yield state_root
     for folder in state_root.glob("*/*"):
         embedded.stop(folder.name)
-    subprocess.run(["umount", state_root], check=True, timeout=30)
+    unmount(state_root)
 
 
 @pytest.mark.needs_root
