@@ -583,7 +583,7 @@ DEFECTS = (
         "who waits for a start comes long after its moment",
         "limited",
         Rule(Child, "_wait_for_start"),
-        (("return math.ceil(moment_ms)", "return math.ceil(moment_ms) + 1500"),),
+        (("return math.ceil(start.moment_ms)", "return math.ceil(start.moment_ms) + 1500"),),
     ),
     Defect(
         "who has been granted a start goes on waiting for one",

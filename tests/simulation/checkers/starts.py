@@ -42,14 +42,14 @@ class _Limited:
 
     Attributes:
         started_ms: When its messages were started, each by the clock of its child: nobody is to blame if clocks differ.
-        healed_s: When they were after the trouble, and whether others waited for a start then.
+        healed: When they were after the trouble, on no clock and on the child's (ms), and whether others waited then.
         reserved_us: For which moment those wait who do.
         free_us: When the next start is free, by the grants that were given.
         digest: By which the node knows it.
     """
 
     started_ms: list[int] = field(default_factory=list)
-    healed_s: list[tuple[float, bool]] = field(default_factory=list)
+    healed: list[tuple[float, int, bool]] = field(default_factory=list)
     reserved_us: dict[bytes, int] = field(default_factory=dict)
     free_us: int = 0
     digest: bytes = b""
@@ -84,7 +84,7 @@ class Starts:
             raise Violation(f"{plan.task_id!r} is start {seen} of {plan.limited!r} in one period of {rate}")
         if self.world.healed:
             others_wait = any(other in self.world.moves.open for other in task.reserved_us)
-            task.healed_s.append((self.world.time.now_s, others_wait))
+            task.healed.append((self.world.time.now_s, child.process.now_ms(), others_wait))
 
     def executed(self, executed: Executed) -> None:
         """Check the answer to who asked for a start."""
@@ -121,13 +121,22 @@ class Starts:
     def check_reached(self) -> None:
         """Check that after the trouble the limits were reached, as long as messages waited for their start."""
         for name, task in self._tasks.items():
-            settled = [row for row in task.healed_s if row[0] >= self.world.healed_s + SETTLED_S]
-            gaps_s = [after - at for (at, others_wait), (after, _) in pairwise(settled) if others_wait]
+            settled = [row for row in task.healed if row[0] >= self.world.healed_s + SETTLED_S]
+            gaps_s = [after - at for (at, _, others_wait), (after, _, _) in pairwise(settled) if others_wait]
             expected = sum(gaps_s) / (self.world.rates.limits[name].interval_us / 1e6)
+            if settled:
+                expected -= self._given_up(task, settled[0][1], settled[-1][1])
             if len(gaps_s) < REACHED * expected - 1:
                 raise Violation(
                     f"{len(gaps_s)} starts of {name!r} where there might have been {expected:.1f}"
                 )
+
+    def _given_up(self, task: _Limited, first_ms: int, last_ms: int) -> int:
+        """Return how many starts nobody took between two moments, since who had reserved them expired."""
+        return sum(
+            first_ms <= moment_us / 1000 <= last_ms and other not in self.world.moves.open
+            for other, moment_us in task.reserved_us.items()
+        )
 
     def _bounced(self, task_id: bytes) -> None:
         if self.world.healed:
