@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from taskmesh.consensus.listing import names
+from taskmesh.consensus.listing import anew, changes
 from taskmesh.consensus.registers import Operation
 from taskmesh.errors import AgreementError
 from taskmesh.nodes.knobs import GOING, KNOBS, PAUSE, PAUSED, RATE_LIMIT, WEIGHT, Knob
@@ -34,6 +34,8 @@ class OperatorSettings:
         """Take the way to the registers, and to the data node."""
         self._agreement = agreement
         self._link = agreement.link
+        self._since: dict[str, int] = {}
+        self._registers: set[str] = set()
 
     def set_paused(self, queue: str, paused: bool) -> bool:  # noqa: FBT001 - as the register has it
         """Pause a queue or let it go on, and tell whether that changed anything; see `_set`."""
@@ -76,17 +78,25 @@ class OperatorSettings:
             AgreementError: Too few acceptors take part.
             NodeUnavailable: The data node did not answer in time.
         """
-        agreement = self._agreement
         for knob in KNOBS:
             for name, wish in self._wishes(knob).items():
                 self._settle(knob, name, wish, Operation(bytes.fromhex(wish.operation)))
-        registers = {
-            prefix: [name.removeprefix(prefix) for name in agreement.run(names(agreement.registers, prefix))]
-            for prefix in {knob.registers for knob in KNOBS}
-        }
+        self._hear()
         for knob in KNOBS:
-            for name in {*registers[knob.registers], *self._names(knob)}:
+            begin = knob.registers
+            registered = {name.removeprefix(begin) for name in self._registers if name.startswith(begin)}
+            for name in {*registered, *self._names(knob)}:
                 self._follow(knob, name)
+
+    def _hear(self) -> None:
+        """Take in which registers there are: once all of the mesh, and then what is new."""
+        registers = self._agreement.registers
+        names, until = self._agreement.run(changes(registers, self._since))
+        if anew(self._since, until):
+            self._registers.clear()
+        begin = tuple(knob.registers for knob in KNOBS)
+        self._registers |= {name for name in names if name.startswith(begin)}
+        self._since = until
 
     def _settle(self, knob: Knob, name: str, wish: Wish, operation: Operation) -> None:
         """Have the register follow a wish, and the node the register."""

@@ -35,6 +35,20 @@ def test_a_node_that_forgot_follows_the_registers(make_acceptors, make_mesh, dat
     assert mesh.paused_queues() == ["mail"]
 
 
+def test_whoever_goes_on_seeing_to_it_hears_of_what_is_new(make_acceptors, make_mesh, data_node):
+    servers = make_acceptors(3)
+    mesh = make_mesh(servers)
+    mesh.pause_queue("mail")
+    settings = OperatorSettings(make_mesh(servers).agreement)
+    settings.level()
+    mesh.pause_queue("news")
+    for _ in range(2):
+        with data_node.client() as client:
+            client.delete("tm:agreed:paused")
+        settings.level()
+        assert mesh.paused_queues() == ["mail", "news"]
+
+
 def test_weights_and_limits_outlive_the_memory_of_the_node(make_acceptors, make_mesh, data_node):
     servers = make_acceptors(3)
     mesh = make_mesh(servers)
