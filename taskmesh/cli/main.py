@@ -54,6 +54,10 @@ SECTIONS = {
             "taskmesh.cli.nodes:nodes",
             "Show the servers of a mesh: the node with its messages, and the acceptors.",
         ),
+        "ring": (
+            "taskmesh.cli.ring:ring",
+            "Plan which nodes would keep which slots of a mesh.",
+        ),
         "doctor": (
             "taskmesh.cli.doctor.command:doctor",
             "Check this machine and a mesh, and say what to do.",
