@@ -9,12 +9,13 @@ from taskmesh.ring.level import level
 from taskmesh.ring.quota import shares, whole
 
 
-def choose(slots: list[list[int]], weights: Sequence[int]) -> None:
+def choose(slots: list[list[int]], weights: Sequence[int], before: Sequence[int]) -> None:
     """Put each slot's primary first.
 
     Args:
         slots: The nodes of each slot; the first is the one that would rather be left the primary.
         weights: Of the nodes.
+        before: The primary of each slot until now; -1 for none.
     """
     holds = [0] * len(weights)
     led: list[dict[int, None]] = [{} for _ in weights]
@@ -27,7 +28,7 @@ def choose(slots: list[list[int]], weights: Sequence[int]) -> None:
 
     def moves_from(giver: int, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[int]]]:
         looked_for = set(wanted)
-        for slot in list(led[giver]):
+        for slot in sorted(led[giver], key=lambda slot: before[slot] == giver):
             yield slot, (node for node in slots[slot][1:] if node in looked_for)
 
     def move(slot: int, old: int, new: int) -> None:

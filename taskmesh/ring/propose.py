@@ -42,9 +42,10 @@ def propose(slots: int, nodes: Sequence[RingNode], replicas: int, old: Table = (
     _keep(placement, before)
     quotas = _quotas(able, domains, slots, replicas, [len(held) for held in placement.held])
     _fill(placement, Points(able), quotas)
-    _level(placement, before, quotas)
+    weights = [node.weight for node in able]
+    _level(placement, before, quotas, weights)
     _order(placement, before)
-    choose(placement.slots, [node.weight for node in able])
+    choose(placement.slots, weights, [each[0] if each else -1 for each in before])
     return [tuple(able[at].id for at in each) for each in placement.slots]
 
 
@@ -135,14 +136,22 @@ def _candidates(placement: Placement, points: Points, slot: int, quotas: Sequenc
             yield node
 
 
-def _level(placement: Placement, before: Sequence[Sequence[int]], quotas: Sequence[int]) -> None:
+def _level(
+    placement: Placement, before: Sequence[Sequence[int]], quotas: Sequence[int], weights: Sequence[int]
+) -> None:
     """Take from those above their quota what those below it may keep."""
     counts = [len(held) for held in placement.held]
+    # of how many slots each is to be the primary
+    leads = shares(len(placement.slots), weights, [0] * len(quotas), quotas)
 
     def moves_from(giver: int, wanted: Sequence[int]) -> Iterator[tuple[int, Iterator[int]]]:
+        held = sorted(placement.held[giver], key=_mixed)
         # what is not there yet costs nothing to place elsewhere
-        held = sorted(placement.held[giver], key=lambda slot: (giver in before[slot], _mixed(slot)))
-        for slot in held:
+        new = [slot for slot in held if giver not in before[slot]]
+        led = [slot for slot in held if before[slot][:1] == [giver]]
+        # who gives away a slot that it need not lead any more hands nothing over
+        spare = led[: max(0, len(led) - int(leads[giver]))]
+        for slot in dict.fromkeys(new + spare + held):
             yield slot, (taker for taker in wanted if placement.may_hold(slot, taker, instead_of=giver))
 
     level(counts, quotas, moves_from, placement.move)
