@@ -296,6 +296,7 @@ class _Life:
                     f"{running} of the tasks that {self._name} runs did not end within {timeout_s:g} s; a thread "
                     "cannot be killed, so let tasks of tests come to an end"
                 )
+            self._stop_heart()  # a beat after the sign-off would be that of a worker that is not known
             queues = [queue.encode() for queue in self._queues]
             for child in self._children:
                 # what was handed to it while it ended
@@ -304,7 +305,10 @@ class _Life:
             self._presence.leave()
             self._mesh.hooks.tell("on_worker_stop", asyncio_run, self._context)
         finally:
-            self._ending.set()
-            self._heart.join()
+            self._stop_heart()
         if self._failures:
             raise WorkerError(f"a child of {self._name} ended by an error") from self._failures[0]
+
+    def _stop_heart(self) -> None:
+        self._ending.set()
+        self._heart.join()
