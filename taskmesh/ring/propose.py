@@ -41,7 +41,8 @@ def propose(slots: int, nodes: Sequence[RingNode], replicas: int, old: Table = (
     placement = Placement(slots, domains, replicas, len(set(domains)))
     _keep(placement, before)
     quotas = _quotas(able, domains, slots, replicas, [len(held) for held in placement.held])
-    _fill(placement, Points(able), quotas)
+    if any(len(each) < replicas for each in placement.slots):
+        _fill(placement, Points(able), quotas)
     weights = [node.weight for node in able]
     _level(placement, before, quotas, weights)
     _order(placement, before)
