@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.msgpack import encode
-from msgspec.structs import replace
 
-from taskmesh.consensus.registers import Change, Keep, Verdict, Versioned, Write
+from taskmesh.consensus.registers import Change, Keep
 from taskmesh.coordination import line, session
 from taskmesh.coordination.lease import MARGIN_S, RHO
-from taskmesh.coordination.line import read_line
+from tests.simulation.coordination.defects import with_an_old_token
 from tests.unit.coordination.world import Faults, Violation, World
 
 SEEDS = 80
@@ -69,21 +67,6 @@ def _overtakes(waiting: line.Line, at: int) -> bool:
     return not waiting.holders
 
 
-def _with_an_old_token(request: bytes, token: int) -> Change:
-    del token
-    take = _take(request, 10**9)
-
-    def change(found: Versioned) -> Verdict:
-        verdict = take(found)
-        if not isinstance(verdict, Write):
-            return verdict
-        taken = read_line(verdict.content)
-        holders = [replace(entry, token=7) if entry.request == request else entry for entry in taken.holders]
-        return Write(encode(replace(taken, holders=tuple(holders), last_token=0)), verdict.answer)
-
-    return change
-
-
 def _nobody_is_silent(watch: session.Watch, of: bytes, state: session.SessionState, now_s: float) -> bool:
     del watch, of, state, now_s
     return False
@@ -94,14 +77,14 @@ def _never_given_back(request: bytes) -> Change:
     return lambda _: Keep()
 
 
-_take, _declared_dead = line.take, session.declared_dead
+_declared_dead = session.declared_dead
 
 DEFECTS = {
     "others declare dead who has been silent for half a lease": ("session.silent_s", _too_soon),
     "a process relies on its lease for longer than others wait": ("lease.safe_until_s", _too_long),
     "a session is declared dead whatever its counter says": ("ending.declared_dead", _whatever_the_counter),
     "who comes later overtakes": ("line.Line.may_take", _overtakes),
-    "a token is given twice": ("acquire.take", _with_an_old_token),
+    "a token is given twice": ("acquire.take", with_an_old_token),
     "nobody is ever declared dead": ("session.Watch.is_silent", _nobody_is_silent),
     "a lock-delay is over at once": ("acquire.silent_s", _at_once),
     "a lock that is given back stays held": ("acquire.leave", _never_given_back),
