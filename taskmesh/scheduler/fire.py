@@ -244,7 +244,9 @@ class Firing:
 
     def _waiting(self) -> set[int]:
         """Return the shards of which firings are not recorded yet: their cursors say what is not so yet."""
-        return {shard_of(name) for name, _ in self._pending + self._undecided}
+        names = {name for name, _ in self._pending}
+        names.update(name for name, _ in self._undecided)
+        return {shard_of(name) for name in names}
 
     def _write(self, now_s: float) -> None:
         if now_s < self._write_at_s:
