@@ -1,10 +1,46 @@
-"""What holds for all tests: Hypothesis does not judge by the clock, and says how to repeat what it found."""
+"""What holds for all tests: how Hypothesis judges, and several servers for those that need them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.nodes import Nodes
 
 settings.register_profile(
     "taskmesh", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("taskmesh")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "make_nodes" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.needs_server)
+
+
+@pytest.fixture
+def make_nodes(tmp_path: Path) -> Iterator[Callable[..., Nodes]]:
+    """Start so many servers of the test's own, as `make_nodes(5)`; they are gone at its end."""
+    from tests.nodes import Nodes
+
+    made: list[Nodes] = []
+
+    def make(count: int = 3, *, fsync: str = "no") -> Nodes:
+        made.append(Nodes(tmp_path / f"nodes-{len(made)}", count, fsync=fsync))
+        return made[-1]
+
+    yield make
+    for nodes in made:
+        nodes.close()
+
+
+@pytest.fixture
+def three_nodes(make_nodes: Callable[..., Nodes]) -> Nodes:
+    """Return three servers of the test's own: `three_nodes.urls`, and what may be done to each."""
+    return make_nodes(3)
