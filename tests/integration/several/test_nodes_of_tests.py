@@ -40,7 +40,7 @@ def test_one_stands_still_until_it_goes_on(three_nodes):
     with three_nodes[2].client() as client:
         client.connection_pool.connection_kwargs["socket_timeout"] = 0.1
         three_nodes.stop(2)
-        with pytest.raises(RedisError, match="[Tt]imeout"):
+        with pytest.raises(RedisError, match=r"[Tt]imeout"):
             client.ping()
         three_nodes.go_on(2)
     wait_until(lambda: run_id(three_nodes[2]))
