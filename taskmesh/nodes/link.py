@@ -34,6 +34,8 @@ log = logging.getLogger("taskmesh")
 TELL_S = 1.0
 #: How long to leave a node alone that could not be reached.
 AGAIN_S = 0.1
+#: The nodes of a mesh that has one.
+ONE_NODE = ("",)
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
@@ -178,6 +180,22 @@ class Link:
         )
         if not embedded_generation(self.session.epoch):
             self._watch_server(driver, _left_s(deadline_s))
+
+    # -- the nodes of a mesh ------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes that can be used; one without a name where there is but one."""
+        return ONE_NODE
+
+    def at(self, node: str) -> Link:
+        """Return the link to one node: what says no node of its own goes there.
+
+        Args:
+            node: One of `nodes`.
+        """
+        del node
+        return self
 
     def reach(self, within_s: float | None = None) -> Link:
         """As `open`, but go on trying while the node is not there: it may be starting.
