@@ -9,6 +9,7 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   │   ├── UpgradeNeeded       the mesh was made by a newer TaskMesh
     │   │   └── ServerBinaryMissing no valkey-server to start the embedded node with
     │   ├── AppNotFound             `module:attribute` does not lead to a TaskMesh
+    │   ├── ImpossibleView          a view of the nodes that contradicts itself
     │   ├── InvalidTaskId           an id that is not 1 to 200 printable ASCII characters (also a TaskNotFound)
     │   ├── WrongArguments          arguments that the function does not take (also a TypeError)
     │   ├── NotPicklable            an argument or function that cannot be sent
@@ -105,6 +106,10 @@ class UpgradeNeeded(ConfigError):
 
 class ServerBinaryMissing(ConfigError):
     """There is no server binary with which to start the embedded node."""
+
+
+class ImpossibleView(UsageError):
+    """A view of the nodes of a mesh contradicts itself: two members with one id, a slot that nobody keeps."""
 
 
 class AppNotFound(UsageError):
