@@ -4,6 +4,11 @@
 <prefix>meta           hash: mesh id, slots, format, created, ids of accepted keys
 <prefix>r:<id>         the record of one message (see `record`)
 <prefix>L:<slot>       set of the ids in this slot that are not final
+<prefix>F:<slot>       in a mesh of several nodes: set of the ids in this slot that are final and not yet forgotten
+<prefix>side           in a mesh of several nodes: hash id -> what of it stands outside its record and never changes
+<prefix>view           in a mesh of several nodes: this node's copy of the view (see `replication/view.py`)
+<prefix>own            in a mesh of several nodes: one character per slot, `1` where this node leads
+<prefix>level          in a mesh of several nodes: up to which moment (ms) all copies here are known to be level
 <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
 <prefix>queues         set of the queues that ever held a message, and were not forgotten since
 <prefix>d              sorted set of hints by due time (ms): SCHEDULED and RETRY
@@ -79,6 +84,11 @@ def record(of: bytes, task_id: str) -> bytes:
 def queues(of: bytes) -> bytes:
     """Return the key of the set of queues that are known."""
     return of + b"queues"
+
+
+def view(of: bytes) -> bytes:
+    """Return the key of a node's copy of the view."""
+    return of + b"view"
 
 
 def parked(of: bytes) -> bytes:

@@ -3,7 +3,7 @@
     offset  length  field
          0       1  format, "1"
          1       1  state (a letter, see `state`)
-         2       8  version, hex; grows with every move
+         2       8  version, 36 digits; grows with every move (see `version_order`)
         10      12  epoch of the last claim, hex
         22      16  incarnation of the worker that claimed it, hex
         38       6  its child, hex
@@ -115,7 +115,7 @@ def parse(raw: bytes) -> Record:
         outcome_end = function_end + int(raw[94:102], 16)
         return Record(
             state=STATE_OF[raw[1]],
-            version=int(raw[2:10], 16),
+            version=int(raw[2:10], 36),
             token=raw[TOKEN].decode("ascii"),
             slot=int(raw[52:56], 16),
             attempt=int(raw[56:58], 16),

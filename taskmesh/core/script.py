@@ -5,9 +5,10 @@ A file opens with a comment that says its arguments and result, and may name wha
     -- flags: allow-oom
     -- parts: epoch, moves, ready
 
-`moves` is made from the table of states; every other part is `taskmesh/core/parts/<name>.lua`. What a leader does is
-the same script as anybody's, *fenced*: it has the part `fence` behind `epoch`, and the leader's token as its third
-argument.
+What names the part `epoch` becomes a function between that and the part `changes`, which has it tell what it changed
+where several nodes make the mesh. `moves` is made from the table of states; every other part is
+`taskmesh/core/parts/<name>.lua`. What a leader does is the same script as anybody's, *fenced*: it has the part `fence`
+behind `epoch`, and the leader's token as its third argument.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ class Script:
         name: `queue.claim` and the like; shown in errors.
         source: The whole text.
         sha: Its SHA-1 in hex, by which the node knows it.
+        checks_epoch: Whether its first two arguments are the caller's epoch and time.
     """
 
     name: str
     source: bytes
     sha: bytes
+    checks_epoch: bool = False
 
 
 def _header(text: str, word: str) -> list[str]:
@@ -55,6 +58,10 @@ def _read(package: str, *path: str) -> str:
     return data.decode()
 
 
+def _part(name: str) -> str:
+    return lua_guard() if name == "moves" else _read("taskmesh.core", "parts", f"{name}.lua")
+
+
 def load_script(package: str, name: str, *, fenced: bool = False) -> Script:
     """Read `<package>/<name>.lua`, join its parts and return the script.
 
@@ -69,13 +76,17 @@ def load_script(package: str, name: str, *, fenced: bool = False) -> Script:
     if fenced:
         parts.insert(parts.index("epoch") + 1, "fence")
     pieces = ["#!lua" + (" flags=" + ",".join(flags) if flags else "")]
-    pieces += [
-        lua_guard() if part == "moves" else _read("taskmesh.core", "parts", f"{part}.lua") for part in parts
-    ]
-    pieces.append(text)
+    checks_epoch = "epoch" in parts or "copies" in parts
+    if "epoch" in parts:
+        parts.remove("epoch")
+        pieces += [_part("epoch"), "local function main()", *map(_part, parts), text, "end"]
+        pieces += ["if string.byte(EPOCH) ~= 102 then return main() end", _part("changes")]
+    else:
+        pieces += [*map(_part, parts), text]
     source = "\n".join(pieces).encode()
     return Script(
         name=f"{package.rpartition('.')[2]}.{name}{' (fenced)' if fenced else ''}",
         source=source,
         sha=hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(),
+        checks_epoch=checks_epoch,
     )

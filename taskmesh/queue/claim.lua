@@ -22,6 +22,15 @@ if most == 0 then
   end
 end
 
+-- The version whose successor this one is.
+local function version_before(version)
+  local at = #version
+  while at > 0 and string.byte(version, at) == 48 do at = at - 1 end
+  if at == 0 then return version end
+  local digit = string.byte(version, at)
+  return string.sub(version, 1, at - 1) .. (digit == 97 and '9' or string.char(digit - 1)) .. string.rep('z', #version - at)
+end
+
 if known[2] == seq then
   local out, ids = {}, CALL('HGET', run, seq)
   if ids then
@@ -29,8 +38,9 @@ if known[2] == seq then
     for id in string.gmatch(ids, '[^\n]+') do
       local rec = CALL('GET', P .. 'r:' .. id)
       if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 23, 52) == lease then
+        if SEEN then SEEN[#SEEN + 1] = id end
         if #out == 0 then out[1] = string.sub(rec, 11, 52) end
-        out[#out + 1] = id .. ':' .. string.format('%08x', (tonumber(string.sub(rec, 3, 10), 16) or 1) - 1)
+        out[#out + 1] = id .. ':' .. version_before(string.sub(rec, 3, 10))
         out[#out + 1] = rec
       end
     end

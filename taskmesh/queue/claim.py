@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from taskmesh.core import keys
 from taskmesh.core.script import load_script
 from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.core.version_order import after
 from taskmesh.replication.ask import ask, plain
 
 CLAIM = load_script("taskmesh.queue", "claim")
 RECALL = load_script("taskmesh.queue", "recall")
 HELD = load_script("taskmesh.queue", "held")
+EPOCH_LENGTH = 12
 
 
 def claim_call(
@@ -116,7 +118,7 @@ def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
     lease = wake_up[1:43]
     hint, _, record = wake_up[43:].partition(b"\n")
     sequence = _number(lease[-8:])
-    return sequence, Claimed(hint[:-9], b"%08x%b" % (_number(hint[-8:]) + 1, lease), record)
+    return sequence, Claimed(hint[:-9], after(hint[-8:], lease[:EPOCH_LENGTH]) + lease, record)
 
 
 def unheard(session: Session, holder: bytes) -> Steps[set[str]]:
@@ -150,7 +152,7 @@ def claimed_messages(reply: list[bytes]) -> Claims:
         version = hint[-8:]
         token = tokens.get(version)
         if token is None:
-            token = tokens[version] = b"%08x%b" % (_number(version) + 1, lease)
+            token = tokens[version] = after(version, lease[:EPOCH_LENGTH]) + lease
         found.append(Claimed(hint[:-9], token, reply[at + 1]))
     return found
 

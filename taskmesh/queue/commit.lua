@@ -98,6 +98,7 @@ for i = 1, n do
     -- it was to go on, and ended as it had been told
     verdict = 'r'
   end
+  if verdict == 'r' and SEEN then SEEN[#SEEN + 1] = id end
   verdicts[i] = verdict
 end
 

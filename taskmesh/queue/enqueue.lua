@@ -18,6 +18,23 @@ local function add_at(index, moment, members)
   CALL('ZADD', index, unpack(scored))
 end
 
+-- What stands outside the record, and never changes: from it and the record another node can make all indexes.
+local function keep_beside(ids, expires, keyed)
+  local kept = {expires, '', '', '', '', '', '', '', ''}
+  if keyed then
+    local sequence = ARGV[keyed + 6]
+    local taken = ARGV[keyed] ~= '' and CALL('HGET', P .. 'uq', ARGV[keyed]) or ''
+    kept = {expires, ARGV[keyed], ARGV[keyed + 1], string.sub(taken, 1, 12), ARGV[keyed + 3], ARGV[keyed + 4], ARGV[keyed + 5],
+      sequence, sequence ~= '' and CALL('ZSCORE', P .. 'sq:' .. sequence, ids[1]) or ''}
+  end
+  local words = {}
+  for i = 1, #ids do
+    words[2 * i - 1] = ids[i]
+    words[2 * i] = table.concat(kept, '|')
+  end
+  CALL('HSET', P .. 'side', unpack(words))
+end
+
 local verdicts, blobs = {}, {}
 local at = 3
 while at <= #ARGV do
@@ -73,6 +90,7 @@ while at <= #ARGV do
       add_at(P .. 'e', expires, ids)
     end
     local blocked = keyed and take_keys(ids[1], queue, keyed)
+    if FLOOR and (keyed or expires ~= '') then keep_beside(ids, expires, keyed) end
     if blocked then
       -- it gets its hint when those before it are final
     elseif due == '' then

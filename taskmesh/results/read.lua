@@ -12,6 +12,7 @@ for i = 1, #keys do
     local length = 108 + (tonumber(string.sub(rec, 103, 104), 16) or 0) + (tonumber(string.sub(rec, 105, 106), 16) or 0)
       + (tonumber(string.sub(rec, 107, 108), 16) or 0) + (tonumber(string.sub(rec, 95, 102), 16) or 0)
     out[i] = string.sub(rec, 1, length)
+    if SEEN then SEEN[#SEEN + 1] = ARGV[i + 2] end
   else
     out[i] = false
   end

@@ -6,7 +6,7 @@ local function hand_off(id, rec, queue, line)
   if #rec > HANDOFF_BYTES_MAX or CALL('EXISTS', line) == 1 then return false end
   local holder, last = idle_child(queue)
   if not holder then return false end
-  local seq = version_after(last)
+  local seq = string.format('%08x', (tonumber(last, 16) or 0) + 1)
   local lease = EPOCH .. holder .. seq
   CALL('SETRANGE', P .. 'r:' .. id, 1, 'T' .. version_after(string.sub(rec, 3, 10)) .. lease)
   CALL('HSET', P .. 'w:' .. string.sub(holder, 1, 16), 's' .. string.sub(holder, 17), seq)

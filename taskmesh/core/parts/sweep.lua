@@ -41,6 +41,16 @@ local function is_unsettled(id)
   return SETTLED and moment >= SETTLED
 end
 
+-- In a mesh of several nodes nothing is forgotten before every copy of it is known to be level: an older one could be taken for
+-- what is true. `level`: up to which moment (ms) that is so.
+local LEVEL
+
+local function is_level(ended_ms)
+  if not FLOOR then return true end
+  if LEVEL == nil then LEVEL = tonumber(CALL('GET', P .. 'level') or '') or 0 end
+  return ended_ms < LEVEL
+end
+
 local function sweep_record(id)
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
@@ -58,7 +68,7 @@ local function sweep_record(id)
   end
   CALL('ZREM', P .. 'dead', id)
   local forget_at = (tonumber(string.sub(rec, 75, 86), 16) or 0) + REMEMBER_MS
-  local unsettled = forget_at <= NOW and is_unsettled(id)
+  local unsettled = forget_at <= NOW and (is_unsettled(id) or not is_level(forget_at - REMEMBER_MS))
   if unsettled then forget_at = NOW + AGAIN_MINUTES * 60000 end
   if forget_at <= NOW then
     CALL('UNLINK', key)
@@ -78,7 +88,7 @@ local function sweep_function(hash)
   end
 end
 
-local function sweep(limit, ahead_s)
+local function sweep_some(limit, ahead_s)
   local until_minute = math.floor((NOW + ahead_s * 1000) / 60000)
   local minute = CALL('ZRANGEBYSCORE', P .. 'xb', '-inf', until_minute, 'LIMIT', 0, 1)[1]
   if not minute then return 0 end
@@ -106,4 +116,11 @@ local function sweep(limit, ahead_s)
   end
   CALL('ZREM', P .. 'xb', minute)
   return 0
+end
+
+local function sweep(limit, ahead_s)
+  COPIES = true
+  local n = sweep_some(limit, ahead_s)
+  COPIES = false
+  return n
 end

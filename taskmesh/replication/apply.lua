@@ -1,0 +1,135 @@
+-- Keeps copies: what the primaries of their slots changed, the newer one of each record.
+-- flags: allow-oom
+-- parts: copies, moves, buckets, finish
+-- KEYS[1] prefix  ARGV: epoch, now_ms, then entries, each with its kind first:
+--   'w' id, record, what stands beside it ('' = nothing)
+--   'h' id, the version on which the change stands, head (108 bytes): the rest of the record stayed as it was
+--   'b' name (rv, tellings, parked), id, version, value: noted beside a record of that version
+--   'f' content hash, function
+--   'p' channel, notice: published if this node has now all that stood before it
+-- Returns a string, a letter per entry: 'o' it is here, or something newer; 'n' the whole record is needed; 'F' the function
+--   of that record is needed first; '-' not published.
+-- In which order changes arrive does not matter: versions only grow.
+local REMEMBER_MS = 600000
+local R = P .. 'r:'
+local answer, all_here = {}, true
+
+local function number(record, first, last)
+  return tonumber(string.sub(record, first, last), 16) or 0
+end
+
+local function function_of(record)
+  local first = 109 + number(record, 103, 104) + number(record, 105, 106)
+  return string.sub(record, first, first + number(record, 107, 108) - 1)
+end
+
+local function revoke_flag(flags)
+  return string.format('%x', math.floor(flags / 4) * 4 + 2 + flags % 2)
+end
+
+-- One change that came twice, or a part of which did: a revoke that was asked for meanwhile, a moment, an outcome that was dropped.
+local function same_version(id, old, new)
+  local flags = number(new, 62, 62)
+  if math.floor(number(old, 62, 62) / 2) % 2 == 1 and math.floor(flags / 2) % 2 == 0 then
+    new = string.sub(new, 1, 61) .. revoke_flag(flags) .. string.sub(new, 63)
+  end
+  if is_final(string.sub(new, 2, 2)) and number(new, 95, 102) >= number(old, 95, 102) then return end
+  CALL('SET', R .. id, new)
+end
+
+local function index(id, old, new)
+  local slot = string.sub(new, 53, 56)
+  local final_now = is_final(string.sub(new, 2, 2))
+  if final_now then
+    CALL('SREM', P .. 'L:' .. slot, id)
+    CALL('SADD', P .. 'F:' .. slot, id)
+    remove_in(minute_after(number(new, 87, 94)), {id})
+    CALL('HDEL', P .. 'rv', id)
+    CALL('HDEL', P .. 'tellings', id)
+    CALL('HDEL', P .. 'parked', id)
+  elseif not old then
+    CALL('SADD', P .. 'L:' .. slot, id)
+  end
+  local had, has = old and function_of(old) or '', function_of(new)
+  if had ~= has then
+    if has ~= '' then CALL('HINCRBY', P .. 'fnref', has, 1) end
+    if had ~= '' then let_go_of(had) end
+  end
+end
+
+local function whole(id, new, side)
+  local old = CALL('GET', R .. id)
+  if old then
+    local known, version = string.sub(old, 3, 10), string.sub(new, 3, 10)
+    if known == version then same_version(id, old, new) end
+    if known >= version then return 'o' end
+  elseif is_final(string.sub(new, 2, 2)) and number(new, 75, 86) + REMEMBER_MS <= NOW then
+    -- it may have been forgotten here
+    return 'o'
+  end
+  local hash = function_of(new)
+  if hash ~= '' and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then return 'F' end
+  CALL('SET', R .. id, new)
+  if side ~= '' then CALL('HSET', P .. 'side', id, side) end
+  index(id, old, new)
+  return 'o'
+end
+
+local function head_only(id, base, head)
+  local old = CALL('GETRANGE', R .. id, 0, 107)
+  if old == '' then
+    local forgotten = is_final(string.sub(head, 2, 2)) and number(head, 75, 86) + REMEMBER_MS <= NOW
+    return forgotten and 'o' or 'n'
+  end
+  local known, version = string.sub(old, 3, 10), string.sub(head, 3, 10)
+  if known > version then return 'o' end
+  if known == version then
+    local flags = number(head, 62, 62)
+    if math.floor(flags / 2) % 2 == 1 and math.floor(number(old, 62, 62) / 2) % 2 == 0 then
+      CALL('SETRANGE', R .. id, 61, string.sub(head, 62, 62))
+    end
+    if not is_final(string.sub(head, 2, 2)) then CALL('SETRANGE', R .. id, 74, string.sub(head, 75, 86)) end
+    return 'o'
+  end
+  if known ~= base or is_final(string.sub(head, 2, 2)) then return 'n' end
+  CALL('SETRANGE', R .. id, 0, head)
+  return 'o'
+end
+
+local function beside(name, id, version, value)
+  local known = CALL('GETRANGE', R .. id, 2, 9)
+  if known > version then return 'o' end
+  if known ~= version then return 'n' end
+  if name == 'rv' then
+    local flags = tonumber(CALL('GETRANGE', R .. id, 61, 61), 16) or 0
+    if math.floor(flags / 2) % 2 == 0 then CALL('SETRANGE', R .. id, 61, string.format('%x', flags + 2)) end
+  end
+  CALL('HSET', P .. name, id, value)
+  return 'o'
+end
+
+local at = 3
+while at <= #ARGV do
+  local kind, letter = ARGV[at], 'o'
+  if kind == 'w' then
+    letter = whole(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    at = at + 4
+  elseif kind == 'h' then
+    letter = head_only(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    at = at + 4
+  elseif kind == 'b' then
+    letter = beside(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    at = at + 5
+  elseif kind == 'f' then
+    if CALL('EXISTS', P .. 'fn:' .. ARGV[at + 1]) == 0 then CALL('SET', P .. 'fn:' .. ARGV[at + 1], ARGV[at + 2]) end
+    at = at + 3
+  elseif kind == 'p' then
+    if all_here then CALL('PUBLISH', P .. 'n:' .. ARGV[at + 1], ARGV[at + 2]) else letter = '-' end
+    at = at + 3
+  else
+    return redis.error_reply('BADENTRY ' .. kind)
+  end
+  if letter ~= 'o' then all_here = false end
+  answer[#answer + 1] = letter
+end
+return table.concat(answer)

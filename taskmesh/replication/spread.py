@@ -1,0 +1,349 @@
+"""One conversation, many nodes: calls go to the primaries of what they name, and count once W copies have the change.
+
+A protocol is written for one node. Here it is led through a mesh of several: each of its calls is split by slot, each
+part carries the epoch of the view by which it was split, and every replica compares that. So a part is executed by the
+primary of its slots, or by nobody. What it changed comes back behind the reply and is brought to the backups; the
+protocol hears the reply when W copies have it (PacificA, MSR-TR-2008-25; Viewstamped Replication Revisited, section 4).
+Too few: it hears `NoAnswer`, and repeats the call, as it does when an answer is lost; a repeat tells the same changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, TypeVar
+
+from taskmesh.core import keys
+from taskmesh.core.script import Script, load_script
+from taskmesh.core.steps import (
+    OUT,
+    Call,
+    NoAnswer,
+    NodeError,
+    Pause,
+    Reply,
+    Request,
+    Round,
+    Session,
+    Steps,
+)
+from taskmesh.replication.changes import TOLD, Changes, Entry, read_changes
+from taskmesh.replication.copy import Copy, read_copy
+from taskmesh.replication.packed_view import unpack
+from taskmesh.replication.routes import Routed, route, route_plain
+from taskmesh.replication.standing import Standing
+from taskmesh.replication.view import View
+
+T = TypeVar("T")
+Spread = Generator[Round | Pause, Sequence[Reply], T]
+
+APPLY = load_script("taskmesh.replication", "apply")
+FETCH = load_script("taskmesh.replication", "fetch")
+#: How often the view is read again within one call before the protocol is told that nobody could do it.
+LOOKS_MAX = 20
+LOOK_AGAIN_S = 0.05
+#: The letter of an entry that a backup has.
+_HAS = ord("o")
+
+
+def spread(steps: Steps[T], standing: Standing, node: str = "") -> Spread[T]:
+    """Run a protocol on a mesh of several nodes.
+
+    Args:
+        steps: The protocol, as for one node.
+        standing: The view; a newer one that is heard of is taken over.
+        node: For what is one node's own (a claim, a heartbeat): calls go there, and are not split.
+    """
+    try:
+        request: Request = next(steps)
+        while True:
+            if isinstance(request, Pause):
+                yield request
+                request = steps.send([])
+            else:
+                request = steps.send((yield from _perform(request, standing, node)))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def _all(replies: Sequence[Reply]) -> bool:
+    return OUT not in replies
+
+
+class _Part:
+    """One call of the protocol, split."""
+
+    __slots__ = ("call", "done", "merge", "repeated", "subs")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.repeated = False
+        self.done: Reply = OUT
+        self.subs: list[Call] = []
+        self.merge: Any = None
+
+    def split(self, view: View, node: str) -> None:
+        call = self.call
+        script = call.script
+        checked = script is not None and script.checks_epoch
+        args = call.args[2:] if checked else call.args
+        to = call.node or node
+        if to:
+            routed = Routed([(to, args)], _only)
+        else:
+            routed = route(script.name, view, args) if script is not None else route_plain(view, args)
+        front = (view.epoch, call.args[1]) if checked else ()
+        self.subs = [
+            Call(script, call.prefix, (*front, *part), call.patience_s, to_node)
+            for to_node, part in routed.calls
+        ]
+        self.merge = routed.merge
+
+
+def _only(replies: Sequence[Any]) -> Any:
+    return replies[0]
+
+
+def _perform(calls: list[Call], standing: Standing, node: str) -> Spread[list[Reply]]:
+    parts = [_Part(call) for call in calls]
+    looks = 0
+    while True:
+        view = standing.view
+        waiting = [part for part in parts if part.done is OUT]
+        for part in waiting:
+            part.split(view, node)
+        subs = [sub for part in waiting for sub in part.subs]
+        replies = yield Round(subs, _all)
+        answers = iter(zip(subs, replies, strict=True))
+        told: list[tuple[_Part, list[Reply], list[Changes]]] = []
+        is_stale = False
+        for part in waiting:
+            plain, changes, stale = _unwrap([next(answers) for _ in part.subs], view)
+            if stale:
+                part.repeated = True
+                is_stale = True
+            else:
+                told.append((part, plain, changes))
+        counts, stale = yield from _replicate(
+            [each for _, _, changes in told for each in changes], standing, view
+        )
+        at = 0
+        for part, plain, changes in told:
+            mine, at = counts[at : at + len(changes)], at + len(changes)
+            if all(mine):
+                part.done = part.merge(plain)
+            elif stale:
+                part.repeated = True
+            else:
+                part.done = NoAnswer("fewer copies than must have it could be reached")
+        is_stale = is_stale or stale
+        if not is_stale:
+            return [part.done for part in parts]
+        if looks == LOOKS_MAX:
+            for part in parts:
+                if part.done is OUT:
+                    part.done = NoAnswer(f"the mesh is changing its view; ours is {standing.view.number}")
+            return [part.done for part in parts]
+        looks += 1
+        if not (yield from look_for_newer(standing)):
+            yield Pause(LOOK_AGAIN_S)
+
+
+def look_for_newer(standing: Standing) -> Spread[bool]:
+    """Ask the nodes for their view, and tell whether one has a newer one, which is taken over."""
+    prefix = standing.session.prefix
+    nodes = [member.id for member in standing.view.members]
+    words = (b"GET", keys.view(prefix))
+    replies = yield Round(
+        [Call(None, prefix, words, node=node) for node in nodes],
+        # one that tells a newer view is enough; nobody waits for the dead
+        lambda so_far: _all(so_far) or _newest(so_far, standing.view) is not None,
+    )
+    newer = _newest(replies, standing.view)
+    return newer is not None and standing.take(newer)
+
+
+def _newest(replies: Sequence[Reply], than: View) -> View | None:
+    best = None
+    for reply in replies:
+        if isinstance(reply, bytes):
+            found = unpack(reply)
+            if found.number > (best or than).number:
+                best = found
+    return best
+
+
+def _unwrap(answers: list[tuple[Call, Reply]], view: View) -> tuple[list[Reply], list[Changes], bool]:
+    """Return the plain replies to one call, what they changed, and whether the view they were split by is old."""
+    plain: list[Reply] = []
+    changes: list[Changes] = []
+    for sub, reply in answers:
+        if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
+            return [], [], True
+        checks = sub.script is not None and sub.script.checks_epoch
+        if checks and isinstance(reply, list) and reply[:1] == [TOLD]:
+            told = read_changes(sub.node, reply, view)
+            if told.entries or told.notices:
+                changes.append(told)
+            plain.append(reply[1])
+        else:
+            plain.append(reply)
+    return plain, changes, False
+
+
+class _Copying:
+    """Counts, for what was changed on some primaries, how many copies have it."""
+
+    def __init__(self, all_changes: Sequence[Changes], view: View, session: Session) -> None:
+        self.entries: list[tuple[Entry, str]] = [
+            (entry, changes.primary) for changes in all_changes for entry in changes.entries
+        ]
+        self.missing = [view.copies_needed(entry.slot) - 1 for entry, _ in self.entries]
+        self.view = view
+        self.session = session
+        self.calls: list[Call] = []
+        #: of each call: the entry that each letter of its answer is about; None for what only goes before one
+        self._about: list[list[int | None]] = []
+        self.is_stale = False
+
+    def send_to_all(self) -> None:
+        """Make the calls to the backups."""
+        for_node: dict[str, list[int]] = {}
+        for at, (entry, _) in enumerate(self.entries):
+            for backup in self.view.backups(entry.slot):
+                for_node.setdefault(backup, []).append(at)
+        for node, ats in for_node.items():
+            self.send(node, [(self.entries[at][0].words, at) for at in ats])
+
+    def send(self, node: str, entries: Sequence[tuple[Sequence[bytes], int | None]]) -> None:
+        """Make a call with entries, each of them about one of ours or about none."""
+        words = [word for each, _ in entries for word in each]
+        self.calls.append(self.call(APPLY, node, *words))
+        self._about.append([at for _, at in entries])
+
+    def call(self, script: Script, node: str, *args: bytes) -> Call:
+        """Return a call in the view by which all of this goes."""
+        session = self.session
+        return Call(script, session.prefix, (self.view.epoch, b"%d" % session.now_ms(), *args), node=node)
+
+    def enough(self, replies: Sequence[Reply]) -> bool:
+        """Tell whether W copies have everything, or nobody is left who could say so."""
+        if OUT not in replies:
+            return True
+        missing = list(self.missing)
+        for at in self._had(replies):
+            missing[at] -= 1
+        return all(count <= 0 for count in missing)
+
+    def _had(self, replies: Sequence[Reply]) -> Iterator[int]:
+        for reply, about in zip(replies, self._about, strict=True):
+            if isinstance(reply, bytes):
+                yield from (
+                    at for letter, at in zip(reply, about, strict=True) if letter == _HAS and at is not None
+                )
+
+    def take(self, replies: Sequence[Reply]) -> list[tuple[str, int]]:
+        """Count what was answered, and return which nodes need the whole of which entries."""
+        for at in self._had(replies):
+            self.missing[at] -= 1
+        needed = []
+        for call, reply, about in zip(self.calls, replies, self._about, strict=True):
+            if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
+                self.is_stale = True
+            if isinstance(reply, bytes):
+                needed += [
+                    (call.node, at)
+                    for letter, at in zip(reply, about, strict=True)
+                    if letter != _HAS and at is not None
+                ]
+        self.calls, self._about = [], []
+        return needed
+
+    @property
+    def is_done(self) -> bool:
+        """Whether W copies have everything."""
+        return all(count <= 0 for count in self.missing)
+
+
+def _replicate(
+    all_changes: Sequence[Changes], standing: Standing, view: View
+) -> Spread[tuple[list[bool], bool]]:
+    """Bring changes to the backups; return, for each, whether W copies have it, and whether the view is old."""
+    copying = _Copying(all_changes, view, standing.session)
+    copying.send_to_all()
+    if copying.calls:
+        needed = copying.take((yield Round(copying.calls, copying.enough)))
+        if needed and not copying.is_done and not copying.is_stale:
+            yield from _send_whole(copying, needed)
+    done, at = [], 0
+    for changes in all_changes:
+        done.append(all(count <= 0 for count in copying.missing[at : at + len(changes.entries)]))
+        at += len(changes.entries)
+    notices = [
+        Call(
+            None,
+            standing.session.prefix,
+            (b"PUBLISH", keys.channel(standing.session.prefix, channel), notice),
+            node=changes.primary,
+        )
+        for changes, is_done in zip(all_changes, done, strict=True)
+        if is_done
+        for channel, notice in changes.notices
+    ]
+    if notices:
+        # one that is lost is made up for by reading, as after a lost connection
+        yield Round(notices, _all)
+    return done, copying.is_stale
+
+
+def _send_whole(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[None]:
+    """Fetch from the primaries what backups lack, and send it to them."""
+    wanted: dict[str, dict[bytes, None]] = {}
+    for _, at in needed:
+        entry, primary = copying.entries[at]
+        wanted.setdefault(primary, {})[entry.task_id] = None
+    replies = yield Round(
+        [copying.call(FETCH, primary, *ids) for primary, ids in wanted.items()],
+        _all,
+    )
+    found: dict[bytes, Copy] = {}
+    for ids, reply in zip(wanted.values(), replies, strict=True):
+        if isinstance(reply, list):
+            found.update({task_id: read_copy(task_id, reply, i) for i, task_id in enumerate(ids)})
+    functions = yield from _functions(copying, found, wanted)
+    for node in dict(needed):
+        entries: list[tuple[Sequence[bytes], int | None]] = []
+        for at in [at for to, at in needed if to == node]:
+            copy = found.get(copying.entries[at][0].task_id)
+            if copy is not None and copy.record:
+                blob = functions.get(copy.function)
+                if blob is not None:
+                    entries.append(((b"f", copy.function, blob), None))
+                entries.append((copy.entry(), at))
+                entries += [(words, None) for words in copy.beside()]
+        if entries:
+            copying.send(node, entries)
+    if copying.calls:
+        copying.take((yield Round(copying.calls, copying.enough)))
+
+
+def _functions(
+    copying: _Copying, found: dict[bytes, Copy], wanted: dict[str, dict[bytes, None]]
+) -> Spread[dict[bytes, bytes]]:
+    """Fetch the functions that records refer to from the primaries of these."""
+    asked: dict[bytes, str] = {}
+    for primary, ids in wanted.items():
+        for task_id in ids:
+            copy = found.get(task_id)
+            if copy is not None and copy.function:
+                asked.setdefault(copy.function, primary)
+    if not asked:
+        return {}
+    prefix = copying.session.prefix
+    replies = yield Round(
+        [
+            Call(None, prefix, (b"GET", keys.function(prefix, name.decode())), node=primary)
+            for name, primary in asked.items()
+        ],
+        _all,
+    )
+    return {name: reply for name, reply in zip(asked, replies, strict=True) if isinstance(reply, bytes)}

@@ -1,0 +1,174 @@
+"""A protocol for one node, on several: copies first, then the answer; and nobody acts by an old view."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from taskmesh.core.record import parse
+from taskmesh.core.state import State
+from taskmesh.errors import NodeUnavailable
+from taskmesh.queue.claim import claim
+from taskmesh.queue.commit import commit
+from taskmesh.queue.enqueue import enqueue
+from taskmesh.queue.workers import register
+from taskmesh.results.read import read
+from tests.unit.replication.small_mesh import PREFIX, SmallMesh, make_view, message
+
+INCARNATION = b"a" * 16
+HOLDER = INCARNATION + b"000001"
+
+
+@pytest.fixture
+def mesh() -> SmallMesh:
+    return SmallMesh(make_view())
+
+
+def send(mesh: SmallMesh, count: int = 40, **more):
+    messages = [message(at, **more) for at in range(count)]
+    return messages, mesh.run(enqueue(mesh.session, messages, patience_s=0))
+
+
+def test_what_is_accepted_is_on_every_copy(mesh: SmallMesh) -> None:
+    messages, sent = send(mesh)
+    assert sorted(sent.accepted) == sorted(each.task_id.decode() for each in messages)
+    for each in messages:
+        assert {mesh.record(node, each.task_id) for node in mesh.nodes} == {each.record}
+        for node in mesh.nodes:
+            assert each.task_id in mesh.members_of(node, b"L:" + each.slot)
+
+
+def test_a_message_goes_all_its_way(mesh: SmallMesh) -> None:
+    messages, _ = send(mesh)
+    for node in mesh.nodes:
+        mesh.run(register(mesh.session, INCARNATION, b"{}"), node)
+    heard = []
+    for node in mesh.nodes.values():
+        node.subscribe(PREFIX + b"n:" + b"c" * 16, lambda _channel, notice: heard.append(notice))
+    done = set()
+    for node in mesh.nodes:
+        found = mesh.run(claim(mesh.session, HOLDER, 1, 100, [b"default"], idle=False), node)
+        assert found
+        for each in found:
+            done.add(each.task_id)
+            assert set(mesh.versions(each.task_id).values()) == {each.token[:8]}
+            verdict = mesh.run(
+                commit(mesh.session, HOLDER, b"build", [], [each.task_id, each.token, b"K", b"outcome"])
+            )
+            assert verdict == b"o"
+    assert done == {each.task_id for each in messages}
+    assert b"".join(heard).count(b"outcome") == len(messages)
+    for each in messages:
+        for node in mesh.nodes:
+            record = parse(mesh.record(node, each.task_id))
+            assert (record.state, record.outcome) == (State.SUCCESS, b"outcome")
+            assert each.task_id in mesh.members_of(node, b"F:" + each.slot)
+            assert each.task_id not in mesh.members_of(node, b"L:" + each.slot)
+
+
+def test_nobody_claims_from_a_copy(mesh: SmallMesh) -> None:
+    messages, _ = send(mesh)
+    view = mesh.standing.view
+    wrong = next(each for each in messages if view.primary(int(each.slot, 16)) != "n1")
+    # as a node has it that led the slot before
+    mesh.nodes["n1"].call((b"RPUSH", PREFIX + b"q:default:4", wrong.task_id + b":00000001"))
+    mesh.run(register(mesh.session, INCARNATION, b"{}"), "n1")
+    found = mesh.run(claim(mesh.session, HOLDER, 1, 100, [b"default"], idle=False), "n1")
+    assert wrong.task_id not in {each.task_id for each in found}
+    assert {view.primary(int(parse(each.record).slot)) for each in found} == {"n1"}
+
+
+def test_a_backup_that_is_down_is_not_waited_for(mesh: SmallMesh) -> None:
+    mesh.nodes["n3"].crash()
+    ready = [message(at) for at in range(40) if mesh.standing.view.primary(int(message(at).slot, 16)) != "n3"]
+    sent = mesh.run(enqueue(mesh.session, ready, patience_s=0))
+    assert len(sent.accepted) == len(ready)
+    for each in ready:
+        assert len(mesh.versions(each.task_id)) == 2
+
+
+def test_too_few_copies_are_no_answer(mesh: SmallMesh) -> None:
+    mesh.nodes["n2"].crash()
+    mesh.nodes["n3"].crash()
+    ready = [message(at) for at in range(40) if mesh.standing.view.primary(int(message(at).slot, 16)) == "n1"]
+    sent = mesh.run(enqueue(mesh.session, ready, patience_s=0))
+    assert not sent.accepted
+    assert not sent.rejected
+    assert len(sent.unknown) == len(ready)
+    mesh.nodes["n2"].restart()
+    again = mesh.run(enqueue(mesh.session, ready, patience_s=0, sent_before=True))
+    assert len(again.accepted) == len(ready)
+    # a repeat is completed, though the primary had it
+    for each in ready:
+        assert len(mesh.versions(each.task_id)) == 2
+
+
+def test_what_is_read_is_completed_first(mesh: SmallMesh) -> None:
+    (sent,), _ = send(mesh, 1)
+    primary = mesh.standing.view.primary(int(sent.slot, 16))
+    backups = [node for node in mesh.nodes if node != primary]
+    for node in backups:
+        mesh.nodes[node].call((b"UNLINK", PREFIX + b"r:" + sent.task_id))
+    mesh.nodes[backups[0]].crash()
+    (found,) = mesh.run(read(mesh.session, [sent.task_id.decode()]))
+    assert found is not None
+    assert mesh.record(backups[1], sent.task_id) == sent.record
+    mesh.nodes[backups[1]].crash()
+    with pytest.raises(NodeUnavailable):
+        mesh.run(read(mesh.session, [sent.task_id.decode()], patience_s=0))
+
+
+def test_a_function_goes_with_the_message_that_needs_it(mesh: SmallMesh) -> None:
+    name = b"%064x" % 1
+    sent = message(1, function=name)
+    assert mesh.run(enqueue(mesh.session, [sent], {name: b"signed function"}, patience_s=0)).accepted
+    holders = [node for node in mesh.nodes if mesh.record(node, sent.task_id)]
+    assert len(holders) >= 2
+    for node in holders:
+        assert mesh.nodes[node].call((b"GET", PREFIX + b"fn:" + name)) == b"signed function"
+        assert mesh.nodes[node].call((b"HGET", PREFIX + b"fnref", name)) == b"1"
+
+
+def test_a_newer_view_is_found_and_the_call_repeated_by_it(mesh: SmallMesh) -> None:
+    old = mesh.standing.view
+    newer = replace(make_view(2), table=tuple((*row[1:], row[0]) for row in old.table))
+    for node in mesh.nodes:
+        mesh.activate(node, newer)
+    messages, sent = send(mesh)
+    assert len(sent.accepted) == len(messages)
+    assert mesh.standing.view == newer
+    for each in messages:
+        primary = newer.primary(int(each.slot, 16))
+        hints = mesh.nodes[primary].call((b"LRANGE", PREFIX + b"q:default:4", 0, -1))
+        assert each.task_id + b":00000001" in hints
+
+
+def test_a_backup_of_another_view_does_not_count(mesh: SmallMesh) -> None:
+    for node in ("n2", "n3"):
+        mesh.nodes[node].call((b"SET", PREFIX + b"epoch", make_view(2).waiting))
+    ready = [message(at) for at in range(40) if mesh.standing.view.primary(int(message(at).slot, 16)) == "n1"]
+    sent = mesh.run(enqueue(mesh.session, ready, patience_s=0))
+    assert not sent.accepted
+    assert len(sent.unknown) == len(ready)
+
+
+def test_versions_of_a_view_are_above_those_of_the_ones_before(mesh: SmallMesh) -> None:
+    (sent,), _ = send(mesh, 1)
+    newer = replace(make_view(37), table=mesh.standing.view.table)
+    for node in mesh.nodes:
+        mesh.activate(node, newer)
+    primary = newer.primary(int(sent.slot, 16))
+    mesh.run(register(mesh.session, INCARNATION, b"{}"), primary)
+    (found,) = mesh.run(claim(mesh.session, HOLDER, 1, 100, [b"default"], idle=False), primary)
+    assert found.token[:8] == b"00110000"
+    # the same again, as after a lost answer
+    assert (
+        mesh.run(claim(mesh.session, HOLDER, 1, 100, [b"default"], idle=False), primary)[0].token
+        == found.token
+    )
+    assert set(mesh.versions(sent.task_id).values()) == {b"00110000"}
+    verdict = mesh.run(commit(mesh.session, HOLDER, b"build", [], [sent.task_id, found.token, b"K", b"x"]))
+    assert verdict == b"o"
+    verdict = mesh.run(commit(mesh.session, HOLDER, b"build", [], [sent.task_id, found.token, b"K", b"x"]))
+    assert verdict == b"r"
