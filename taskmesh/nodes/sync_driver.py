@@ -62,6 +62,7 @@ class SyncDriver:
         self._answer_timeout_s = answer_timeout_s
         self._servers: set[bytes] = set()
         self._on_other_server: Callable[[], None] | None = None
+        self._only_server = b""
         self._idle: deque[AbstractConnection] = deque()
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -136,12 +137,27 @@ class SyncDriver:
         self._servers = {run_id}
         self._on_other_server = on_other
 
+    def serve_only(self, run_id: bytes) -> None:
+        """Speak with one process only: a server that was started anew is another one, which may have forgotten.
+
+        Connections to another one fail with a `ConnectionError`, as if nobody were there.
+
+        Args:
+            run_id: Which process is meant, as its `INFO` says.
+        """
+        self._only_server = run_id
+
     def _look_at_server(self, connection: AbstractConnection) -> None:
-        on_other = self._on_other_server
-        if on_other is None:
+        on_other, only = self._on_other_server, self._only_server
+        if on_other is None and not only:
             return
         connection.send_packed_command([self._pack((b"INFO", b"server"))], check_health=False)
         run_id = run_id_of(connection.read_response(disable_decoding=True))
+        if only and run_id != only:
+            connection.disconnect()
+            raise ConnectionError("the server was started anew and waits to be admitted")
+        if on_other is None:
+            return
         with self._lock:
             is_new = run_id not in self._servers
             self._servers.add(run_id)
