@@ -54,7 +54,7 @@ def list_command(*, limit: int, target: Target, json_wanted: bool) -> None:
     The task is shown where the message's signature is fine.
     """
     mesh = target.look()
-    total, letters = mesh.link.run(dead_letters(mesh.link.session, 0, limit))
+    total, letters = mesh.link.run(dead_letters(mesh.link.session, limit))
     stories = [
         (letter.died_ms, story_of(mesh, letter.task_id, letter.record)) for letter in letters if letter.record
     ]

@@ -17,6 +17,7 @@ from taskmesh.core.state import LETTER, State
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.queue.enqueue import NewMessage
 from taskmesh.replication.ask import ask, look, plain
+from taskmesh.replication.route_pages import BEGIN, place
 
 DEAD = load_script("taskmesh.queue", "dead")
 DROP = load_script("taskmesh.queue", "drop")
@@ -45,14 +46,14 @@ class DeadLetter:
 
 
 def dead_letters(
-    session: Session, start: int, most: int, *, newest_first: bool = True
+    session: Session, most: int, *, newest_first: bool = True
 ) -> Steps[tuple[int, list[DeadLetter]]]:
-    """Return how many dead letters there are, and some of them with their records, in bounded steps."""
-    total, found = 0, list[DeadLetter]()
+    """Return how many dead letters there are, and the first of them with their records, in bounded steps."""
+    total, found, cursor = 0, list[DeadLetter](), BEGIN
     while len(found) < most:
         step = min(RECORDS_MAX, most - len(found))
-        total, letters = yield from _letters(
-            session, start + len(found), step, newest_first=newest_first, records=True
+        total, cursor, letters = yield from _letters(
+            session, cursor, step, newest_first=newest_first, records=True
         )
         found += letters
         if len(letters) < step:
@@ -62,27 +63,25 @@ def dead_letters(
 
 def dead_ids(session: Session) -> Steps[list[str]]:
     """Return the ids of all dead letters, the oldest first."""
-    found: list[str] = []
+    found, cursor = list[str](), BEGIN
     while True:
-        _, letters = yield from _letters(session, len(found), IDS_MAX, newest_first=False, records=False)
+        _, cursor, letters = yield from _letters(session, cursor, IDS_MAX, newest_first=False, records=False)
         found += [letter.task_id for letter in letters]
         if len(letters) < IDS_MAX:
             return found
 
 
 def _letters(
-    session: Session, start: int, most: int, *, newest_first: bool, records: bool
-) -> Steps[tuple[int, list[DeadLetter]]]:
+    session: Session, cursor: bytes, most: int, *, newest_first: bool, records: bool
+) -> Steps[tuple[int, bytes, list[DeadLetter]]]:
     order = b"newest" if newest_first else b"oldest"
-    call = Call(DEAD, session.prefix, (b"%d" % start, b"%d" % most, order, b"1" if records else b"0"))
-    reply = yield from look(session, call)
+    call = Call(DEAD, session.prefix, (cursor, b"%d" % most, order, b"1" if records else b"0"))
+    total, following, *rest = yield from look(session, call)
     letters = [
-        DeadLetter(
-            reply[at].decode(), int(float(reply[at + 1])), parse(reply[at + 2]) if reply[at + 2] else None
-        )
-        for at in range(1, len(reply), 3)
+        DeadLetter(rest[at].decode(), int(float(rest[at + 1])), parse(rest[at + 2]) if rest[at + 2] else None)
+        for at in range(0, len(rest), 4)
     ]
-    return int(reply[0]), letters
+    return int(total), place(following), letters
 
 
 def whole_record(session: Session, task_id: str) -> Steps[Record | None]:

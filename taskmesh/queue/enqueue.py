@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from taskmesh.core.record import REMEMBER_S
 from taskmesh.core.script import load_script
-from taskmesh.core.steps import NoAnswer, NodeError, Pause, Refused, Session, Steps
+from taskmesh.core.steps import NoAnswer, NodeError, Pause, Refused, Reply, Session, Steps
 from taskmesh.errors import NodeUnavailable
 from taskmesh.replication.ask import RETRY_DELAY_S_MAX, RETRY_DELAY_S_MIN
 from taskmesh.replication.join import refresh
+from taskmesh.replication.routed import Parts
 
 ENQUEUE = load_script("taskmesh.queue", "enqueue")
 #: The same, for a leader.
@@ -260,7 +261,7 @@ def enqueue(
         again: list[tuple[list[NewMessage], list[bytes]]] = []
         stale = False
         pause = False
-        for (inside, args), reply in zip(now, replies, strict=True):
+        for inside, args, reply in _answers(now, replies):
             if isinstance(reply, bytes):
                 read_answer(result, inside, reply)
                 continue
@@ -300,6 +301,20 @@ def enqueue(
         waiting = again + waiting
     result.resent = {task_id.decode() for task_id in maybe}
     return result
+
+
+def _answers(
+    calls: Sequence[tuple[list[NewMessage], list[bytes]]], replies: Sequence[Reply]
+) -> Iterable[tuple[list[NewMessage], list[bytes], Reply]]:
+    """Yield what was answered to which messages; where nodes fared differently, part by part."""
+    for (inside, args), reply in zip(calls, replies, strict=True):
+        if not isinstance(reply, Parts):
+            yield inside, args, reply
+            continue
+        for places, part in reply.parts:
+            # some of what fitted into one call fit into one call
+            for some, words in _group([inside[place] for place in places], {}):
+                yield some, words, part
 
 
 def _give_up(result: Sent, messages: Iterable[NewMessage], maybe: set[bytes], reason: str) -> None:

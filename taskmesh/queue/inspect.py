@@ -12,6 +12,8 @@ from taskmesh.core.state import LETTER, State
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import Malformed
 from taskmesh.replication.ask import answer, look, plain
+from taskmesh.replication.route_pages import BEGIN, place
+from taskmesh.replication.routed import is_replicated
 
 SCHEDULED = load_script("taskmesh.queue", "scheduled")
 STARTED = LETTER[State.STARTED]
@@ -105,7 +107,8 @@ def holdings(session: Session, holders: Sequence[bytes], most: int) -> Steps[lis
         holders: The children.
         most: Of each so many are read, even if it holds more: one that runs many at once may hold 100,000.
     """
-    found: dict[bytes, dict[tuple[int, int], Holding]] = {holder: {} for holder in holders}
+    # sequences of one child on two nodes may be alike
+    found: dict[bytes, dict[tuple[int, int, str], Holding]] = {holder: {} for holder in holders}
     cursors = dict.fromkeys(holders, b"0")
     while cursors:
         names = list(cursors)
@@ -113,17 +116,19 @@ def holdings(session: Session, holders: Sequence[bytes], most: int) -> Steps[lis
         for holder, reply in zip(names, replies, strict=True):
             cursors[holder], claims = answer(session, "HSCAN", reply)
             room = most - len(found[holder])
-            yet = [held for held in _claimed(claims) if (held.sequence, held.position) not in found[holder]][
-                :room
-            ]
+            yet = [held for held in _claimed(claims) if _key(held) not in found[holder]][:room]
             for held in (yield from _still(session, holder, yet)):
-                found[holder][held.sequence, held.position] = held
+                found[holder][_key(held)] = held
         cursors = {
             holder: cursor
             for holder, cursor in cursors.items()
             if cursor != b"0" and len(found[holder]) < most
         }
     return [[found[holder][place] for place in sorted(found[holder])] for holder in holders]
+
+
+def _key(held: Holding) -> tuple[int, int, str]:
+    return held.sequence, held.position, held.task_id
 
 
 def _scan(session: Session, holder: bytes, cursor: bytes) -> Call:
@@ -178,10 +183,12 @@ def scheduled(session: Session, most: int, start: int = 0) -> Steps[tuple[int, l
         start: How many to pass over.
     """
     found: list[Waiting] = []
-    total, at = 0, start
-    while len(found) < most:
-        step = min(RECORDS_MAX, most - len(found))
-        call = Call(SCHEDULED, session.prefix, (b"%d" % at, b"%d" % step))
+    several = is_replicated(session)
+    # on several nodes a place in the list is one in each of theirs, so what is passed over is looked at
+    passed, cursor, total = (start, BEGIN, 0) if several else (0, b"%d" % start, 0)
+    while len(found) < passed + most:
+        step = min(RECORDS_MAX, passed + most - len(found))
+        call = Call(SCHEDULED, session.prefix, (cursor, b"%d" % step))
         total, following, *rest = yield from look(session, call)
         found += [
             Waiting(
@@ -190,12 +197,12 @@ def scheduled(session: Session, most: int, start: int = 0) -> Steps[tuple[int, l
                 rest[i + 2].decode(errors="replace"),
                 _parsed(rest[i + 3]),
             )
-            for i in range(0, len(rest), 4)
+            for i in range(0, len(rest), 5)
         ]
-        if following == at:
+        if place(following) == cursor:
             break
-        at = following
-    return int(total), found
+        cursor = place(following)
+    return int(total), found[passed:]
 
 
 def _parsed(raw: bytes | None) -> Record | None:

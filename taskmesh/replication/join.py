@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from taskmesh.core.script import load_script
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Session, Steps
 from taskmesh.errors import KeyMismatch, NodeFault, NodeUnavailable, UpgradeNeeded
+from taskmesh.replication.view import OBEYS, WAITS
 
 FORMAT = 1
 #: Epoch of a mesh whose node no guardian numbers.
@@ -106,8 +107,11 @@ def join(session: Session, *, mesh_id: str, slots: int, key_id: str, tries: int 
 
 
 def embedded_generation(epoch: bytes) -> int:
-    """Return how often the embedded node was started when it had this epoch; 0 for a server of the user's own."""
-    return int(epoch[:8], 16)
+    """Return how often the embedded node was started when it had this epoch.
+
+    0 for a server of the user's own, and for one of several, which counts views and no starts.
+    """
+    return 0 if epoch[:1] in (OBEYS, WAITS) else int(epoch[:8], 16)
 
 
 def refresh(session: Session) -> Steps[None]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskmesh.core.steps import Reply
-from taskmesh.replication.routed import FAILURES, Args, Parts, Routed, Table, to_one
+from taskmesh.replication.routed import FAILURES, Args, Parts, Routed, to_one
+from taskmesh.replication.view import View
 
 #: Where things stand in a group: its function's hash and blob, how many messages, the first of these.
 _HASH, _BLOB, _COUNT, _FIRST = 5, 6, 7, 8
@@ -28,17 +29,17 @@ class _Share:
         self.carried: set[bytes] = set()
 
 
-def enqueue(view: Table, args: Args) -> Routed:
+def enqueue(view: View, args: Args) -> Routed:
     """Route groups of messages as `queue/enqueue.lua` takes them."""
     return _shares(view, (), args)
 
 
-def enqueue_fenced(view: Table, args: Args) -> Routed:
+def enqueue_fenced(view: View, args: Args) -> Routed:
     """Route the same, of a leader: its token comes first."""
     return _shares(view, args[:1], args[1:])
 
 
-def _shares(view: Table, token: Args, args: Args) -> Routed:
+def _shares(view: View, token: Args, args: Args) -> Routed:
     groups, blobs = _groups(args)
     shares: dict[str, _Share] = {}
     place = 0

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from taskmesh.replication.routed import Args, Pinned, Routed, Table, by_primary, primary_of, to_one, whole
+from taskmesh.replication.routed import Args, Pinned, Routed, by_primary, primary_of, to_one, whole
+from taskmesh.replication.view import View
 
-Route = Callable[[Table, Args], Routed]
+Route = Callable[[View, Args], Routed]
 
 
 def messages(head: int, width: int, put: Callable[[list[list[int]], Sequence[Any]], Any]) -> Route:
@@ -24,7 +25,7 @@ def messages(head: int, width: int, put: Callable[[list[list[int]], Sequence[Any
         put: Makes one answer of several: of the places of the messages of each, and the answers.
     """
 
-    def route(view: Table, args: Args) -> Routed:
+    def route(view: View, args: Args) -> Routed:
         shared, ids = args[:head], args[head::width]
         places = by_primary(view, ids)
         if len(places) == 1:
@@ -75,7 +76,7 @@ def _count(places: list[list[int]]) -> int:
     return sum(len(some) for some in places)
 
 
-def one_message(view: Table, args: Args) -> Routed:
+def one_message(view: View, args: Args) -> Routed:
     """Route a script about one message, whose id comes first."""
     return to_one(primary_of(view, args[0]), args)
 
@@ -83,7 +84,7 @@ def one_message(view: Table, args: Args) -> Routed:
 _entries = messages(4, 4, letters)
 
 
-def commit(view: Table, args: Args) -> Routed:
+def commit(view: View, args: Args) -> Routed:
     """Route what ends runs: holder, build, s to keep dead letters, how many claims are done with, these, the messages.
 
     Raises:

@@ -8,47 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from taskmesh.core.ids import routing_of, slot_of
-from taskmesh.core.steps import NoAnswer, NodeError, Refused, Reply
+from taskmesh.core.steps import NoAnswer, NodeError, Refused, Reply, Session
 from taskmesh.errors import InvariantBroken
 from taskmesh.replication.join import PASSING
+from taskmesh.replication.view import OBEYS, WAITS, View
 
 Args: TypeAlias = tuple[bytes, ...]
 Merge: TypeAlias = Callable[[Sequence[Reply]], Reply]
 
 #: What a driver or a node gives in place of an answer.
 FAILURES = (Refused, NoAnswer, NodeError)
-#: States of members that take part: one that is being emptied leads slots until it has none.
-SERVING = ("up", "drained")
-
-
-class Member(Protocol):
-    """What routes need to know of a member of a view."""
-
-    @property
-    def id(self) -> str:
-        """Its name, such as `n1`."""
-
-    @property
-    def state(self) -> str:
-        """Whether it takes part."""
-
-
-class Table(Protocol):
-    """What routes need to know of a view."""
-
-    @property
-    def slots(self) -> int:
-        """How many slots the mesh has."""
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """The nodes that it names."""
-
-    def primary(self, slot: int) -> str:
-        """Return who leads a slot."""
 
 
 class Pinned(InvariantBroken):
@@ -80,17 +52,17 @@ class Parts:
     parts: list[tuple[list[int], Reply]]
 
 
-def serving(view: Table) -> list[str]:
-    """Return the ids of the nodes that take part."""
-    return [member.id for member in view.members if member.state in SERVING]
+def is_replicated(session: Session) -> bool:
+    """Tell whether the mesh has several nodes, or had: whether calls are routed."""
+    return session.epoch[:1] in (OBEYS, WAITS)
 
 
-def primary_of(view: Table, task_id: bytes) -> str:
+def primary_of(view: View, task_id: bytes) -> str:
     """Return the node that leads the slot of an id."""
     return view.primary(slot_of(routing_of(task_id.decode(errors="backslashreplace")), view.slots))
 
 
-def by_primary(view: Table, ids: Iterable[bytes]) -> dict[str, list[int]]:
+def by_primary(view: View, ids: Iterable[bytes]) -> dict[str, list[int]]:
     """Return the places of ids by the node that leads the slot of each."""
     places: dict[str, list[int]] = {}
     for place, task_id in enumerate(ids):
@@ -103,9 +75,9 @@ def to_one(node: str, args: Args) -> Routed:
     return Routed([(node, args)], _itself)
 
 
-def to_all(view: Table, args: Args, merge: Merge) -> Routed:
+def to_all(view: View, args: Args, merge: Merge) -> Routed:
     """Return a call that goes to all nodes as it is; `merge` is given answers only, at least one."""
-    return Routed([(node, args) for node in serving(view)], whole(merge))
+    return Routed([(node, args) for node in view.nodes], whole(merge))
 
 
 def whole(merge: Merge) -> Merge:

@@ -7,21 +7,40 @@ Every route is pure, and has this in common: split, run and merged it gives what
 
 from __future__ import annotations
 
+from taskmesh.replication import route_pages, route_shared
 from taskmesh.replication.route_enqueue import enqueue, enqueue_fenced
 from taskmesh.replication.route_messages import Route, commit, letters, messages, one_message, total, values
-from taskmesh.replication.routed import Args, Parts, Pinned, Routed, Table
+from taskmesh.replication.routed import Args, Parts, Pinned, Routed
+from taskmesh.replication.view import View
 
 __all__ = ["PINNED", "ROUTES", "Parts", "Pinned", "Routed", "route"]
 
 #: By the script's name. Its arguments are those behind epoch and time, if it takes these; a fenced one's begin with
 #: the token.
 ROUTES: dict[str, Route] = {
+    "coordination.install (fenced)": route_shared.leaders,
+    "coordination.settle (fenced)": route_shared.leaders,
+    "queue.backlog": route_shared.everywhere(route_shared.backlogs),
     "queue.commit": commit,
+    "queue.dead": route_pages.dead,
     "queue.drop": messages(0, 1, letters),
     "queue.enqueue": enqueue,
     "queue.enqueue (fenced)": enqueue_fenced,
+    "queue.expired": route_shared.expired,
+    "queue.lengths": route_shared.lengths,
+    "queue.order": route_shared.order,
+    "queue.pause": route_shared.everywhere(route_shared.changed),
+    "queue.peek": route_shared.peeked,
+    "queue.rate": route_shared.by_task,
     "queue.revoke": messages(1, 3, letters),
+    "queue.scheduled": route_pages.scheduled,
+    "queue.setting": route_shared.everywhere(route_shared.changed),
+    "queue.status": route_shared.everywhere(route_shared.status),
     "queue.telling": one_message,
+    "queue.unlist": route_shared.everywhere(route_shared.fate),
+    "queue.unpark": route_pages.unpark,
+    "queue.wish": route_shared.everywhere(route_shared.changed),
+    "replication.accept": route_shared.alike,
     "results.forget": messages(0, 1, total),
     "results.read": messages(0, 1, values(1)),
     "results.tellings": messages(0, 1, values(2)),
@@ -31,7 +50,7 @@ ROUTES: dict[str, Route] = {
 PINNED = frozenset({"queue.claim", "queue.held", "queue.reap", "queue.recall", "queue.worker"})
 
 
-def route(name: str, view: Table, args: Args) -> Routed:
+def route(name: str, view: View, args: Args) -> Routed:
     """Return the calls that a call of a script comes to.
 
     Args:
@@ -50,8 +69,3 @@ def route(name: str, view: Table, args: Args) -> Routed:
             else f"nobody says to which nodes {name} goes: give it a route in taskmesh/replication/routes.py"
         )
     return known(view, args)
-
-
-def route_plain(view: Table, words: Args) -> Routed:
-    """Return the calls that a plain command comes to."""
-    raise Pinned(f"nobody says to which of {view.slots} slots {words[0].decode()} belongs")

@@ -29,7 +29,8 @@ from taskmesh.core.steps import (
 from taskmesh.replication.changes import TOLD, Changes, Entry, read_changes
 from taskmesh.replication.copy import Copy, read_copy
 from taskmesh.replication.packed_view import unpack
-from taskmesh.replication.routes import Routed, route, route_plain
+from taskmesh.replication.route_commands import route_plain
+from taskmesh.replication.routes import Routed, route
 from taskmesh.replication.standing import Standing
 from taskmesh.replication.view import View
 
@@ -90,7 +91,9 @@ class _Part:
         if to:
             routed = Routed([(to, args)], _only)
         else:
-            routed = route(script.name, view, args) if script is not None else route_plain(view, args)
+            routed = (
+                route(script.name, view, args) if script is not None else route_plain(view, call.prefix, args)
+            )
         front = (view.epoch, call.args[1]) if checked else ()
         self.subs = [
             Call(script, call.prefix, (*front, *part), call.patience_s, to_node)

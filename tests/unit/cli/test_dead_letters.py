@@ -111,7 +111,7 @@ def scene() -> Scene:
 def test_dead_letters_are_listed_newest_first_with_their_records(scene):
     for number in range(45):
         scene.end(f"id-{number:02}")
-    total, letters = scene.run(dead_letters(scene.session, 0, 30))
+    total, letters = scene.run(dead_letters(scene.session, 30))
     assert total == 45
     assert [letter.task_id for letter in letters] == [f"id-{number:02}" for number in range(44, 14, -1)]
     assert {letter.record.state for letter in letters} == {State.DEAD}

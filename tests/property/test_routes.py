@@ -1,0 +1,290 @@
+"""Split by node, run and merged, every call gives what the whole of it gives on one node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskmesh.core import keys
+from taskmesh.core.ids import make_id, routing_of, slot_of
+from taskmesh.core.record import head_parts
+from taskmesh.core.state import LETTER, State
+from taskmesh.core.steps import Session, Steps
+from taskmesh.errors import NodeUnavailable
+from taskmesh.queue.claim import claim
+from taskmesh.queue.commit import RELEASED, commit, retried
+from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, message_keys
+from taskmesh.queue.manage import revoke
+from taskmesh.queue.telling import is_revoked, note_telling
+from taskmesh.queue.workers import register
+from taskmesh.replication.routes import Pinned, route
+from taskmesh.replication.view import Member, View
+from taskmesh.results.read import forget, read
+from taskmesh.results.tellings import tellings
+from tests.property.routed_mesh import BEGIN_MS, PREFIX, ManyNodes, OneNode, at
+
+few = settings(max_examples=40, deadline=None)
+SLOTS = 16
+INCARNATION = b"00000000000000aa"
+HOLDER = INCARNATION + b"000001"
+QUEUES = [b"mail", b"slow"]
+FUNCTIONS = {b"%064x" % number: b"function %d" % number for number in range(1, 3)}
+
+
+@st.composite
+def views(draw: Any) -> View:
+    """Draw a view of one to five nodes, some of which lead nothing."""
+    count = draw(st.integers(1, 5))
+    members = tuple(
+        Member(f"n{number}", f"redis://host{number}", f"{number:016x}", f"{number:040x}")
+        for number in range(1, count + 1)
+    )
+    leads = draw(st.lists(st.integers(1, count), min_size=SLOTS, max_size=SLOTS))
+    return View(7, "active", SLOTS, 1, members, tuple((f"n{number}",) for number in leads))
+
+
+seeds = st.integers(0, 2**32)
+
+
+def message(random: Random, number: int, **given: Any) -> NewMessage:
+    """Return a message of any kind."""
+    routing = random.randrange(65536)
+    unique = b""
+    if random.random() < 0.2:
+        text = f"key {random.randrange(4)}"
+        routing, unique = routing_of(text), text.encode().hex().encode().ljust(32, b"0")
+    if random.random() < 0.2:
+        task_id = f"named-{number}"
+        unique, routing = b"", routing_of(task_id)
+    else:
+        task_id = make_id(BEGIN_MS, routing, random.randbytes(8))
+    queue = random.choice(QUEUES)
+    function = random.choice([b"", b"", *FUNCTIONS])
+    due = random.choice([0, 0, 0, BEGIN_MS + 1000])
+    start, middle, end, names = head_parts(
+        state=LETTER[State.SCHEDULED if due else State.PENDING],
+        queue=queue,
+        channel=b"",
+        function=function,
+        priority=4,
+        flags=0,
+        result_ttl_s=3600,
+    )
+    slot = b"%04x" % slot_of(routing, SLOTS)
+    wire = b"%b%b%b%012x%012x%b%benvelope %d" % (start, slot, middle, BEGIN_MS, due, end, names, number)
+    fields = {
+        "due_ms": b"%d" % due if due else b"",
+        "function": function,
+        "expires_ms": random.choice([b"", b"%d" % (BEGIN_MS + 500)]),
+        "keys": message_keys(unique=unique) if unique else None,
+    }
+    return NewMessage(task_id.encode(), wire, slot, queue, BEGIN_MS, **(fields | given))
+
+
+class Both:
+    """A mesh of many nodes, and one node that does the same."""
+
+    def __init__(self, view: View, seed: int) -> None:
+        self.random = Random(seed)
+        self.one = OneNode(SLOTS)
+        self.many = ManyNodes(view)
+        self.meshes = (self.one, self.many)
+        self.sent: list[NewMessage] = []
+
+    def same(self, make: Any, *args: Any) -> Any:
+        """Run a protocol on both, and return what both have answered."""
+        one, many = (mesh.run(make(mesh.session, *args)) for mesh in self.meshes)
+        assert many == one
+        return one
+
+    def send(self, count: int) -> None:
+        """Send messages, of which some were sent before and some are not to be recorded for their keys."""
+        new = [message(self.random, len(self.sent) + number) for number in range(count)]
+        sent = new + self.random.sample(self.sent, min(2, len(self.sent)))
+        self.random.shuffle(sent)
+        self.enqueue(sent)
+        self.sent += new
+
+    def enqueue(self, messages: list[NewMessage]) -> None:
+        """Send messages; in which order they are accepted is each node's own affair."""
+
+        def ordered(session: Session) -> Steps[Sent]:
+            sent = yield from enqueue(session, messages, FUNCTIONS)
+            return replace(sent, accepted=sorted(sent.accepted), known=sorted(sent.known))
+
+        self.same(ordered)
+
+    def claim(self) -> dict[str, bytes]:
+        """Claim all that is ready, everywhere under the same lease, and return the tokens."""
+        found: list[dict[str, bytes]] = []
+        for mesh in self.meshes:
+            tokens: dict[str, bytes] = {}
+            for node in mesh.nodes:
+                mesh.run(at(node, register(mesh.session, INCARNATION, b"{}")))
+                claims = mesh.run(at(node, claim(mesh.session, HOLDER, 1, 1000, QUEUES, idle=False)))
+                tokens |= {each.task_id.decode(): each.token for each in claims}
+            found.append(tokens)
+        assert found[0] == found[1]
+        return found[0]
+
+    @property
+    def ids(self) -> list[str]:
+        """All that were sent, in any order, and one that nobody knows."""
+        ids = [*(each.task_id.decode() for each in self.sent), "nobody"]
+        self.random.shuffle(ids)
+        return ids
+
+    def check(self) -> None:
+        """All records are alike."""
+        self.same(read, self.ids)
+
+
+@few
+@given(views(), seeds)
+def test_what_is_sent_is_accepted_known_or_turned_away_alike(view, seed):
+    both = Both(view, seed)
+    both.send(12)
+    both.send(4)
+    again = both.random.sample(both.sent, 8)
+    both.enqueue(again)
+    both.check()
+
+
+@few
+@given(views(), seeds)
+def test_runs_end_alike(view, seed):
+    both = Both(view, seed)
+    both.send(16)
+    tokens = both.claim()
+    entries: list[bytes] = []
+    for task_id, token in tokens.items():
+        letter, outcome = both.random.choice(
+            [
+                (b"K", b"value"),
+                (b"F", b"error"),
+                (RELEASED, b""),
+                (b"Y", retried(BEGIN_MS + 5000, b"history")),
+            ]
+        )
+        wrong = both.random.random() < 0.2
+        entries += (task_id.encode(), b"0" * 50 if wrong else token, letter, outcome)
+    for _ in range(2):  # a repeat is told apart
+        both.same(lambda session: commit(session, HOLDER, b"build", [], entries))
+    both.check()
+    both.same(forget, both.ids)
+    both.check()
+
+
+@few
+@given(views(), seeds)
+def test_messages_that_run_are_told_of_alike(view, seed):
+    both = Both(view, seed)
+    both.send(10)
+    tokens = both.claim()
+    for task_id, token in tokens.items():
+        if both.random.random() < 0.5:
+            both.same(
+                lambda session, *of: note_telling(session, of[0], of[1], b"told"), task_id, token.decode()
+            )
+        both.same(is_revoked, task_id, token.decode())
+    both.same(tellings, both.ids)
+
+
+@few
+@given(views(), seeds)
+def test_messages_are_revoked_alike(view, seed):
+    both = Both(view, seed)
+    both.send(12)
+    both.claim()
+    entries = [
+        (task_id.encode(), both.random.choice([b"", b"", b"00000001"]), b"outcome") for task_id in both.ids
+    ]
+    for _ in range(2):
+        both.same(revoke, entries)
+    both.check()
+
+
+def test_what_is_one_nodes_own_must_name_it():
+    many = ManyNodes(View(1, "active", 1, 1, (Member("n1", "a", "b", "c"),), (("n1",),)))
+    with pytest.raises(Pinned, match=r"queue.claim is about one node's own things.*link.at\(node\)"):
+        many.run(claim(many.session, HOLDER, 1, 10, QUEUES, idle=False))
+    with pytest.raises(Pinned, match="names 1 claims that are done with"):
+        many.run(commit(many.session, HOLDER, b"build", [(1, b"0" * 12)], []))
+
+
+TWO = tuple(Member(name, f"redis://{name}", f"instance {name}", f"run of {name}") for name in ("n1", "n2"))
+
+
+class Halves:
+    """Two nodes that lead half of the slots each, and a message for each of them."""
+
+    def __init__(self) -> None:
+        table = tuple((("n1" if slot < SLOTS / 2 else "n2"),) for slot in range(SLOTS))
+        self.many = ManyNodes(View(1, "active", SLOTS, 1, TWO, table))
+        random = Random(1)
+        drawn = [message(random, number, keys=None) for number in range(20)]
+        self.first = next(each for each in drawn if int(each.slot, 16) < SLOTS / 2)
+        self.second = next(each for each in drawn if int(each.slot, 16) >= SLOTS / 2)
+        self.ids = [self.second.task_id.decode(), self.first.task_id.decode()]
+
+    def send(self, **given: Any) -> Any:
+        """Send both messages in one call."""
+        return self.many.run(
+            enqueue(self.many.session, [self.second, self.first], FUNCTIONS, patience_s=1.0, **given)
+        )
+
+
+def test_what_one_node_accepts_is_not_rejected_because_another_is_full():
+    halves = Halves()
+    halves.many.nodes["n2"].set_memory_full(full=True)
+    sent = halves.send()
+    assert sent.accepted == [halves.first.task_id.decode()]
+    assert list(sent.rejected) == [halves.second.task_id.decode()]
+    assert sent.full
+
+
+def test_what_one_node_accepts_is_not_unknown_because_another_is_away():
+    halves = Halves()
+    halves.many.nodes["n2"].running = False
+    sent = halves.send()
+    assert sent.accepted == [halves.first.task_id.decode()]
+    assert list(sent.unknown) == [halves.second.task_id.decode()]
+    assert sent.resent == {halves.second.task_id.decode()}
+
+
+def test_a_function_is_sent_again_only_with_messages_of_nodes_that_lack_it():
+    halves = Halves()
+    halves.first.function = halves.second.function = next(iter(FUNCTIONS))
+    halves.send()
+    key = keys.function(PREFIX, next(iter(FUNCTIONS)).decode())
+    assert all(node.call((b"GET", key)) == b"function 1" for node in halves.many.nodes.values())
+    assert not halves.send().rejected
+
+
+def test_a_commit_of_which_a_part_got_no_answer_is_repeated_as_a_whole():
+    halves = Halves()
+    halves.send()
+    halves.many.nodes["n2"].running = False
+    entries = [word for task_id in halves.ids for word in (task_id.encode(), b"0" * 50, b"K", b"")]
+    with pytest.raises(NodeUnavailable) as raised:
+        halves.many.run(commit(halves.many.session, HOLDER, b"build", [], entries, patience_s=1.0))
+    assert raised.value.may_be_done
+
+
+def test_a_function_goes_once_to_each_node_that_gets_its_messages():
+    halves = Halves()
+
+    def group(each: NewMessage, blob: bytes) -> tuple[bytes, ...]:
+        return each.slot, b"mail", b"4", b"", b"", b"hash", blob, b"1", each.task_id, each.record
+
+    args = group(halves.first, b"blob") + group(halves.first, b"") + group(halves.second, b"")
+    routed = route("queue.enqueue", halves.many.view, args)
+    assert [(node, words[6::10]) for node, words in routed.calls] == [
+        ("n1", (b"blob", b"")),
+        ("n2", (b"blob",)),
+    ]
