@@ -58,6 +58,7 @@ COMMANDS: dict[bytes, Command] = {
     b"SCARD": _command(sets.scard, 2),
     b"SISMEMBER": _command(sets.sismember, 3),
     b"SMEMBERS": _command(sets.smembers, 2),
+    b"SSCAN": _command(sets.sscan, -3),
     b"SPOP": _command(sets.spop, -2, "w"),
     b"SRANDMEMBER": _command(sets.srandmember, -2),
     b"HSET": _command(hashes.hset, -4, "wg"),

@@ -52,6 +52,24 @@ def smembers(state: NodeState, argv: Arguments) -> Reply:
     return list(set_at(state, argv[1]) or ())
 
 
+def sscan(state: NodeState, argv: Arguments) -> Reply:
+    """SSCAN key cursor [COUNT count]: everything at once, as a real node does with a small set."""
+    try:
+        int(argv[2])
+    except ValueError:
+        raise CommandError("ERR invalid cursor") from None
+    whole = smembers(state, argv)
+    options = argv[3:]
+    # The key is looked at before the options are.
+    if (
+        whole
+        and options
+        and (len(options) != 2 or options[0].upper() != b"COUNT" or parse_int(options[1]) < 1)
+    ):
+        raise CommandError(SYNTAX)
+    return [b"0", whole]
+
+
 def spop(state: NodeState, argv: Arguments) -> Reply:
     """SPOP key [count]."""
     if len(argv) > 3:

@@ -11,7 +11,7 @@ from taskmesh.core.record import head_parts
 from taskmesh.core.steps import OUT, Call, NoAnswer, NodeError, Pause, Refused, Reply, Round, Session, Steps
 from taskmesh.queue.enqueue import NewMessage
 from taskmesh.replication.packed_view import pack
-from taskmesh.replication.spread import spread
+from taskmesh.replication.spread import Spread, spread
 from taskmesh.replication.standing import Standing
 from taskmesh.replication.view import Member, View
 from taskmesh.ring import RingNode, propose
@@ -57,7 +57,10 @@ class SmallMesh:
 
     def run(self, steps: Steps[Any], node: str = "") -> Any:
         """Run a protocol to its end."""
-        conversation = spread(steps, self.standing, node)
+        return self.converse(spread(steps, self.standing, node))
+
+    def converse(self, conversation: Spread[Any]) -> Any:
+        """Run a conversation with several nodes to its end."""
         try:
             request = next(conversation)
             while True:

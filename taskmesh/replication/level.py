@@ -1,0 +1,259 @@
+"""Anti-entropy: makes the backups of some slots level with their primaries, in bounded steps.
+
+The primary of a slot has every change that counts in its view, so it is right wherever copies differ: what a backup
+lacks or has otherwise is copied to it, and what only the backup has is removed. (Dynamo, section 4.7, without the tree:
+a slot has some hundred records, and a sum over them is asked for first.)
+
+When all copies were level at one moment, whatever was final before it may be forgotten everywhere: no copy is left from
+which it could come back as something that still waits or runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from taskmesh.core import keys
+from taskmesh.core.script import Script, load_script
+from taskmesh.core.steps import OUT, Call, NodeError, Pause, Reply, Round
+from taskmesh.replication.changes import TOLD
+from taskmesh.replication.copy import Copy, read_copy
+from taskmesh.replication.spread import APPLY, FETCH, Spread
+from taskmesh.replication.standing import Standing
+from taskmesh.replication.view import View
+
+DIGEST = load_script("taskmesh.replication", "digest")
+LISTING = load_script("taskmesh.replication", "listing")
+DISCARD = load_script("taskmesh.replication", "discard")
+MARK_LEVEL = load_script("taskmesh.replication", "mark_level")
+
+#: Slots that are summed up in one round.
+SLOTS_AT_ONCE = 32
+#: Records that are copied in one round, and listed in one.
+COPIES_AT_ONCE = 50
+LISTED_AT_ONCE = 500
+#: Bytes a second that are copied, so that whoever works is not held up.
+BANDWIDTH = 8 << 20
+
+
+@dataclass(slots=True)
+class Levelled:
+    """What was found and done.
+
+    Attributes:
+        compared: Slots whose copies were all compared.
+        missed: Slots of which a replica did not answer, or the view changed.
+        copied: Records that were copied to a backup.
+        removed: Records that only a backup had.
+    """
+
+    compared: list[int] = field(default_factory=list)
+    missed: list[int] = field(default_factory=list)
+    copied: int = 0
+    removed: int = 0
+
+
+class _Stale(Exception):
+    """The view has changed: whoever wants this begins anew."""
+
+
+class _Silent(Exception):
+    """A replica does not answer."""
+
+
+def level(standing: Standing, slots: Sequence[int], *, bandwidth: int = BANDWIDTH) -> Spread[Levelled]:
+    """Make the backups of some slots level with their primaries.
+
+    Args:
+        standing: The view by which that goes; when it changes, what is left counts as missed.
+        slots: Which.
+        bandwidth: Bytes a second to copy.
+    """
+    view = standing.view
+    found = Levelled()
+    left = list(slots)
+    try:
+        while left:
+            some = left[:SLOTS_AT_ONCE]
+            sums = yield from _sums(standing, view, some)
+            for slot in some:
+                row = view.table[slot]
+                told = [sums.get((node, slot)) for node in row]
+                if None in told:
+                    # not told yet, since there is much before it; or its node is silent, and told nothing at all
+                    if any(node not in {at for at, _ in sums} for node in row):
+                        found.missed.append(slot)
+                        left.remove(slot)
+                    continue
+                left.remove(slot)
+                try:
+                    for node, digest in zip(row[1:], told[1:], strict=True):
+                        if digest != told[0] or digest == b"large":
+                            yield from _repair(standing, view, slot, node, found, bandwidth)
+                except _Silent:
+                    found.missed.append(slot)
+                else:
+                    found.compared.append(slot)
+    except _Stale:
+        found.missed += left
+    return found
+
+
+def mark_level(standing: Standing, view: View, moment_ms: int) -> Spread[bool]:
+    """Have all nodes know that their copies were level at a moment; tell whether all have heard.
+
+    Args:
+        standing: Where.
+        view: By which they were compared; in another one it would say nothing.
+        moment_ms: When the comparing began.
+    """
+    calls = [
+        _call(standing, view, MARK_LEVEL, node, b"%d" % moment_ms)
+        for node in dict.fromkeys(node for row in view.table for node in row)
+    ]
+    replies = yield Round(calls, _all)
+    return all(reply == 1 for reply in replies)
+
+
+def _all(replies: Sequence[Reply]) -> bool:
+    return OUT not in replies
+
+
+def _call(standing: Standing, view: View, script: Script, node: str, *args: bytes) -> Call:
+    session = standing.session
+    return Call(script, session.prefix, (view.epoch, b"%d" % session.now_ms(), *args), node=node)
+
+
+def _answers(replies: Sequence[Reply]) -> list[list[bytes] | None]:
+    """Return the answers, None for a node that is silent.
+
+    Raises:
+        _Stale: One of them is in another view.
+    """
+    out: list[list[bytes] | None] = []
+    for reply in replies:
+        if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
+            raise _Stale
+        plain = reply[1] if isinstance(reply, list) and reply[:1] == [TOLD] else reply
+        out.append(plain if isinstance(plain, list) else None)
+    return out
+
+
+def _sums(standing: Standing, view: View, slots: Sequence[int]) -> Spread[dict[tuple[str, int], bytes]]:
+    asked: dict[str, list[int]] = {}
+    for slot in slots:
+        for node in view.table[slot]:
+            asked.setdefault(node, []).append(slot)
+    calls = [
+        _call(standing, view, DIGEST, node, *(b"%04x" % slot for slot in some))
+        for node, some in asked.items()
+    ]
+    answers = _answers((yield Round(calls, _all)))
+    return {
+        (node, slot): digest
+        for (node, some), answer in zip(asked.items(), answers, strict=True)
+        for slot, digest in zip(some, answer or (), strict=False)
+    }
+
+
+def _listed(standing: Standing, view: View, slot: int, node: str) -> Spread[dict[bytes, bytes]]:
+    """Return the marks of all records that a node has of a slot."""
+    marks: dict[bytes, bytes] = {}
+    # in this order: what ends meanwhile is seen in one of both
+    for which in (b"L", b"F"):
+        cursor = b"0"
+        while True:
+            (answer,) = _answers(
+                (
+                    yield Round(
+                        [
+                            _call(
+                                standing,
+                                view,
+                                LISTING,
+                                node,
+                                b"%04x" % slot,
+                                which,
+                                cursor,
+                                b"%d" % LISTED_AT_ONCE,
+                            )
+                        ],
+                        _all,
+                    )
+                )
+            )
+            if answer is None:
+                raise _Silent
+            cursor = answer[0]
+            for at in range(1, len(answer), 2):
+                marks[answer[at]] = max(answer[at + 1], marks.get(answer[at], b""))
+            if cursor == b"0":
+                break
+    return marks
+
+
+def _repair(
+    standing: Standing, view: View, slot: int, node: str, found: Levelled, bandwidth: int
+) -> Spread[None]:
+    """Make one backup of one slot level with its primary."""
+    primary = view.primary(slot)
+    # the backup first: what it has and the primary does not have afterwards, is no newer message
+    theirs = yield from _listed(standing, view, slot, node)
+    ours = yield from _listed(standing, view, slot, primary)
+    # newer than what counts: of a primary of before, whose change never did
+    wrong = [task_id for task_id, mark in theirs.items() if mark > ours.get(task_id, b"")]
+    for some in _groups(wrong, LISTED_AT_ONCE):
+        words = [word for task_id in some for word in (task_id, theirs[task_id][:8])]
+        (reply,) = yield Round([_call(standing, view, DISCARD, node, b"%04x" % slot, *words)], _all)
+        if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
+            raise _Stale
+        found.removed += sum(task_id not in ours for task_id in some)
+    lacking = [task_id for task_id, mark in ours.items() if theirs.get(task_id) != mark]
+    for some in _groups(lacking, COPIES_AT_ONCE):
+        size = yield from _copy(standing, view, primary, node, some)
+        found.copied += len(some)
+        if bandwidth:
+            yield Pause(size / bandwidth)
+
+
+def _copy(standing: Standing, view: View, primary: str, node: str, ids: Sequence[bytes]) -> Spread[int]:
+    """Copy records from a primary to a backup, and return how many bytes that were."""
+    (answer,) = _answers((yield Round([_call(standing, view, FETCH, primary, *ids)], _all)))
+    if answer is None:
+        raise _Silent
+    copies = [copy for at, task_id in enumerate(ids) if (copy := read_copy(task_id, answer, at)).record]
+    functions = yield from _functions(standing, primary, copies)
+    words: list[bytes] = []
+    for copy in copies:
+        blob = functions.get(copy.function)
+        if blob is not None:
+            words += (b"f", copy.function, blob)
+        words += copy.entry()
+        for each in copy.beside():
+            words += each
+    if not words:
+        return 0
+    (reply,) = yield Round([_call(standing, view, APPLY, node, *words)], _all)
+    if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
+        raise _Stale
+    if not isinstance(reply, bytes):
+        raise _Silent
+    return sum(map(len, words))
+
+
+def _functions(standing: Standing, primary: str, copies: Sequence[Copy]) -> Spread[dict[bytes, bytes]]:
+    names = list(dict.fromkeys(copy.function for copy in copies if copy.function))
+    if not names:
+        return {}
+    prefix = standing.session.prefix
+    calls = [
+        Call(None, prefix, (b"GET", keys.function(prefix, name.decode())), node=primary) for name in names
+    ]
+    replies = yield Round(calls, _all)
+    return {name: reply for name, reply in zip(names, replies, strict=True) if isinstance(reply, bytes)}
+
+
+def _groups(ids: Sequence[bytes], size: int) -> list[list[bytes]]:
+    them = iter(ids)
+    return [some for _ in range(0, len(ids), size) if (some := list(islice(them, size)))]
