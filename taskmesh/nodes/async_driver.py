@@ -81,6 +81,15 @@ class AsyncDriver:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 
+    async def perform(self, calls: list[Call], deadline_s: float | None = None) -> list[Reply]:
+        """Make the calls, and return a reply for each.
+
+        Args:
+            calls: At least one.
+            deadline_s: Until when the caller waits, by the running loop's clock; None for the usual time.
+        """
+        return await self._home().perform(calls, deadline_s)
+
     async def connect(
         self, on_reply: Callable[[Reply], None], on_lost: Callable[[str], None]
     ) -> AsyncConnection:

@@ -130,6 +130,20 @@ class MeshDriver:
             member.close()
 
 
+def by_node(calls: Sequence[Call]) -> dict[str, list[int]]:
+    """Return for each node that is asked which of the calls are its.
+
+    Raises:
+        ValueError: One names no node.
+    """
+    places: dict[str, list[int]] = {}
+    for at, call in enumerate(calls):
+        if not call.node:
+            raise ValueError(f"in a mesh of several nodes a call must name its node: {call!r}")
+        places.setdefault(call.node, []).append(at)
+    return places
+
+
 class _Asked:
     """What one node is asked in a round."""
 
@@ -175,12 +189,7 @@ class _Conversing:
         return self._replies
 
     def _ask(self) -> None:
-        places: dict[str, list[int]] = {}
-        for at, call in enumerate(self._calls):
-            if not call.node:
-                raise ValueError(f"in a mesh of several nodes a call must name its node: {call!r}")
-            places.setdefault(call.node, []).append(at)
-        for node, its in places.items():
+        for node, its in by_node(self._calls).items():
             calls = [self._calls[at] for at in its]
             try:
                 member = self._driver.member(node)
