@@ -1,8 +1,7 @@
 """Have something happen before a chosen statement of a module's functions.
 
-The functions are compiled anew with a call before each statement. A trace function that raises would do as well, but then
-CPython 3.11 now and then runs in a circle for ever, inside the traced frame (`sys.settrace`, seen twice in some dozens of
-runs of all tests).
+The functions are compiled anew with a call before each statement. A trace function that raises would do as well, but
+then CPython 3.11 now and then runs in a circle for ever, inside the traced frame.
 """
 
 from __future__ import annotations
