@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
-import linecache
 import re
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from taskmesh.client import holding
 from taskmesh.errors import LockError, LockLost, LockTimeout, Malformed, UsageError
 from tests.integration.agreement.registers import write
+from tests.statements import before_each_statement
 from tests.support import await_until, wait_until
 
 
@@ -265,44 +265,42 @@ def test_a_line_that_cannot_be_left_costs_nothing_else(mesh, other):
 
 
 def test_a_block_that_is_interrupted_anywhere_leaves_nothing_held(mesh, other):
-    """By a signal whose handler raises, in each line of getting and giving back but the last and the first."""
+    """By a signal whose handler raises, before each statement of getting and giving back but the last and the first."""
     lock = mesh.lock("x")
     with lock:
         pass
-    lines = 0
+    statements = 0
 
     class Interrupted(Exception):
         pass
 
-    def trace(frame, event, _):
-        nonlocal lines
-        if frame.f_code.co_filename != holding.__file__:
-            return None
-        # where a `with` ends no signal is looked at, so that a lock of threads is always given back
-        text = linecache.getline(holding.__file__, frame.f_lineno).strip()
-        if event == "line" and not text.startswith(("with ", "return self", "hold: Hold", "try:")):
-            lines += 1
-            if lines == interrupted:
-                raise Interrupted
-        return trace
+    def tick():
+        nonlocal statements
+        statements += 1
+        if statements == interrupted:
+            raise Interrupted
 
-    before = sys.gettrace()
-    for interrupted in range(1, 100):
-        lines = 0
-        sys.settrace(trace)
-        try:
-            with lock:
+    # where a `with` ends no signal is looked at, so that a lock of threads is always given back
+    def let_alone(statement):
+        return (
+            isinstance(statement, (ast.With, ast.Try, ast.AnnAssign))
+            or ast.unparse(statement) == "return self"
+        )
+
+    with before_each_statement(holding, tick, let_alone=let_alone):
+        for interrupted in range(1, 100):
+            statements = 0
+            try:
+                with lock:
+                    pass
+            except Interrupted:
                 pass
-        except Interrupted:
-            pass
-        else:
-            break
-        finally:
-            sys.settrace(before)
-        assert not lock._holds, f"held after line {interrupted}"
-        free = other.lock("x")
-        assert free.acquire(wait=10), f"not free after line {interrupted}"
-        free.release()
+            else:
+                break
+            assert not lock._holds, f"held after statement {interrupted}"
+            free = other.lock("x")
+            assert free.acquire(wait=10), f"not free after statement {interrupted}"
+            free.release()
     assert 20 < interrupted < 99
 
 
