@@ -4,6 +4,7 @@ make soak                                                   a thousand seeds of 
 make soak ARGS="--seeds 100000 --from 5000"                 more of them, and others
 make soak ARGS="--history crashes --history everything"     of these only
 make soak ARGS="--history agreement"                        two million seeds of the agreement of acceptors
+make soak ARGS="--history mesh"                             a million seeds of a mesh of several nodes
 make soak ARGS="--replay crashes 4711"                      one seed again, with every call that the node executed
 make soak ARGS="--replay crashes 4711 commit 0-17"          of those, what mentions one of these words
 """
@@ -21,15 +22,21 @@ from tests.simulation.__main__ import main as replay
 from tests.simulation.agreement import many_seeds as agreement
 from tests.simulation.agreement.__main__ import main as replay_agreement
 from tests.simulation.many_seeds import all_cores, failures, how_to_replay
+from tests.simulation.mesh import many_seeds as mesh
+from tests.simulation.mesh.__main__ import main as replay_mesh
 from tests.simulation.rates import HISTORIES
 
 SEEDS = 1000
-#: The simulation of acceptors: so many seeds of it are run for one of the others, which takes a hundred times as long.
-AGREEMENT, AGREEMENT_TIMES = "agreement", 2000
+#: The simulations of acceptors and of several nodes.
+AGREEMENT, MESH = "agreement", "mesh"
+#: So many seeds of these are run for one of the others, which takes that much longer.
+TIMES = {AGREEMENT: 2000, MESH: 1000}
 #: All that can be run.
-NAMES = [*HISTORIES, AGREEMENT]
+NAMES = [*HISTORIES, AGREEMENT, MESH]
 #: So many seeds of a history are run before those of the next, so that a run which is cut short has seen all of them.
 BLOCK = 200
+
+_OTHERS = {AGREEMENT: agreement, MESH: mesh}
 
 #: Runs seeds of a history and returns what failed, each with its traceback.
 Run = Callable[[str, range], list[tuple[int, str]]]
@@ -39,7 +46,9 @@ def main(words: Sequence[str], run: Run | None = None) -> int:
     """Run seeds, or replay one; return 1 if a promise was broken."""
     asked = _parse(words)
     if asked.replay:
-        return replay_agreement(asked.replay[1:]) if asked.replay[0] == AGREEMENT else replay(asked.replay)
+        name, *words = asked.replay
+        others = {AGREEMENT: replay_agreement, MESH: replay_mesh}
+        return others[name](words) if name in others else replay(asked.replay)
     seeds = range(asked.first, asked.first + asked.seeds)
     if run is not None:
         return soak(asked.history or NAMES, seeds, run)
@@ -48,7 +57,9 @@ def main(words: Sequence[str], run: Run | None = None) -> int:
 
 
 def _run(history: str, seeds: range, cores: Executor) -> list[tuple[int, str]]:
-    return agreement.failures(seeds, cores) if history == AGREEMENT else failures(history, seeds, cores)
+    if history in _OTHERS:
+        return _OTHERS[history].failures(seeds, cores)
+    return failures(history, seeds, cores)
 
 
 def soak(histories: Sequence[str], seeds: range, run: Run) -> int:
@@ -57,7 +68,7 @@ def soak(histories: Sequence[str], seeds: range, run: Run) -> int:
     for at in range(0, len(seeds), BLOCK):
         few = seeds[at : at + BLOCK]
         for history in histories:
-            times = AGREEMENT_TIMES if history == AGREEMENT else 1
+            times = TIMES.get(history, 1)
             block = range(few.start * times, few.stop * times)
             print(f"{history:14} seeds {block[0]} to {block[-1]} ... ", end="", flush=True)
             found = run(history, block)
@@ -71,7 +82,9 @@ def soak(histories: Sequence[str], seeds: range, run: Run) -> int:
                     f"\n{trace}\nseed {seed} of {history} failed; to replay it, or to see all that happened:"
                 )
                 print(
-                    agreement.how_to_replay(seed) if history == AGREEMENT else how_to_replay(history, seed),
+                    _OTHERS[history].how_to_replay(seed)
+                    if history in _OTHERS
+                    else how_to_replay(history, seed),
                     flush=True,
                 )
                 failed.append(f"{history} {seed}")
@@ -90,7 +103,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         type=_positive,
         default=SEEDS,
         metavar="N",
-        help=f"of each history, {AGREEMENT_TIMES} times as many of the agreement (default: {SEEDS})",
+        help=f"of each history, {TIMES[AGREEMENT]} times as many of the agreement, {TIMES[MESH]} of the mesh "
+        f"(default: {SEEDS})",
     )
     parser.add_argument(
         "--from", dest="first", type=int, default=0, metavar="M", help="the first of them (default: 0)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.soak import AGREEMENT_TIMES, BLOCK, main
+from tests.simulation.soak import AGREEMENT, BLOCK, MESH, TIMES, main
 
 
 class Runs:
@@ -61,8 +61,20 @@ def test_many_more_seeds_of_the_agreement_are_run(capsys: pytest.CaptureFixture[
     """For they take so much less time."""
     runs = Runs(failing=6001)
     assert main(["--seeds", "3", "--from", "1", "--history", "agreement"], runs) == 1
-    assert runs.blocks == [("agreement", AGREEMENT_TIMES, 4 * AGREEMENT_TIMES - 1)]
+    assert runs.blocks == [("agreement", TIMES[AGREEMENT], 4 * TIMES[AGREEMENT] - 1)]
     assert "python -m tests.simulation.agreement 6001" in capsys.readouterr().out
+
+
+def test_many_more_seeds_of_the_mesh_are_run(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = Runs(failing=2001)
+    assert main(["--seeds", "2", "--from", "1", "--history", "mesh"], runs) == 1
+    assert runs.blocks == [("mesh", TIMES[MESH], 3 * TIMES[MESH] - 1)]
+    assert "python -m tests.simulation.mesh 2001" in capsys.readouterr().out
+
+
+def test_a_seed_of_the_mesh_is_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--replay", "mesh", "5", "enqueue"]) == 0
+    assert "queue.enqueue" in capsys.readouterr().out
 
 
 def test_a_seed_of_the_agreement_is_replayed(capsys: pytest.CaptureFixture[str]) -> None:

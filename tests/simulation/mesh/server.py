@@ -1,0 +1,87 @@
+"""A server of the mesh: a simulated node with a disk that may be lost, behind an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from taskmesh.core.script import Script
+from taskmesh.core.steps import Call, NodeError
+from taskmesh.testing.lua_runtime import SimulatedError
+from taskmesh.testing.simulated_node import SimulatedNode, Snapshot
+
+
+class Server:
+    """One server.
+
+    Attributes:
+        address: Where it is.
+        node: The simulated node.
+        up: Whether it runs.
+        stopped: Whether it is stopped for a while: what comes in waits.
+        waiting: What has come in meanwhile.
+        lost: Whether its disk was lost, or replaced by an older one, since it was last made a member.
+    """
+
+    def __init__(self, address: str, clock_us: Callable[[], int], scripts: Mapping[str, Script]) -> None:
+        self.address = address
+        self.node = SimulatedNode(address, clock_us=clock_us)
+        self.up = True
+        self.stopped = False
+        self.waiting: list[tuple[Callable[[Any], None], Any]] = []
+        self.lost = False
+        self._scripts = scripts
+        self._disks: list[Snapshot] = []
+        self._loaded: set[bytes] = set()
+
+    @property
+    def run(self) -> int:
+        """Which start of it this is."""
+        return self.node.generation
+
+    @property
+    def run_id(self) -> str:
+        """The run id that it tells."""
+        info: Any = self.node.call((b"INFO", b"server"))
+        for line in info.decode().splitlines():
+            label, _, value = line.partition(":")
+            if label == "run_id":
+                return str(value)
+        raise AssertionError("a server tells its run id")
+
+    def execute(self, call: Call) -> Any:
+        """Execute a call."""
+        if call.script is None:
+            reply = self.node.call(call.args)
+        else:
+            script = self._scripts.get(call.script.name, call.script)
+            if script.sha not in self._loaded:
+                self.node.call((b"SCRIPT", b"LOAD", script.source))
+                self._loaded.add(script.sha)
+            reply = self.node.evalsha(script.sha, (call.prefix,), call.args)
+        if isinstance(reply, SimulatedError):
+            return NodeError(reply.text.removeprefix("ERR "))
+        return reply
+
+    def keep_disk(self) -> None:
+        """Copy the disk, for one who comes back with it later."""
+        self._disks = [*self._disks[-2:], self.node.snapshot()]
+
+    def crash(self) -> None:
+        """Stop answering; the disk stays."""
+        self.up = False
+        self.waiting.clear()
+        self._loaded.clear()
+        self.node.crash()
+
+    def start(self, *, older: bool = False, empty: bool = False) -> None:
+        """Start anew: with the disk as it was, with an older one, or with an empty one."""
+        if empty:
+            self.node.wipe()
+            self.lost = True
+        elif older and self._disks:
+            self.node.restore(self._disks[0])
+            self.lost = True
+        self._disks = []
+        self.node.restart()
+        self.up, self.stopped = True, False

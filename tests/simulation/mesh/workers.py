@@ -1,0 +1,162 @@
+"""Workers: one child each, which claims from every node, runs and commits; and now and then declares others dead.
+
+A worker believes nothing of clocks here: whom it declares dead, the run decides. So what others take for dead often
+lives, and comes back to commit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskmesh.core.steps import Pause
+from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.queue.claim import Claimed, claim
+from taskmesh.queue.commit import DONE, REPEATED, commit, retried
+from taskmesh.queue.workers import beat, bury, children, declare_dead, reap, register
+from tests.simulation.mesh.callers import QUEUE
+from tests.simulation.mesh.party import Party, Steps
+
+if TYPE_CHECKING:
+    from tests.simulation.mesh.world import World
+
+CHILD = b"000001"
+BUILD = b"build"
+PATIENCE_S = 1.0
+IDLE_S_MAX = 0.8
+
+
+class Worker(Party):
+    """One worker."""
+
+    def __init__(self, world: World, number: int) -> None:
+        super().__init__(world, f"worker{number}")
+        self.incarnation = b""
+        self.sequences: dict[str, int] = {}
+        self._life = 0
+
+    @property
+    def holder(self) -> bytes:
+        """What its claims are held by."""
+        return self.incarnation + CHILD
+
+    def begin(self) -> None:
+        """Begin a life, with an incarnation that nobody had before."""
+        self._life += 1
+        self.incarnation = self.world.new_incarnation()
+        self.sequences = {}
+        self.do("lives", self._live(self._life))
+
+    def _live(self, life: int) -> Steps:
+        idle_s = 0.01
+        while self._life == life and not self.world.over:
+            found = False
+            for node in self.world.shuffled(self.speaking.nodes):
+                if self._life == life:
+                    found = (yield from self._take_from(node)) or found
+            idle_s = 0.01 if found else min(IDLE_S_MAX, 3 * idle_s)
+            yield Pause(idle_s)
+
+    def _take_from(self, node: str) -> Steps:
+        """Claim from a node, run and commit; tell whether there was anything."""
+        try:
+            if node not in self.sequences:
+                yield from self.talk(
+                    register(self.session, self.incarnation, b"{}", patience_s=PATIENCE_S), node
+                )
+                self.sequences[node] = 0
+            claimed = yield from self._claim(node)
+        except NodeUnavailable:
+            return False
+        except NodeFault as error:
+            said = str(error.__dict__.get("text", ""))
+            if said.startswith("DEADWORKER"):
+                self.begin()
+                return False
+            if said.startswith("OLDSEQUENCE"):
+                # a message was handed over since, or the node led before and remembers
+                self.sequences[node] = int(said.split()[1], 16) - 1
+                return True
+            raise
+        if claimed:
+            yield from self._run(node, claimed)
+        return bool(claimed)
+
+    def _claim(self, node: str) -> Steps:
+        most = self.world.random.choice((1, 1, 2))
+        while True:
+            sequence = self.sequences[node] + 1
+            steps = claim(
+                self.session, self.holder, sequence, most, [QUEUE], idle=False, patience_s=PATIENCE_S
+            )
+            claimed = yield from self.talk(steps, node)
+            self.sequences[node] = sequence
+            return claimed
+
+    def _run(self, node: str, batch: list[Claimed]) -> Steps:
+        life, holder, sequence = self._life, self.holder, self.sequences[node]
+        entries: list[bytes] = []
+        for claimed in batch:
+            plan = self.world.ledger.plans[claimed.task_id]
+            plan.runs += 1
+            self.world.records.began(claimed)
+            yield Pause(plan.duration_s)
+            if plan.runs <= plan.again:
+                outcome = retried(self.now_ms() + 50, b"Y|%s|+" % claimed.task_id)
+                entries += (claimed.task_id, claimed.token, b"Y", outcome)
+            else:
+                outcome = b"%s|%s|%s|%d" % (plan.letter, claimed.task_id, holder, plan.runs)
+                entries += (claimed.task_id, claimed.token, plan.letter, outcome)
+        yield from self._commit(holder, entries)
+        done = [(sequence, batch[0].epoch)]
+        if self._life == life:
+            steps = commit(self.session, holder, BUILD, done, (), patience_s=PATIENCE_S)
+            yield from self.quietly(self.talk(steps, node))
+
+    def _commit(self, holder: bytes, entries: list[bytes]) -> Steps:
+        while True:
+            steps = commit(self.session, holder, BUILD, (), entries, patience_s=PATIENCE_S)
+            try:
+                verdicts = yield from self.talk(steps)
+            except NodeUnavailable:
+                continue
+            break
+        for at, verdict in enumerate(verdicts):
+            task_id, token, letter, outcome = entries[4 * at : 4 * at + 4]
+            if verdict in (DONE, REPEATED):
+                self.world.records.heard_committed(task_id, token, letter, outcome)
+
+    # Others
+
+    def declare(self, incarnations: list[bytes]) -> None:
+        """Declare workers dead, and put back what they held: on every node, or on some."""
+        for node in self.world.shuffled(self.speaking.nodes):
+            self.do("reaps", self._declare(node, incarnations))
+
+    def _declare(self, node: str, incarnations: list[bytes]) -> Steps:
+        try:
+            found = yield from self.talk(beat(self.session, self.incarnation), node)
+            for other in found:
+                if other.incarnation in incarnations and other.incarnation != self.incarnation:
+                    yield from self.talk(declare_dead(self.session, other.incarnation, other.count), node)
+                    yield from self._reap(node, other.incarnation)
+        except (NodeUnavailable, NodeFault):
+            return
+
+    def _reap(self, node: str, incarnation: bytes) -> Steps:
+        for child in (yield from self.talk(children(self.session, incarnation), node)):
+            steps = reap(self.session, incarnation + child, self.incarnation, [QUEUE])
+            yield from self.talk(steps, node)
+        yield from self.talk(bury(self.session, incarnation), node)
+
+    def clear(self) -> Steps:
+        """Reap all those that live no more, on every node, again and again: what watchers do."""
+        while not self.world.over:
+            for node in self.speaking.nodes:
+                alive = self.world.alive()
+                try:
+                    found = yield from self.talk(beat(self.session, self.incarnation), node)
+                except (NodeUnavailable, NodeFault):
+                    continue
+                gone = [other.incarnation for other in found if other.incarnation not in alive]
+                yield from self._declare(node, gone)
+            yield Pause(0.5)

@@ -1,0 +1,273 @@
+"""A mesh of several nodes, those who use it and those who lead it, over a bad network: one run from one seed.
+
+First trouble, while the checkers look at everything that nodes execute; then everything is healed, every message must
+come to its end, and all copies must be alike. What is checked has numbers:
+
+I1 what was accepted is there in every later view; I2 it is final, or in exactly one index of its primary; I3 no token
+is given twice; I4 one outcome; I5 an outcome that was seen is seen by all later readers; I6 commits only by the token
+of the claim; I7 of one version there is one record; I8 one primary of a slot in an epoch; I9 epochs never decrease; I10
+indexes equal what follows from the records; I12 enough copies of what was promised, also after quiet time; I14 in the
+end all is final; I15 who refuses sends for want of memory still takes commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import TypeVar
+
+from taskmesh.core.script import Script
+from taskmesh.core.steps import Call, Reply
+from taskmesh.replication.packed_view import pack
+from taskmesh.replication.view import ACTIVE, Member, View
+from taskmesh.testing.simulated_driver import BEGIN_MS
+from tests.simulation.mesh.callers import Caller
+from tests.simulation.mesh.checkers.copies import Copies
+from tests.simulation.mesh.checkers.epochs import Epochs
+from tests.simulation.mesh.checkers.indexes import Indexes
+from tests.simulation.mesh.checkers.records import FINAL_LETTERS, Records
+from tests.simulation.mesh.ledger import PREFIX, BrokenPromise, Ledger, Plan
+from tests.simulation.mesh.nemesis import Nemesis
+from tests.simulation.mesh.network import Network, Process
+from tests.simulation.mesh.party import Party, Steps
+from tests.simulation.mesh.rates import Rates, draw
+from tests.simulation.mesh.register import Registers
+from tests.simulation.mesh.server import Server
+from tests.simulation.mesh.workers import Worker
+
+T = TypeVar("T")
+#: Virtual seconds in which all must be over once the trouble has ended.
+HEALED_S_MAX = 60.0
+#: A node is recounted after so many calls.
+RECOUNT_EVERY = 17
+#: Scripts that copy records: what they write was made elsewhere.
+COPYING = frozenset({"replication.apply"})
+
+
+class World:
+    """One run."""
+
+    def __init__(
+        self, seed: int, *, rates: Rates | None = None, scripts: Mapping[str, Script] | None = None
+    ) -> None:
+        """Prepare a run; `run` does it.
+
+        Args:
+            seed: Decides everything.
+            rates: Instead of those that the seed draws.
+            scripts: By name, wrong scripts to run in place of the right ones.
+        """
+        self.seed = seed
+        self.random = Random(seed)
+        self.rates = draw(self.random) if rates is None else rates
+        self.copying = COPYING
+        self.servers: dict[str, Server] = {}
+        self.network = Network(self.random, self.rates, self.servers)
+        for number in range(1, self.rates.nodes + 1):
+            address = f"s{number}"
+            self.servers[address] = Server(address, self._clock_us, scripts or {})
+        self.registers = Registers(self.network)
+        self.ledger = Ledger()
+        self.records = Records(self)
+        self.copies = Copies(self)
+        self.indexes = Indexes(self)
+        self.epochs = Epochs(self)
+        self.ledger.told = self.copies.told
+        self.network.watchers.append(self._executed)
+        self.healed = self.over = False
+        self.incarnations = 0
+        self.first_view = self.view = self._found()
+        self.callers = [Caller(self, number) for number in range(self.rates.callers)]
+        self.workers = [Worker(self, number) for number in range(self.rates.workers)]
+        self.nemesis = Nemesis(self)
+
+    def _clock_us(self) -> int:
+        return BEGIN_MS * 1000 + int(self.network.now_s * 1e6)
+
+    def _found(self) -> View:
+        """Make the first view, which every node obeys."""
+        members = tuple(
+            Member(f"n{at}", server.address, f"{at:016x}", server.run_id)
+            for at, server in enumerate(self.servers.values(), 1)
+        )
+        ids = [member.id for member in members]
+        rows = [self.random.sample(ids, self.rates.replicas) for _ in range(self.rates.slots)]
+        table = tuple(tuple(row) for row in rows)
+        view = View(1, ACTIVE, self.rates.slots, self.rates.replicas, members, table)
+        for member in members:
+            run = self.servers[member.address].node.call
+            run((b"HSET", PREFIX + b"me", b"id", member.id, b"instance", member.instance))
+            run((b"SET", PREFIX + b"view", pack(view)))
+            run((b"SET", PREFIX + b"own", view.own(member.id)))
+            run((b"SET", PREFIX + b"epoch", view.epoch))
+        return view
+
+    # -- the acts -----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Do the whole run.
+
+        Raises:
+            BrokenPromise: A promise was broken.
+        """
+        for party in self.parties():
+            party.begin()
+        self.network.faulty = True
+        self.nemesis.begin()
+        self.network.run(lambda: False, self.rates.long_s)
+        self._heal()
+        if not self.network.run(self.all_over, HEALED_S_MAX):
+            raise BrokenPromise(f"I14: no progress after the trouble: {self._what_is_open()}")
+        self.over = True
+        done: list[Caller] = []
+        for caller in self.callers:
+            caller.do("reads all", self._then(caller, done))
+        if not self.network.run(lambda: len(done) == len(self.callers), HEALED_S_MAX):
+            raise BrokenPromise("I14: the outcomes cannot be read after the trouble")
+        self.network.run(lambda: False, 2.0)
+        for server in self.servers.values():
+            self.indexes.check(server)
+        self.copies.check_settled()
+
+    @staticmethod
+    def _then(caller: Caller, done: list[Caller]) -> Steps:
+        yield from caller.read_all()
+        done.append(caller)
+
+    def _heal(self) -> None:
+        self.healed = True
+        self.network.faulty = False
+        self.network.cut.clear()
+        for server in self.servers.values():
+            server.node.set_memory_full(full=False)
+            if server.stopped:
+                self.network.go_on_server(server)
+            if not server.up:
+                self.start_server(server)
+        for party in self.parties():
+            party.process.go_on()
+        for worker in list(self.workers):
+            if not worker.process.alive:
+                self.replace(worker)
+        for caller in self.callers:
+            caller.insist()
+        self.workers[0].do("clears", self.workers[0].clear())
+
+    def dissolve(self) -> None:
+        """Let go of everything: a world is a circle, and looking for circles costs time."""
+        self.network.dissolve()
+        for party in self.parties():
+            vars(party.process).clear()
+            vars(party).clear()
+        vars(self.network).clear()
+        vars(self).clear()
+
+    def all_over(self) -> bool:
+        """Tell whether every message is sent, and final where it is led."""
+        if not all(caller.is_done for caller in self.callers):
+            return False
+        for task_id, plan in self.ledger.plans.items():
+            (primary, *_) = self.replicas(plan.slot)
+            if self.records.on[primary.address].get(task_id, b"  ")[1:2] not in FINAL_LETTERS:
+                return False
+        return True
+
+    def _what_is_open(self) -> str:
+        unsent = [caller.name for caller in self.callers if not caller.is_done]
+        stand = {
+            task_id.decode(): {
+                address: records[task_id][:108].decode()
+                for address, records in self.records.on.items()
+                if task_id in records
+            }
+            for task_id in self.ledger.plans
+        }
+        return f"callers that still send: {unsent}; records: {stand}"
+
+    # -- what checkers ask --------------------------------------------------------------
+
+    def _executed(self, server: Server, process: Process, call: Call, reply: Reply) -> None:
+        self.records.executed(server, process, call, reply)
+        self.epochs.executed(server, process, call, reply)
+        if self.network.executed % RECOUNT_EVERY == 0:
+            self.indexes.check(server)
+
+    def plan(self, plan: Plan) -> None:
+        """Note a message that is about to be sent."""
+        self.ledger.plans[plan.task_id] = plan
+
+    def replicas(self, slot: int) -> list[Server]:
+        """Return the servers which hold a slot, by the newest view, its primary first."""
+        return [self.server_of(node) for node in self.view.table[slot]]
+
+    def server_of(self, node: str) -> Server:
+        """Return where a member of the newest view is."""
+        member = self.view.member(node)
+        assert member is not None
+        return self.servers[member.address]
+
+    def needed(self, slot: int) -> int:
+        """Return how many copies make a change of a slot count."""
+        return self.view.copies_needed(slot)
+
+    def began_to_lead(self, server: Server, own: bytes) -> None:
+        """A server has become active in a view."""
+        self.copies.check_led(server, own)
+
+    def removed(self, server: Server, task_id: bytes, old: bytes | None, call: Call) -> None:
+        """A record is gone from a server. No run lasts as long as records are remembered."""
+        raise BrokenPromise(f"{task_id!r} is gone from {server.address} by {call}; it was {old!r}")
+
+    # -- who there is -------------------------------------------------------------------
+
+    def parties(self) -> list[Party]:
+        """Return all processes."""
+        return [*self.callers, *self.workers]
+
+    def mortals(self) -> list[Party]:
+        """Return the processes that may be killed: what callers know is what is checked."""
+        return [*self.workers]
+
+    def replace(self, party: Party) -> None:
+        """Start another process in place of one that was killed."""
+        if isinstance(party, Worker) and party in self.workers:
+            other = Worker(self, len(self.workers) + self.incarnations)
+            self.workers[self.workers.index(party)] = other
+            other.begin()
+
+    def alive(self) -> set[bytes]:
+        """Return the incarnations of workers that live."""
+        return {worker.incarnation for worker in self.workers if worker.process.alive}
+
+    def new_incarnation(self) -> bytes:
+        """Return an incarnation that nobody had before."""
+        self.incarnations += 1
+        return b"%016x" % self.incarnations
+
+    def shuffled(self, some: Sequence[T]) -> list[T]:
+        """Return them in some order."""
+        return self.random.sample(list(some), len(some))
+
+    # -- servers ------------------------------------------------------------------------
+
+    def bears_another(self) -> bool:
+        """Tell whether the promises hold if one more server is started anew now."""
+        return False
+
+    def before_loss(self, server: Server, *, lost: bool) -> None:
+        """A server is about to crash; perhaps its disk is lost."""
+        if lost:
+            self.copies.before_loss(server)
+
+    def start_server(self, server: Server, *, older: bool = False, empty: bool = False) -> None:
+        """Start a server anew."""
+        if server.up:
+            return
+        server.start(older=older, empty=empty)
+        self.records.lost(server)
+        self.epochs.lost(server)
+        for caller in self.callers:
+            caller.listen(server)
+
+    def change_view(self) -> None:
+        """Have a leader change the view without need."""
