@@ -8,6 +8,9 @@
 <prefix>side           in a mesh of several nodes: hash id -> what of it stands outside its record and never changes
 <prefix>view           in a mesh of several nodes: this node's copy of the view (see `replication/view.py`)
 <prefix>own            in a mesh of several nodes: one character per slot, `1` where this node leads
+<prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
+<prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms): while the node
+                       becomes the primary of their slots
 <prefix>level          in a mesh of several nodes: up to which moment (ms) all copies here are known to be level
 <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
 <prefix>queues         set of the queues that ever held a message, and were not forgotten since

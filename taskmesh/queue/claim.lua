@@ -130,7 +130,23 @@ while n < most and not alone do
   end
 end
 
+-- What a child claimed elsewhere stands here since this node leads its slot, until it is over: no commit tells of such a
+-- claim that it is done with, and as long as the child seems to hold something it would never count as idle.
+local function forget_moved()
+  for _, field in ipairs(CALL('HKEYS', run)) do
+    if string.sub(field, 1, 1) == '~' then
+      local mine, holds = holder .. string.sub(field, -8), false
+      for id in string.gmatch(CALL('HGET', run, field), '[^\n]+') do
+        local head = CALL('GETRANGE', R .. id, 1, 51)
+        holds = holds or (string.sub(head, 1, 1) == 'T' and string.sub(head, 22) == mine)
+      end
+      if not holds then CALL('HDEL', run, field) end
+    end
+  end
+end
+
 if n == 0 then
+  if string.sub(EPOCH, 1, 1) == 'f' then forget_moved() end
   for i = 7, #ARGV do
     local waits = paused and CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 1 and 'pidle:' or 'idle:'
     CALL('ZADD', P .. waits .. ARGV[i], NOW, holder)

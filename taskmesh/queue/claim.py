@@ -78,13 +78,24 @@ def recall(
     return int(reply)
 
 
+#: What was claimed on another node, and is kept here since, has a sequence from here on.
+ELSEWHERE = 1 << 32
+
+
+def sequence_of(field: bytes) -> int:
+    """Return the sequence of a claim in the running index: its own, or one from `ELSEWHERE` on, made with its slot."""
+    if field[:1] != b"~":
+        return int(field, 16)
+    return ELSEWHERE * (1 + int(field[1:5], 16)) + int(field[5:], 16)
+
+
 def held(
     session: Session, holder: bytes, *, patience_s: float = 10.0
 ) -> Steps[list[tuple[int, int, str, bytes]]]:
-    """List what a child holds: (sequence, position from 1, id, head of the record)."""
+    """List what a child holds: (sequence as `sequence_of` has it, position from 1, id, head of the record)."""
     reply = yield from ask(session, HELD, holder, patience_s=patience_s)
     return [
-        (int(reply[i], 16), int(reply[i + 1]), reply[i + 2].decode(), reply[i + 3])
+        (sequence_of(reply[i]), int(reply[i + 1]), reply[i + 2].decode(), reply[i + 3])
         for i in range(0, len(reply), 4)
     ]
 

@@ -11,6 +11,7 @@ from taskmesh.core.script import load_script
 from taskmesh.core.state import LETTER, State
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import Malformed
+from taskmesh.queue.claim import sequence_of
 from taskmesh.replication.ask import answer, look, plain
 from taskmesh.replication.route_pages import BEGIN, place
 from taskmesh.replication.routed import is_replicated
@@ -138,7 +139,7 @@ def _scan(session: Session, holder: bytes, cursor: bytes) -> Call:
 def _claimed(claims: Sequence[bytes]) -> list[Holding]:
     """Return the messages in claims, as the running index has them: some may have ended since."""
     return [
-        Holding(int(claims[at], 16), position, task_id.decode(), b"")
+        Holding(sequence_of(claims[at]), position, task_id.decode(), b"")
         for at in range(0, len(claims), 2)
         for position, task_id in enumerate(claims[at + 1].split(b"\n"), 1)
     ]

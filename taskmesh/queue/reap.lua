@@ -41,7 +41,8 @@ local count, back, done = 0, 0, 0
 for f = 1, #fields do
   if count >= 500 then break end
   local seq = fields[f]
-  local lease, ids = holder .. seq, {}
+  -- what was claimed on another node stands under `~`, the slot, and the sequence
+  local lease, ids = holder .. string.sub(seq, -8), {}
   for id in string.gmatch(CALL('HGET', run, seq), '[^\n]+') do ids[#ids + 1] = id end
   for i = #ids, 1, -1 do
     local id = ids[i]

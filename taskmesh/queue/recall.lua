@@ -1,14 +1,15 @@
 -- Puts the messages of one claim that wait behind a position back in line; nothing is charged.
 -- flags: allow-oom
 -- parts: epoch, moves, ready, gates, buckets, finish, revoked
--- KEYS[1] prefix  ARGV: epoch, now_ms, holder, sequence, position (from 1; 0 = all of the claim)
+-- KEYS[1] prefix  ARGV: epoch, now_ms, holder, sequence (as `held.lua` tells it), position (from 1; 0 = all of
+--   the claim)
 -- One that was told to be revoked since its claim ends by that instead.
 -- Returns how many were put back. A repeat, or one that comes late, finds nothing to do.
 local holder, seq, position = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local run = P .. 'run:' .. holder
 local ids = CALL('HGET', run, seq)
 if not ids then return 0 end
-local lease, kept, back, i = holder .. seq, {}, {}, 0
+local lease, kept, back, i = holder .. string.sub(seq, -8), {}, {}, 0
 for id in string.gmatch(ids, '[^\n]+') do
   i = i + 1
   if i <= position then kept[#kept + 1] = id else back[#back + 1] = id end

@@ -18,6 +18,12 @@ local function number(record, first, last)
   return tonumber(string.sub(record, first, last), 16) or 0
 end
 
+-- Whether a record, by its head, is final for so long that it may have been forgotten here.
+local function may_be_forgotten(head)
+  local kept_ms = math.max(number(head, 87, 94) * 1000, REMEMBER_MS)
+  return is_final(string.sub(head, 2, 2)) and number(head, 75, 86) + kept_ms <= NOW
+end
+
 local function function_of(record)
   local first = 109 + number(record, 103, 104) + number(record, 105, 106)
   return string.sub(record, first, first + number(record, 107, 108) - 1)
@@ -63,8 +69,7 @@ local function whole(id, new, side)
     local known, version = string.sub(old, 3, 10), string.sub(new, 3, 10)
     if known == version then same_version(id, old, new) end
     if known >= version then return 'o' end
-  elseif is_final(string.sub(new, 2, 2)) and number(new, 75, 86) + REMEMBER_MS <= NOW then
-    -- it may have been forgotten here
+  elseif may_be_forgotten(new) then
     return 'o'
   end
   local hash = function_of(new)
@@ -78,8 +83,7 @@ end
 local function head_only(id, base, head)
   local old = CALL('GETRANGE', R .. id, 0, 107)
   if old == '' then
-    local forgotten = is_final(string.sub(head, 2, 2)) and number(head, 75, 86) + REMEMBER_MS <= NOW
-    return forgotten and 'o' or 'n'
+    return may_be_forgotten(head) and 'o' or 'n'
   end
   local known, version = string.sub(old, 3, 10), string.sub(head, 3, 10)
   if known > version then return 'o' end

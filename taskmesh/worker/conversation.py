@@ -17,7 +17,7 @@ from taskmesh.core.rate import Rate
 from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
-from taskmesh.queue.claim import Claimed, Claims, claim, handed_off, held, recall
+from taskmesh.queue.claim import ELSEWHERE, Claimed, Claims, claim, handed_off, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, REFUSED, RELEASED, commit
 from taskmesh.queue.rate import Start, ask_start
 from taskmesh.queue.setting import look_at_operated
@@ -369,12 +369,14 @@ class Conversation:
             found = self._leisurely(partial(self.ask, held(self._session, self.holder))) or []
             sequences = {int(token[-8:], 16) for _, token in known}
             # what is on its way with a wake-up is not lost
-            for sequence in {row[0] for row in found} - sequences - {self.sequence + 1}:
+            here = {row[0] for row in found if row[0] < ELSEWHERE}
+            for sequence in here - sequences - {self.sequence + 1}:
                 log.warning("claim %d was never heard of here; its messages are given back", sequence)
                 self.ask(recall(self._session, self.holder, sequence, 0))
             for sequence, _, task_id, head in found:
                 message = task_id.encode(), head[TOKEN]
-                if sequence in sequences and message not in known:
+                # what was claimed on another node may be given back one by one: its claim is not known by its sequence
+                if (sequence in sequences or sequence >= ELSEWHERE) and message not in known:
                     log.warning("task %s of claim %d is not run here; it is given back", task_id, sequence)
                     self._commit([*message, RELEASED, b""], [])
         except NodeUnavailable as error:

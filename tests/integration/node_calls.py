@@ -49,6 +49,9 @@ SREM e v*
 SCARD e
 SISMEMBER e v
 SMEMBERS e
+SSCAN e 0|x
+SSCAN e 0 COUNT count
+SSCAN e 0 COUNT|FOO
 HSET h v v
 HSET h v v v v
 HSET h v v v

@@ -8,7 +8,7 @@ PLAIN_CALL = b"return redis.call(unpack(ARGV))"
 # Runs the call in ARGV and describes what the script sees of its reply, types and all. What has no order on a
 # real node is sorted.
 DESCRIBED_CALL = b"""
-local unordered = {SMEMBERS = true, HKEYS = true, HVALS = true, HGETALL = true, HSCAN = true}
+local unordered = {SMEMBERS = true, HKEYS = true, HVALS = true, HGETALL = true, HSCAN = true, SSCAN = true}
 local function show(value)
   if type(value) ~= 'table' then return type(value) .. ':' .. tostring(value) end
   if value.err then return 'err:' .. value.err end

@@ -121,6 +121,8 @@ def comparable(name: bytes, reply: Any) -> Any:
         return sorted(reply)
     if name == b"HSCAN" and len(reply) == 2:
         return [reply[0], *comparable(b"HGETALL", reply[1])]
+    if name == b"SSCAN" and len(reply) == 2:
+        return [reply[0], *comparable(b"SMEMBERS", reply[1])]
     if name == b"HGETALL" and len(reply) % 2 == 0:
         return sorted(zip(reply[::2], reply[1::2], strict=True))
     return [comparable(b"", item) for item in reply]

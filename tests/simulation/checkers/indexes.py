@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.core.record import REVOKE_REQUESTED, Record
 from taskmesh.core.state import FINAL, State
+from taskmesh.core.version_order import encode
 from taskmesh.testing.node_commands.values import HashValue, SortedSet
 from tests.simulation.ledger import PREFIX, Violation
 from tests.simulation.records import parsed
@@ -79,7 +80,7 @@ class Indexes:
                 raise Violation(f"messages wait in {key!r}, and the queue is not listed")
         delayed = self.world.node.values.get(PREFIX + b"d")
         for task_id, record in records.items():
-            hint = b"%s:%08x" % (task_id, record.version)
+            hint = b"%s:%s" % (task_id, encode(record.version))
             if record.state is State.PENDING:
                 line = PREFIX + b"q:%s:%d" % (record.queue.encode(), record.priority)
                 times = 0 if self.world.gates.waits_for_its_turn(task_id) else 1
@@ -176,7 +177,7 @@ class Indexes:
     def _reported(self, task_id: bytes, record: Record, wire: bytes) -> None:
         """What is told of a run is by itself, or by one before it."""
         _, of, token = wire.split(b"|")
-        if of != task_id or int(token[:8], 16) > record.version:
+        if of != task_id or int(token[:8], 36) > record.version:
             raise Violation(f"of {task_id!r}, which runs by {record.token}, is told {wire!r}")
 
     def _settled(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from taskmesh.core.record import AT_MOST_ONCE, REMEMBER_S, REVOKE_REQUESTED, Record
 from taskmesh.core.state import FINAL, LETTER, MOVES, State
 from taskmesh.core.steps import NodeError
+from taskmesh.core.version_order import encode
 from taskmesh.errors import Malformed
 from taskmesh.queue.commit import REQUEUED, SNOOZED
 from taskmesh.testing.simulated_network import Executed
@@ -248,11 +249,11 @@ class Moves:
         parked = self.world.node.call((b"HGET", PREFIX + b"parked", task_id))
         if before.state is State.PENDING:
             return before.moment_ms > 0
-        return isinstance(parked, bytes) and parked[-9:] == b":%08x" % before.version
+        return isinstance(parked, bytes) and parked[-9:] == b":" + encode(before.version)
 
     def _lease(self, after: Record, epoch: bytes, holder_and_sequence: bytes | None) -> None:
         lease = after.token[8:].encode()
-        if after.token[:8] != f"{after.version:08x}" or lease[:12] != epoch:
+        if after.token[:8] != encode(after.version).decode() or lease[:12] != epoch:
             raise Violation("the token is not of this version and epoch")
         if holder_and_sequence is not None and lease[12:] != holder_and_sequence:
             raise Violation("the token is not the claimer's")
