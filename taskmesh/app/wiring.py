@@ -135,8 +135,12 @@ class Wiring:
         return Coordinator(self.agreement, self.link)
 
     def address(self) -> NodeAddress:
-        """Return where the node is; starts the embedded one if it does not run."""
+        """Return where the first node is; starts embedded ones that do not run."""
         return self._node.address()
+
+    def addresses(self) -> tuple[NodeAddress, ...]:
+        """Return where the nodes are; starts embedded ones that do not run."""
+        return self._node.addresses()
 
     def keyring(self) -> Keyring:
         """Return the keys of the mesh.
@@ -164,7 +168,7 @@ class Wiring:
             portal.end(f"mesh {self.name!r} has moved to another node")
 
     def close(self) -> None:
-        """Close connections, and end the private node if there is one. The mesh can be used again."""
+        """Close connections, and end private nodes if there are any. The mesh can be used again."""
         with _wiring:
             coordinator = self._coordinator
         if coordinator is not None:
@@ -173,17 +177,17 @@ class Wiring:
         with _wiring:
             private = self._node.leave_private()
             portal, link, agreement = self._portal, self._link, self._agreement
-            if private is not None:
+            if private:
                 # handles of before refer to a node that is gone: what comes is wired anew
                 self._portal = self._link = None
                 self._coordinator = self._agreement = None
         if portal is not None:
-            if private is not None:
+            if private:
                 portal.end(f"the private node of mesh {self.name!r} was closed")
             portal.inbox.close()
         if agreement is not None:
             agreement.close()
         if link is not None:
             link.close()
-        if private is not None:
-            private.close()
+        for node in private:
+            node.close()

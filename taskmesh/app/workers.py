@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.app.wiring import Wiring
-from taskmesh.nodes import private_nodes
 
 if TYPE_CHECKING:
     from taskmesh.worker.launch import Workers
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
 class OwnWorkers(Wiring):
     """What a mesh offers to programs that start its workers themselves."""
-
-    private_node_variable = private_nodes.VARIABLE
 
     def workers(
         self,

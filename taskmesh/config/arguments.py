@@ -20,7 +20,9 @@ class SettingArguments(TypedDict, total=False):
 
     nodes: Sequence[str] | None
     acceptors: Sequence[str] | None
+    replicas: int | None
     embedded: Literal["shared", "private"] | None
+    embedded_nodes: int | None
     durability: Literal["process", "disk", "memory"] | None
     key: str | bytes | None
     key_file: str | os.PathLike[str] | None

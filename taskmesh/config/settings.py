@@ -25,6 +25,8 @@ from taskmesh.errors import ConfigError
 MESH_NAME_LENGTH_MAX = 64
 _MESH_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 TASKS_PER_CHILD_MAX = 1_000_000_000
+COPIES_MAX = 9
+EMBEDDED_NODES_MAX = 9
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _THREE_YEARS_S = 3 * 365 * 86_400.0  # a lifetime has eight digits in a record
 _LARGEST_MESSAGE = 256 << 20  # Redis holds 512 MiB in one value, and the record has other parts
@@ -40,8 +42,10 @@ class Settings:
         name: The mesh: 1 to 64 of `A-Z a-z 0-9 _ . -`.
         nodes: Addresses of the nodes, `redis://`, `rediss://` or `unix://`; empty: the embedded node.
         acceptors: Addresses of the 1, 3 or 5 servers that keep what is agreed upon (leader, schedules, locks, small
-            files, settings of queues); empty: the node itself.
+            files, settings of queues); empty: the first 1, 3 or 5 of the nodes.
+        replicas: On how many nodes a record of each message stands; None: on all, three at most.
         embedded: `shared`: this account's embedded node of this name; `private`: its own, gone at exit.
+        embedded_nodes: How many embedded nodes the mesh has; None: as many as it was made with, one for a new one.
         durability: What the embedded node's data survives: `process` death, power loss (`disk`),
             nothing (`memory`).
         key: The secret with which everything is signed, as it was given.
@@ -80,7 +84,9 @@ class Settings:
     name: str
     nodes: tuple[str, ...]
     acceptors: tuple[str, ...]
+    replicas: int | None
     embedded: str
+    embedded_nodes: int | None
     durability: Literal["process", "disk", "memory"]
     key: str | bytes | None
     key_file: str | None
@@ -178,7 +184,9 @@ def _cpu_count() -> int:
 SETTINGS: Mapping[str, Setting] = {
     "nodes": Setting(_node_urls, ()),
     "acceptors": Setting(_acceptor_urls, ()),
+    "replicas": Setting(values.whole(1, COPIES_MAX), None),
     "embedded": Setting(values.one_of("shared", "private"), "shared"),
+    "embedded_nodes": Setting(values.whole(1, EMBEDDED_NODES_MAX), None),
     "durability": Setting(values.one_of("process", "disk", "memory"), "process"),
     "key": Setting(values.secret, None),
     "key_file": Setting(values.file_path, None),
@@ -213,7 +221,7 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 # Two ways to say one thing: the stronger source counts, and one source that gives both contradicts itself.
-_EITHER_OR = (("key", "key_file"), ("nodes", "embedded"))
+_EITHER_OR = (("key", "key_file"), ("nodes", "embedded"), ("nodes", "embedded_nodes"))
 
 
 def load_settings(
@@ -308,15 +316,31 @@ def _settings(name: str, given: Mapping[str, Given]) -> Settings:
             del found[aside]
             sources[aside] = f"default ({given[aside].source} set aside for {other}, {given[other].source})"
     complete = {key: found[key] if key in found else spec.default_value() for key, spec in SETTINGS.items()}
+    _refuse_contradiction(complete, sources)
+    return Settings(name=name, sources=sources, **complete)
+
+
+def _refuse_contradiction(complete: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     wrong = contradiction(complete["soft_time_limit"], complete["time_limit"])
     if wrong:
-        raise ConfigError(
-            f"settings soft_time_limit ({sources['soft_time_limit']}), time_limit ({sources['time_limit']}): {wrong}",
-            setting="soft_time_limit",
-            value=complete["soft_time_limit"],
-            source=sources["soft_time_limit"],
-        )
-    return Settings(name=name, sources=sources, **complete)
+        raise _contradicting(wrong, "soft_time_limit", "time_limit", complete, sources)
+    replicas = complete["replicas"]
+    for name, nodes in (("nodes", len(complete["nodes"])), ("embedded_nodes", complete["embedded_nodes"])):
+        if replicas is None or not nodes or replicas <= nodes:
+            continue
+        wrong = f"{replicas} copies of each message need as many nodes, and {nodes} are given"
+        raise _contradicting(wrong, "replicas", name, complete, sources)
+
+
+def _contradicting(
+    wrong: str, name: str, other: str, complete: Mapping[str, Any], sources: Mapping[str, str]
+) -> ConfigError:
+    return ConfigError(
+        f"settings {name} ({sources[name]}), {other} ({sources[other]}): {wrong}",
+        setting=name,
+        value=complete[name],
+        source=sources[name],
+    )
 
 
 def _set_aside(pair: tuple[str, str], given: Mapping[str, Given], found: Mapping[str, Any]) -> str | None:

@@ -4,33 +4,37 @@ Two kinds. The *shared* node of a mesh is one per host and account: whoever need
 processes use it, it stays until `stop`, or ten minutes after nobody used it and nothing waited on it, and it
 keeps its data. A *private* node belongs to the process which started it and leaves nothing behind.
 
+A mesh may have several shared ones (`embedded_several.py`): each has a guardian of its own, and who needs one needs
+all. One that is being started anew by its guardian is not waited for while another answers.
+
 `guardian.py` tells what happens on the other side.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import signal
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskmesh.errors import ConfigError, NodeUnavailable
+from taskmesh.nodes.embedded_end import stop
 from taskmesh.nodes.embedded_files import (
     NodePaths,
     is_locked,
     open_lock,
     read_card,
     read_durability,
-    read_small,
-    start_time,
     try_lock,
     unlock,
 )
-from taskmesh.nodes.embedded_paths import host_folder, is_reachable_safely, make_folders, paths_of, placed
+from taskmesh.nodes.embedded_paths import host_folder, is_reachable_safely, make_folders, paths_of
 from taskmesh.nodes.embedded_private import PrivateNode, start_private
 from taskmesh.nodes.embedded_resp import Connection, ErrorReply
+from taskmesh.nodes.embedded_several import places_in, places_of, settled
 from taskmesh.nodes.embedded_start import Report, enough_files, failure, order_for, start_guardian
 from taskmesh.nodes.room import advice_if_full
 
@@ -38,6 +42,8 @@ __all__ = [
     "PrivateNode",
     "Running",
     "count_clients",
+    "ensure_all",
+    "ensure_at",
     "ensure_running",
     "last_durability",
     "running",
@@ -47,6 +53,8 @@ __all__ = [
 ]
 
 IDLE_S = "TASKMESH_EMBEDDED_IDLE_S"
+
+log = logging.getLogger("taskmesh")
 
 _POLL_S = 0.005
 _ANSWER_S = 5.0
@@ -78,7 +86,7 @@ class Running:
 
 
 def socket_path_of(mesh: str) -> str:
-    """Return where the shared node of this mesh listens, or would listen.
+    """Return where the first shared node of this mesh listens, or would listen.
 
     Raises:
         ConfigError: The name cannot be one of a mesh.
@@ -87,12 +95,23 @@ def socket_path_of(mesh: str) -> str:
 
 
 def ensure_running(mesh: str, *, durability: str | None = None, timeout_s: float = 10.0) -> Running:
-    """Return the shared node of this mesh; start it if it does not run.
+    """Return the shared node of this mesh, of several the first that answers; start those that do not run.
 
-    However many processes call this at the same time, one node is started and all get it.
+    As `ensure_all`, of a mesh with as many nodes as it was made with.
+    """
+    return ensure_all(mesh, durability=durability, timeout_s=timeout_s)[0]
+
+
+def ensure_all(
+    mesh: str, nodes: int | None = None, *, durability: str | None = None, timeout_s: float = 10.0
+) -> list[Running]:
+    """Return the shared nodes of this mesh that answer, at least one; start those that do not run.
+
+    However many processes call this at the same time, each node is started once and all get it.
 
     Args:
         mesh: The name of the mesh.
+        nodes: How many it should have; None for as many as it was made with, one for a new mesh.
         durability: What its data should survive: `process` death, power loss (`disk`), nothing (`memory`);
             None for what it has. If it is started now, None is what it was last started with, but never `memory`:
             whoever says nothing relies on the data outliving the server.
@@ -100,12 +119,52 @@ def ensure_running(mesh: str, *, durability: str | None = None, timeout_s: float
 
     Raises:
         ServerBinaryMissing: There is no server to start.
-        ConfigError: The name, a folder or the server is not usable, or the node runs with another durability.
-        NodeUnavailable: It did not start, or not in time.
+        ConfigError: The name, a folder or the server is not usable, the node runs with another durability, or the
+            mesh was made with another number of nodes.
+        NodeUnavailable: None started, or not in time.
     """
-    paths = paths_of(mesh)
-    with enough_files(mesh, paths.socket):
-        return _ensured(mesh, paths, durability, timeout_s)
+    with enough_files(mesh, paths_of(mesh).socket):
+        while True:
+            places = settled(mesh, nodes)
+            found = _ensured_all(mesh, places, durability, timeout_s)
+            if len(places_of(mesh)) == len(places):  # else somebody made it of several meanwhile
+                return found
+
+
+def ensure_at(mesh: str, socket_path: str, *, durability: str | None = None, timeout_s: float = 10.0) -> None:
+    """See to it that the one shared node of this mesh which listens there runs; the others are left alone.
+
+    One that its guardian is starting again is not waited for.
+
+    Raises:
+        ServerBinaryMissing, ConfigError, NodeUnavailable: As `ensure_all`.
+    """
+    with enough_files(mesh, socket_path):
+        for paths in places_of(mesh):
+            if paths.socket == socket_path and not is_locked(paths.guardian_lock):
+                _ensured(mesh, paths, durability, timeout_s)
+
+
+def _ensured_all(
+    mesh: str, places: Sequence[NodePaths], durability: str | None, timeout_s: float
+) -> list[Running]:
+    if len(places) == 1:
+        return [_ensured(mesh, places[0], durability, timeout_s)]
+    answering = {paths: node for paths in places if (node := _connected(paths)) is not None}
+    failures: list[NodeUnavailable] = []
+    for paths in places:
+        # What its guardian starts again comes by itself, and nobody else's call should take longer for it.
+        if paths in answering or (answering and is_locked(paths.guardian_lock)):
+            continue
+        try:
+            answering[paths] = _ensured(mesh, paths, durability, timeout_s)
+        except NodeUnavailable as error:
+            failures.append(error)
+    if not answering:
+        raise failures[0]
+    for failed in failures:
+        log.warning("%s", failed)
+    return [_agreed(answering[paths], durability) for paths in places if paths in answering]
 
 
 def _ensured(mesh: str, paths: NodePaths, durability: str | None, timeout_s: float) -> Running:
@@ -130,7 +189,13 @@ def _ensured(mesh: str, paths: NodePaths, durability: str | None, timeout_s: flo
             holding = holding or try_lock(lock)
             # A guardian that is there starts its server by itself.
             if holding and not is_locked(paths.guardian_lock):
-                order = order_for(mesh, paths, durability=durability or _as_before(mesh), idle_s=idle_s)
+                order = order_for(
+                    mesh,
+                    paths,
+                    durability=durability or _as_before(mesh),
+                    idle_s=idle_s,
+                    nodes=len(places_of(mesh)),
+                )
                 report, report_fd = start_guardian(order, deadline_s)
                 os.close(report_fd)
                 if report.kind == "ready":
@@ -157,45 +222,13 @@ def last_durability(mesh: str) -> str | None:
         raise ConfigError(str(error)) from error
 
 
-def stop(mesh: str, timeout_s: float = 30.0) -> bool:
-    """Shut down the shared node of this mesh and wait until it is gone; its data stays.
-
-    Returns:
-        Whether there was one.
-
-    Raises:
-        NodeUnavailable: It did not end in time.
-    """
-    paths = paths_of(mesh)
-    deadline_s = time.monotonic() + timeout_s
-    told: str | None = None
-    while is_locked(paths.guardian_lock):
-        holder = (read_small(paths.guardian_lock) or b"").decode()
-        if holder != told:
-            if told is not None:
-                break  # another one was started meanwhile
-            pid, _, started = holder.strip().partition(" ")
-            # Between taking the lock and writing its pid, a new guardian holds the file of the last one.
-            if pid and start_time(int(pid)) == started:
-                os.kill(int(pid), signal.SIGTERM)
-                told = holder
-        if time.monotonic() > deadline_s:
-            raise NodeUnavailable(
-                f"the embedded node of mesh {mesh!r} (guardian {holder.split(' ')[0]}) did not end within "
-                f"{timeout_s:g} s; see {paths.guardian_log}",
-                node=paths.socket,
-            )
-        time.sleep(_POLL_S)
-    return told is not None
-
-
 def running() -> list[Running]:
-    """Return the shared nodes of this account which run on this host."""
+    """Return the shared nodes of this account which run on this host, those of one mesh one after the other."""
     folder = Path(host_folder())
     if not folder.is_dir():
         return []
-    nodes = (_connected(placed(str(state))) for state in sorted(folder.iterdir()))
-    return [node for node in nodes if node is not None]
+    places = (paths for state in sorted(folder.iterdir()) for paths in places_in(str(state)))
+    return [node for paths in places if (node := _connected(paths)) is not None]
 
 
 def count_clients(node: Running) -> int:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taskmesh.errors import ConfigError, NodeUnavailable
-from taskmesh.nodes.embedded import stop
+from taskmesh.nodes.embedded_end import stop
 from taskmesh.nodes.embedded_files import NodePaths, is_locked, open_lock, remove_tree, try_lock, unlock
 from taskmesh.nodes.embedded_paths import host_folder, paths_of, why_not_private
+from taskmesh.nodes.embedded_several import places_of
 
 _POLL_S = 0.02
 
@@ -24,7 +25,7 @@ def kept() -> list[str]:
 
 
 def delete(mesh: str, timeout_s: float = 30.0) -> bool:
-    """Stop the shared node of this mesh and remove its folder: messages, results, everything.
+    """Stop the shared nodes of this mesh and remove its folder: messages, results, everything.
 
     Processes that use the mesh must have ended: they would start a new node and take it for the one they knew.
 
@@ -46,12 +47,14 @@ def delete(mesh: str, timeout_s: float = 30.0) -> bool:
     try:
         _until(lambda: try_lock(lock), mesh, paths, deadline_s)
         stop(mesh, timeout_s)
-        _until(lambda: not is_locked(paths.data_lock), mesh, paths, deadline_s)
+        places = places_of(mesh)
+        _until(lambda: not any(is_locked(each.data_lock) for each in places), mesh, paths, deadline_s)
         try:
             remove_tree(paths.state)
-            if paths.socket_folder != paths.state:
-                with contextlib.suppress(FileNotFoundError):
-                    remove_tree(paths.socket_folder)
+            for each in places:
+                if each.socket_folder != each.state:
+                    with contextlib.suppress(FileNotFoundError):
+                        remove_tree(each.socket_folder)
         except OSError as error:
             raise ConfigError(f"cannot remove {error.filename or paths.state}: {error.strerror}") from error
     finally:

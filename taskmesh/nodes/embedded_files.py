@@ -12,6 +12,7 @@ module imports next to nothing: no pathlib, dataclasses, re or json, each of whi
     durability       what the data of the last start should survive
     card             who serves (pids, generation); written anew before the socket of each server appears
     data/            the server's append-only file
+    nodes            in the first one's folder: where the nodes of the mesh are, if it has several
     server.log, guardian.log (and .1 of each)
 
 Locks are `flock`s, which vanish with their holders. Lock files are never removed: a process that waits on
@@ -123,6 +124,11 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
             return False
         raise
     return True
+
+
+def take_lock(fd: int) -> None:
+    """Take the lock of an open lock file, and wait for it while somebody else has it."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 def unlock(fd: int) -> None:

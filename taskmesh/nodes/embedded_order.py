@@ -20,11 +20,13 @@ class Order:
         idle_s: How long it stays when nobody uses it; 0: for ever.
         owner_fd: The reading end of its owner's pipe, for a private node; -1: nobody owns it.
         report_fd: Where the guardian says how it went; -1: nobody listens any more.
+        is_one_of_several: Whether the mesh has further nodes. What its members agree upon numbers the epoch then.
     """
 
     __slots__ = (
         "durability",
         "idle_s",
+        "is_one_of_several",
         "maxmemory",
         "mesh",
         "owner_fd",
@@ -46,6 +48,7 @@ class Order:
         idle_s: float,
         owner_fd: int,
         report_fd: int,
+        is_one_of_several: bool = False,
     ) -> None:
         self.mesh = mesh
         self.prefix = prefix
@@ -56,6 +59,7 @@ class Order:
         self.idle_s = idle_s
         self.owner_fd = owner_fd
         self.report_fd = report_fd
+        self.is_one_of_several = is_one_of_several
 
     def words(self) -> list[str]:
         """Return the order as arguments of a command."""
@@ -70,6 +74,7 @@ class Order:
             "--idle-s": repr(self.idle_s),
             "--owner-fd": str(self.owner_fd),
             "--report-fd": str(self.report_fd),
+            "--epoch": "view" if self.is_one_of_several else "generation",
         }
         return [word for option in options.items() for word in option]
 
@@ -87,6 +92,7 @@ class Order:
             idle_s=float(given["--idle-s"]),
             owner_fd=int(given["--owner-fd"]),
             report_fd=int(given["--report-fd"]),
+            is_one_of_several=given["--epoch"] == "view",
         )
 
     def report(self, kind: str, text: str = "") -> bool:

@@ -131,13 +131,14 @@ class PrivateNode:
         self._owner_fd = self._report_fd = -1
 
 
-def start_private(mesh: str, *, durability: Durability = "memory") -> PrivateNode:
+def start_private(mesh: str, *, durability: Durability = "memory", nodes: int = 1) -> PrivateNode:
     """Start a node of this process's own, in a temporary folder.
 
     Args:
         mesh: The name of the mesh that it serves.
         durability: "memory" keeps nothing beyond the life of the server; with "process", its data survives
             when the server is killed and its guardian starts it again.
+        nodes: How many nodes the mesh has, this one counted: what they agree upon numbers the epoch of several.
 
     Raises:
         ServerBinaryMissing: There is no server to start.
@@ -161,17 +162,17 @@ def start_private(mesh: str, *, durability: Durability = "memory") -> PrivateNod
     except OSError as error:
         raise ConfigError(f"cannot make a folder for a private node: {error}") from error
     with enough_files(mesh, paths.socket):
-        return _started(mesh, paths, durability)
+        return _started(mesh, paths, durability, nodes)
 
 
-def _started(mesh: str, paths: NodePaths, durability: Durability) -> PrivateNode:
+def _started(mesh: str, paths: NodePaths, durability: Durability, nodes: int) -> PrivateNode:
     try:
         node, owner_read_fd = _new_node(mesh, paths)
     except OSError:
         os.rmdir(paths.state)
         raise
     try:
-        order = order_for(mesh, paths, durability=durability, idle_s=0.0, owner_fd=owner_read_fd)
+        order = order_for(mesh, paths, durability=durability, idle_s=0.0, owner_fd=owner_read_fd, nodes=nodes)
         node._start(order)  # noqa: SLF001 - our own
     except BaseException:
         node.close()

@@ -65,8 +65,18 @@ def enough_files(mesh: str, node: str = "") -> Iterator[None]:
         ) from error
 
 
-def order_for(mesh: str, paths: NodePaths, *, durability: str, idle_s: float, owner_fd: int = -1) -> Order:
+def order_for(
+    mesh: str, paths: NodePaths, *, durability: str, idle_s: float, owner_fd: int = -1, nodes: int = 1
+) -> Order:
     """Return the order for a node of this mesh on this machine.
+
+    Args:
+        mesh: Its name.
+        paths: Where the node keeps its files.
+        durability: What its data should survive.
+        idle_s: How long it stays when nobody uses it; 0: for ever.
+        owner_fd: The reading end of its owner's pipe; -1: nobody owns it.
+        nodes: How many nodes the mesh has on this machine: they share its memory.
 
     Raises:
         ServerBinaryMissing: There is no server to start.
@@ -77,10 +87,11 @@ def order_for(mesh: str, paths: NodePaths, *, durability: str, idle_s: float, ow
         server=str(find_server()),
         paths=paths,
         durability=durability,
-        maxmemory=machine_memory() // _MEMORY_SHARE,
+        maxmemory=machine_memory() // _MEMORY_SHARE // nodes,
         idle_s=idle_s,
         owner_fd=owner_fd,
         report_fd=-1,
+        is_one_of_several=nodes > 1,
     )
 
 

@@ -7,7 +7,7 @@ Theory of operation. The guardian starts the server, and for each start of it
 1. raises the generation, in a file flushed to disk: it is the high part of every token, so that nothing a
    server forgot can be mistaken for something new;
 2. starts the server on a socket that no client knows, and waits until its data is loaded;
-3. writes the epoch (generation, then view 0001) into it;
+3. writes the epoch (generation, then view 0001) into it, unless the mesh has several nodes;
 4. renames the socket to its public name. Whoever can connect finds the right epoch.
 
 Then it watches. A server that died is started again at once. A node without clients and without live messages

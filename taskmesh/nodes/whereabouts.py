@@ -1,13 +1,15 @@
-"""Where the node of a mesh is, and with which keys one speaks with it: as its settings say."""
+"""Where the nodes of a mesh are, and with which keys one speaks with them: as its settings say."""
 
 from __future__ import annotations
 
 import os
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
 from taskmesh.config import Settings
+from taskmesh.errors import ConfigError
 from taskmesh.nodes import private_nodes
 
 if TYPE_CHECKING:
@@ -19,10 +21,10 @@ _all: weakref.WeakSet[Whereabouts] = weakref.WeakSet()
 
 
 class Whereabouts:
-    """Where the node of one mesh is: a server of the user's own, or an embedded one that is started when needed.
+    """Where the nodes of one mesh are: servers of the user's own, or embedded ones that are started when needed.
 
     Attributes:
-        private: The private node of this process, while it runs.
+        private: The private nodes of this process, while they run.
     """
 
     def __init__(self, mesh: str, settings: Settings) -> None:
@@ -32,33 +34,65 @@ class Whereabouts:
             mesh: Name of the mesh.
             settings: Its settings.
         """
-        self.private: PrivateNode | None = None
+        self.private: tuple[PrivateNode, ...] = ()
         self._mesh = mesh
         self._settings = settings
         self._starting = threading.RLock()
         _all.add(self)
 
     def address(self) -> NodeAddress:
-        """Return where the node is; starts the embedded one if it does not run."""
+        """Return where the first node is; starts embedded ones that do not run."""
+        return self.addresses()[0]
+
+    def addresses(self) -> tuple[NodeAddress, ...]:
+        """Return where the nodes are, of several in the order in which they were named; starts embedded ones.
+
+        Raises:
+            ConfigError: There are fewer nodes than copies are asked for; or, of embedded ones, see `ensure_all`.
+            NodeUnavailable: No embedded node could be started.
+        """
+        from taskmesh.config.nodes import copies  # costs urllib, and most imports of an app need no node
+
+        found = self._found()
+        try:
+            copies(self._settings.replicas, len(found))
+        except ValueError as error:
+            source = self._settings.source_of("replicas")
+            raise ConfigError(
+                f"setting replicas = {self._settings.replicas} ({source}): {error}", setting="replicas"
+            ) from error
+        return found
+
+    def _found(self) -> tuple[NodeAddress, ...]:
         from taskmesh.nodes.address import NodeAddress
 
         if self._settings.nodes:
-            return NodeAddress(self._settings.nodes[0])
+            return tuple(map(NodeAddress, self._settings.nodes))
         if self._is_private:
-            return NodeAddress(f"unix://{self._private_socket()}")
-        from taskmesh.nodes.embedded import ensure_running
+            return tuple(NodeAddress(f"unix://{socket}") for socket in self._private_sockets())
+        from taskmesh.nodes.embedded_several import places_of
 
-        return NodeAddress(
-            f"unix://{ensure_running(self._mesh, durability=self._asked_durability).socket_path}",
-            embedded=self._mesh,
+        self._ensure_shared()
+        return tuple(
+            NodeAddress(f"unix://{paths.socket}", embedded=self._mesh) for paths in places_of(self._mesh)
         )
 
     def ensure(self) -> None:
-        """See to it that the shared embedded node runs, if the mesh uses it."""
+        """See to it that the shared embedded nodes run, if the mesh uses them."""
         if not self._settings.nodes and not self._is_private:
-            from taskmesh.nodes.embedded import ensure_running
+            self._ensure_shared()
 
-            ensure_running(self._mesh, durability=self._asked_durability)
+    def ensure_at(self, address: NodeAddress) -> None:
+        """See to it that the node at an address runs, if it is a shared embedded one; of several the others wait."""
+        if address.embedded:
+            from taskmesh.nodes.embedded import ensure_at
+
+            ensure_at(self._mesh, address.url.removeprefix("unix://"), durability=self._asked_durability)
+
+    def _ensure_shared(self) -> None:
+        from taskmesh.nodes.embedded import ensure_all
+
+        ensure_all(self._mesh, self._settings.embedded_nodes, durability=self._asked_durability)
 
     def keyring(self) -> Keyring:
         """Return the keys of the mesh.
@@ -69,14 +103,15 @@ class Whereabouts:
         from taskmesh.nodes.keyfile import load_keyring
 
         settings = self._settings
-        return load_keyring(settings.key, settings.key_file, os.environ, allow_create=self.address().is_local)
+        are_local = all(address.is_local for address in self.addresses())
+        return load_keyring(settings.key, settings.key_file, os.environ, allow_create=are_local)
 
-    def leave_private(self) -> PrivateNode | None:
-        """Return the private node that runs, for the caller to close; the next one asked for is another."""
+    def leave_private(self) -> tuple[PrivateNode, ...]:
+        """Return the private nodes that run, for the caller to close; the next ones asked for are others."""
         with self._starting:
-            private, self.private = self.private, None
-            if private is not None:
-                private_nodes.withdraw(self._mesh, private.socket_path)
+            private, self.private = self.private, ()
+            if private:
+                private_nodes.withdraw(self._mesh, [node.socket_path for node in private])
         return private
 
     @property
@@ -93,17 +128,28 @@ class Whereabouts:
         settings = self._settings
         return None if settings.source_of("durability") == "default" else settings.durability
 
-    def _private_socket(self) -> str:
+    def _private_sockets(self) -> tuple[str, ...]:
         with self._starting:
-            if self.private is None:
+            if not self.private:
                 inherited = private_nodes.inherited(self._mesh)
                 if inherited:
                     return inherited
-                from taskmesh.nodes.embedded_private import start_private
+                self.private = self._start_private(self._settings.embedded_nodes or 1)
+                private_nodes.offer(self._mesh, [node.socket_path for node in self.private])
+            return tuple(node.socket_path for node in self.private)
 
-                self.private = start_private(self._mesh, durability=self._asked_durability or "memory")
-                private_nodes.offer(self._mesh, self.private.socket_path)
-            return self.private.socket_path
+    def _start_private(self, nodes: int) -> tuple[PrivateNode, ...]:
+        from taskmesh.nodes.embedded_private import start_private
+
+        # Of several, one that is killed should come back with what it had.
+        durability = self._asked_durability or ("memory" if nodes == 1 else "process")
+        with ExitStack() as started:
+            made = [
+                started.enter_context(start_private(self._mesh, durability=durability, nodes=nodes))
+                for _ in range(nodes)
+            ]
+            started.pop_all()
+        return tuple(made)
 
     def _forked(self) -> None:
         self._starting = threading.RLock()  # a thread that does not exist here may hold it

@@ -35,8 +35,11 @@ def own_node(mesh: TaskMesh) -> Iterator[None]:
         settings,
         nodes=(),
         embedded="private",
-        # a private node keeps nothing on disk, whatever the app asks of its own
-        sources={**settings.sources, "nodes": SOURCE, "embedded": SOURCE, "durability": "default"},
+        # one private node, which keeps nothing on disk, whatever the app asks of its own
+        replicas=None,
+        embedded_nodes=None,
+        sources={**settings.sources, "nodes": SOURCE, "embedded": SOURCE}
+        | dict.fromkeys(("durability", "replicas", "embedded_nodes"), "default"),
     )
     given = EMBEDDED in os.environ
     os.environ.setdefault(EMBEDDED, "private")

@@ -99,7 +99,7 @@ def mesh(mesh_settings: dict[str, Any], request: pytest.FixtureRequest) -> Itera
 
     settings = dict(mesh_settings)
     name = settings.pop("name", f"test-{os.getpid()}-{next(_numbers)}")
-    if not settings.keys() & {"nodes", "embedded"} and not settings.get("eager"):
+    if not settings.keys() & {"nodes", "embedded", "embedded_nodes"} and not settings.get("eager"):
         settings = request.getfixturevalue("_taskmesh_node")() | settings
     with TaskMesh(name, **settings) as made:
         yield made

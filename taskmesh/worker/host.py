@@ -15,8 +15,6 @@ from taskmesh.nodes.link import Link
 class Host(Protocol):
     """The app object, as seen from below."""
 
-    private_node_variable: str
-
     @property
     def name(self) -> str:
         """Name of the mesh."""
@@ -36,6 +34,9 @@ class Host(Protocol):
     @property
     def link(self) -> Link:
         """This process's link to the mesh."""
+
+    def addresses(self) -> tuple[NodeAddress, ...]:
+        """Return where the nodes are; starts embedded ones that do not run."""
 
     def address(self) -> NodeAddress:
         """Return where the node is."""

@@ -17,6 +17,7 @@ from taskmesh.config.settings import LOG_LEVELS, SETTINGS, Settings
 from taskmesh.config.sources import absolute
 from taskmesh.config.values import one_of, weighted_queues, whole
 from taskmesh.errors import UsageError, WorkerError
+from taskmesh.nodes import private_nodes
 from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
 from taskmesh.worker.host import Host
@@ -28,7 +29,7 @@ START_TIMEOUT_S = 30.0
 #: What workers say that a program starts for itself, unless it asks for more.
 QUIET = "WARNING"
 #: Settings that reach workers by the environment, or mean nothing to them: a command line can be read by everybody.
-_IN_THE_ENVIRONMENT = frozenset({"nodes", "embedded", "key", "key_file", "app", "eager"})
+_IN_THE_ENVIRONMENT = frozenset({"nodes", "embedded", "embedded_nodes", "key", "key_file", "app", "eager"})
 
 
 def options_for(
@@ -127,15 +128,17 @@ def given_settings(settings: Settings) -> dict[str, Any]:
 
 
 def environment_for(mesh: Host) -> dict[str, str]:
-    """Return the environment in which a worker finds the same node with the same keys."""
+    """Return the environment in which a worker finds the same nodes with the same keys."""
     environ = dict(os.environ)
     settings = mesh.settings
-    address = mesh.address()
+    addresses = mesh.addresses()
     if not settings.nodes and settings.embedded == "private":
-        environ[mesh.private_node_variable] = f"{mesh.name}={address.url.removeprefix('unix://')}"
+        sockets = private_nodes.listed([address.url.removeprefix("unix://") for address in addresses])
+        environ[private_nodes.VARIABLE] = f"{mesh.name}={sockets}"
     if not path_of(mesh):
         # the worker makes the mesh anew from its name: what was given as an argument must reach it
-        environ["TASKMESH_NODES"] = address.url
+        environ["TASKMESH_NODES"] = ",".join(address.url for address in addresses)
+        environ.pop("TASKMESH_EMBEDDED_NODES", None)
         environ["TASKMESH_KEY"] = mesh.keyring().dump()
         environ.pop("TASKMESH_KEY_FILE", None)
     return environ

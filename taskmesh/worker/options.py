@@ -77,8 +77,8 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         mesh: Name of the mesh.
-        url: Its node.
-        embedded: Whether that is the shared embedded node.
+        urls: Its nodes.
+        embedded: Whether those are the shared embedded ones.
         durability: What was asked of that node; empty for nothing.
         keyring: The keys, as the text of a key file. Travels only between a worker's own processes.
         tasks: Names of the app's tasks.
@@ -107,7 +107,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     mesh: str
-    url: str
+    urls: tuple[str, ...]
     embedded: bool
     durability: str
     keyring: str

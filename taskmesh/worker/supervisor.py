@@ -153,7 +153,7 @@ class Supervisor:
         self._nursery = nursery
         self._link = link = Link(
             facts.mesh,
-            lambda: NodeAddress(facts.url, embedded=facts.mesh if facts.embedded else ""),
+            lambda: NodeAddress(facts.urls[0], embedded=facts.mesh if facts.embedded else ""),
             lambda: Keyring.parse(facts.keyring),
             slots=facts.slots,
             connect_timeout_s=1.0,

@@ -63,12 +63,12 @@ def build_of(mesh: App) -> bytes:
 def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
     """Return what the supervisor must know of the app."""
     settings = mesh.settings
-    address = mesh.address()
+    addresses = mesh.addresses()
     module = sys.modules.get(options.app.partition(":")[0])
     return MeshFacts(
         mesh=mesh.name,
-        url=address.url,
-        embedded=bool(address.embedded),
+        urls=tuple(address.url for address in addresses),
+        embedded=bool(addresses[0].embedded),
         durability="" if settings.source_of("durability") == "default" else settings.durability,
         keyring=mesh.keyring().dump(),
         tasks=tuple(sorted(mesh.tasks)),

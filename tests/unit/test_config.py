@@ -15,7 +15,7 @@ from taskmesh.client.options import TaskArguments
 from taskmesh.config import Settings, load_settings
 from taskmesh.config.arguments import SettingArguments
 from taskmesh.config.elsewhere import REPLACED_BY
-from taskmesh.config.nodes import shown
+from taskmesh.config.nodes import copies, own_acceptors, shown
 from taskmesh.config.settings import SETTINGS, AppSetting, app_setting
 from taskmesh.errors import ConfigError
 
@@ -343,9 +343,59 @@ def test_one_node(load, url):
     assert load(environ={"TASKMESH_NODES": url}).nodes == (url,)
 
 
-def test_several_nodes_are_refused(load):
-    with pytest.raises(ConfigError, match="this version runs on one node; give exactly one"):
-        load(environ={"TASKMESH_NODES": "redis://localhost:1,redis://localhost:2"})
+def test_several_nodes(load):
+    urls = ("redis://a", "redis://b:7000/1", "unix:///run/valkey.sock")
+    assert load({"nodes": list(urls)}).nodes == urls
+    assert load(environ={"TASKMESH_NODES": ",".join(urls)}).nodes == urls
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [["redis://a:6379/0", "redis://b", "redis://a/1"], ["unix:///a?db=0", "redis://b", "unix:///a?db=1"]],
+)
+def test_two_nodes_on_one_server(load, urls):
+    with pytest.raises(
+        ConfigError, match="on a server that is named before; two nodes on one server are lost"
+    ):
+        load({"nodes": urls})
+
+
+def test_as_many_copies_as_nodes_three_at_most():
+    assert [copies(None, nodes) for nodes in (1, 2, 3, 4, 30)] == [1, 2, 3, 3, 3]
+    assert [copies(said, 9) for said in (1, 2, 9)] == [1, 2, 9]
+    with pytest.raises(ValueError, match="3 copies of each message need as many nodes, and there is one"):
+        copies(3, 1)
+    with pytest.raises(ValueError, match="and there are 2; give more nodes, or lower replicas"):
+        copies(3, 2)
+
+
+@pytest.mark.parametrize("given", [{"nodes": ["redis://a", "redis://b"]}, {"embedded_nodes": 2}])
+def test_more_copies_than_nodes_are_refused(load, given):
+    assert load({**given, "replicas": 2}).replicas == 2
+    with pytest.raises(
+        ConfigError, match="3 copies of each message need as many nodes, and 2 are given"
+    ) as caught:
+        load({**given, "replicas": 3})
+    assert caught.value.setting == "replicas"
+
+
+@pytest.mark.parametrize("replicas", [0, 10, "two"])
+def test_one_to_nine_copies(load, replicas):
+    with pytest.raises(ConfigError, match="expected a whole number from 1 to 9"):
+        load({"replicas": replicas})
+
+
+def test_embedded_nodes_or_ones_of_the_user(load):
+    assert load({"embedded_nodes": 3}).nodes == ()
+    assert load(environ={"TASKMESH_EMBEDDED_NODES": "3"}).embedded_nodes == 3
+    with pytest.raises(ConfigError, match=r"nodes .* and embedded_nodes .* contradict"):
+        load({"embedded_nodes": 3, "nodes": ["redis://a"]})
+
+
+def test_the_first_odd_number_of_nodes_agrees_unless_others_are_named():
+    urls = tuple("abcdefg")
+    assert [len(own_acceptors(urls[:count])) for count in range(1, 8)] == [0, 1, 3, 3, 5, 5, 5]
+    assert own_acceptors(urls) == urls[:5]
 
 
 @pytest.mark.parametrize(

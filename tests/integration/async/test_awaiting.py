@@ -577,10 +577,10 @@ def test_the_server_is_restarted(tmp_path, monkeypatch):
         first = await task.adelay(1, 2)
         waiting = asyncio.create_task(wait_for(first))
         await listening(mesh)
-        generation = mesh._node.private.generation
-        os.kill(mesh._node.private.server_pid, 9)
+        generation = mesh._node.private[0].generation
+        os.kill(mesh._node.private[0].server_pid, 9)
         second = await task.adelay(3, 4)
-        assert mesh._node.private.generation > generation
+        assert mesh._node.private[0].generation > generation
         assert first.state == second.state == "PENDING"
         workers = mesh.workers(1, queues=("later",))
         await asyncio.to_thread(workers.start)
