@@ -7,6 +7,7 @@
 <prefix>F:<slot>       in a mesh of several nodes: set of the ids in this slot that are final and not yet forgotten
 <prefix>side           in a mesh of several nodes: hash id -> what of it stands outside its record and never changes
 <prefix>view           in a mesh of several nodes: this node's copy of the view (see `replication/view.py`)
+<prefix>founding       the first view of a mesh of several nodes, as whoever came first wrote it
 <prefix>own            in a mesh of several nodes: one character per slot, `1` where this node leads
 <prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
 <prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms): while the node
@@ -92,6 +93,11 @@ def queues(of: bytes) -> bytes:
 def view(of: bytes) -> bytes:
     """Return the key of a node's copy of the view."""
     return of + b"view"
+
+
+def founding(of: bytes) -> bytes:
+    """Return the key under which one node keeps the first view, as whoever came first wrote it."""
+    return of + b"founding"
 
 
 def parked(of: bytes) -> bytes:
