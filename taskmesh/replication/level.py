@@ -10,7 +10,7 @@ which it could come back as something that still waits or runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -21,7 +21,7 @@ from taskmesh.replication.changes import TOLD
 from taskmesh.replication.copy import Copy, read_copy
 from taskmesh.replication.spread import APPLY, FETCH, Spread
 from taskmesh.replication.standing import Standing
-from taskmesh.replication.view import View
+from taskmesh.replication.view import Row, View
 
 DIGEST = load_script("taskmesh.replication", "digest")
 LISTING = load_script("taskmesh.replication", "listing")
@@ -62,23 +62,46 @@ class _Silent(Exception):
     """A replica does not answer."""
 
 
-def level(standing: Standing, slots: Sequence[int], *, bandwidth: int = BANDWIDTH) -> Spread[Levelled]:
-    """Make the backups of some slots level with their primaries.
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A node that is to take part in slots, and does not yet.
+
+    Attributes:
+        id: As a member.
+        epoch: That it is in; it obeys no view, or an older one.
+    """
+
+    id: str
+    epoch: bytes
+
+
+def level(
+    standing: Standing,
+    slots: Sequence[int],
+    *,
+    learner: Learner | None = None,
+    bandwidth: int = BANDWIDTH,
+    note: Callable[[int], None] = lambda _left: None,
+) -> Spread[Levelled]:
+    """Make the backups of some slots level with their primaries, or a learner.
 
     Args:
         standing: The view by which that goes; when it changes, what is left counts as missed.
         slots: Which.
+        learner: Who is made level instead of the backups.
         bandwidth: Bytes a second to copy.
+        note: Told now and then how many slots are left.
     """
-    view = standing.view
+    view = _Compared(standing, standing.view, learner)
     found = Levelled()
     left = list(slots)
     try:
         while left:
             some = left[:SLOTS_AT_ONCE]
-            sums = yield from _sums(standing, view, some)
+            note(len(left))
+            sums = yield from _sums(view, some)
             for slot in some:
-                row = view.table[slot]
+                row = view.row(slot)
                 told = [sums.get((node, slot)) for node in row]
                 if None in told:
                     # not told yet, since there is much before it; or its node is silent, and told nothing at all
@@ -90,7 +113,7 @@ def level(standing: Standing, slots: Sequence[int], *, bandwidth: int = BANDWIDT
                 try:
                     for node, digest in zip(row[1:], told[1:], strict=True):
                         if digest != told[0] or digest == b"large":
-                            yield from _repair(standing, view, slot, node, found, bandwidth)
+                            yield from _repair(view, slot, node, found, bandwidth)
                 except _Silent:
                     found.missed.append(slot)
                 else:
@@ -98,6 +121,27 @@ def level(standing: Standing, slots: Sequence[int], *, bandwidth: int = BANDWIDT
     except _Stale:
         found.missed += left
     return found
+
+
+class _Compared:
+    """Which nodes are compared, and in which epoch each is asked."""
+
+    def __init__(self, standing: Standing, view: View, learner: Learner | None) -> None:
+        self.prefix = standing.session.prefix
+        self._session = standing.session
+        self._view = view
+        self._learner = learner
+
+    def row(self, slot: int) -> Row:
+        """Return the primary of a slot, and who is to be level with it."""
+        row = self._view.table[slot]
+        return row if self._learner is None else (row[0], self._learner.id)
+
+    def call(self, script: Script, node: str, *args: bytes) -> Call:
+        """Return a call to a node."""
+        learner = self._learner
+        epoch = learner.epoch if learner is not None and node == learner.id else self._view.epoch
+        return Call(script, self.prefix, (epoch, b"%d" % self._session.now_ms(), *args), node=node)
 
 
 def mark_level(standing: Standing, view: View, moment_ms: int) -> Spread[bool]:
@@ -108,8 +152,9 @@ def mark_level(standing: Standing, view: View, moment_ms: int) -> Spread[bool]:
         view: By which they were compared; in another one it would say nothing.
         moment_ms: When the comparing began.
     """
+    compared = _Compared(standing, view, None)
     calls = [
-        _call(standing, view, MARK_LEVEL, node, b"%d" % moment_ms)
+        compared.call(MARK_LEVEL, node, b"%d" % moment_ms)
         for node in dict.fromkeys(node for row in view.table for node in row)
     ]
     replies = yield Round(calls, _all)
@@ -118,11 +163,6 @@ def mark_level(standing: Standing, view: View, moment_ms: int) -> Spread[bool]:
 
 def _all(replies: Sequence[Reply]) -> bool:
     return OUT not in replies
-
-
-def _call(standing: Standing, view: View, script: Script, node: str, *args: bytes) -> Call:
-    session = standing.session
-    return Call(script, session.prefix, (view.epoch, b"%d" % session.now_ms(), *args), node=node)
 
 
 def _answers(replies: Sequence[Reply]) -> list[list[bytes] | None]:
@@ -140,15 +180,12 @@ def _answers(replies: Sequence[Reply]) -> list[list[bytes] | None]:
     return out
 
 
-def _sums(standing: Standing, view: View, slots: Sequence[int]) -> Spread[dict[tuple[str, int], bytes]]:
+def _sums(view: _Compared, slots: Sequence[int]) -> Spread[dict[tuple[str, int], bytes]]:
     asked: dict[str, list[int]] = {}
     for slot in slots:
-        for node in view.table[slot]:
+        for node in view.row(slot):
             asked.setdefault(node, []).append(slot)
-    calls = [
-        _call(standing, view, DIGEST, node, *(b"%04x" % slot for slot in some))
-        for node, some in asked.items()
-    ]
+    calls = [view.call(DIGEST, node, *(b"%04x" % slot for slot in some)) for node, some in asked.items()]
     answers = _answers((yield Round(calls, _all)))
     return {
         (node, slot): digest
@@ -157,7 +194,7 @@ def _sums(standing: Standing, view: View, slots: Sequence[int]) -> Spread[dict[t
     }
 
 
-def _listed(standing: Standing, view: View, slot: int, node: str) -> Spread[dict[bytes, bytes]]:
+def _listed(view: _Compared, slot: int, node: str) -> Spread[dict[bytes, bytes]]:
     """Return the marks of all records that a node has of a slot."""
     marks: dict[bytes, bytes] = {}
     # in this order: what ends meanwhile is seen in one of both
@@ -168,9 +205,7 @@ def _listed(standing: Standing, view: View, slot: int, node: str) -> Spread[dict
                 (
                     yield Round(
                         [
-                            _call(
-                                standing,
-                                view,
+                            view.call(
                                 LISTING,
                                 node,
                                 b"%04x" % slot,
@@ -193,37 +228,35 @@ def _listed(standing: Standing, view: View, slot: int, node: str) -> Spread[dict
     return marks
 
 
-def _repair(
-    standing: Standing, view: View, slot: int, node: str, found: Levelled, bandwidth: int
-) -> Spread[None]:
+def _repair(view: _Compared, slot: int, node: str, found: Levelled, bandwidth: int) -> Spread[None]:
     """Make one backup of one slot level with its primary."""
-    primary = view.primary(slot)
+    primary = view.row(slot)[0]
     # the backup first: what it has and the primary does not have afterwards, is no newer message
-    theirs = yield from _listed(standing, view, slot, node)
-    ours = yield from _listed(standing, view, slot, primary)
+    theirs = yield from _listed(view, slot, node)
+    ours = yield from _listed(view, slot, primary)
     # newer than what counts: of a primary of before, whose change never did
     wrong = [task_id for task_id, mark in theirs.items() if mark > ours.get(task_id, b"")]
     for some in _groups(wrong, LISTED_AT_ONCE):
         words = [word for task_id in some for word in (task_id, theirs[task_id][:8])]
-        (reply,) = yield Round([_call(standing, view, DISCARD, node, b"%04x" % slot, *words)], _all)
+        (reply,) = yield Round([view.call(DISCARD, node, b"%04x" % slot, *words)], _all)
         if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
             raise _Stale
         found.removed += sum(task_id not in ours for task_id in some)
     lacking = [task_id for task_id, mark in ours.items() if theirs.get(task_id) != mark]
     for some in _groups(lacking, COPIES_AT_ONCE):
-        size = yield from _copy(standing, view, primary, node, some)
+        size = yield from _copy(view, primary, node, some)
         found.copied += len(some)
         if bandwidth:
             yield Pause(size / bandwidth)
 
 
-def _copy(standing: Standing, view: View, primary: str, node: str, ids: Sequence[bytes]) -> Spread[int]:
+def _copy(view: _Compared, primary: str, node: str, ids: Sequence[bytes]) -> Spread[int]:
     """Copy records from a primary to a backup, and return how many bytes that were."""
-    (answer,) = _answers((yield Round([_call(standing, view, FETCH, primary, *ids)], _all)))
+    (answer,) = _answers((yield Round([view.call(FETCH, primary, *ids)], _all)))
     if answer is None:
         raise _Silent
     copies = [copy for at, task_id in enumerate(ids) if (copy := read_copy(task_id, answer, at)).record]
-    functions = yield from _functions(standing, primary, copies)
+    functions = yield from _functions(view, primary, copies)
     words: list[bytes] = []
     for copy in copies:
         blob = functions.get(copy.function)
@@ -234,7 +267,7 @@ def _copy(standing: Standing, view: View, primary: str, node: str, ids: Sequence
             words += each
     if not words:
         return 0
-    (reply,) = yield Round([_call(standing, view, APPLY, node, *words)], _all)
+    (reply,) = yield Round([view.call(APPLY, node, *words)], _all)
     if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
         raise _Stale
     if not isinstance(reply, bytes):
@@ -242,11 +275,11 @@ def _copy(standing: Standing, view: View, primary: str, node: str, ids: Sequence
     return sum(map(len, words))
 
 
-def _functions(standing: Standing, primary: str, copies: Sequence[Copy]) -> Spread[dict[bytes, bytes]]:
+def _functions(view: _Compared, primary: str, copies: Sequence[Copy]) -> Spread[dict[bytes, bytes]]:
     names = list(dict.fromkeys(copy.function for copy in copies if copy.function))
     if not names:
         return {}
-    prefix = standing.session.prefix
+    prefix = view.prefix
     calls = [
         Call(None, prefix, (b"GET", keys.function(prefix, name.decode())), node=primary) for name in names
     ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import register
-from taskmesh.replication.level import level, mark_level
+from taskmesh.replication.level import Learner, level, mark_level
 from tests.unit.replication.small_mesh import PREFIX, SLOTS, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
@@ -113,3 +115,29 @@ def test_all_nodes_hear_up_to_when_they_are_level(mesh: SmallMesh) -> None:
     assert mesh.converse(mark_level(mesh.standing, mesh.standing.view, 5))
     for node in mesh.nodes.values():
         assert node.call((b"GET", PREFIX + b"level")) == b"5"
+
+
+@pytest.mark.parametrize("disk", ["empty", "old"])
+def test_a_learner_gets_all_that_primaries_have_and_keeps_nothing_else(mesh: SmallMesh, disk: str) -> None:
+    view = mesh.standing.view
+    learner = mesh.nodes["n3"]
+    shorter = tuple(tuple(node for node in row if node != "n3") for row in view.table)
+    newer = replace(view, number=2, table=shorter)
+    extra = message(999)
+    learner.call((b"SET", PREFIX + b"r:" + extra.task_id, extra.record))
+    learner.call((b"SADD", PREFIX + b"L:" + extra.slot, extra.task_id))
+    if disk == "empty":
+        learner.wipe()
+    learner.call((b"SET", PREFIX + b"epoch", newer.waiting))
+    for node in ("n1", "n2"):
+        mesh.activate(node, newer)
+    mesh.standing.take(newer)
+    left: list[int] = []
+    found = mesh.converse(level(mesh.standing, ALL, learner=Learner("n3", newer.waiting), note=left.append))
+    assert sorted(found.compared) == list(ALL)
+    assert left == [SLOTS]
+    for slot in ALL:
+        for kind in (b"L", b"F"):
+            key = kind + b":%04x" % slot
+            assert mesh.members_of("n3", key) == mesh.members_of(newer.primary(slot), key)
+    assert mesh.record("n3", extra.task_id) is None
