@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import click
@@ -41,8 +42,8 @@ from taskmesh.nodes.embedded_delete import delete, kept
 def down(*, all_wanted: bool, delete_wanted: bool, yes: bool, target: Target, json_wanted: bool) -> None:
     """Stop embedded nodes; their data stays.
 
-    With an app or a mesh: its node, whoever uses it. Without: those of this account that nobody else uses. Workers and
-    callers that still run start their node again when they need it: stop workers first.
+    With an app or a mesh: its nodes, whoever uses them. Without: those of this account that nobody else uses. Workers
+    and callers that still run start their node again when they need it: stop workers first.
 
     With --delete, the data of one mesh goes as well: its messages, its results, its folder. Asks first, and refuses
     while others use the node.
@@ -68,13 +69,13 @@ def down(*, all_wanted: bool, delete_wanted: bool, yes: bool, target: Target, js
     if json_wanted:
         print_json({"stopped": stopped, "left": left})
         return
-    for node in stopped:
-        users = f" while {_connections(node['clients'])} used it" if node["clients"] else ""
-        click.echo(f"stopped the embedded node of mesh {node['mesh']}{users}; its data stays")
-    for node in left:
+    for fact in stopped:
+        users = f" while {_connections(fact['clients'])} used {_them(fact)}" if fact["clients"] else ""
+        click.echo(f"stopped {embedded.called(fact['mesh'], fact['nodes'])}{users}; its data stays")
+    for fact in left:
         click.echo(
-            f"left the embedded node of mesh {node['mesh']} alone: {_connections(node['clients'])} use it "
-            f"(`taskmesh down --mesh {node['mesh']}` stops it all the same)"
+            f"left {embedded.called(fact['mesh'], fact['nodes'])} alone: {_connections(fact['clients'])} use {_them(fact)} "
+            f"(`taskmesh down --mesh {fact['mesh']}` stops {_them(fact)} all the same)"
         )
     if not stopped and not left:
         click.echo(f"no embedded node runs{of}")
@@ -91,11 +92,14 @@ def _delete(target: Target, *, all_wanted: bool, yes: bool, json_wanted: bool) -
     if not is_shared(mesh):
         raise Failure(f"mesh {mesh.name} does not use an embedded node of this account: its data is not here")
     if mesh.name in kept():
-        users = sum(clients_of(node) for node in embedded.running() if node.mesh == mesh.name)
+        nodes = [node for node in embedded.running() if node.mesh == mesh.name]
+        users = sum(map(clients_of, nodes))
         if users:
+            several = len(nodes) > 1
             raise Failure(
-                f"the embedded node of mesh {mesh.name} is left alone: {_connections(users)} use it; end workers "
-                f"(`taskmesh workers --mesh {mesh.name} --stop-all`) and callers first"
+                f"{embedded.called(mesh.name, len(nodes))} {'are' if several else 'is'} left alone: "
+                f"{_connections(users)} use {'them' if several else 'it'}; end workers (`taskmesh workers --mesh {mesh.name} --stop-all`) and "
+                "callers first"
             )
         if not yes:
             confirm(f"remove all messages and results of mesh {mesh.name}?")
@@ -111,20 +115,26 @@ def _delete(target: Target, *, all_wanted: bool, yes: bool, json_wanted: bool) -
 def _stop_node_of(mesh: str) -> list[dict[str, Any]]:
     stopped, _ = _stop_those([node for node in embedded.running() if node.mesh == mesh], used_too=True)
     if not stopped and embedded.stop(mesh):
-        return [{"mesh": mesh, "clients": 0}]  # its guardian lived, and its server did not answer
+        return [{"mesh": mesh, "nodes": 1, "clients": 0}]  # its guardian lived, and its server did not answer
     return stopped
 
 
 def _stop_those(nodes: list[Running], *, used_too: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Stop the nodes of each mesh, all or none of them."""
     stopped, left = [], []
-    for node in nodes:
-        clients = clients_of(node)
-        fact = {"mesh": node.mesh, "clients": clients}
+    for mesh, group in groupby(nodes, lambda node: node.mesh):
+        members = list(group)
+        clients = sum(map(clients_of, members))
+        fact = {"mesh": mesh, "nodes": len(members), "clients": clients}
         if clients and not used_too:
             left.append(fact)
-        elif embedded.stop(node.mesh):
+        elif embedded.stop(mesh):
             stopped.append(fact)
     return stopped, left
+
+
+def _them(fact: dict[str, Any]) -> str:
+    return "it" if fact["nodes"] == 1 else "them"
 
 
 def clients_of(node: Running) -> int:

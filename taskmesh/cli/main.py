@@ -35,7 +35,7 @@ SECTIONS = {
             "taskmesh.cli.scheduler:scheduler",
             "Stand for leader: whoever is elected fires the schedules of the mesh.",
         ),
-        "up": ("taskmesh.cli.up:up", "Run all that an app needs in this terminal: its node and workers."),
+        "up": ("taskmesh.cli.up:up", "Run all that an app needs in this terminal: its nodes and workers."),
     },
     "Look": {
         "status": ("taskmesh.cli.status:status", "Show a mesh at a glance: its node, queues and totals."),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from taskmesh.cli.worker_list import clash, strangers, workers_of
-from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
 from taskmesh.queue.manage import status
-from taskmesh.worker.options import MeshFacts
+from taskmesh.worker.nursery import Nursery
+from taskmesh.worker.options import MeshFacts, WorkerOptions
 from taskmesh.worker.supervisor import Supervisor
 
 log = logging.getLogger("taskmesh.worker")
@@ -16,10 +17,29 @@ log = logging.getLogger("taskmesh.worker")
 class CommandSupervisor(Supervisor):
     """A supervisor that looks who is there already when it registers."""
 
+    def __init__(self, options: WorkerOptions, *, nodes: int = 0) -> None:
+        """Prepare.
+
+        Args:
+            options: Of the worker.
+            nodes: How many embedded nodes were asked for; 0 if nothing was said.
+        """
+        super().__init__(options)
+        self._nodes = nodes
+
     @property
     def facts(self) -> MeshFacts | None:
         """What the template told of the app; None if it could not be imported."""
         return getattr(self, "_facts", None)
+
+    def _work(self, facts: MeshFacts, nursery: Nursery) -> int:
+        if self._nodes and not (facts.embedded and len(facts.urls) == self._nodes):
+            has = "" if facts.embedded else " of its own"
+            raise UsageError(
+                f"--nodes {self._nodes}: the app says otherwise. By its own settings mesh {facts.mesh!r} has "
+                f"{len(facts.urls)} node{'' if len(facts.urls) == 1 else 's'}{has}; leave --nodes out"
+            )
+        return super()._work(facts, nursery)
 
     def _register(self) -> None:
         super()._register()

@@ -87,10 +87,11 @@ class Target:
     def look(self) -> TaskMesh:
         """As `open`, for a command that only looks: where nothing was said, the one that runs here is meant."""
         if not self.is_given:
-            nodes = embedded.running()
-            if len(nodes) == 1:
-                say(f"no app is given; this is mesh {nodes[0].mesh}, the only one that runs here")
-                return Target(mesh=nodes[0].mesh).open()
+            meshes = {node.mesh for node in embedded.running()}
+            if len(meshes) == 1:
+                (name,) = meshes
+                say(f"no app is given; this is mesh {name}, the only one that runs here")
+                return Target(mesh=name).open()
         return self.open()
 
     def open(self) -> TaskMesh:
@@ -255,13 +256,15 @@ def _have_node(mesh: TaskMesh) -> None:
     """
     ran = Path(paths_of(mesh.name).socket).exists()
     asked = None if mesh.settings.source_of("durability") == "default" else mesh.settings.durability
-    node = embedded.ensure_running(mesh.name, durability=asked or embedded.last_durability(mesh.name))
+    nodes = embedded.ensure_all(
+        mesh.name, mesh.settings.embedded_nodes, durability=asked or embedded.last_durability(mesh.name)
+    )
     if not ran:
         say(
-            f"started the embedded node of mesh {mesh.name}, which did not run (durability={node.durability})"
+            f"started {embedded.called(mesh.name, len(nodes))}, which did not run (durability={nodes[0].durability})"
         )
 
 
 def _running() -> str:
-    names = ", ".join(node.mesh for node in embedded.running())
+    names = ", ".join(dict.fromkeys(node.mesh for node in embedded.running()))
     return f" (embedded meshes that run here: {names})" if names else ""

@@ -41,6 +41,7 @@ from taskmesh.nodes.room import advice_if_full
 __all__ = [
     "PrivateNode",
     "Running",
+    "called",
     "count_clients",
     "ensure_all",
     "ensure_at",
@@ -229,6 +230,11 @@ def running() -> list[Running]:
         return []
     places = (paths for state in sorted(folder.iterdir()) for paths in places_in(str(state)))
     return [node for paths in places if (node := _connected(paths)) is not None]
+
+
+def called(mesh: str, count: int) -> str:
+    """Return how to name the embedded nodes of a mesh in a sentence."""
+    return f"the embedded node of mesh {mesh}" if count == 1 else f"the {count} embedded nodes of mesh {mesh}"
 
 
 def count_clients(node: Running) -> int:

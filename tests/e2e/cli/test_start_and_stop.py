@@ -64,7 +64,39 @@ def test_up_leaves_a_node_alone_that_ran_before(shell):
     shell.run("call", "-A", "app.py", "add", "2", "3")
     up = shell.start("up", "app.py", "-c", "1").until("1 process")
     assert up.ends(signal.SIGTERM).code == 0
-    assert shell.run("down", "--json").json == {"stopped": [{"mesh": "shop", "clients": 0}], "left": []}
+    assert shell.run("down", "--json").json == {
+        "stopped": [{"mesh": "shop", "nodes": 1, "clients": 0}],
+        "left": [],
+    }
+
+
+def test_up_makes_a_mesh_of_several_nodes_and_down_ends_them_all(shell):
+    shell.write("app.py")
+    up = shell.start("up", "app.py", "-c", "1", "--nodes", "3", "--json").until("1 process")
+    assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "30", "--json").json["value"] == 5
+    stopped = shell.run("down", "--mesh", "shop", "--json").json["stopped"]
+    assert [(fact["mesh"], fact["nodes"]) for fact in stopped] == [("shop", 3)]
+    up.ends(signal.SIGTERM)
+    shell.run("down", "--all")
+
+
+def test_up_refuses_another_number_of_nodes_than_the_mesh_was_made_with(shell):
+    shell.write("app.py")
+    shell.run("call", "-A", "app.py", "add", "2", "3", TASKMESH_EMBEDDED_NODES="3")
+    refused = shell.run("up", "app.py", "-c", "1", "--nodes", "1", code=2).err
+    assert "was made with 3 embedded nodes on this machine, and 1 is asked for" in refused
+    assert "stopped the 3 embedded nodes of mesh shop; its data stays" in shell.run("down").out
+
+
+@pytest.mark.parametrize(
+    ("settings", "has"),
+    [("embedded_nodes=2", "has 2 nodes;"), ("nodes=['redis://127.0.0.1:1']", "has 1 node of its own;")],
+)
+def test_up_refuses_a_number_of_nodes_when_the_app_says_another(shell, settings, has):
+    shell.write("app.py", APP.replace('TaskMesh("shop")', f'TaskMesh("shop", {settings})'))
+    refused = shell.run("up", "app.py", "-c", "1", "--nodes", "3", code=2).err
+    assert "--nodes 3: the app says otherwise" in refused
+    assert has in refused
 
 
 def test_a_look_at_a_node_that_had_ended_starts_it_as_it_was(shell):
