@@ -1,31 +1,22 @@
--- Has messages of a task that wait for a start come back now: another limit holds than the one by which their moments were
--- reserved. What comes back may wait anew, so those of before are set apart first.
+-- Has messages that wait for a start come back now.
 -- flags: allow-oom
 -- parts: epoch
--- KEYS[1] prefix  ARGV: epoch, now_ms, digest of the task, most messages, and 'begin' to set apart all that
---   wait now, 'go on', or 'end' to leave those that still wait to their moments
--- Returns how many of those set apart still wait: more than fit, and those whose child has not yet said that they do.
-local moments = P .. 'rate:' .. ARGV[3]
-local before = P .. 'before:' .. ARGV[3]
-if ARGV[5] == 'begin' and CALL('EXISTS', moments) == 1 then
-  -- left by a process that died in the midst of this
-  local left = CALL('ZRANGE', before, 0, -1, 'WITHSCORES')
-  for i = 1, #left, 2 do CALL('ZADD', moments, left[i + 1], left[i]) end
-  CALL('RENAME', moments, before)
-end
+-- KEYS[1] prefix  ARGV: epoch, now_ms, ids ...
+-- Returns a string, a letter per message: 'T' its child has not said yet that it waits, else 'o': it comes back, or has
+--   moved on, or is unknown.
 local due = string.format('%012x', NOW)
-for _, id in ipairs(CALL('ZRANGE', before, 0, tonumber(ARGV[4]) - 1)) do
+local verdicts = {}
+for i = 3, #ARGV do
+  local id = ARGV[i]
   local key = P .. 'r:' .. id
   local head = CALL('GETRANGE', key, 0, 9)
-  if string.sub(head, 2, 2) ~= 'T' then
-    local hint = id .. ':' .. string.sub(head, 3, 10)
-    local at = string.sub(head, 2, 2) == 'S' and tonumber(CALL('ZSCORE', P .. 'd', hint) or '')
-    if at and at > NOW then
-      CALL('ZADD', P .. 'd', NOW, hint)
-      CALL('SETRANGE', key, 74, due)
-    end
-    CALL('ZREM', before, id)
+  local state = string.sub(head, 2, 2)
+  local hint = id .. ':' .. string.sub(head, 3, 10)
+  local at = state == 'S' and tonumber(CALL('ZSCORE', P .. 'd', hint) or '')
+  if at and at > NOW then
+    CALL('ZADD', P .. 'd', NOW, hint)
+    CALL('SETRANGE', key, 74, due)
   end
+  verdicts[i - 2] = state == 'T' and 'T' or 'o'
 end
-if ARGV[5] == 'end' then CALL('UNLINK', before) end
-return CALL('ZCARD', before)
+return table.concat(verdicts)

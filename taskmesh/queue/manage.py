@@ -10,6 +10,7 @@ from taskmesh.core.script import load_script
 from taskmesh.core.state import FINAL, LETTER
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.replication.ask import ask, look, plain
+from taskmesh.replication.routed import is_replicated
 
 REVOKE = load_script("taskmesh.queue", "revoke")
 STATUS = load_script("taskmesh.queue", "status")
@@ -71,7 +72,7 @@ def revoke(
 
 def peek(session: Session, queue: str, most: int) -> Steps[list[tuple[str, bytes]]]:
     """Return (id, version) of the first messages of a queue, in the order of their turn."""
-    reply = yield from look(session, Call(PEEK, session.prefix, (queue.encode(), b"%d" % most)))
+    reply = yield from ask(session, PEEK, queue.encode(), b"%d" % most)
     return [(reply[i].decode(), reply[i + 1]) for i in range(0, len(reply), 2)]
 
 
@@ -81,6 +82,13 @@ def forget_queue(session: Session, queue: str, *, patience_s: float = 10.0) -> S
     Returns:
         `FORGOTTEN`, `NOT_LISTED`, or why not: `IS_PAUSED`, `HAS_MESSAGES`, `HAS_IDLE`.
     """
+    if is_replicated(session):
+        # none of its nodes is to forget a queue that another one has to keep
+        told: bytes = yield from ask(
+            session, UNLIST, queue.encode(), _FINAL_LETTERS, b"?", patience_s=patience_s
+        )
+        if told != FORGOTTEN:
+            return told
     reply: bytes = yield from ask(session, UNLIST, queue.encode(), _FINAL_LETTERS, patience_s=patience_s)
     return reply
 

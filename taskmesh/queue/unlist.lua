@@ -1,7 +1,7 @@
 -- Forgets a queue that nobody uses: it is listed no more, and its counts go.
 -- flags: allow-oom
 -- parts: epoch
--- KEYS[1] prefix  ARGV: epoch, now_ms, queue, letters of the final states
+-- KEYS[1] prefix  ARGV: epoch, now_ms, queue, letters of the final states, '?' to be told only what would become of it
 -- Returns 'o' forgotten, '-' not listed (a repeat finds this), or why not: 'p' it is paused, 'm' messages stand in its line or
 --   wait for their turn in a sequence, 'i' a child is idle on it.
 -- What waits for its time, or runs, is not looked for: whatever puts it into its line lists the queue again.
@@ -16,6 +16,7 @@ for _, holder in ipairs(CALL('ZRANGE', idle, 0, -1)) do
   -- who died while idle is taken off only by the wake-up that meets it
   if CALL('HGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state') == 'live' then return 'i' end
 end
+if ARGV[5] == '?' then return CALL('SISMEMBER', P .. 'queues', queue) == 1 and 'o' or '-' end
 CALL('UNLINK', idle, P .. 'pidle:' .. queue)
 for letter in string.gmatch(ARGV[4], '.') do CALL('HDEL', P .. 'stats', queue .. ':' .. letter) end
 return CALL('SREM', P .. 'queues', queue) == 1 and 'o' or '-'

@@ -12,7 +12,7 @@ from typing import Any
 
 from taskmesh.core.steps import Reply
 from taskmesh.errors import InvariantBroken
-from taskmesh.replication.routed import Args, Routed, whole
+from taskmesh.replication.routed import Args, Routed, primary_of, whole
 from taskmesh.replication.view import View
 
 BEGIN = b"0"
@@ -75,15 +75,15 @@ def unpark(view: View, args: Args) -> Routed:
 
 def dead(view: View, args: Args) -> Routed:
     """Route a page of dead letters."""
-    return _ordered(view, args, most=int(args[1]), width=4, newest_first=args[2] == b"newest")
+    return _ordered(view, args, most=int(args[1]), width=4, member=b"%b", newest_first=args[2] == b"newest")
 
 
 def scheduled(view: View, args: Args) -> Routed:
     """Route a page of messages that wait for their time."""
-    return _ordered(view, args, most=int(args[1]), width=5, newest_first=False)
+    return _ordered(view, args, most=int(args[1]), width=5, member=b"%b:", newest_first=False)
 
 
-def _ordered(view: View, args: Args, *, most: int, width: int, newest_first: bool) -> Routed:
+def _ordered(view: View, args: Args, *, most: int, width: int, member: bytes, newest_first: bool) -> Routed:
     """Route a page of a sorted listing.
 
     The script is told how many entries of its list to pass over. It answers how many entries it has, how many were
@@ -94,10 +94,12 @@ def _ordered(view: View, args: Args, *, most: int, width: int, newest_first: boo
     begins = [cursors.get(node, BEGIN) for node in view.nodes]
 
     def merged(replies: Sequence[Reply]) -> Reply:
+        # a node may still list messages of slots that it leads no more
         rows = [
-            (float(reply[at + 1]), reply[at], source, reply[at : at + width])
+            (float(reply[at + 1]), member % reply[at], source, reply[at : at + width])
             for source, reply in enumerate(replies)
             for at in range(2, len(reply), width)
+            if primary_of(view, reply[at]) == view.nodes[source]
         ]
         # ties as a sorted set has them: by the member
         rows.sort(key=lambda row: row[:2], reverse=newest_first)

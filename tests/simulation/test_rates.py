@@ -42,14 +42,14 @@ class Asking:
         return start.granted, start.moment_ms
 
     def run(self, steps):
-        """Run a protocol of one call."""
-        (call,) = next(steps)
-        words = (b"EVAL", call.script.source, b"1", call.prefix, *call.args)
-        try:
-            steps.send([self.node.call(words)])
-        except StopIteration as ended:
-            return ended.value
-        raise AssertionError("it asks again")
+        """Run a protocol that is answered each time."""
+        replies = None
+        while True:
+            try:
+                (call,) = steps.send(replies)
+            except StopIteration as ended:
+                return ended.value
+            replies = [self.node.call((b"EVAL", call.script.source, b"1", call.prefix, *call.args))]
 
     def set(self, limit: str) -> bool:
         """Have an operator set a limit."""
