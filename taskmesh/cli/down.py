@@ -70,12 +70,14 @@ def down(*, all_wanted: bool, delete_wanted: bool, yes: bool, target: Target, js
         print_json({"stopped": stopped, "left": left})
         return
     for fact in stopped:
-        users = f" while {_connections(fact['clients'])} used {_them(fact)}" if fact["clients"] else ""
+        them = "it" if fact["nodes"] == 1 else "them"
+        users = f" while {_connections(fact['clients'])} used {them}" if fact["clients"] else ""
         click.echo(f"stopped {embedded.called(fact['mesh'], fact['nodes'])}{users}; its data stays")
     for fact in left:
+        them = "it" if fact["nodes"] == 1 else "them"
         click.echo(
-            f"left {embedded.called(fact['mesh'], fact['nodes'])} alone: {_connections(fact['clients'])} use {_them(fact)} "
-            f"(`taskmesh down --mesh {fact['mesh']}` stops {_them(fact)} all the same)"
+            f"left {embedded.called(fact['mesh'], fact['nodes'])} alone: {_connections(fact['clients'])} use {them} "
+            f"(`taskmesh down --mesh {fact['mesh']}` stops {them} all the same)"
         )
     if not stopped and not left:
         click.echo(f"no embedded node runs{of}")
@@ -98,8 +100,8 @@ def _delete(target: Target, *, all_wanted: bool, yes: bool, json_wanted: bool) -
             several = len(nodes) > 1
             raise Failure(
                 f"{embedded.called(mesh.name, len(nodes))} {'are' if several else 'is'} left alone: "
-                f"{_connections(users)} use {'them' if several else 'it'}; end workers (`taskmesh workers --mesh {mesh.name} --stop-all`) and "
-                "callers first"
+                f"{_connections(users)} use {'them' if several else 'it'}; end workers "
+                f"(`taskmesh workers --mesh {mesh.name} --stop-all`) and callers first"
             )
         if not yes:
             confirm(f"remove all messages and results of mesh {mesh.name}?")
@@ -131,10 +133,6 @@ def _stop_those(nodes: list[Running], *, used_too: bool) -> tuple[list[dict[str,
         elif embedded.stop(mesh):
             stopped.append(fact)
     return stopped, left
-
-
-def _them(fact: dict[str, Any]) -> str:
-    return "it" if fact["nodes"] == 1 else "them"
 
 
 def clients_of(node: Running) -> int:
