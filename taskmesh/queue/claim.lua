@@ -3,7 +3,7 @@
 -- parts: epoch, moves, ready, due, gates
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most
 --   (0 = sign off: idle no more, it takes only what was handed over before), '1' if the child is registered as idle,
---   then the queues, best first
+--   'l' if it is not and shall not be if nothing is found, else '0'; then the queues, best first
 -- Returns a flat list: the lease (epoch, holder, sequence), then per message its hint (id:version) and the record as it
 --   stood before the claim. A token is the version after that of the hint, and the lease. With nothing to take the child is
 --   registered as idle, and the list holds only when the next delayed message is due (ms), if there is one.
@@ -147,7 +147,7 @@ end
 
 if n == 0 then
   if string.sub(EPOCH, 1, 1) == 'f' then forget_moved() end
-  for i = 7, #ARGV do
+  for i = 7, ARGV[6] == 'l' and 0 or #ARGV do
     local waits = paused and CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 1 and 'pidle:' or 'idle:'
     CALL('ZADD', P .. waits .. ARGV[i], NOW, holder)
   end

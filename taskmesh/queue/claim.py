@@ -17,7 +17,14 @@ EPOCH_LENGTH = 12
 
 
 def claim_call(
-    session: Session, holder: bytes, sequence: int, most: int, queues: Sequence[bytes], *, idle: bool
+    session: Session,
+    holder: bytes,
+    sequence: int,
+    most: int,
+    queues: Sequence[bytes],
+    *,
+    idle: bool,
+    look: bool = False,
 ) -> Call:
     """Return the call that claims, to be sent together with others.
 
@@ -28,8 +35,10 @@ def claim_call(
         most: How many messages at most.
         queues: In the order in which they are looked at.
         idle: The child's last claim found nothing, so it is registered as idle.
+        look: Do not register it if nothing is found: it is about to ask another node.
     """
-    return session.call(CLAIM, holder, b"%08x" % sequence, b"%d" % most, b"1" if idle else b"0", *queues)
+    registered = b"1" if idle else b"l" if look else b"0"
+    return session.call(CLAIM, holder, b"%08x" % sequence, b"%d" % most, registered, *queues)
 
 
 def claim(

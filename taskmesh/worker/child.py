@@ -19,7 +19,7 @@ from taskmesh.core.waiting import note_one_at_a_time
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
-from taskmesh.worker.conversation import Conversation
+from taskmesh.worker.converse import converse
 from taskmesh.worker.early import let_again
 from taskmesh.worker.host import App
 from taskmesh.worker.lifetime import Lifetime
@@ -63,7 +63,7 @@ class Child:
         self.order = order
         self.holder = order.holder
         self._desk = page.desk(order.place)
-        self._talk = Conversation(mesh, order, build, count=self._desk.count)
+        self._talk = converse(mesh, order, build, count=self._desk.count)
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, run_in_this_thread)
@@ -129,7 +129,7 @@ class Child:
                     self._run_claim(batch)
         except Terminated:
             # its supervisor says how the message ends; what was finished before counts
-            self._outbox.flush()
+            self._outbox.finish()
             return EXIT_OK
         except NodeFault as error:
             if not text_of(error).startswith("DEADWORKER"):
@@ -166,7 +166,7 @@ class Child:
                 outbox.flush()
         desk.note(sequence, NOTHING, 0, now_s)
         if ran < total:
-            talk.pick.given_back(batch[ran:])
+            talk.not_begun(batch[ran:])
         if ran:
             self._pace.ran(ran, now_s - begun_s)
             self._lifetime.ran(ran, now_s)

@@ -15,7 +15,7 @@ from taskmesh.core.record import CLAIM_SINGLY
 from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.called_off import CallOffs
-from taskmesh.worker.conversation import Conversation
+from taskmesh.worker.converse import converse
 from taskmesh.worker.crew import Crew, OnEnd
 from taskmesh.worker.host import App
 from taskmesh.worker.in_flight import InFlight
@@ -80,7 +80,7 @@ class ConcurrentChild:
         # what is to be called off and has not come here yet
         self._early: dict[tuple[int, int], Slip] = {}
         guard = SharedGuard(desk, self._flight, self._call_offs, order.pool)
-        self._talk = Conversation(mesh, order, build, holds=self._flight.held, count=desk.count)
+        self._talk = converse(mesh, order, build, holds=self._flight.held, count=desk.count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
         runner = make_runner(
@@ -187,7 +187,7 @@ class ConcurrentChild:
 
     def _sign_off_elsewhere(self) -> None:
         """Be handed nothing from other queues when what came with a wake-up was the last that there is room for."""
-        if self._talk.is_idle and self._talk.queue_count > 1:
+        if self._talk.is_idle and self._talk.source_count > 1:
             self._talk.sign_off()
 
     # -- running ------------------------------------------------------------------
@@ -276,7 +276,7 @@ class ConcurrentChild:
         while not self._flight.wait(0, HEED_S):
             self._heed_slips()
             self._talk.compare_now_and_then()
-        self._outbox.flush()
+        self._outbox.finish()
 
 
 def is_suspect(claimed: Claimed) -> bool:

@@ -8,60 +8,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from taskmesh.core import keys
-from taskmesh.core.rate import Rate
 from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
-from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
+from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import ELSEWHERE, Claimed, Claims, claim, handed_off, held, recall
-from taskmesh.queue.commit import COMMIT_MAX, REFUSED, RELEASED, commit
-from taskmesh.queue.rate import Start, ask_start
+from taskmesh.queue.commit import COMMIT_MAX, RELEASED, commit
 from taskmesh.queue.setting import look_at_operated
 from taskmesh.queue.turn import turn
-from taskmesh.replication.ask import plain
 from taskmesh.worker.host import App
-from taskmesh.worker.open_files import OpenFiles
-from taskmesh.worker.operated import OperatedHere
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.outbox import Done, Outbox
-from taskmesh.worker.patience import run_patiently, text_of
-from taskmesh.worker.pick import Pick
+from taskmesh.worker.patience import text_of
+from taskmesh.worker.speaking import PATIENCE_S, Held, Speaking, nothing
 
-T = TypeVar("T")
 log = logging.getLogger("taskmesh.worker")
 
-#: An idle child looks by itself so often, in case a wake-up was lost.
-LOOK_S = 1.0
-#: And so often at most, while it waits for a delayed message: a timeout of 0 would be for ever.
-LOOK_S_MIN = 0.002
-#: How often a child compares what it holds with what the node says.
-COMPARE_S = 10.0
-#: One try at the node; a child goes on trying until it is told to stop.
-PATIENCE_S = 5.0
-#: How long a child that stops, and has nothing to commit, goes on asking: its supervisor puts back what it holds.
-LEAVE_S = 1.0
-#: How long a burst waits for delayed messages that are about to be due, since it last found any message.
-DUE_SOON_S = 2.0
 
-#: Messages that a child runs: id and token of each.
-Held = Collection[tuple[bytes, bytes]]
-
-
-class _Interrupted(BaseException):
-    """The child is told to stop while nothing would be lost by that."""
-
-
-def nothing() -> Held:
-    """Return what a child holds that runs one message at a time, whenever it speaks with the node: nothing."""
-    return ()
-
-
-class Conversation:
-    """One child's conversation with the node."""
+class Conversation(Speaking):
+    """One child's conversation with the only node."""
 
     def __init__(
         self,
@@ -85,70 +53,15 @@ class Conversation:
             NodeUnavailable: It cannot be joined now.
             ConfigError: It cannot be joined at all, or there is no strategy of the name that was ordered.
         """
-        self.holder = order.holder
-        self.link = mesh.link.open()
-        self.link.tells_restarts = False
-        self._files: OpenFiles | None = None
-        self.outbox = Outbox(self.commit)
-        self.stopping = False
-        self._at_leisure = False
-        self.sequence = 0
-        self.is_idle = False
-        self._build = build
-        self._holds = holds
-        self._count = count
-        self._dead_expires_s = int(mesh.settings.dead_letter_expires)
-        self._session = self.link.session
-        self._wake_key = keys.wake(self.link.prefix, self.holder)
-        self.operated = OperatedHere()
-        self.pick = Pick(order, self.link, self.operated, time.monotonic())
+        dead_expires_s = int(mesh.settings.dead_letter_expires)
+        super().__init__(mesh.link.open(), order, build, dead_expires_s, holds, count)
+        self.outbox: Outbox = Outbox(self.commit)
         self._next_due_ms = 0
-        self._found_s = 0.0
-        self._compare_at_s = time.monotonic() + COMPARE_S
         self._epoch = self._session.epoch
 
-    def end_without_files(self, blame_nobody: Callable[[], None]) -> None:
-        """Have this process end when it can make no connection for want of files.
-
-        Args:
-            blame_nobody: Has the page say that the end is no message's fault; called by any thread.
-        """
-        self._files = OpenFiles(blame_nobody)
-
-    @property
-    def queue_count(self) -> int:
-        """From how many queues it claims."""
-        return self.pick.queue_count
-
-    def serve_also(self, queue: str) -> None:
-        """Claim from another queue, too, from the next claim on."""
-        self.pick.serve_also(queue)
-
-    # -- stopping -----------------------------------------------------------------
-
-    def interrupt(self) -> None:
-        """Stop. To be called by a handler of signals, which runs in the thread that speaks with the node.
-
-        If that waits for the node, and has nothing to commit, it waits no longer: the node may be down.
-        """
-        self.stopping = True
-        if self._at_leisure:
-            self._at_leisure = False
-            raise _Interrupted
-
-    def _leisurely(self, speak: Callable[[], T]) -> T | None:
-        """Speak with the node unless told to stop; None if that was before the answer.
-
-        What the node gave to this child meanwhile is given back by `sign_off`, or by whoever puts back what it held.
-        """
-        try:
-            try:
-                self._at_leisure = True
-                return None if self.stopping else speak()
-            finally:
-                self._at_leisure = False
-        except _Interrupted:
-            return None
+    def next_due_ms(self) -> int:
+        """Return when the next delayed message is due, on the node's clock; 0 if none is known."""
+        return self._next_due_ms
 
     # -- claims and commits -------------------------------------------------------
 
@@ -290,20 +203,6 @@ class Conversation:
             self._judge(entries, verdicts)
             return
 
-    def _judge(self, entries: Sequence[bytes], verdicts: bytes) -> None:
-        letters = b"".join(entries[2::4])
-        if REFUSED not in verdicts:
-            if letters:
-                self._count(letters)
-            return
-        self._count(bytes(letters[at] for at, verdict in enumerate(verdicts) if verdict != REFUSED))
-        for at, verdict in enumerate(verdicts):
-            if verdict == REFUSED:
-                log.warning(
-                    "the outcome of task %s was refused: its lease had been lost, and it runs or ran elsewhere",
-                    entries[4 * at].decode(),
-                )
-
     def give_back(self, position: int = 0, *, sequence: int = 0) -> None:
         """Give back what waits behind a position of a claim, the last if none is named; 0 gives back all of it."""
         sequence = sequence or self.sequence
@@ -315,6 +214,10 @@ class Conversation:
                 log.warning("what was claimed and not begun cannot be given back yet: %s", error)
                 continue
             return
+
+    def not_begun(self, batch: Sequence[Claimed]) -> None:
+        """Take in that these messages of the last claim went back before they began."""
+        self.pick.given_back(batch)
 
     # -- idle ---------------------------------------------------------------------
 
@@ -334,31 +237,7 @@ class Conversation:
         self._found_s = time.monotonic()
         return [handed[1]]
 
-    def is_due_soon(self) -> bool:
-        """Tell whether a delayed message is due so soon that the end of a burst waits for it.
-
-        It may be of a queue of others; so nobody waits long for such.
-        """
-        if not self._next_due_ms or time.monotonic() - self._found_s > DUE_SOON_S:
-            return False
-        return self._next_due_ms - self.link.clock.now_ms() <= DUE_SOON_S * 1000
-
-    def _patience_s(self) -> float:
-        """Return how long to wait for a wake-up: nobody wakes a child for a message whose time has come."""
-        # what operators set counts within a second, also for what is handed to an idle child
-        look_s = max(LOOK_S_MIN, LOOK_S - self.operated.age_s(time.monotonic()))
-        if not self._next_due_ms:
-            return look_s
-        return min(look_s, max(LOOK_S_MIN, (self._next_due_ms - self.link.clock.now_ms()) / 1000))
-
     # -- comparing ----------------------------------------------------------------
-
-    def compare_now_and_then(self) -> None:
-        """Compare, unless that was done a moment ago."""
-        now_s = time.monotonic()
-        if now_s >= self._compare_at_s:
-            self._compare_at_s = now_s + COMPARE_S
-            self.compare()
 
     def compare(self) -> None:
         """Give back what the node says this child holds, and which it does not know of."""
@@ -381,58 +260,6 @@ class Conversation:
                     self._commit([*message, RELEASED, b""], [])
         except NodeUnavailable as error:
             log.debug("%s", error)
-
-    # -- small things -------------------------------------------------------------
-
-    def fetch_function(self, content_hash: str) -> bytes | None:
-        """Return the signed blob of a function that was sent by value; None if the node has none.
-
-        Raises:
-            Malformed: There is something else.
-        """
-        while True:
-            try:
-                found: bytes | None = self.ask(
-                    plain(self._session, b"GET", keys.function(self.link.prefix, content_hash))
-                )
-            except NodeUnavailable as error:
-                log.warning("%s; trying again", error)
-                time.sleep(0.1)
-                continue
-            except NodeFault as error:
-                raise Malformed(f"the function {content_hash} cannot be read: {error}") from error
-            return found
-
-    def ask_start(self, task: str, rate: Rate | None, task_id: str) -> Start:
-        """Ask for a start of a limited task, repeating until the node answers; see `queue.rate`."""
-        while True:
-            try:
-                return self.ask(ask_start(self._session, task, rate, task_id, patience_s=PATIENCE_S))
-            except NodeUnavailable as error:
-                log.warning("%s; trying again", error)
-
-    def ask(self, steps: Steps[T]) -> T:
-        """Run a protocol, and count errors that pass as no answer."""
-        return self._ask_within(None, steps)
-
-    def _patience_in(self, entries: Collection[bytes]) -> float:
-        """Return how long to go on asking in one go, with such outcomes to commit."""
-        return LEAVE_S if self.stopping and not entries else PATIENCE_S
-
-    def _ask_for(self, patience_s: float, steps: Steps[T]) -> T:
-        """As `ask`, and wait no longer for an answer than a child does that leaves, if so short a time is given."""
-        return self._ask_within(LEAVE_S if patience_s == LEAVE_S else None, steps)
-
-    def _ask_within(self, within_s: float | None, steps: Steps[T]) -> T:
-        try:
-            answer = run_patiently(self.link, steps, within_s=within_s)
-        except NodeUnavailable as error:
-            if self._files is not None and not isinstance(error.__cause__, NodeFault):
-                self._files.missed()
-            raise
-        if self._files is not None:
-            self._files.reached()
-        return answer
 
 
 def _block(prefix: bytes, key: bytes, seconds: float) -> Steps[Any]:

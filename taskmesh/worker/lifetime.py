@@ -9,8 +9,8 @@ import logging
 
 from taskmesh.core.hooks import Await, Hooks, WorkerContext
 from taskmesh.worker.age import Age
-from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.options import EXIT_HOOK_FAILED, EXIT_OK, EXIT_RETIRED, ChildOrder
+from taskmesh.worker.speaking import Speaking
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -22,7 +22,7 @@ class Lifetime:
         exit_code: With what the child ends when it is told to stop, or has told itself.
     """
 
-    def __init__(self, order: ChildOrder, talk: Conversation, hooks: Hooks, await_: Await) -> None:
+    def __init__(self, order: ChildOrder, talk: Speaking, hooks: Hooks, await_: Await) -> None:
         """Prepare.
 
         Args:

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from random import SystemRandom
 
 from taskmesh.worker.contacts import Contacts
-from taskmesh.worker.conversation import Conversation
 from taskmesh.worker.host import App
 from taskmesh.worker.needs import GuardLike
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.own_loop import run_in_this_thread
 from taskmesh.worker.runner import Runner
+from taskmesh.worker.speaking import Speaking
 
 
 def make_runner(
     mesh: App,
-    talk: Conversation,
+    talk: Speaking,
     order: ChildOrder,
     *,
     before_start: Callable[[str], None],

@@ -180,6 +180,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         weights: Of the queues; 1 where it has none.
         pool: Of which kind of pool it is.
         slots: How many messages it may run at once.
+        nodes: From how many nodes it claims at most; 0 for what suits.
         soft_time_limit_s: Of tasks that have none of their own; 0 for none.
         time_limit_s: The same, of the hard limit.
     """
@@ -196,6 +197,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     weights: dict[str, int] = {}
     pool: str = PROCESS
     slots: int = 1
+    nodes: int = 0
     soft_time_limit_s: float = 0.0
     time_limit_s: float = 0.0
 

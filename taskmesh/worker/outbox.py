@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -19,6 +19,37 @@ HOLD_S = 0.005
 
 #: A claim of which nothing is held any more: its sequence, and the epoch of its tokens.
 Done: TypeAlias = tuple[int, bytes]
+
+
+class Outgoing(Protocol):
+    """Where a child puts outcomes, as `Outbox` says it."""
+
+    def __len__(self) -> int:
+        """How many outcomes wait."""
+
+    def add(self, task_id: bytes, token: bytes, letter: bytes, outcome: bytes, now_s: float) -> None:
+        """Add an outcome."""
+
+    def close_claim(self, sequence: int, epoch: bytes) -> None:
+        """Add that nothing of a claim is left to run."""
+
+    def open(self) -> None:
+        """Start what threads it needs."""
+
+    def is_late(self, now_s: float) -> bool:
+        """Tell whether something has waited long enough."""
+
+    def hurry(self) -> None:
+        """Have a thread commit now."""
+
+    def flush(self) -> None:
+        """Commit now."""
+
+    def finish(self) -> None:
+        """Commit everything, since no more comes."""
+
+    def close(self) -> None:
+        """Stop the threads."""
 
 
 class Outbox:
@@ -34,6 +65,8 @@ class Outbox:
         self._commit = commit
         self._entries: list[bytes] = []
         self._done: list[Done] = []
+        # what was taken and may not be committed yet
+        self._out: list[bytes] = []
         self._since_s = 0.0
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -48,10 +81,14 @@ class Outbox:
 
     def add(self, task_id: bytes, token: bytes, letter: bytes, outcome: bytes, now_s: float) -> None:
         """Add an outcome."""
+        self.add_entries((task_id, token, letter, outcome), now_s)
+
+    def add_entries(self, entries: Sequence[bytes], now_s: float) -> None:
+        """Add what is to be committed together, as `commit` takes it."""
         with self._lock:
             if not self._entries and not self._done:
                 self._since_s = now_s
-            self._entries += (task_id, token, letter, outcome)
+            self._entries += entries
         if not self._filled.is_set():
             self._fill()
 
@@ -84,6 +121,31 @@ class Outbox:
         """Have the thread commit now: no other outcome is to be expected soon."""
         self._hurry.set()
 
+    def try_take(self) -> tuple[list[bytes], list[Done]] | None:
+        """Take everything, or None while the thread is sending. It sends nothing until `sent` or `put_back`."""
+        return self._take() if self._sending.acquire(blocking=False) else None
+
+    def sent(self) -> None:
+        """Say that what was taken has been committed."""
+        self._out = []
+        self._sending.release()
+
+    def put_back(self, entries: list[bytes], done: list[Done]) -> None:
+        """Have what was taken leave with the thread."""
+        with self._lock:
+            self._entries = entries + self._entries
+            self._done = done + self._done
+            self._out = []
+        self._sending.release()
+        if entries or done:
+            self._fill()
+
+    def messages(self) -> set[tuple[bytes, bytes]]:
+        """Return id and token of each whose outcome is not known to be committed."""
+        with self._lock:
+            entries = self._entries + self._out
+        return set(zip(entries[::4], entries[1::4], strict=True))
+
     def take(self) -> tuple[list[bytes], list[Done]]:
         """Take everything, after what the thread is sending has been committed."""
         with self._sending:
@@ -93,6 +155,7 @@ class Outbox:
         with self._lock:
             entries, self._entries = self._entries, []
             done, self._done = self._done, []
+            self._out = entries
         return entries, done
 
     def flush(self) -> None:
@@ -101,6 +164,11 @@ class Outbox:
             entries, done = self._take()
             if entries or done:
                 self._commit(entries, done)
+                self._out = []
+
+    def finish(self) -> None:
+        """Commit everything, since no more comes."""
+        self.flush()
 
     def close(self) -> None:
         """Stop the thread."""

@@ -18,7 +18,8 @@ def pick(operated: OperatedHere, **more: object) -> Pick:
     order = ChildOrder(
         incarnation="i" * 16, number=1, place=0, worker="w", queues=("mail", "slow"), burst=False, **more
     )
-    link = SimpleNamespace(driver=SimpleNamespace(address="node"), clock=SimpleNamespace(now_ms=lambda: 0))
+    clock = SimpleNamespace(now_ms=lambda: 0)
+    link = SimpleNamespace(nodes=("",), driver=SimpleNamespace(address="node"), clock=clock)
     return Pick(order, link, operated, 0.0)
 
 

@@ -1,0 +1,174 @@
+"""A child of a worker on several nodes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from taskmesh.core import keys
+from taskmesh.worker.options import EXIT_BURST_DONE
+from tests.integration.several.apart import Apart
+from tests.support import wait_until
+
+RAN: list[str] = []
+HOLD = threading.Event()
+
+
+def note(what: str) -> str:
+    RAN.append(what)
+    return what
+
+
+def hold(what: str) -> str:
+    RAN.append(what)
+    assert HOLD.wait(20)
+    return what
+
+
+@pytest.fixture
+def apart(make_nodes) -> Iterator[Apart]:
+    RAN.clear()
+    HOLD.clear()
+    nodes = make_nodes(2)
+    made = Apart(nodes.urls, "s" * 40)
+    made.nodes = nodes
+    for function in (note, hold):
+        for mesh in (made.mesh, *made.meshes):
+            mesh.task(name=function.__name__)(function)
+    yield made
+    made.close()
+
+
+@contextmanager
+def living(child) -> Iterator[None]:
+    """Have a child live in a thread meanwhile."""
+    thread = threading.Thread(target=child.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        HOLD.set()
+        child.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def is_idle_at(apart, child, at, queue="default"):
+    """Tell whether a child is registered as idle at a node."""
+    mesh = apart.meshes[at]
+    words = (b"ZSCORE", keys.prefix("apart") + b"idle:" + queue.encode(), child.holder)
+    from taskmesh.replication.ask import plain
+
+    return mesh.link.run(plain(mesh.link.session, *words)) is not None
+
+
+def test_it_runs_what_any_of_them_holds(apart):
+    results = [apart.delay(at, "note", f"{at}-{number}") for at in range(2) for number in range(30)]
+    assert apart.child().run() == EXIT_BURST_DONE
+    assert {result.get(timeout=5) for result in results} == set(RAN)
+    assert Counter(RAN) == Counter(f"{at}-{number}" for at in range(2) for number in range(30))
+
+
+def test_an_idle_child_is_woken_by_any_of_them(apart):
+    child = apart.child(burst=False)
+    with living(child):
+        for at in (0, 1, 1, 0):
+            wait_until(lambda: all(is_idle_at(apart, child, each) for each in range(2)))
+            began_s = time.monotonic()
+            assert apart.delay(at, "note", f"{at}").get(timeout=5) == f"{at}"
+            print(time.monotonic() - began_s)
+
+
+def test_a_child_that_runs_something_is_handed_nothing_by_another_node(apart):
+    child = apart.child(burst=False)
+    with living(child):
+        wait_until(lambda: all(is_idle_at(apart, child, each) for each in range(2)))
+        held = apart.delay(0, "hold", "held")
+        wait_until(lambda: RAN == ["held"])
+        assert not is_idle_at(apart, child, 1)
+        waiting = apart.delay(1, "note", "waits")
+        other = apart.child(number=2)
+        assert other.run() == EXIT_BURST_DONE
+        assert waiting.get(timeout=5) == "waits"
+        HOLD.set()
+        assert held.get(timeout=5) == "held"
+
+
+def test_a_node_that_stands_still_keeps_nothing_from_the_others(apart):
+    child = apart.child(burst=False)
+    results = [apart.delay(1, "note", f"{number}") for number in range(3)]
+    with living(child):
+        assert [result.get(timeout=5) for result in results] == ["0", "1", "2"]
+        # it holds a claim and its outcome is to be committed when the node stands still
+        stuck = apart.delay(0, "hold", "stuck")
+        wait_until(lambda: RAN[-1] == "stuck")
+        apart.nodes.stop(0)
+        HOLD.set()
+        for number in range(5):
+            assert apart.delay(1, "note", f"more-{number}").get(timeout=5) == f"more-{number}"
+        apart.nodes.go_on(0)
+        assert stuck.get(timeout=10) == "stuck"
+        assert apart.delay(0, "note", "again").get(timeout=10) == "again"
+    assert Counter(RAN)["stuck"] == 1
+
+
+def test_what_a_node_gave_without_being_heard_is_asked_for_again(apart):
+    """The claim is executed when the node goes on; its answer has been given up by then."""
+    child = apart.child(burst=False)
+    with living(child):
+        wait_until(lambda: all(is_idle_at(apart, child, each) for each in range(2)))
+        apart.nodes.stop(0)
+        wait_until(lambda: child._talk._known["n1"].rest.misses > 1)
+        apart.nodes.go_on(0)
+        assert apart.delay(0, "note", "heard").get(timeout=10) == "heard"
+    assert RAN == ["heard"]
+
+
+def test_two_nodes_with_one_queue_give_alike(apart):
+    for at in range(2):
+        for number in range(40):
+            apart.delay(at, "note", f"{at}-{number}")
+    child = apart.child(strategy="weighted")
+    child._pace._claim_max = 1
+    order = []
+    claim = child._talk._begin
+    child._talk._begin = lambda talk, batch: (order.append(talk.node), claim(talk, batch))
+    child._pace.most = lambda: 1
+    assert child.run() == EXIT_BURST_DONE
+    assert abs(order[:40].count("n1") - 20) <= 1
+
+
+def test_nodes_are_taken_up_and_left(apart):
+    apart.link.usable = ("n1",)
+    child = apart.child(burst=False)
+    with living(child):
+        wait_until(lambda: is_idle_at(apart, child, 0))
+        later = apart.delay(1, "note", "later")
+        assert not later.ready()
+        apart.link.usable = ("n1", "n2")
+        assert later.get(timeout=5) == "later"
+        apart.link.usable = ("n2",)
+        assert apart.delay(1, "note", "there").get(timeout=5) == "there"
+        wait_until(lambda: [talk.node for talk in child._talk._talks] == ["n2"])
+
+
+def test_what_waits_behind_a_run_goes_back_when_its_node_is_away(apart):
+    for what in "abc":
+        apart.delay(0, "note", what)
+    child = apart.child(burst=False)
+    talk = child._talk
+    batch = talk.turn(3)
+    assert len(batch) == 3
+    apart.nodes.stop(0)
+    talk.give_back(1)
+    apart.nodes.go_on(0)
+    talk.outbox.finish()
+    other = apart.child(number=2)
+    assert other.run() == EXIT_BURST_DONE
+    assert RAN == ["b", "c"]
+    talk.outbox.close()
