@@ -31,6 +31,8 @@ for at = 4, #ARGV, 3 do
       verdict = 'o'
     else
       verdict = state
+      -- the caller takes it for ended from now on
+      if SEEN then SEEN[#SEEN + 1] = id end
     end
   end
   verdicts[#verdicts + 1] = verdict

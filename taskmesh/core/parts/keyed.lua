@@ -4,6 +4,11 @@
 -- digest of the sequence key, id of the ended message in whose place it is sent. '' where there is none.
 local TOLD = {}
 
+-- Who is told that another message stands for its own has nothing but that one: it must count.
+local function stands_for(id)
+  if SEEN then SEEN[#SEEN + 1] = id end
+end
+
 -- Returns a verdict if the message is not to be recorded: 'd' another one stands for it, 'c' its idempotency key was
 -- given for something else. TOLD then gets the id of that one, and for 'c' its task.
 local function turned_away(id, at)
@@ -15,6 +20,7 @@ local function turned_away(id, at)
     local first = told and string.match(told, '^[^ ]*')
     if known and first ~= ARGV[at + 7] then
       local same = string.sub(known, 1, 32) == ARGV[at + 4]
+      stands_for(first)
       TOLD[#TOLD + 1] = same and first or told
       return same and 'd' or 'c'
     end
@@ -22,6 +28,7 @@ local function turned_away(id, at)
   local taken = unique ~= '' and CALL('HGET', P .. 'uq', unique)
   if taken and (tonumber(string.sub(taken, 1, 12), 16) or 0) > NOW then
     TOLD[#TOLD + 1] = string.sub(taken, 13)
+    stands_for(TOLD[#TOLD])
     return 'd'
   end
   return nil

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.core import keys
-from taskmesh.core.ids import routing_of, slot_of
+from taskmesh.core.ids import make_id, routing_of, slot_of
 from taskmesh.core.notice import split_notice
 from taskmesh.core.record import head_parts
 from taskmesh.core.state import FINAL, STATE_OF
 from taskmesh.core.steps import Pause
 from taskmesh.errors import NodeUnavailable
-from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
+from taskmesh.queue.enqueue import NewMessage, Sent, enqueue, message_keys
 from taskmesh.queue.manage import revoke
 from taskmesh.results.read import read
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise, Plan
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUEUE = b"default"
 RESULT_TTL_S = 3600
+FUNCTIONS = (b"1" * 64, b"2" * 64)
 
 
 class Caller(Party):
@@ -81,25 +82,30 @@ class Caller(Party):
     def _message(self) -> NewMessage:
         random, rates = self.world.random, self.world.rates
         self._made += 1
-        task_id = f"{self.number}-{self._made}"
-        slot = slot_of(routing_of(task_id), rates.slots)
+        unique, sequence = self._keys()
         now_ms = self.now_ms()
-        due_ms = now_ms + random.randrange(2000) if random.random() < rates.delayed else 0
+        if unique or sequence:
+            # keys and id must live in one slot
+            task_id = make_id(
+                now_ms, int((unique or sequence)[:4], 16), b"%02d%06d" % (self.number, self._made)
+            )
+        else:
+            task_id = f"{self.number}-{self._made}"
+        slot = slot_of(routing_of(task_id), rates.slots)
+        function = random.choice(FUNCTIONS) if random.random() < rates.by_value else b""
+        due_ms = now_ms + random.randrange(2000) if random.random() < rates.delayed and not sequence else 0
         priority = random.choice((4, 4, 9))
         start, middle, end, names = head_parts(
             state=b"S" if due_ms else b"P",
             queue=QUEUE,
             channel=self.channel,
-            function=b"",
+            function=function,
             priority=priority,
             flags=0,
             result_ttl_s=RESULT_TTL_S,
         )
-        wire = task_id.encode()
-        digits = b"%04x" % slot
-        record = (
-            start + digits + middle + b"%012x%012x" % (now_ms, due_ms) + end + names + b"envelope of " + wire
-        )
+        wire, digits = task_id.encode(), b"%04x" % slot
+        times = b"%012x%012x" % (now_ms, due_ms)
         self.world.plan(
             Plan(
                 wire,
@@ -108,15 +114,35 @@ class Caller(Party):
                 random.uniform(0.5, 1.5) if random.random() < rates.slow else 0.01,
                 b"F" if random.random() < rates.fails else b"K",
                 random.randint(1, 2) if random.random() < rates.retries else 0,
+                function,
+                unique,
+                sequence,
+                self.world.held_before(unique, sequence),
             )
         )
         return NewMessage(
-            wire, record, digits, QUEUE, now_ms, b"%d" % priority, b"%d" % due_ms if due_ms else b""
+            wire,
+            start + digits + middle + times + end + names + b"envelope of " + wire,
+            digits,
+            QUEUE,
+            now_ms,
+            b"%d" % priority,
+            b"%d" % due_ms if due_ms else b"",
+            function,
+            keys=message_keys(unique=unique, sequence=sequence) if unique or sequence else None,
         )
+
+    def _keys(self) -> tuple[bytes, bytes]:
+        random, rates = self.world.random, self.world.rates
+        if random.random() >= rates.keyed:
+            return b"", b""
+        key = b"%04x%028x" % (random.choice((0x1000, 0x9000)), 1)
+        return (key, b"") if random.random() < 0.5 else (b"", key)
 
     def _send(self, messages: list[NewMessage], *, again: bool = False) -> Steps:
         patience_s = 60.0 if self._insists else self.world.random.choice((0.2, 1.0, 4.0))
-        steps = enqueue(self.session, messages, patience_s=patience_s, sent_before=again)
+        functions = {each.function: b"function " + each.function for each in messages if each.function}
+        steps = enqueue(self.session, messages, functions, patience_s=patience_s, sent_before=again)
         try:
             sent: Sent = yield from self.talk(steps)
         except NodeUnavailable:
@@ -125,7 +151,10 @@ class Caller(Party):
         if sorted(told) != sorted(message.task_id.decode() for message in messages):
             raise BrokenPromise(f"of {[message.task_id for message in messages]} the sender tells {told}")
         for accepted in sent.accepted:
+            self.world.gates.heard_accepted(accepted.encode())
             self.world.ledger.heard_accepted(accepted.encode())
+        for duplicate, first in sent.duplicates.items():
+            self.world.gates.heard_duplicate(duplicate.encode(), first.encode())
         left = {*sent.rejected, *sent.unknown}
         unsure = [message for message in messages if message.task_id.decode() in left]
         if unsure and self._insists:
@@ -195,4 +224,7 @@ class Caller(Party):
                 task_id = world.random.choice(ids)
                 world.ledger.asked.add(task_id)
                 entries: list[Any] = [(task_id, b"", b"V|%s|" % task_id)]
-                yield from self.quietly(self.talk(revoke(self.session, entries, patience_s=1.0)))
+                verdict = yield from self.quietly(self.talk(revoke(self.session, entries, patience_s=1.0)))
+                if verdict in (b"o", b"V"):
+                    world.ledger.told(task_id, "REVOKED was seen")
+                    world.ledger.saw_state(task_id, "REVOKED")

@@ -16,6 +16,7 @@ from taskmesh.core.script import Script
 from taskmesh.queue.claim import CLAIM
 from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.queue.manage import REVOKE
 from taskmesh.replication import spread
 from taskmesh.replication.spread import APPLY
 from taskmesh.results.read import READ
@@ -96,7 +97,7 @@ DEFECTS = (
         "a notice leaves before enough copies have what it tells",
         Rule(spread, "_replicate"),
         (("        if is_done\n", ""),),
-        LOSSY,
+        {**LOSSY, "lost": 0.4, "messages": 5},
     ),
     Defect(
         "a commit asks only that the record is claimed, by whomever",
@@ -157,6 +158,18 @@ DEFECTS = (
         READ,
         (("SEEN[#SEEN + 1] = ", "local _ = "),),
         READS,
+    ),
+    Defect(
+        "a caller is told that another message stands for its own, which too few copies have",
+        ENQUEUE,
+        (("  if SEEN then SEEN[#SEEN + 1] = id end\n", ""),),
+        {**LOSSY, "keyed": 1.0, "messages": 6},
+    ),
+    Defect(
+        "a revoke that finds a message ended does not see to its copies",
+        REVOKE,
+        (("      if SEEN then SEEN[#SEEN + 1] = id end\n", ""),),
+        {**LOSSY, "revokes": 3.0},
     ),
     Defect(
         "a claim takes whatever a hint leads to",

@@ -19,6 +19,8 @@ class Rates:
         reads, revokes: How often a caller reads, and revokes, per second.
         delayed: Share of the messages that are due later.
         fails, retries: Share of the messages that fail; that are tried once more.
+        by_value: Share of the messages that need a function which is sent along.
+        keyed: Share of the messages that have a unique key, or one of a sequence.
         slow: Share of the messages whose run takes longer than a worker waits for an answer.
         delay_s: The most that a message of the network takes when nothing is wrong.
         lost: How often a request or an answer is.
@@ -51,6 +53,8 @@ class Rates:
     delayed: float
     fails: float
     retries: float
+    by_value: float
+    keyed: float
     slow: float
     delay_s: float
     lost: float
@@ -98,6 +102,8 @@ def draw(random: Random) -> Rates:
         delayed=some(0.3, 0.6),
         fails=some(0.3, 0.5),
         retries=some(0.3, 0.5),
+        by_value=some(0.2, 1.0),
+        keyed=some(0.3, 1.0),
         slow=some(0.3, 0.7),
         delay_s=0.002 if chance() < 0.7 else 0.05,
         lost=some(0.6, 0.2),
@@ -115,6 +121,6 @@ def draw(random: Random) -> Rates:
         older=some(0.3, 1.0) if moves else 0.0,
         empty=some(0.4, 1.0) if moves else 0.0,
         change=some(0.6, 1.0) if moves else 0.0,
-        leaders=random.choice((1, 2, 2)) if moves else 0,
+        leaders=random.choice((1, 2, 2)),
         long_s=random.choice((0.5, 1.0, 2.0)),
     )

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskmesh.core.steps import Pause
+from taskmesh.core import keys
+from taskmesh.core.record import TOKEN
+from taskmesh.core.steps import OUT, Call, Pause, Round
 from taskmesh.errors import NodeFault, NodeUnavailable
-from taskmesh.queue.claim import Claimed, claim
-from taskmesh.queue.commit import DONE, REPEATED, commit, retried
+from taskmesh.queue.claim import Claimed, claim, held
+from taskmesh.queue.commit import DONE, RELEASED, REPEATED, commit, retried
 from taskmesh.queue.workers import beat, bury, children, declare_dead, reap, register
 from tests.simulation.mesh.callers import QUEUE
+from tests.simulation.mesh.ledger import PREFIX, BrokenPromise
 from tests.simulation.mesh.party import Party, Steps
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ class Worker(Party):
         super().__init__(world, f"worker{number}")
         self.incarnation = b""
         self.sequences: dict[str, int] = {}
+        self.holds: set[tuple[bytes, bytes]] = set()
+        self._compare_at_s = 1.0
         self._life = 0
 
     @property
@@ -44,6 +49,7 @@ class Worker(Party):
         self._life += 1
         self.incarnation = self.world.new_incarnation()
         self.sequences = {}
+        self.holds = set()
         self.do("lives", self._live(self._life))
 
     def _live(self, life: int) -> Steps:
@@ -53,6 +59,9 @@ class Worker(Party):
             for node in self.world.shuffled(self.speaking.nodes):
                 if self._life == life:
                     found = (yield from self._take_from(node)) or found
+            if self.world.network.now_s >= self._compare_at_s:
+                self._compare_at_s = self.world.network.now_s + 1.0
+                yield from self.quietly(self._compare())
             idle_s = 0.01 if found else min(IDLE_S_MAX, 3 * idle_s)
             yield Pause(idle_s)
 
@@ -98,7 +107,11 @@ class Worker(Party):
         for claimed in batch:
             plan = self.world.ledger.plans[claimed.task_id]
             plan.runs += 1
+            self.holds.add((claimed.task_id, claimed.token))
             self.world.records.began(claimed)
+            self.world.gates.began(claimed.task_id)
+            if plan.function:
+                yield from self._fetch(node, plan.function)
             yield Pause(plan.duration_s)
             if plan.runs <= plan.again:
                 outcome = retried(self.now_ms() + 50, b"Y|%s|+" % claimed.task_id)
@@ -112,6 +125,13 @@ class Worker(Party):
             steps = commit(self.session, holder, BUILD, done, (), patience_s=PATIENCE_S)
             yield from self.quietly(self.talk(steps, node))
 
+    def _fetch(self, node: str, function: bytes) -> Steps:
+        """Look for the function of a message where that was claimed."""
+        call = Call(None, PREFIX, (b"GET", keys.function(PREFIX, function.decode())), node=node)
+        (reply,) = yield Round([call], lambda some: OUT not in some)
+        if reply is None:
+            raise BrokenPromise(f"the function {function!r} of what was claimed on {node} is not there")
+
     def _commit(self, holder: bytes, entries: list[bytes]) -> Steps:
         while True:
             steps = commit(self.session, holder, BUILD, (), entries, patience_s=PATIENCE_S)
@@ -122,8 +142,24 @@ class Worker(Party):
             break
         for at, verdict in enumerate(verdicts):
             task_id, token, letter, outcome = entries[4 * at : 4 * at + 4]
+            self.holds.discard((task_id, token))
             if verdict in (DONE, REPEATED):
                 self.world.records.heard_committed(task_id, token, letter, outcome)
+
+    def _compare(self) -> Steps:
+        """Give back what is held by us as nodes believe, and is not: the answer to a claim was lost."""
+        for node in self.speaking.nodes:
+            if node not in self.sequences:
+                continue
+            found = yield from self.talk(held(self.session, self.holder, patience_s=PATIENCE_S), node)
+            strange = [
+                (task_id.encode(), head[TOKEN])
+                for sequence, _, task_id, head in found
+                if sequence != self.sequences[node] + 1 and (task_id.encode(), head[TOKEN]) not in self.holds
+            ]
+            if strange:
+                entries = [word for pair in strange for word in (*pair, RELEASED, b"")]
+                yield from self._commit(self.holder, entries)
 
     # Others
 

@@ -24,8 +24,10 @@ from taskmesh.testing.simulated_driver import BEGIN_MS
 from tests.simulation.mesh.callers import Caller
 from tests.simulation.mesh.checkers.copies import Copies
 from tests.simulation.mesh.checkers.epochs import Epochs
+from tests.simulation.mesh.checkers.gates import Gates
 from tests.simulation.mesh.checkers.indexes import Indexes
 from tests.simulation.mesh.checkers.records import FINAL_LETTERS, Records
+from tests.simulation.mesh.leaders import Leader
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise, Ledger, Plan
 from tests.simulation.mesh.nemesis import Nemesis
 from tests.simulation.mesh.network import Network, Process
@@ -71,6 +73,7 @@ class World:
         self.records = Records(self)
         self.copies = Copies(self)
         self.indexes = Indexes(self)
+        self.gates = Gates(self)
         self.epochs = Epochs(self)
         self.ledger.told = self.copies.told
         self.network.watchers.append(self._executed)
@@ -79,6 +82,7 @@ class World:
         self.first_view = self.view = self._found()
         self.callers = [Caller(self, number) for number in range(self.rates.callers)]
         self.workers = [Worker(self, number) for number in range(self.rates.workers)]
+        self.leaders = [Leader(self, number) for number in range(self.rates.leaders)]
         self.nemesis = Nemesis(self)
 
     def _clock_us(self) -> int:
@@ -119,20 +123,26 @@ class World:
         if not self.network.run(self.all_over, HEALED_S_MAX):
             raise BrokenPromise(f"I14: no progress after the trouble: {self._what_is_open()}")
         self.over = True
-        done: list[Caller] = []
-        for caller in self.callers:
-            caller.do("reads all", self._then(caller, done))
-        if not self.network.run(lambda: len(done) == len(self.callers), HEALED_S_MAX):
-            raise BrokenPromise("I14: the outcomes cannot be read after the trouble")
+        self._all_do("read", [(caller, caller.read_all()) for caller in self.callers])
+        # what is late arrives now
         self.network.run(lambda: False, 2.0)
+        self._all_do("make copies level", [(leader, leader.settle()) for leader in self.leaders[:1]])
         for server in self.servers.values():
             self.indexes.check(server)
         self.copies.check_settled()
 
-    @staticmethod
-    def _then(caller: Caller, done: list[Caller]) -> Steps:
-        yield from caller.read_all()
-        done.append(caller)
+    def _all_do(self, what: str, deeds: Sequence[tuple[Party, Steps]]) -> None:
+        """Have some do something, which must come to an end."""
+        done: list[Party] = []
+
+        def note(party: Party, steps: Steps) -> Steps:
+            yield from steps
+            done.append(party)
+
+        for party, steps in deeds:
+            party.do(what, note(party, steps))
+        if not self.network.run(lambda: len(done) == len(deeds), HEALED_S_MAX):
+            raise BrokenPromise(f"I14: after the trouble it takes more than {HEALED_S_MAX} s to {what}")
 
     def _heal(self) -> None:
         self.healed = True
@@ -146,9 +156,9 @@ class World:
                 self.start_server(server)
         for party in self.parties():
             party.process.go_on()
-        for worker in list(self.workers):
-            if not worker.process.alive:
-                self.replace(worker)
+        for party in [*self.workers, *self.leaders]:
+            if not party.process.alive:
+                self.replace(party)
         for caller in self.callers:
             caller.insist()
         self.workers[0].do("clears", self.workers[0].clear())
@@ -167,6 +177,8 @@ class World:
         if not all(caller.is_done for caller in self.callers):
             return False
         for task_id, plan in self.ledger.plans.items():
+            if not plan.stands:
+                continue
             (primary, *_) = self.replicas(plan.slot)
             if self.records.on[primary.address].get(task_id, b"  ")[1:2] not in FINAL_LETTERS:
                 return False
@@ -196,6 +208,16 @@ class World:
         """Note a message that is about to be sent."""
         self.ledger.plans[plan.task_id] = plan
 
+    def held_before(self, unique: bytes, sequence: bytes) -> tuple[bytes, ...]:
+        """Return the messages with the same key that were accepted and have not ended yet."""
+        plans = self.ledger.plans
+        return tuple(
+            each
+            for each in sorted(self.ledger.accepted)
+            if (unique and plans[each].unique == unique) or (sequence and plans[each].sequence == sequence)
+            if not self.gates.is_final(each)
+        )
+
     def replicas(self, slot: int) -> list[Server]:
         """Return the servers which hold a slot, by the newest view, its primary first."""
         return [self.server_of(node) for node in self.view.table[slot]]
@@ -222,11 +244,11 @@ class World:
 
     def parties(self) -> list[Party]:
         """Return all processes."""
-        return [*self.callers, *self.workers]
+        return [*self.callers, *self.workers, *self.leaders]
 
     def mortals(self) -> list[Party]:
         """Return the processes that may be killed: what callers know is what is checked."""
-        return [*self.workers]
+        return [*self.workers, *self.leaders]
 
     def replace(self, party: Party) -> None:
         """Start another process in place of one that was killed."""
@@ -234,6 +256,10 @@ class World:
             other = Worker(self, len(self.workers) + self.incarnations)
             self.workers[self.workers.index(party)] = other
             other.begin()
+        elif isinstance(party, Leader) and party in self.leaders:
+            next_one = Leader(self, len(self.leaders) + self.incarnations)
+            self.leaders[self.leaders.index(party)] = next_one
+            next_one.begin()
 
     def alive(self) -> set[bytes]:
         """Return the incarnations of workers that live."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.testing.node_commands.values import SortedSet
-from tests.simulation.mesh.checkers.records import FINAL_LETTERS, hint
+from tests.simulation.mesh.checkers.records import FINAL_LETTERS, function_of, hint
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise
 from tests.simulation.mesh.server import Server
 
@@ -29,6 +30,7 @@ class Indexes:
         if replicated:
             self._is(server, "final", self._ids(values, b"F:"), records.keys() - live)
         self._buckets(server, values, records.keys() - live)
+        self._functions(server, values, records)
         own = values.get(PREFIX + b"own")
         lines = {
             member: sum(one == member for one in line)
@@ -36,6 +38,7 @@ class Indexes:
             if key.startswith(PREFIX + b"q:")
             for member in line
         }
+        blocked = self._ids(values, b"blk:")
         delayed = values.get(PREFIX + b"d")
         due = delayed.scores if isinstance(delayed, SortedSet) else {}
         for task_id in sorted(live):
@@ -44,7 +47,7 @@ class Indexes:
                 continue
             record = records[task_id]
             state, here = record[1:2], hint(task_id, record)
-            if state == b"P" and lines.get(here, 0) != 1:
+            if state == b"P" and lines.get(here, 0) != (0 if task_id in blocked else 1):
                 raise BrokenPromise(
                     f"I10: {here!r} stands {lines.get(here, 0)} times in its line on {server.address}"
                 )
@@ -59,6 +62,22 @@ class Indexes:
             raise BrokenPromise(
                 f"I10: {task_id!r} runs, and {server.address} does not know that its holder has it"
             )
+
+    def _functions(self, server: Server, values: dict[bytes, Any], records: dict[bytes, bytes]) -> None:
+        """A function is counted once for each copy here that refers to it, and is there as long as one does."""
+        referred = Counter(function for record in records.values() if (function := function_of(record)))
+        counted = {
+            name: int(count) for name, count in values.get(PREFIX + b"fnref", {}).items() if int(count)
+        }
+        if counted != referred:
+            raise BrokenPromise(
+                f"I10: {server.address} counts functions {counted}, records refer to {referred}"
+            )
+        for function in referred:
+            if PREFIX + b"fn:" + function not in values:
+                raise BrokenPromise(
+                    f"I10: records on {server.address} refer to {function!r}, which is not there"
+                )
 
     def _buckets(self, server: Server, values: dict[bytes, Any], final: set[bytes]) -> None:
         if not final:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.core.record import TOKEN
 from taskmesh.core.state import FINAL, LETTER, MOVES, STATE_OF
-from taskmesh.core.steps import Call, Reply
+from taskmesh.core.steps import Call, NodeError, Reply
 from taskmesh.queue.claim import Claimed
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise
 from tests.simulation.mesh.network import Process
@@ -43,6 +43,8 @@ class Records:
 
     def executed(self, server: Server, process: Process, call: Call, reply: Reply) -> None:
         """Look at what one call has changed."""
+        if isinstance(reply, NodeError) and reply.text.startswith("OOM") and not _sends(call):
+            raise BrokenPromise(f"I15: {server.address} is full, and refuses {call}")
         values, known = server.node.values, self.on[server.address]
         for task_id, plan in self.world.ledger.plans.items():
             new = values.get(plan.key)
@@ -130,6 +132,16 @@ class Records:
         """A worker was told that what it committed counts."""
         if letter in FINAL_LETTERS:
             self.world.ledger.saw(task_id, STATE_OF[letter[0]].value, outcome)
+
+
+def function_of(record: bytes) -> bytes:
+    """Return the content hash of the function that a record refers to."""
+    start = 108 + int(record[102:104], 16) + int(record[104:106], 16)
+    return record[start : start + int(record[106:108], 16)]
+
+
+def _sends(call: Call) -> bool:
+    return call.script is not None and call.script.name.startswith("queue.enqueue")
 
 
 def _rest(record: bytes) -> bytes:
