@@ -9,7 +9,7 @@ Too few: it hears `NoAnswer`, and repeats the call, as it does when an answer is
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 from taskmesh.core import keys
@@ -20,6 +20,7 @@ from taskmesh.core.steps import (
     NoAnswer,
     NodeError,
     Pause,
+    Refused,
     Reply,
     Request,
     Round,
@@ -42,17 +43,27 @@ FETCH = load_script("taskmesh.replication", "fetch")
 #: How often the view is read again within one call before the protocol is told that nobody could do it.
 LOOKS_MAX = 20
 LOOK_AGAIN_S = 0.05
+#: What stands for a node that did not answer.
+_SILENT = (Refused, NoAnswer)
 #: The letter of an entry that a backup has.
 _HAS = ord("o")
 
 
-def spread(steps: Steps[T], standing: Standing, node: str = "") -> Spread[T]:
+def _always() -> bool:
+    return True
+
+
+def spread(
+    steps: Steps[T], standing: Standing, node: str = "", may_go_on: Callable[[], bool] = _always
+) -> Spread[T]:
     """Run a protocol on a mesh of several nodes.
 
     Args:
         steps: The protocol, as for one node.
         standing: The view; a newer one that is heard of is taken over.
         node: For what is one node's own (a claim, a heartbeat): calls go there, and are not split.
+        may_go_on: Tells whether the caller has time left, to wait for a view that counts. When he has not, what was
+            asked by an old one has no answer.
     """
     try:
         request: Request = next(steps)
@@ -61,7 +72,7 @@ def spread(steps: Steps[T], standing: Standing, node: str = "") -> Spread[T]:
                 yield request
                 request = steps.send([])
             else:
-                request = steps.send((yield from _perform(request, standing, node)))
+                request = steps.send((yield from _perform(request, standing, node, may_go_on)))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
@@ -106,7 +117,9 @@ def _only(replies: Sequence[Any]) -> Any:
     return replies[0]
 
 
-def _perform(calls: list[Call], standing: Standing, node: str) -> Spread[list[Reply]]:
+def _perform(
+    calls: list[Call], standing: Standing, node: str, may_go_on: Callable[[], bool]
+) -> Spread[list[Reply]]:
     parts = [_Part(call) for call in calls]
     looks = 0
     while True:
@@ -140,8 +153,12 @@ def _perform(calls: list[Call], standing: Standing, node: str) -> Spread[list[Re
                 part.done = NoAnswer("fewer copies than must have it could be reached")
         is_stale = is_stale or stale
         if not is_stale:
+            silent = {sub.node for sub, reply in zip(subs, replies, strict=True) if type(reply) in _SILENT}
+            if (silent or any(type(part.done) in _SILENT for part in parts)) and may_go_on():
+                # who is dead does not tell of the view that goes on without it; the protocol repeats by that one
+                yield from look_for_newer(standing, silent)
             return [part.done for part in parts]
-        if looks == LOOKS_MAX:
+        if looks == LOOKS_MAX or not may_go_on():
             for part in parts:
                 if part.done is OUT:
                     part.done = NoAnswer(f"the mesh is changing its view; ours is {standing.view.number}")
@@ -151,10 +168,15 @@ def _perform(calls: list[Call], standing: Standing, node: str) -> Spread[list[Re
             yield Pause(LOOK_AGAIN_S)
 
 
-def look_for_newer(standing: Standing) -> Spread[bool]:
-    """Ask the nodes for their view, and tell whether one has a newer one, which is taken over."""
+def look_for_newer(standing: Standing, without: Collection[str] = ()) -> Spread[bool]:
+    """Ask the nodes for their view, and tell whether one has a newer one, which is taken over.
+
+    Args:
+        standing: The view.
+        without: Who need not be asked.
+    """
     prefix = standing.session.prefix
-    nodes = [member.id for member in standing.view.members]
+    nodes = [member.id for member in standing.view.members if member.id not in without]
     words = (b"GET", keys.view(prefix))
     replies = yield Round(
         [Call(None, prefix, words, node=node) for node in nodes],

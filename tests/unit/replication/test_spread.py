@@ -8,12 +8,14 @@ import pytest
 
 from taskmesh.core.record import parse
 from taskmesh.core.state import State
+from taskmesh.core.steps import NoAnswer, Pause
 from taskmesh.errors import NodeUnavailable
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import register
-from taskmesh.results.read import read
+from taskmesh.replication.spread import spread
+from taskmesh.results.read import READ, read
 from tests.unit.replication.small_mesh import PREFIX, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
@@ -172,3 +174,43 @@ def test_versions_of_a_view_are_above_those_of_the_ones_before(mesh: SmallMesh) 
     assert verdict == b"o"
     verdict = mesh.run(commit(mesh.session, HOLDER, b"build", [], [sent.task_id, found.token, b"K", b"x"]))
     assert verdict == b"r"
+
+
+def test_the_others_tell_of_the_view_that_goes_on_without_a_dead_primary(mesh: SmallMesh) -> None:
+    """The dead one never says that ours is old; and nobody else is asked for what was its."""
+    each = next(
+        found for at in range(99) if mesh.standing.view.primary(int((found := message(at)).slot, 16)) == "n1"
+    )
+    newer = make_view(2)
+    table = tuple(tuple(node for node in row if node != "n1") for row in newer.table)
+    newer = replace(newer, table=table)
+    mesh.nodes["n1"].running = False
+    for node in ("n2", "n3"):
+        mesh.activate(node, newer)
+    with pytest.raises(NodeUnavailable):
+        mesh.run(read_once(mesh, each.task_id))
+    assert mesh.standing.view.number == 2
+    assert mesh.run(read_once(mesh, each.task_id)) == [None]
+
+
+def read_once(mesh: SmallMesh, task_id: bytes):
+    return read(mesh.session, [task_id.decode()], patience_s=0)
+
+
+def test_nobody_looks_for_a_view_longer_than_the_caller_has(mesh: SmallMesh) -> None:
+    """All nodes wait for a view that does not come."""
+    for node in mesh.nodes.values():
+        node.call((b"SET", PREFIX + b"epoch", b"x%011x" % 2))
+    looks = iter([True, True, False])
+
+    def steps():
+        return (yield [mesh.session.call(READ, b"id")])
+
+    conversation = spread(steps(), mesh.standing, may_go_on=lambda: next(looks))
+    pauses, request = 0, next(conversation)
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            pauses += isinstance(request, Pause)
+            request = conversation.send([] if isinstance(request, Pause) else mesh._round(request))
+    assert pauses == 2
+    assert isinstance(ended.value.value[0], NoAnswer)
