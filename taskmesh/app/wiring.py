@@ -97,12 +97,14 @@ class Wiring:
 
         return Link(
             self.name,
-            self.address,
+            self.addresses,
             self.keyring,
             slots=self.settings.slots,
             connect_timeout_s=self.settings.connect_timeout,
             patience_s=self.settings.send_timeout,
             before_connect=self._node.ensure,
+            before_each=self._node.ensure_at,
+            replicas=self.settings.replicas,
         )
 
     @property

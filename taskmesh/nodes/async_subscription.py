@@ -9,7 +9,8 @@ from typing import Any
 from taskmesh.core.steps import Call
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.async_connection import AsyncConnection
-from taskmesh.nodes.async_driver import CONNECT_FAILURES, PACK, AsyncDriver
+from taskmesh.nodes.async_driver import CONNECT_FAILURES, PACK
+from taskmesh.nodes.drivers import LoopDriver
 from taskmesh.nodes.replies import packed
 
 
@@ -17,7 +18,7 @@ class AsyncSubscription:
     """One connection that only listens. Belongs to the loop in which it was opened."""
 
     def __init__(
-        self, driver: AsyncDriver, on_notice: Callable[[bytes], None], on_lost: Callable[[str], None]
+        self, driver: LoopDriver, on_notice: Callable[[bytes], None], on_lost: Callable[[str], None]
     ) -> None:
         """Prepare; `listen` connects.
 

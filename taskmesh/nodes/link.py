@@ -10,22 +10,28 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from time import monotonic
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.codec.keyring import Keyring
 from taskmesh.codec.signing import Signer
+from taskmesh.config.nodes import copies
 from taskmesh.core import keys
 from taskmesh.core.steps import Session, Steps
-from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.errors import InvariantBroken, NodeFault, NodeUnavailable
 from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.drivers import Driver, LoopDriver
+from taskmesh.nodes.node_clock import NodeClock
 from taskmesh.nodes.sync_driver import SyncDriver, run_id_of
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import Meta, embedded_generation, join
+from taskmesh.replication.pin import pin
+from taskmesh.replication.view import OBEYS, WAITS
 
 if TYPE_CHECKING:
-    from taskmesh.nodes.async_driver import AsyncDriver
+    from taskmesh.nodes.several import Several
+    from taskmesh.replication.founding import Making
+    from taskmesh.replication.view import View
 
 T = TypeVar("T")
 log = logging.getLogger("taskmesh")
@@ -34,33 +40,12 @@ log = logging.getLogger("taskmesh")
 TELL_S = 1.0
 #: How long to leave a node alone that could not be reached.
 AGAIN_S = 0.1
+#: How long one node of many may take to answer: others may take its place.
+MANY_ANSWER_S = 2.0
 #: The nodes of a mesh that has one.
 ONE_NODE = ("",)
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
-
-
-class NodeClock:
-    """The node's wall clock as measured, advanced by this process's monotonic clock; never goes back."""
-
-    __slots__ = ("_last_ms", "_offset_s")
-
-    def __init__(self) -> None:
-        """Start from this machine's own wall clock until the node's is measured."""
-        self._offset_s = time.time() - monotonic()
-        self._last_ms = 0
-
-    def now_ms(self) -> int:
-        """Return milliseconds since 1970."""
-        now = int((monotonic() + self._offset_s) * 1000)
-        if now < self._last_ms:
-            return self._last_ms
-        self._last_ms = now
-        return now
-
-    def measured(self, node_time_s: float, asked_s: float, answered_s: float) -> None:
-        """Take over a reading of the node's clock, made between two readings of the monotonic one."""
-        self._offset_s = node_time_s - (asked_s + answered_s) / 2
 
 
 class Link:
@@ -75,7 +60,7 @@ class Link:
     def __init__(
         self,
         mesh: str,
-        address: Callable[[], NodeAddress],
+        addresses: Callable[[], Sequence[NodeAddress]],
         keyring: Callable[[], Keyring],
         *,
         slots: int,
@@ -83,23 +68,28 @@ class Link:
         answer_timeout_s: float = 10.0,
         patience_s: float = 10.0,
         before_connect: Callable[[], None] | None = None,
+        before_each: Callable[[NodeAddress], None] | None = None,
+        replicas: int | None = None,
     ) -> None:
         """Prepare; nothing is started, read or connected yet.
 
         Args:
             mesh: Name of the mesh.
-            address: Returns the node's address (starts the embedded node if need be).
+            addresses: Returns where the nodes are (starts embedded ones if need be); of a mesh of many that exists
+                one is enough.
             keyring: Returns the keys.
             slots: For a mesh that is made now.
             connect_timeout_s: For making a connection.
             answer_timeout_s: For one reply.
             patience_s: How long those who `ask` wait for the node, unless they say so themselves.
-            before_connect: Called before each new connection.
+            before_connect: Called before each new connection, where there is one node.
+            before_each: Called before each new connection to one node of many, with where it leads.
+            replicas: For a mesh of many that is made now: of how many nodes each message has a record; None for as
+                many as there are nodes, three at most.
         """
         self.mesh = mesh
         self.patience_s = patience_s
         self.prefix = keys.prefix(mesh)
-        self._address = address
         self._keyring = keyring
         self._timeouts = (connect_timeout_s, answer_timeout_s)
         self._before_connect = before_connect
@@ -108,8 +98,13 @@ class Link:
         self.channel = os.urandom(8).hex().encode()
         self.meta: Meta | None = None
         self.tells_restarts = True
-        self._driver: SyncDriver | None = None
-        self._async_driver: AsyncDriver | None = None
+        self._addresses = addresses
+        self._before_each = before_each
+        self._replicas = replicas
+        self._driver: Driver | None = None
+        self._async_driver: LoopDriver | None = None
+        self._several: Several | None = None
+        self._at: dict[str, Link] = {}
         self._open_lock = threading.RLock()
         _links.add(self)
 
@@ -119,19 +114,37 @@ class Link:
         return self.meta is not None
 
     @property
-    def driver(self) -> SyncDriver:
+    def driver(self) -> Driver:
         """The driver; made when first asked for."""
         if self._driver is None:
             with self._open_lock:
                 if self._driver is None:
-                    self._driver = SyncDriver(
-                        self._address(),
-                        connect_timeout_s=self._timeouts[0],
-                        answer_timeout_s=self._timeouts[1],
-                        name=f"taskmesh-{self.mesh}",
-                        before_connect=self._before_connect,
-                    )
+                    self._driver = self._make_driver()
         return self._driver
+
+    def _make_driver(self) -> Driver:
+        addresses = self._addresses()
+        if len(addresses) > 1:
+            return self._go_to_several(addresses)
+        return SyncDriver(
+            addresses[0],
+            connect_timeout_s=self._timeouts[0],
+            answer_timeout_s=self._timeouts[1],
+            name=f"taskmesh-{self.mesh}",
+            before_connect=self._before_connect,
+        )
+
+    def _go_to_several(self, addresses: Sequence[NodeAddress]) -> Driver:
+        from taskmesh.nodes.several import Several
+
+        self._several = Several(
+            addresses,
+            connect_timeout_s=self._timeouts[0],
+            answer_timeout_s=min(self._timeouts[1], MANY_ANSWER_S),
+            name=f"taskmesh-{self.mesh}",
+            before_each=self._before_each,
+        )
+        return self._several.driver_at("")
 
     def open(self, within_s: float | None = None) -> Link:
         """Join the mesh, unless that is done: check key and format, learn the epoch and the node's time.
@@ -168,25 +181,64 @@ class Link:
         self.key_id = keyring.active.name
         driver = self.driver
         deadline_s = None if within_s is None else time.monotonic() + within_s
+        if self._several is not None:
+            self._join_several(self._several, deadline_s)
+            return
         self.measure_clock(within_s)
-        self.meta = driver.run(
-            join(
-                self.session,
-                mesh_id=os.urandom(8).hex(),
-                slots=self.session.slots,
-                key_id=self.key_id,
-            ),
-            within_s=_left_s(deadline_s),
-        )
-        if not embedded_generation(self.session.epoch):
+        meta = driver.run(self._joining(), within_s=_left_s(deadline_s))
+        if self.session.epoch[:1] in (OBEYS, WAITS):
+            # the one that was named is one of many
+            driver.close()
+            self._driver = self._go_to_several([driver.address])
+            self._join(_left_s(deadline_s))
+            return
+        self.meta = meta
+        if isinstance(driver, SyncDriver) and not embedded_generation(self.session.epoch):
             self._watch_server(driver, _left_s(deadline_s))
+
+    def _joining(self) -> Steps[Meta]:
+        session = self.session
+        return join(session, mesh_id=os.urandom(8).hex(), slots=session.slots, key_id=self.key_id)
+
+    def _join_several(self, several: Several, deadline_s: float | None) -> None:
+        """Learn the view from nodes that are known by their addresses, at least one; have the first one made."""
+        view, by = several.learn(self._making, self.prefix, _left_s(deadline_s))
+        # before the view counts for this process: a node in it may be away, and this one has just answered
+        meta = several.driver.run(pin(self._joining(), by), within_s=_left_s(deadline_s))
+        several.begin(view, self.session)
+        self.measure_clock(_left_s(deadline_s))
+        self.meta = meta
+
+    def _making(self, nodes: Sequence[str]) -> Making:
+        from taskmesh.replication.founding import Making
+
+        return Making(
+            addresses=nodes,
+            slots=self.session.slots,
+            replicas=copies(self._replicas, len(nodes)),
+            mesh_id=os.urandom(8).hex(),
+            key_id=self.key_id,
+            now_ms=self.clock.now_ms(),
+            new_instance=lambda: os.urandom(8).hex(),
+        )
 
     # -- the nodes of a mesh ------------------------------------------------------
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """Names of the nodes that can be used; one without a name where there is but one."""
-        return ONE_NODE
+        return ONE_NODE if self._several is None else self._several.nodes
+
+    @property
+    def view(self) -> View | None:
+        """The view of a mesh of many nodes, as far as this process knows it; None where there is but one."""
+        several = self._several
+        return several.standing.view if several is not None and several.standing is not None else None
+
+    @property
+    def several(self) -> Several | None:
+        """The nodes of a mesh of many; None where there is but one."""
+        return self._several
 
     def at(self, node: str) -> Link:
         """Return the link to one node: what says no node of its own goes there.
@@ -194,8 +246,15 @@ class Link:
         Args:
             node: One of `nodes`.
         """
-        del node
-        return self
+        several = self._several
+        if several is None or not node:
+            return self
+        link = self._at.get(node)
+        if link is None:
+            from taskmesh.nodes.node_link import NodeLink
+
+            link = self._at[node] = NodeLink(self, several, node)
+        return link
 
     def reach(self, within_s: float | None = None) -> Link:
         """As `open`, but go on trying while the node is not there: it may be starting.
@@ -290,15 +349,23 @@ class Link:
     # -- in event loops -----------------------------------------------------------
 
     @property
-    def async_driver(self) -> AsyncDriver:
+    def async_driver(self) -> LoopDriver:
         """The driver for event loops. The mesh must have been joined, since that may block."""
         if self._async_driver is None:
-            from taskmesh.nodes.async_driver import AsyncDriver
-
             with self._open_lock:
                 if self._async_driver is None:
-                    self._async_driver = AsyncDriver(self.driver, answer_timeout_s=self._timeouts[1])
+                    self._async_driver = self._make_async_driver()
         return self._async_driver
+
+    def _make_async_driver(self) -> LoopDriver:
+        driver = self.driver
+        if isinstance(driver, SyncDriver):
+            from taskmesh.nodes.async_driver import AsyncDriver
+
+            return AsyncDriver(driver, answer_timeout_s=self._timeouts[1])
+        if self._several is None:
+            raise InvariantBroken(f"{driver} speaks with nodes that nobody knows")
+        return self._several.async_driver_at("")
 
     async def open_async(self) -> Link:
         """As `open`, in a thread: it may have to start the embedded node."""
@@ -334,6 +401,12 @@ class Link:
             NodeUnavailable: The node does not answer.
         """
         asked_s = time.monotonic()
+        several = self._several
+        if several is not None:
+            # that of any node: they are checked not to differ by much
+            told = several.time_s(self.prefix, within_s)
+            self.clock.measured(told, asked_s, time.monotonic())
+            return
         seconds, micros = self.driver.run(plain(self.session, b"TIME"), within_s=within_s)
         self.clock.measured(int(seconds) + int(micros) / 1e6, asked_s, time.monotonic())
 
@@ -348,6 +421,8 @@ class Link:
         # a lock may have been held by a thread that does not exist here; sockets are the parent's
         self._open_lock = threading.RLock()
         self._async_driver = None
+        if self._several is not None:
+            self._several.forked()
         self.channel = os.urandom(8).hex().encode()
 
 

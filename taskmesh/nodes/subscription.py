@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.errors import NodeUnavailable
 
 if TYPE_CHECKING:
-    from taskmesh.nodes.sync_driver import SyncDriver
+    from taskmesh.nodes.drivers import Driver
 
 READ_BYTES = 256 * 1024
 #: Shortest wait on the socket: with none at all it would not block, and a thread that adds channels must.
@@ -28,9 +28,7 @@ class Subscription:
         channels: Those that the node has confirmed: no later notice on them is missed.
     """
 
-    def __init__(
-        self, driver: SyncDriver, channels: Iterable[bytes], *, within_s: float | None = None
-    ) -> None:
+    def __init__(self, driver: Driver, channels: Iterable[bytes], *, within_s: float | None = None) -> None:
         """Connect and subscribe; when this returns, the channels are confirmed.
 
         Args:

@@ -153,12 +153,13 @@ class Supervisor:
         self._nursery = nursery
         self._link = link = Link(
             facts.mesh,
-            lambda: NodeAddress(facts.urls[0], embedded=facts.mesh if facts.embedded else ""),
+            lambda: [NodeAddress(url, embedded=facts.mesh if facts.embedded else "") for url in facts.urls],
             lambda: Keyring.parse(facts.keyring),
             slots=facts.slots,
             connect_timeout_s=1.0,
             answer_timeout_s=2.0,
             before_connect=self._ensure_embedded if facts.embedded else None,
+            before_each=self._ensure_embedded_at if facts.embedded else None,
         )
         self._joining = Joining(
             link, self._name, self._must_end, self._pause, within_s=facts.startup_timeout_s
@@ -195,6 +196,17 @@ class Supervisor:
         from taskmesh.nodes.embedded import ensure_running
 
         ensure_running(self._facts.mesh, durability=self._facts.durability or None, timeout_s=EMBEDDED_WAIT_S)
+
+    def _ensure_embedded_at(self, address: NodeAddress) -> None:
+        from taskmesh.nodes.embedded import ensure_at
+
+        facts = self._facts
+        ensure_at(
+            facts.mesh,
+            address.url.removeprefix("unix://"),
+            durability=facts.durability or None,
+            timeout_s=EMBEDDED_WAIT_S,
+        )
 
     def _begin_life(self) -> None:
         """Make a new incarnation, and register it.

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from taskmesh.codec.keyring import Keyring
+from taskmesh.core import keys
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, Reply, Round
 from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.link import Link
 from taskmesh.nodes.mesh_driver import MeshDriver
+from taskmesh.replication.packed_view import pack
+from taskmesh.replication.view import Member, View
+from taskmesh.ring import RingNode, propose
 from tests.nodes import Nodes
 
 NODES = ("n1", "n2", "n3")
@@ -80,3 +87,60 @@ def when(count: int, *words: bytes) -> Round:
 
 def answered(replies: list[Reply]) -> int:
     return sum(isinstance(reply, (bytes, int, list)) for reply in replies)
+
+
+MESH = "many"
+KEY = "0" * 32
+SLOTS = 32
+
+
+def view_of(nodes: Nodes, number: int = 1, *, replicas: int = 3, without: tuple[str, ...] = ()) -> View:
+    """Return a view of nodes as they run now."""
+    members = tuple(
+        Member(
+            node,
+            nodes[at].url,
+            f"{at:016x}",
+            "gone" if node in without else run_id(nodes, at).decode(),
+            state="lost" if node in without else "up",
+        )
+        for at, node in enumerate(NODES)
+    )
+    up = [RingNode(node) for node in NODES if node not in without]
+    table = tuple(tuple(row) for row in propose(SLOTS, up, min(replicas, len(up))))
+    return View(number, "active", SLOTS, replicas, members, table)
+
+
+def activate(nodes: Nodes, view: View) -> None:
+    """Have the nodes of a view obey it."""
+    prefix = keys.prefix(MESH)
+    keyring = Keyring.from_secret(KEY)
+    for node in view.nodes:
+        with nodes[NODES.index(node)].client() as client:
+            meta = {"mesh_id": "1", "slots": SLOTS, "format": 1, "created_ms": 1, "keys": keyring.active.name}
+            client.hset(prefix + b"meta", mapping=meta)
+            client.set(prefix + b"view", pack(view))
+            client.set(prefix + b"own", view.own(node))
+            client.set(prefix + b"epoch", view.epoch)
+
+
+@pytest.fixture
+def make_link(three_nodes: Nodes) -> Iterator[Callable[..., Link]]:
+    """Make a link as another process would; it is told where these of the nodes are."""
+    made: list[Link] = []
+
+    def make(*seeds: int, **options: Any) -> Link:
+        addresses = tuple(NodeAddress(three_nodes[at].url) for at in seeds or range(3))
+        link = Link(
+            MESH,
+            lambda: addresses,
+            lambda: Keyring.from_secret(KEY),
+            slots=SLOTS,
+            **options,
+        )
+        made.append(link)
+        return link
+
+    yield make
+    for link in made:
+        link.close()

@@ -8,6 +8,6 @@ from taskmesh.nodes.link import Link
 
 
 def test_its_only_node_has_no_name_and_is_the_link_itself() -> None:
-    link = Link("one", lambda: NodeAddress("valkey://localhost"), Keyring.new, slots=16)
+    link = Link("one", lambda: [NodeAddress("valkey://localhost")], Keyring.new, slots=16)
     assert link.nodes == ("",)
     assert link.at("") is link

@@ -1,0 +1,197 @@
+"""The nodes of a mesh of many, as one process sees them: where each is, the view, and what runs protocols on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from taskmesh.errors import NodeUnavailable
+from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.member import Place
+from taskmesh.nodes.mesh_driver import MeshDriver
+from taskmesh.nodes.spread_driver import AsyncSpreadDriver, SpreadDriver
+
+if TYPE_CHECKING:
+    from taskmesh.core.steps import Session
+    from taskmesh.nodes.async_mesh_driver import AsyncMeshDriver
+    from taskmesh.replication.founding import Making
+    from taskmesh.replication.standing import Standing
+    from taskmesh.replication.view import View
+
+
+class Several:
+    """The nodes of one mesh.
+
+    A node has the id that the view gives it. Whoever must speak with a node that is no member, or as yet none, names
+    it by its address; then whichever process answers there is spoken with, and else only the one that was admitted.
+
+    Attributes:
+        seeds: The addresses from which the others are learned, by their names; in the same order for all.
+        standing: The view; None until it is known.
+        driver: Runs conversations whose calls name their nodes.
+        answer_timeout_s: How long a node may take to answer.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[NodeAddress],
+        *,
+        connect_timeout_s: float,
+        answer_timeout_s: float,
+        name: str,
+        before_each: Callable[[NodeAddress], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            addresses: At least one, with passwords.
+            connect_timeout_s: For making a connection.
+            answer_timeout_s: For one reply.
+            name: Shown in the nodes' `CLIENT LIST`.
+            before_each: Called before each new connection with where that leads.
+        """
+        self.seeds = {str(address): address for address in sorted(addresses, key=str)}
+        self.standing: Standing | None = None
+        self.answer_timeout_s = answer_timeout_s
+        self.driver = MeshDriver(
+            self.place,
+            connect_timeout_s=connect_timeout_s,
+            answer_timeout_s=answer_timeout_s,
+            name=name,
+            before_connect=None if before_each is None else lambda node: before_each(self.place(node)[0]),
+        )
+        self._async_driver: AsyncMeshDriver | None = None
+        self._places: tuple[View | None, dict[str, Place]] = (None, {})
+        self._drivers: dict[str, SpreadDriver] = {}
+        self._async_drivers: dict[str, AsyncSpreadDriver] = {}
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The ids of the nodes that can be used; before the view is known, the names of those that were given."""
+        return self.standing.view.nodes if self.standing is not None else tuple(self.seeds)
+
+    def place(self, node: str) -> Place:
+        """Return where a node is, and which process is meant there; None for whichever answers.
+
+        Raises:
+            NodeUnavailable: The view knows no such node.
+        """
+        view = self.standing.view if self.standing is not None else None
+        known, places = self._places
+        if view is not known:
+            places = {}
+            self._places = (view, places)
+        place = places.get(node)
+        if place is None:
+            place = places[node] = self._find(node, view)
+        return place
+
+    def _find(self, node: str, view: View | None) -> Place:
+        member = view.member(node) if view is not None else None
+        if member is not None:
+            return self._with_password(member.address), member.run_id.encode()
+        if "://" in node:
+            return self._with_password(node), None
+        raise NodeUnavailable(
+            f"view {view.number if view else 0} knows no node {node}", node=node, may_be_done=False
+        )
+
+    def _with_password(self, url: str) -> NodeAddress:
+        """Return an address as the view has it with what the user gave to get in: nodes of a mesh are alike."""
+        address = NodeAddress(url)
+        given = self.seeds.get(str(address))
+        if given is not None:
+            return given
+        parts = urlsplit(url)
+        for seed in self.seeds.values():
+            alike = urlsplit(seed.url)
+            if alike.scheme == parts.scheme:
+                login, at, _ = alike.netloc.rpartition("@")
+                netloc = parts.netloc if "@" in parts.netloc else login + at + parts.netloc
+                url = urlunsplit(parts._replace(netloc=netloc, query=parts.query or alike.query))
+                return replace(address, url=url, embedded=seed.embedded)
+        return address
+
+    def learn(
+        self, making: Callable[[Sequence[str]], Making], prefix: bytes, within_s: float | None
+    ) -> tuple[View, str]:
+        """Return the view and a node that obeys it; the first view is made if there is none.
+
+        Args:
+            making: Tells of what a mesh of these nodes is made.
+            prefix: Of its keys.
+            within_s: How long the caller has; None for as long as it takes.
+
+        Raises:
+            NodeUnavailable: No node answers; or not all, where the first view is to be made.
+        """
+        from taskmesh.replication.founding import found
+        from taskmesh.replication.seek import seek_view
+
+        nodes = tuple(self.seeds)
+        sought = self.driver.run(seek_view(prefix, nodes), within_s=within_s)
+        if sought.view is not None:
+            return sought.view, sought.by
+        if not sought.answered:
+            raise NodeUnavailable(
+                f"no node answers: {'; '.join(sought.failures)}",
+                node=nodes[0],
+                may_be_done=False,
+                lasts=sought.lasts,
+            )
+        view = self.driver.run(found(prefix, making(nodes)), within_s=within_s)
+        return view, view.members[0].address
+
+    def begin(self, view: View, session: Session) -> None:
+        """Go by a view from now on, and by each newer one that is heard of."""
+        from taskmesh.replication.standing import Standing
+
+        self.standing = Standing(view, session)
+
+    def time_s(self, prefix: bytes, within_s: float | None) -> float:
+        """Return the clock of whichever node answers first, in seconds since 1970.
+
+        Raises:
+            NodeUnavailable: None answers.
+        """
+        from taskmesh.replication.seek import ask_time
+
+        told = self.driver.run(ask_time(prefix, self.nodes), within_s=within_s)
+        if isinstance(told, str):
+            raise NodeUnavailable(f"no node tells the time: {told}", node=prefix.decode(), may_be_done=False)
+        return told
+
+    def driver_at(self, node: str) -> SpreadDriver:
+        """Return what runs protocols at a node, or, without one, where the view says."""
+        driver = self._drivers.get(node)
+        if driver is None:
+            driver = self._drivers[node] = SpreadDriver(self, node)
+        return driver
+
+    @property
+    def async_driver(self) -> AsyncMeshDriver:
+        """Runs conversations in event loops."""
+        if self._async_driver is None:
+            from taskmesh.nodes.async_mesh_driver import AsyncMeshDriver
+
+            self._async_driver = AsyncMeshDriver(self.driver, answer_timeout_s=self.answer_timeout_s)
+        return self._async_driver
+
+    def async_driver_at(self, node: str) -> AsyncSpreadDriver:
+        """As `driver_at`, for event loops."""
+        driver = self._async_drivers.get(node)
+        if driver is None:
+            driver = self._async_drivers[node] = AsyncSpreadDriver(self, node)
+        return driver
+
+    def close(self) -> None:
+        """Close the connections; they are made anew when needed."""
+        self.driver.close()
+        if self._async_driver is not None:
+            self._async_driver.close()
+
+    def forked(self) -> None:
+        """Leave to the parent process what is its."""
+        self._async_driver = None
