@@ -12,6 +12,7 @@
 <prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
 <prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms): while the node
                        becomes the primary of their slots
+<prefix>history        in a mesh of several nodes: list of the last changes of the view, for people
 <prefix>level          in a mesh of several nodes: up to which moment (ms) all copies here are known to be level
 <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
 <prefix>queues         set of the queues that ever held a message, and were not forgotten since
@@ -98,6 +99,11 @@ def view(of: bytes) -> bytes:
 def founding(of: bytes) -> bytes:
     """Return the key under which one node keeps the first view, as whoever came first wrote it."""
     return of + b"founding"
+
+
+def history(of: bytes) -> bytes:
+    """Return the key of the last changes of the view."""
+    return of + b"history"
 
 
 def parked(of: bytes) -> bytes:
