@@ -32,7 +32,7 @@ class LinkApart(Link):
 
     def __init__(self, links: dict[str, Link]) -> None:
         first = next(iter(links.values()))
-        super().__init__(first.mesh, first._address, first._keyring, slots=16)
+        super().__init__(first.mesh, first._addresses, first._keyring, slots=16)
         self._each = links
         self.usable = tuple(links)
         self.homes: dict[str, str] = {}
