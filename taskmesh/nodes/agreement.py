@@ -10,6 +10,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
+from taskmesh.config.nodes import own_acceptors
 from taskmesh.consensus.admission import Rules, Standing, admit, note_of
 from taskmesh.consensus.chain import Chain, look
 from taskmesh.consensus.founding import fit, found
@@ -23,6 +24,7 @@ from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
 from taskmesh.nodes.seat import Seat, ask_seat, claim_seat, note_seat, read_seat
+from taskmesh.replication.view import UP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +54,8 @@ class Agreement:
         """Prepare.
 
         Args:
-            link: To the data node: it says mesh and keys, and is the only acceptor where none are named.
+            link: To the data node: it says mesh and keys, and is the only acceptor where none are named; of many, the
+                first 1, 3 or 5 are.
             acceptors: 1, 3 or 5 servers of their own.
         """
         self.link = link
@@ -70,12 +73,29 @@ class Agreement:
     def _address(self, node: str) -> NodeAddress:
         if node == DATA_NODE:
             return self.link.driver.address
-        return self._named.get(node) or NodeAddress(node)
+        named = self._named.get(node)
+        if named is not None:
+            return named
+        several = self.link.several
+        # nodes of a mesh of many are let in with what the user gave for the others
+        return NodeAddress(node) if several is None else several.place(node)[0]
 
     @property
     def addresses(self) -> list[str]:
-        """Where the acceptors are, without passwords."""
-        return list(self._named) or [DATA_NODE]
+        """Where the acceptors are, without passwords; of a mesh of many nodes that was opened, some of those."""
+        return list(self._named) or self._own() or [DATA_NODE]
+
+    @property
+    def has_others(self) -> bool:
+        """Whether acceptors are named, which are nothing else."""
+        return bool(self._named)
+
+    def _own(self) -> list[str]:
+        """Return which nodes of a mesh of many are acceptors, where none are named."""
+        view = self.link.view
+        if view is None:
+            return []
+        return list(own_acceptors([member.address for member in view.members if member.state == UP]))
 
     @property
     def registers(self) -> Registers:
@@ -171,7 +191,8 @@ class Agreement:
         for place, keeping in (yield from read_keeping([] if self.rules.trusted else places)).items():
             notes[place] = note_of(keeping, self._boot_of(place))
             for unsafe in keeping.unsafe:
-                tell = log.warning if unsafe.kept < Kept.POWER else log.info
+                # of nodes that are acceptors beside their work, `taskmesh doctor` says it
+                tell = log.warning if self._named and unsafe.kept < Kept.POWER else log.info
                 tell("acceptor %s may forget: %s; remedy: %s", place, unsafe.text, unsafe.remedy)
         yield from found(self.link.prefix, places, self.new_instance, lambda place: notes.get(place, ""))
 

@@ -58,7 +58,7 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
                 settings.level()
                 sessions.look()
                 silent = _tell_silent(agreement.assess(), silent)
-                if configuration.number != number:
+                if configuration.number != number and agreement.has_others:
                     _tell_unsafe(acceptors)
                 if time.monotonic() >= compact_at_s:
                     compact_at_s = time.monotonic() + COMPACT_S
