@@ -8,6 +8,7 @@
 <prefix>side           in a mesh of several nodes: hash id -> what of it stands outside its record and never changes
 <prefix>view           in a mesh of several nodes: this node's copy of the view (see `replication/view.py`)
 <prefix>founding       the first view of a mesh of several nodes, as whoever came first wrote it
+<prefix>observed       in a mesh of several nodes: hash observer -> when it looked (ms), and which nodes were silent
 <prefix>own            in a mesh of several nodes: one character per slot, `1` where this node leads
 <prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
 <prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms): while the node
@@ -104,6 +105,9 @@ def founding(of: bytes) -> bytes:
 def history(of: bytes) -> bytes:
     """Return the key of the last changes of the view."""
     return of + b"history"
+def observed(of: bytes) -> bytes:
+    """Return the key of what observers note of nodes that are silent."""
+    return of + b"observed"
 
 
 def parked(of: bytes) -> bytes:

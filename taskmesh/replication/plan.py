@@ -41,7 +41,7 @@ def plan(
     view: View,
     seen: Mapping[str, Stand],
     silent: Collection[str],
-    new_instance: Callable[[], str],
+    new_instance: Callable[[str], str],
 ) -> Goal | None:
     """Return what the view should become; None if it may stay as it is.
 
@@ -49,7 +49,7 @@ def plan(
         view: The active one.
         seen: What each member that answers says of itself.
         silent: Members that were not heard for so long, by enough observers, that they count as gone.
-        new_instance: Draws the id of a member that lost everything.
+        new_instance: Returns the instance that a member is to be which lost everything; always the same for one.
     """
     return (
         _without_those_gone(view, seen, silent)
@@ -111,7 +111,9 @@ def _member_after(
     return member
 
 
-def _with_those_back(view: View, seen: Mapping[str, Stand], new_instance: Callable[[], str]) -> Goal | None:
+def _with_those_back(
+    view: View, seen: Mapping[str, Stand], new_instance: Callable[[str], str]
+) -> Goal | None:
     """Return the view with those that were lost and answer, and with those that are to learn."""
     members, back = [], []
     for member in view.members:
@@ -119,20 +121,13 @@ def _with_those_back(view: View, seen: Mapping[str, Stand], new_instance: Callab
         if member.state not in (LOST, LEARNER) or stand is None:
             members.append(member)
             continue
-        is_same = stand.instance == member.instance
-        if not is_same and stand.instance:
+        instance = member.instance if stand.instance == member.instance else new_instance(member.id)
+        if stand.instance not in ("", instance):
             # another member's server, or one of another mesh, answers there
             members.append(member)
             continue
         back.append(member.id)
-        members.append(
-            replace(
-                member,
-                state=UP,
-                run_id=stand.run_id,
-                instance=member.instance if is_same or member.state == LEARNER else new_instance(),
-            )
-        )
+        members.append(replace(member, state=UP, run_id=stand.run_id, instance=instance))
     if not back:
         return None
     table = _propose(view, members)

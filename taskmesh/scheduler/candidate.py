@@ -27,6 +27,7 @@ from taskmesh.replication.join import embedded_generation, refresh
 from taskmesh.scheduler.care import begin_care
 from taskmesh.scheduler.fire import Firing
 from taskmesh.scheduler.hindrance import Hindrance
+from taskmesh.scheduler.node_care import begin_node_care, begin_observing
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -111,6 +112,8 @@ class Standing:
         try:
             self._until_done(self._declare)
             if self._is_candidate:
+                if len(self._link.nodes) > 1:
+                    begin_observing(self._link, self._stopping, lambda: self.tenure is not None)
                 self._until_done(self._enter)
                 self._stand()
         except Exception:
@@ -212,6 +215,9 @@ class Standing:
         )
         self._work.start()
         begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping)
+        begin_node_care(
+            self._link, self._agreement, tenure.token, lambda: self._leads(candidacy, tenure), self._stopping
+        )
 
     def _leads(self, candidacy: Candidacy, tenure: Tenure) -> bool:
         return candidacy.tenure is tenure and not self._stopping.is_set()

@@ -26,7 +26,7 @@ def stands(view: View, **changed: dict[str, str] | None) -> dict[str, Stand]:
 
 
 def planned(view: View, seen: dict[str, Stand], silent: tuple[str, ...] = ()) -> Goal:
-    goal = plan(view, seen, silent, lambda: NEW)
+    goal = plan(view, seen, silent, lambda _: NEW)
     assert goal is not None
     return goal
 
@@ -41,12 +41,12 @@ def states(goal: Goal) -> list[str]:
 
 def test_nothing_is_changed_where_all_is_well() -> None:
     view = make_view()
-    assert plan(view, stands(view), (), lambda: NEW) is None
+    assert plan(view, stands(view), (), lambda _: NEW) is None
 
 
 def test_a_node_that_is_silent_only_for_a_moment_stays() -> None:
     view = make_view()
-    assert plan(view, stands(view, n2=None), (), lambda: NEW) is None
+    assert plan(view, stands(view, n2=None), (), lambda _: NEW) is None
 
 
 def test_who_is_gone_leaves_its_rows_and_the_others_keep_their_order() -> None:
@@ -56,7 +56,7 @@ def test_who_is_gone_leaves_its_rows_and_the_others_keep_their_order() -> None:
     assert states(goal) == ["up", "lost", "up"]
     assert goal.table == tuple(tuple(node for node in row if node != "n2") for row in view.table)
     # and with that it is done, until somebody comes back
-    assert plan(after(view, goal), stands(view, n2=None), ("n2",), lambda: NEW) is None
+    assert plan(after(view, goal), stands(view, n2=None), ("n2",), lambda _: NEW) is None
 
 
 def test_a_spare_node_gets_the_copies_of_one_that_is_gone() -> None:
@@ -90,6 +90,9 @@ def test_who_comes_back_empty_is_another_instance() -> None:
     goal = planned(lost, stands(view, n3={"instance": "", "id": "", "run_id": "another"}))
     assert goal.members[2].instance == NEW
     assert states(goal) == ["up", "up", "up"]
+    # it was told so, and is copied to
+    told = planned(lost, stands(view, n3={"instance": NEW, "run_id": "another"}))
+    assert (told.members, told.table) == (goal.members, goal.table)
 
 
 def test_an_emptied_node_counts_as_gone_though_it_answers() -> None:
@@ -101,7 +104,7 @@ def test_an_emptied_node_counts_as_gone_though_it_answers() -> None:
 def test_a_stranger_at_the_address_of_one_that_is_gone_is_left_alone() -> None:
     view = make_view()
     lost = after(view, planned(view, stands(view, n3=None), ("n3",)))
-    assert plan(lost, stands(view, n3={"instance": "e" * 16}), (), lambda: NEW) is None
+    assert plan(lost, stands(view, n3={"instance": "e" * 16}), (), lambda _: NEW) is None
 
 
 def test_all_that_began_anew_go_on_together() -> None:
@@ -115,7 +118,7 @@ def test_all_that_began_anew_go_on_together() -> None:
 
 def test_nobody_guesses_where_all_copies_are_gone() -> None:
     view = make_view()
-    assert plan(view, stands(view, n1=None, n2=None, n3=None), ("n1", "n2", "n3"), lambda: NEW) is None
+    assert plan(view, stands(view, n1=None, n2=None, n3=None), ("n1", "n2", "n3"), lambda _: NEW) is None
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3])
@@ -127,7 +130,7 @@ def test_a_node_that_is_to_weigh_nothing_is_emptied(replicas: int) -> None:
     assert states(goal) == ["up", "drained", "up", "up"]
     assert not goal.is_urgent
     assert all("n2" not in row for row in goal.table)
-    assert plan(after(drained, goal), stands(view), (), lambda: NEW) is None
+    assert plan(after(drained, goal), stands(view), (), lambda _: NEW) is None
 
 
 def test_a_weight_that_changes_moves_slots() -> None:
@@ -141,6 +144,6 @@ def test_fewer_nodes_than_copies_are_made_do_with() -> None:
     view = make_view()
     one = after(view, planned(view, stands(view, n2=None, n3=None), ("n2", "n3")))
     assert set(one.table) == {("n1",)}
-    assert plan(one, stands(view, n2=None, n3=None), (), lambda: NEW) is None
+    assert plan(one, stands(view, n2=None, n3=None), (), lambda _: NEW) is None
     back = planned(one, stands(view, n3=None))
     assert {len(row) for row in back.table} == {2}

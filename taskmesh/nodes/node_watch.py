@@ -1,0 +1,137 @@
+"""A process looks at the nodes of its mesh: who answers, what it says of itself, what other observers have noted."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from taskmesh.core import keys
+from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+from taskmesh.nodes.mesh_driver import MeshDriver
+from taskmesh.replication.founding import STAND, Stand, read_stand
+from taskmesh.replication.observing import Observer, confirmed, outdated, pack_note
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.address import NodeAddress
+    from taskmesh.nodes.link import Link
+    from taskmesh.nodes.several import Several
+    from taskmesh.replication.view import Member, View
+
+#: How long a node may take to answer, and to be connected to, before it is silent.
+ANSWER_S, CONNECT_S = 1.0, 0.5
+#: How often others hear of an observer that sees nobody silent.
+PRESENT_S = 3.0
+
+
+class NodeWatch:
+    """Looks at the nodes of a mesh of several.
+
+    Attributes:
+        driver: Speaks with whichever server answers at a member's address, be it one that was started anew.
+        seen: What each member that answered at the last look said of itself.
+        observers: How many processes have looked lately, this one among them.
+    """
+
+    def __init__(self, link: Link, several: Several) -> None:
+        """Prepare; connects when it first looks.
+
+        Args:
+            link: To the mesh; it has been joined.
+            several: Its nodes.
+        """
+        self._link = link
+        self._several = several
+        self._me = os.urandom(8).hex()
+        self._observer = Observer(time.monotonic())
+        self._members: dict[str, Member] = {}
+        self._noted_s = 0.0
+        self._was_silent: frozenset[str] = frozenset()
+        self.seen: dict[str, Stand] = {}
+        self.observers = 1
+        self.driver = MeshDriver(
+            self._place,
+            connect_timeout_s=CONNECT_S,
+            answer_timeout_s=ANSWER_S,
+            name=f"taskmesh-{link.mesh}-watch",
+        )
+
+    def _place(self, node: str) -> tuple[NodeAddress, None]:
+        member = self._members.get(node)
+        return self._several.place(member.address if member is not None else node)[0], None
+
+    def expect(self, members: Sequence[Member]) -> None:
+        """Have these members be found by their ids, though the view may not know them yet."""
+        self._members |= {member.id: member for member in members}
+
+    def look(self, view: View) -> frozenset[str]:
+        """Look, and return the members that count as gone: silent for long, and not to this process alone."""
+        self.expect(view.members)
+        asked_s = time.monotonic()
+        ids = [member.id for member in view.members]
+        replies = self.driver.run(_ask(self._link.prefix, ids))
+        self.seen = {
+            node: read_stand(reply)
+            for node, reply in zip(ids, replies, strict=True)
+            if isinstance(reply, list)
+        }
+        now_s = time.monotonic()
+        self._observer.looked(self.seen, asked_s, now_s)
+        silent = self._observer.silent(view.nodes, now_s)
+        if (
+            silent
+            or silent != self._was_silent
+            or now_s - self._noted_s >= PRESENT_S * max(1, self.observers / 8)
+        ):
+            gone = self._compare(silent)
+            self._noted_s = now_s
+        else:
+            gone = frozenset()
+        self._was_silent = silent
+        return gone
+
+    def silent_s(self, node: str) -> float:
+        """Return for how long a node has been silent."""
+        return self._observer.silent_s(node, time.monotonic())
+
+    def _compare(self, silent: frozenset[str]) -> frozenset[str]:
+        """Tell other observers who is silent, hear what they say, and return who counts as gone."""
+        prefix, now_ms = self._link.prefix, self._link.clock.now_ms()
+        key = keys.observed(prefix)
+        note = pack_note(now_ms, silent)
+        heard = self.driver.run(_tell(prefix, list(self.seen), (key, self._me.encode(), note)))
+        notes: dict[str, bytes] = {}
+        for reply in heard:
+            if isinstance(reply, list):
+                for who, told in zip(reply[::2], reply[1::2], strict=True):
+                    name = who.decode()
+                    notes[name] = max(notes.get(name, b""), told)
+        self.observers = max(1, len(notes))
+        old = outdated(notes, now_ms)
+        if old:
+            words = (b"HDEL", key, *(who.encode() for who in old))
+            self.driver.run(_order(prefix, list(self.seen), words))
+        return confirmed(silent, notes, self._me, now_ms)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.driver.close()
+
+
+def _all(replies: Sequence[Reply]) -> bool:
+    return OUT not in replies
+
+
+def _ask(prefix: bytes, nodes: Sequence[str]) -> GroupSteps[Sequence[Reply]]:
+    return (yield Round([Call(STAND, prefix, (), node=node) for node in nodes], _all))
+
+
+def _tell(prefix: bytes, nodes: Sequence[str], words: tuple[bytes, ...]) -> GroupSteps[Sequence[Reply]]:
+    calls = [Call(None, prefix, (b"HSET", *words), node=node) for node in nodes]
+    calls += [Call(None, prefix, (b"HGETALL", words[0]), node=node) for node in nodes]
+    return (yield Round(calls, _all))
+
+
+def _order(prefix: bytes, nodes: Sequence[str], words: tuple[bytes, ...]) -> GroupSteps[Sequence[Reply]]:
+    return (yield Round([Call(None, prefix, words, node=node) for node in nodes], _all))

@@ -1,0 +1,86 @@
+"""Who of a mesh's nodes is gone: one that was silent for some seconds, to more than one observer.
+
+An observer goes by its own monotonic clock. What it notes for others, on the nodes that it reaches, is who was silent
+when; it counts for a while, and a leader acts only when another observer says the same, or where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+#: A node that was silent for so long is gone, if others say so as well.
+SILENT_S = 2.0
+#: For how long what an observer noted counts.
+NOTED_S = 6.0
+
+
+class Observer:
+    """What one process hears of the nodes."""
+
+    def __init__(self, now_s: float) -> None:
+        """Begin; a node that is never heard is silent from now on.
+
+        Args:
+            now_s: This process's monotonic clock, as for all else here.
+        """
+        self._begun_s = now_s
+        self._heard_s: dict[str, float] = {}
+        self._looked_s = now_s
+
+    def looked(self, answered: Collection[str], asked_s: float, now_s: float) -> None:
+        """Note who answered.
+
+        Args:
+            answered: The nodes.
+            asked_s: When they were asked.
+            now_s: Now. If that is long after the last look, this process stood still itself, and has seen nothing.
+        """
+        if asked_s - self._looked_s > SILENT_S:
+            self._begun_s = asked_s
+            self._heard_s = {}
+        self._looked_s = now_s
+        for node in answered:
+            self._heard_s[node] = asked_s
+
+    def silent_s(self, node: str, now_s: float) -> float:
+        """Return for how long a node was silent."""
+        return now_s - max(self._heard_s.get(node, self._begun_s), self._begun_s)
+
+    def silent(self, nodes: Iterable[str], now_s: float) -> frozenset[str]:
+        """Return the nodes that were silent for long."""
+        return frozenset(node for node in nodes if self.silent_s(node, now_s) >= SILENT_S)
+
+
+def pack_note(now_ms: int, silent: Collection[str]) -> bytes:
+    """Return what an observer writes down for others."""
+    return b"%d %b" % (now_ms, ",".join(sorted(silent)).encode())
+
+
+def read_note(note: bytes) -> tuple[int, frozenset[str]]:
+    """Return when an observer wrote, and who was silent."""
+    moment, _, silent = note.decode().partition(" ")
+    return int(moment), frozenset(filter(None, silent.split(",")))
+
+
+def confirmed(silent: Collection[str], notes: Mapping[str, bytes], own: str, now_ms: int) -> frozenset[str]:
+    """Return which of the nodes that are silent to us count as gone.
+
+    Args:
+        silent: Those.
+        notes: Of all observers, by their names; ours may be among them.
+        own: Our name.
+        now_ms: The nodes' clock, by which notes are dated.
+    """
+    others = [
+        told
+        for who, note in notes.items()
+        if who != own and now_ms - (told := read_note(note))[0] <= NOTED_S * 1000
+    ]
+    if not others:
+        return frozenset(silent)
+    return frozenset(node for node in silent if any(node in told for _, told in others))
+
+
+def outdated(notes: Mapping[str, bytes], now_ms: int) -> list[str]:
+    """Return the observers that have written nothing for long."""
+    return [who for who, note in notes.items() if now_ms - read_note(note)[0] > 10 * NOTED_S * 1000]

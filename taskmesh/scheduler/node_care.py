@@ -1,0 +1,418 @@
+"""The leader's care for the nodes of a mesh of several: who is gone is left out, who comes back is copied to and taken in.
+
+In a thread, and on connections, of its own. A leader of before that goes on does no harm: each step carries its token,
+and the view is changed in a register.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.consensus.registers import Registers
+from taskmesh.core import keys
+from taskmesh.core.steps import OUT, Call, GroupSteps, Pause, Reply, Round
+from taskmesh.errors import LeadershipLost, TaskMeshError, VersionConflict
+from taskmesh.nodes.node_watch import NodeWatch
+from taskmesh.replication.furnish import furnish
+from taskmesh.replication.level import Learner, level, mark_level
+from taskmesh.replication.mandate import Mandate
+from taskmesh.replication.plan import Goal, plan
+from taskmesh.replication.scripts import FENCE
+from taskmesh.replication.take_over import Kept, carry_on, take_over
+from taskmesh.replication.view import Member, View
+from taskmesh.replication.view_register import ViewRegister, ViewSteps, hold
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.agreement import Agreement
+    from taskmesh.nodes.link import Link
+    from taskmesh.nodes.several import Several
+
+log = logging.getLogger("taskmesh.scheduler")
+#: How often the leader looks at the nodes.
+LOOK_S = 0.5
+#: How often the copies of all slots are compared, and how many slots at a look.
+LEVEL_S = 30.0
+SLOTS_AT_ONCE = 64
+#: How long a node that comes back must have answered before it is taken in; twice as long with each time that it came.
+STEADY_S = 1.0
+STEADY_S_MAX = 300.0
+#: After how long a leader that met another one looks whether it leads still.
+AGAIN_S = 2.0
+#: So many observers look as often as they can; more of them look less often each.
+OBSERVERS = 8
+
+
+@dataclass(slots=True)
+class _Learning:
+    """Nodes that are being copied to, for a view to come."""
+
+    goal: Goal
+    number: int
+    left: dict[str, list[int]]
+    begun_s: float
+    slots: int
+
+
+class NodeCare:
+    """Looks after the nodes, a turn at a time."""
+
+    def __init__(
+        self, link: Link, several: Several, agreement: Agreement, token: int, leads: Callable[[], bool]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            link: To the mesh; it has been joined.
+            several: Its nodes.
+            agreement: To the registers, for this alone.
+            token: The leader's.
+            leads: Whether the lead lasts.
+        """
+        self._link = link
+        self._several = several
+        self._agreement = agreement
+        self._leads = leads
+        self.watch = NodeWatch(link, several)
+        registers: Registers = agreement.registers
+        self._mandate = Mandate(
+            link.prefix, link.clock.now_ms, token, ViewRegister(registers, os.urandom), self._note
+        )
+        self._kept: Kept | None = None
+        self._learning: _Learning | None = None
+        self._instances: dict[str, str] = {}
+        self._answers_since: dict[str, float] = {}
+        self._came: dict[str, int] = {}
+        self._to_level: list[int] = []
+        self._level_at_s = time.monotonic() + LEVEL_S
+        self._level_from_ms = 0
+        self._level_missed = False
+        self._level_view = 0
+
+    def turn(self) -> float:
+        """Look at the nodes and do what is to be done first; return for how long to wait then.
+
+        Raises:
+            LeadershipLost: Another leader is at it.
+            TaskMeshError: Something cannot be done now.
+        """
+        view = self._view()
+        gone = self.watch.look(view)
+        self._note_answers(view)
+        goal = plan(view, self._steady(view), gone, self._instance)
+        if goal is None:
+            self._learning = None
+            self._compare(view)
+        elif goal.is_urgent:
+            self._change(view, goal, silent_s=max((self.watch.silent_s(node) for node in gone), default=0.0))
+            return 0.0
+        elif self._has_learned(view, goal):
+            self._change(view, goal)
+            return 0.0
+        return LOOK_S
+
+    # -- the view -----------------------------------------------------------------
+
+    def _view(self) -> View:
+        """Return the view that counts; brings to an end what a leader of before has begun."""
+        if self._kept is None:
+            kept = self._hold(carry_on(self._mandate))
+            newest = self._several.standing.view if self._several.standing is not None else None
+            if kept.view is None or (newest is not None and newest.number > kept.view.number):
+                # the register is not written yet, or was lost with its acceptors: what nodes obey counts
+                kept = Kept(kept.version, newest)
+            self._kept = kept
+            self._follow(kept)
+        if self._kept.view is None:
+            raise LeadershipLost("the mesh has no view")
+        return self._kept.view
+
+    def _follow(self, kept: Kept) -> None:
+        if kept.view is not None and self._several.standing is not None:
+            self._several.standing.take(kept.view)
+            self.watch.expect(kept.view.members)
+
+    def _change(self, view: View, goal: Goal, silent_s: float = 0.0) -> None:
+        """Go to another view."""
+        kept = self._kept
+        if kept is None:
+            return
+        self._learning = None
+        self.watch.expect(goal.members)
+        log.warning("nodes: %s; view %d is followed by another", goal.why, view.number)
+        begun_s = time.monotonic()
+        try:
+            done = self._hold(take_over(self._mandate, kept, _as_target(goal, view)))
+        except VersionConflict:
+            self._kept = None
+            raise
+        self._kept = done.kept
+        self._follow(done.kept)
+        took_s = time.monotonic() - begun_s
+        number = done.kept.view.number if done.kept.view is not None else 0
+        log.warning("nodes: view %d is active after %.2f s (%s)", number, took_s, goal.why)
+        self._tell(number, goal, took_s, silent_s, done.copied)
+        self._level_at_s = time.monotonic()
+
+    def _tell(self, number: int, goal: Goal, took_s: float, silent_s: float, copied: int) -> None:
+        """Note for people what was done, on each node."""
+        words: list[bytes] = []
+        for name, value in {
+            "view": number,
+            "why": goal.why,
+            "at_ms": self._link.clock.now_ms(),
+            "took_ms": int(took_s * 1000),
+            "silent_ms": int(silent_s * 1000),
+            "copied": copied,
+        }.items():
+            words += (name.encode(), str(value).encode())
+        nodes = list(self.watch.seen)
+        self._run(_order(self._link.prefix, nodes, (b"HSET", keys.changed(self._link.prefix), *words)))
+
+    def _note(self, what: str) -> None:
+        log.info("nodes: %s", what)
+
+    # -- those who come back --------------------------------------------------------
+
+    def _instance(self, node: str) -> str:
+        return self._instances.setdefault(node, os.urandom(8).hex())
+
+    def _note_answers(self, view: View) -> None:
+        now_s = time.monotonic()
+        for member in view.members:
+            if member.id not in self.watch.seen:
+                self._answers_since.pop(member.id, None)
+            elif member.id not in self._answers_since:
+                self._answers_since[member.id] = now_s
+                self._came[member.id] = self._came.get(member.id, -1) + 1
+
+    def _steady(self, view: View) -> dict[str, Any]:
+        """Return what members say, of those that are not up only if they have answered for some time."""
+        now_s = time.monotonic()
+        up = set(view.nodes)
+        return {
+            node: stand
+            for node, stand in self.watch.seen.items()
+            if node in up
+            or now_s - self._answers_since.get(node, now_s)
+            >= min(STEADY_S_MAX, STEADY_S * 2 ** self._came.get(node, 0))
+        }
+
+    def _has_learned(self, view: View, goal: Goal) -> bool:
+        """Copy some more to those who are to have slots that they do not have; tell whether that was all."""
+        learning = self._learning
+        if learning is None or learning.number != view.number or learning.goal != goal:
+            learning = self._learning = self._begin_learning(view, goal)
+        for node, slots in learning.left.items():
+            if not slots:
+                continue
+            member = next(member for member in goal.members if member.id == node)
+            learner = self._admitted_learner(view, member)
+            if learner is None:
+                return False
+            some = slots[:SLOTS_AT_ONCE]
+            found = self._run(level(self._standing(), some, learner=learner))
+            learning.left[node] = [slot for slot in slots if slot not in set(found.compared)]
+            return False
+        return True
+
+    def _begin_learning(self, view: View, goal: Goal) -> _Learning:
+        left: dict[str, list[int]] = {}
+        for slot, (old, new) in enumerate(zip(view.table, goal.table, strict=True)):
+            for node in new:
+                if node not in old:
+                    left.setdefault(node, []).append(slot)
+        slots = sum(map(len, left.values()))
+        if slots:
+            log.info("nodes: %s; %d copies of slots are being made", goal.why, slots)
+        self.watch.expect(goal.members)
+        return _Learning(goal, view.number, left, time.monotonic(), slots)
+
+    def _admitted_learner(self, view: View, member: Member) -> Learner | None:
+        """Return a node that can be copied to; None if it does not answer."""
+        stand = self.watch.seen.get(member.id)
+        if stand is None:
+            return None
+        known = view.member(member.id)
+        if known is not None and known.state == "up":
+            return Learner(member.id, stand.epoch)
+        if stand.epoch != view.waiting and stand.epoch != view.epoch:
+            source = next(node for node in view.nodes if node in self.watch.seen)
+            self._run(furnish(self._link.prefix, source, member.id))
+            name = member.id.encode() if not stand.instance else b""
+            call = self._mandate.order(FENCE, view.waiting, member.id, member.instance.encode(), name)
+            (reply,) = self._run(_one(call))
+            if not isinstance(reply, list):
+                log.info("nodes: %s cannot be copied to yet: %s", member.id, reply)
+                return None
+        epoch = view.epoch if stand.epoch == view.epoch else view.waiting
+        return Learner(member.id, epoch)
+
+    # -- copies -------------------------------------------------------------------
+
+    def _compare(self, view: View) -> None:
+        """Compare the copies of some slots, and have them be level."""
+        now_s = time.monotonic()
+        if self._level_view != view.number:
+            self._to_level, self._level_view = [], view.number
+            self._level_at_s = min(self._level_at_s, now_s)
+        if not self._to_level:
+            if now_s < self._level_at_s:
+                return
+            self._to_level = list(range(view.slots))
+            self._level_from_ms, self._level_missed = self._link.clock.now_ms(), False
+            self._level_at_s = now_s + LEVEL_S
+        some, self._to_level = self._to_level[:SLOTS_AT_ONCE], self._to_level[SLOTS_AT_ONCE:]
+        found = self._run(level(self._standing(), some))
+        self._level_missed = self._level_missed or bool(found.missed)
+        if found.copied or found.removed:
+            log.info("nodes: %d copies were made level, %d removed", found.copied, found.removed)
+        if not self._to_level and not self._level_missed:
+            self._run(mark_level(self._standing(), view, self._level_from_ms))
+
+    # -- speaking -------------------------------------------------------------------
+
+    def _standing(self) -> Any:
+        return self._several.standing
+
+    def _run(self, steps: Any) -> Any:
+        return self.watch.driver.run(steps)
+
+    def _hold(self, steps: ViewSteps[Any]) -> Any:
+        def with_nodes(request: Round | Pause) -> Sequence[Reply]:
+            if not self._leads():
+                raise LeadershipLost("the lead is over")
+            if isinstance(request, Pause):
+                time.sleep(request.seconds)
+                return []
+            return self.watch.driver.perform(request)
+
+        def with_acceptors(steps: GroupSteps[Any]) -> Any:
+            return self._agreement.run(steps)
+
+        return hold(steps, with_nodes, with_acceptors)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.watch.close()
+
+
+def _as_target(goal: Goal, view: View) -> Any:
+    from taskmesh.replication.take_over import Goal as Target
+
+    return Target(goal.members, goal.table, view.replicas)
+
+
+def _all(replies: Sequence[Reply]) -> bool:
+    return OUT not in replies
+
+
+def _one(call: Call) -> GroupSteps[Sequence[Reply]]:
+    return (yield Round([call], _all))
+
+
+def _order(prefix: bytes, nodes: Sequence[str], words: tuple[bytes, ...]) -> GroupSteps[Sequence[Reply]]:
+    return (yield Round([Call(None, prefix, words, node=node) for node in nodes], _all))
+
+
+def begin_node_care(
+    link: Link,
+    agreement: Agreement,
+    token: int,
+    leads: Callable[[], bool],
+    stopping: threading.Event,
+) -> None:
+    """Look after the nodes for as long as this process leads; nothing where there is but one.
+
+    Args:
+        link: To the mesh.
+        agreement: The leader's way to the registers; another one is made of it.
+        token: The leader's.
+        leads: Whether the lead lasts.
+        stopping: Is set when this process ends.
+    """
+    several = link.several
+    if several is None:
+        return
+    own = agreement.another()
+    threading.Thread(
+        target=_care, args=(link, several, own, token, leads, stopping), name="taskmesh-nodes", daemon=True
+    ).start()
+
+
+def _care(
+    link: Link,
+    several: Several,
+    agreement: Agreement,
+    token: int,
+    leads: Callable[[], bool],
+    stopping: threading.Event,
+) -> None:
+    care: NodeCare | None = None
+    said = ""
+    try:
+        while leads():
+            try:
+                if care is None:
+                    care = NodeCare(link, several, agreement, token, leads)
+                wait_s = care.turn()
+            except LeadershipLost as error:
+                log.warning("nodes are left to another leader: %s", error)
+                wait_s = AGAIN_S
+            except TaskMeshError as error:
+                # a majority may be there in a moment
+                if str(error) != said:
+                    log.warning("nodes cannot be seen to for now: %s", error)
+                said, wait_s = str(error), LOOK_S
+            else:
+                said = ""
+            stopping.wait(wait_s)
+    except Exception:
+        log.exception("nodes are not seen to any more: an error that nobody expected")
+    finally:
+        if care is not None:
+            care.close()
+        agreement.close()
+
+
+def begin_observing(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -> None:
+    """Look at the nodes as one of those whose word the leader needs; nothing where there is but one node.
+
+    Args:
+        link: To the mesh; it need not be joined yet.
+        stopping: Is set when this process ends.
+        leads: Whether this process leads, and so looks anyway.
+    """
+    threading.Thread(
+        target=_observe, args=(link, stopping, leads), name="taskmesh-observer", daemon=True
+    ).start()
+
+
+def _observe(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -> None:
+    watch: NodeWatch | None = None
+    try:
+        while not stopping.is_set():
+            wait_s = LOOK_S
+            try:
+                several = link.open().several
+                if several is None or several.standing is None:
+                    return
+                if watch is None:
+                    watch = NodeWatch(link, several)
+                if not leads():
+                    watch.look(several.standing.view)
+                # all observers together look about as often, however many they are
+                wait_s = LOOK_S * max(1.0, watch.observers / OBSERVERS)
+            except TaskMeshError as error:
+                log.debug("the nodes cannot be looked at: %s", error)
+            stopping.wait(wait_s)
+    except Exception:
+        log.exception("the nodes are not looked at any more: an error that nobody expected")
+    finally:
+        if watch is not None:
+            watch.close()
