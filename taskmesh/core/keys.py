@@ -105,6 +105,8 @@ def founding(of: bytes) -> bytes:
 def history(of: bytes) -> bytes:
     """Return the key of the last changes of the view."""
     return of + b"history"
+
+
 def observed(of: bytes) -> bytes:
     """Return the key of what observers note of nodes that are silent."""
     return of + b"observed"

@@ -1,4 +1,4 @@
-"""The leader's care for the nodes of a mesh of several: who is gone is left out, who comes back is copied to and taken in.
+"""The leader looks after the nodes of a mesh: who is gone is left out, who comes back is copied to and taken in.
 
 In a thread, and on connections, of its own. A leader of before that goes on does no harm: each step carries its token,
 and the view is changed in a register.
@@ -15,18 +15,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.consensus.registers import Registers
-from taskmesh.core import keys
 from taskmesh.core.steps import OUT, Call, GroupSteps, Pause, Reply, Round
 from taskmesh.errors import LeadershipLost, TaskMeshError, VersionConflict
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish
+from taskmesh.replication.history import Change, note_change
 from taskmesh.replication.level import Learner, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.scripts import FENCE
-from taskmesh.replication.take_over import Kept, carry_on, take_over
+from taskmesh.replication.take_over import Goal as Target
+from taskmesh.replication.take_over import carry_on, take_over
 from taskmesh.replication.view import Member, View
-from taskmesh.replication.view_register import ViewRegister, ViewSteps, hold
+from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("taskmesh.scheduler")
 #: How often the leader looks at the nodes.
 LOOK_S = 0.5
+#: How long it waits between two portions of what is copied to a node that is to take part.
+LEARN_S = 0.05
 #: How often the copies of all slots are compared, and how many slots at a look.
 LEVEL_S = 30.0
 SLOTS_AT_ONCE = 64
@@ -114,6 +117,8 @@ class NodeCare:
         elif self._has_learned(view, goal):
             self._change(view, goal)
             return 0.0
+        else:
+            return LEARN_S
         return LOOK_S
 
     # -- the view -----------------------------------------------------------------
@@ -121,11 +126,8 @@ class NodeCare:
     def _view(self) -> View:
         """Return the view that counts; brings to an end what a leader of before has begun."""
         if self._kept is None:
-            kept = self._hold(carry_on(self._mandate))
-            newest = self._several.standing.view if self._several.standing is not None else None
-            if kept.view is None or (newest is not None and newest.number > kept.view.number):
-                # the register is not written yet, or was lost with its acceptors: what nodes obey counts
-                kept = Kept(kept.version, newest)
+            # what nodes obey counts where the register says nothing yet, or was lost with its acceptors
+            kept = self._hold(carry_on(self._mandate, self._standing().view))
             self._kept = kept
             self._follow(kept)
         if self._kept.view is None:
@@ -156,23 +158,12 @@ class NodeCare:
         took_s = time.monotonic() - begun_s
         number = done.kept.view.number if done.kept.view is not None else 0
         log.warning("nodes: view %d is active after %.2f s (%s)", number, took_s, goal.why)
-        self._tell(number, goal, took_s, silent_s, done.copied)
+        now_ms = self._link.clock.now_ms()
+        noticed_ms = now_ms - int((took_s + silent_s) * 1000)
+        self._link.run(
+            note_change(self._link.session, Change(number, noticed_ms, now_ms, goal.is_urgent, goal.why))
+        )
         self._level_at_s = time.monotonic()
-
-    def _tell(self, number: int, goal: Goal, took_s: float, silent_s: float, copied: int) -> None:
-        """Note for people what was done, on each node."""
-        words: list[bytes] = []
-        for name, value in {
-            "view": number,
-            "why": goal.why,
-            "at_ms": self._link.clock.now_ms(),
-            "took_ms": int(took_s * 1000),
-            "silent_ms": int(silent_s * 1000),
-            "copied": copied,
-        }.items():
-            words += (name.encode(), str(value).encode())
-        nodes = list(self.watch.seen)
-        self._run(_order(self._link.prefix, nodes, (b"HSET", keys.changed(self._link.prefix), *words)))
 
     def _note(self, what: str) -> None:
         log.info("nodes: %s", what)
@@ -241,7 +232,7 @@ class NodeCare:
         known = view.member(member.id)
         if known is not None and known.state == "up":
             return Learner(member.id, stand.epoch)
-        if stand.epoch != view.waiting and stand.epoch != view.epoch:
+        if stand.epoch not in (view.waiting, view.epoch):
             source = next(node for node in view.nodes if node in self.watch.seen)
             self._run(furnish(self._link.prefix, source, member.id))
             name = member.id.encode() if not stand.instance else b""
@@ -302,9 +293,7 @@ class NodeCare:
         self.watch.close()
 
 
-def _as_target(goal: Goal, view: View) -> Any:
-    from taskmesh.replication.take_over import Goal as Target
-
+def _as_target(goal: Goal, view: View) -> Target:
     return Target(goal.members, goal.table, view.replicas)
 
 
@@ -314,10 +303,6 @@ def _all(replies: Sequence[Reply]) -> bool:
 
 def _one(call: Call) -> GroupSteps[Sequence[Reply]]:
     return (yield Round([call], _all))
-
-
-def _order(prefix: bytes, nodes: Sequence[str], words: tuple[bytes, ...]) -> GroupSteps[Sequence[Reply]]:
-    return (yield Round([Call(None, prefix, words, node=node) for node in nodes], _all))
 
 
 def begin_node_care(
