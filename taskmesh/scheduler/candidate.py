@@ -27,7 +27,7 @@ from taskmesh.replication.join import embedded_generation, refresh
 from taskmesh.scheduler.care import begin_care
 from taskmesh.scheduler.fire import Firing
 from taskmesh.scheduler.hindrance import Hindrance
-from taskmesh.scheduler.node_care import begin_node_care, begin_observing
+from taskmesh.scheduler.node_threads import begin_node_care, begin_observing
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.consensus.registers import Registers
+from taskmesh.coordination.node_wish import REGISTER, unpack_wishes, wished
 from taskmesh.core.steps import OUT, Call, GroupSteps, Pause, Reply, Round
-from taskmesh.errors import LeadershipLost, TaskMeshError, VersionConflict
+from taskmesh.errors import LeadershipLost, NodeUnavailable
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish
 from taskmesh.replication.history import Change, note_change
@@ -25,8 +26,8 @@ from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.scripts import FENCE
 from taskmesh.replication.take_over import Goal as Target
-from taskmesh.replication.take_over import carry_on, take_over
-from taskmesh.replication.view import Member, View
+from taskmesh.replication.take_over import TakenOver, newest, take_over, tell
+from taskmesh.replication.view import MOVING, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ SLOTS_AT_ONCE = 64
 #: How long a node that comes back must have answered before it is taken in; twice as long with each time that it came.
 STEADY_S = 1.0
 STEADY_S_MAX = 300.0
-#: After how long a leader that met another one looks whether it leads still.
-AGAIN_S = 2.0
-#: So many observers look as often as they can; more of them look less often each.
-OBSERVERS = 8
+#: How often it is looked what operators want.
+WISHES_S = 2.0
+#: After how long a change of the view is thought over that waits for nodes.
+GIVE_UP_S = 10.0
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ class NodeCare:
         self._level_from_ms = 0
         self._level_missed = False
         self._level_view = 0
+        self._wishes_at_s = 0.0
 
     def turn(self) -> float:
         """Look at the nodes and do what is to be done first; return for how long to wait then.
@@ -108,51 +110,88 @@ class NodeCare:
         gone = self.watch.look(view)
         self._note_answers(view)
         goal = plan(view, self._steady(view), gone, self._instance)
+        if goal is not None and goal.is_urgent:
+            self._change(goal, silent_s=max((self.watch.silent_s(node) for node in gone), default=0.0))
+            return 0.0
+        self._tell_again(view)
+        asked = self._asked_for(view)
+        if asked is not None:
+            self._change(asked)
+            return 0.0
         if goal is None:
             self._learning = None
             self._compare(view)
-        elif goal.is_urgent:
-            self._change(view, goal, silent_s=max((self.watch.silent_s(node) for node in gone), default=0.0))
-            return 0.0
-        elif self._has_learned(view, goal):
-            self._change(view, goal)
-            return 0.0
-        else:
+            return LOOK_S
+        if not self._has_learned(view, goal):
             return LEARN_S
-        return LOOK_S
+        self._change(goal)
+        return 0.0
 
     # -- the view -----------------------------------------------------------------
 
     def _view(self) -> View:
-        """Return the view that counts; brings to an end what a leader of before has begun."""
-        if self._kept is None:
+        """Return the view that counts; brings to an end what a leader of before has begun, or this one has left."""
+        kept = self._kept
+        if kept is None:
             # what nodes obey counts where the register says nothing yet, or was lost with its acceptors
-            kept = self._hold(carry_on(self._mandate, self._standing().view))
+            kept = newest(self._agreement.run(self._mandate.register.read()), self._standing().view)
+            if kept.view is not None and kept.view.phase == MOVING and kept.view.before is not None:
+                kept = self._go_on(kept, kept.view.before)
+            elif kept.view is not None:
+                self._hold(tell(self._mandate, kept.view))
             self._kept = kept
             self._follow(kept)
-        if self._kept.view is None:
+        if kept.view is None:
             raise LeadershipLost("the mesh has no view")
-        return self._kept.view
+        return kept.view
+
+    def _go_on(self, kept: Kept, before: View) -> Kept:
+        """Bring a change of the view to an end that somebody has begun: to what is right as nodes are now."""
+        gone = self.watch.look(before)
+        goal = plan(before, self.watch.seen, gone, self._instance)
+        if goal is None or not goal.is_urgent:
+            goal = Goal(
+                before.members, before.table, "a change that was begun is brought to an end", is_urgent=True
+            )
+        self.watch.expect(goal.members)
+        done: TakenOver = self._hold(take_over(self._mandate, kept, _as_target(goal, before)), GIVE_UP_S)
+        return done.kept
+
+    def _tell_again(self, view: View) -> None:
+        """Have nodes obey the view that did not hear of it."""
+        seen = self.watch.seen
+        deaf = [node for node in view.nodes if node in seen and seen[node].epoch != view.epoch]
+        if deaf:
+            log.info("nodes: %s did not hear of view %d yet", ", ".join(deaf), view.number)
+            self._hold(tell(self._mandate, view))
+
+    def _asked_for(self, view: View) -> Goal | None:
+        """Return what operators want of the nodes; None if that is so, or was looked at a moment ago."""
+        now_s = time.monotonic()
+        if now_s < self._wishes_at_s:
+            return None
+        self._wishes_at_s = now_s + WISHES_S
+        found = self._agreement.run(self._agreement.registers.read(REGISTER))
+        return wished(view, unpack_wishes(found.content), lambda: os.urandom(8).hex())
 
     def _follow(self, kept: Kept) -> None:
         if kept.view is not None and self._several.standing is not None:
             self._several.standing.take(kept.view)
             self.watch.expect(kept.view.members)
 
-    def _change(self, view: View, goal: Goal, silent_s: float = 0.0) -> None:
+    def _change(self, goal: Goal, silent_s: float = 0.0) -> None:
         """Go to another view."""
         kept = self._kept
-        if kept is None:
+        if kept is None or kept.view is None:
             return
+        view = kept.view
         self._learning = None
         self.watch.expect(goal.members)
         log.warning("nodes: %s; view %d is followed by another", goal.why, view.number)
         begun_s = time.monotonic()
-        try:
-            done = self._hold(take_over(self._mandate, kept, _as_target(goal, view)))
-        except VersionConflict:
-            self._kept = None
-            raise
+        # whatever stops this: the register says what came of it
+        self._kept = None
+        done = self._hold(take_over(self._mandate, kept, _as_target(goal, view)), GIVE_UP_S)
         self._kept = done.kept
         self._follow(done.kept)
         took_s = time.monotonic() - begun_s
@@ -274,10 +313,23 @@ class NodeCare:
     def _run(self, steps: Any) -> Any:
         return self.watch.driver.run(steps)
 
-    def _hold(self, steps: ViewSteps[Any]) -> Any:
+    def _hold(self, steps: ViewSteps[Any], within_s: float = inf) -> Any:
+        """Hold a conversation with nodes and acceptors.
+
+        Raises:
+            NodeUnavailable: It took too long: who it waits for may never come back, so it is thought over.
+        """
+        until_s = time.monotonic() + within_s
+
         def with_nodes(request: Round | Pause) -> Sequence[Reply]:
             if not self._leads():
                 raise LeadershipLost("the lead is over")
+            if time.monotonic() > until_s:
+                raise NodeUnavailable(
+                    f"the nodes that are needed did not answer within {within_s:g} s",
+                    node=self._link.mesh,
+                    may_be_done=True,
+                )
             if isinstance(request, Pause):
                 time.sleep(request.seconds)
                 return []
@@ -303,101 +355,3 @@ def _all(replies: Sequence[Reply]) -> bool:
 
 def _one(call: Call) -> GroupSteps[Sequence[Reply]]:
     return (yield Round([call], _all))
-
-
-def begin_node_care(
-    link: Link,
-    agreement: Agreement,
-    token: int,
-    leads: Callable[[], bool],
-    stopping: threading.Event,
-) -> None:
-    """Look after the nodes for as long as this process leads; nothing where there is but one.
-
-    Args:
-        link: To the mesh.
-        agreement: The leader's way to the registers; another one is made of it.
-        token: The leader's.
-        leads: Whether the lead lasts.
-        stopping: Is set when this process ends.
-    """
-    several = link.several
-    if several is None:
-        return
-    own = agreement.another()
-    threading.Thread(
-        target=_care, args=(link, several, own, token, leads, stopping), name="taskmesh-nodes", daemon=True
-    ).start()
-
-
-def _care(
-    link: Link,
-    several: Several,
-    agreement: Agreement,
-    token: int,
-    leads: Callable[[], bool],
-    stopping: threading.Event,
-) -> None:
-    care: NodeCare | None = None
-    said = ""
-    try:
-        while leads():
-            try:
-                if care is None:
-                    care = NodeCare(link, several, agreement, token, leads)
-                wait_s = care.turn()
-            except LeadershipLost as error:
-                log.warning("nodes are left to another leader: %s", error)
-                wait_s = AGAIN_S
-            except TaskMeshError as error:
-                # a majority may be there in a moment
-                if str(error) != said:
-                    log.warning("nodes cannot be seen to for now: %s", error)
-                said, wait_s = str(error), LOOK_S
-            else:
-                said = ""
-            stopping.wait(wait_s)
-    except Exception:
-        log.exception("nodes are not seen to any more: an error that nobody expected")
-    finally:
-        if care is not None:
-            care.close()
-        agreement.close()
-
-
-def begin_observing(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -> None:
-    """Look at the nodes as one of those whose word the leader needs; nothing where there is but one node.
-
-    Args:
-        link: To the mesh; it need not be joined yet.
-        stopping: Is set when this process ends.
-        leads: Whether this process leads, and so looks anyway.
-    """
-    threading.Thread(
-        target=_observe, args=(link, stopping, leads), name="taskmesh-observer", daemon=True
-    ).start()
-
-
-def _observe(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -> None:
-    watch: NodeWatch | None = None
-    try:
-        while not stopping.is_set():
-            wait_s = LOOK_S
-            try:
-                several = link.open().several
-                if several is None or several.standing is None:
-                    return
-                if watch is None:
-                    watch = NodeWatch(link, several)
-                if not leads():
-                    watch.look(several.standing.view)
-                # all observers together look about as often, however many they are
-                wait_s = LOOK_S * max(1.0, watch.observers / OBSERVERS)
-            except TaskMeshError as error:
-                log.debug("the nodes cannot be looked at: %s", error)
-            stopping.wait(wait_s)
-    except Exception:
-        log.exception("the nodes are not looked at any more: an error that nobody expected")
-    finally:
-        if watch is not None:
-            watch.close()
