@@ -72,6 +72,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "reload_dir": _texts,
     "max_tasks_per_child": _count,
     "max_memory_per_child": limit_of_memory,
+    "nodes_per_worker": _count,
     "grace": read_seconds,
     "soft_time_limit": read_seconds,
     "time_limit": read_seconds,

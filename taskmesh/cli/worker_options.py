@@ -17,7 +17,13 @@ from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
-from taskmesh.config.settings import LOG_LEVELS, TASKS_PER_CHILD_MAX, app_setting, check_mesh_name
+from taskmesh.config.settings import (
+    LOG_LEVELS,
+    NODES_PER_WORKER_MAX,
+    TASKS_PER_CHILD_MAX,
+    app_setting,
+    check_mesh_name,
+)
 from taskmesh.config.strategies import STRATEGIES
 from taskmesh.config.values import limit_of_memory, modules, weighted_queues
 from taskmesh.core.limits import check_limits
@@ -62,6 +68,12 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             "--autoscale",
             metavar="MAX[,MIN]",
             help="Keep MIN children, or 1, and up to MAX while all are busy and messages wait; instead of -c.",
+        ),
+        click.option(
+            "--nodes-per-worker",
+            type=click.IntRange(min=1, max=NODES_PER_WORKER_MAX),
+            metavar="N",
+            help="In a mesh of many nodes, claim from N of them at a time.  [default: all, up to 8]",
         ),
         click.option(
             "--max-memory-per-child",
@@ -225,6 +237,7 @@ def resolved(
         scheduler=not options.get("no_scheduler", False),
         max_tasks_per_child=options.get("max_tasks_per_child", 0),
         max_memory_per_child=_memory(options.get("max_memory_per_child", 0)),
+        nodes_per_worker=options.get("nodes_per_worker", 0),
         grace_s=options.get("grace", -1.0),
         reload=options.get("reload", False) or bool(options.get("reload_dir")),
         reload_dirs=tuple(options.get("reload_dir", ())),

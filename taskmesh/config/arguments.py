@@ -51,6 +51,7 @@ class SettingArguments(TypedDict, total=False):
     concurrency: int | None
     max_tasks_per_child: int | None
     max_memory_per_child: Size | None
+    nodes_per_worker: int | None
     strategy: str | None
     log_level: str | None
     configure_logging: bool | None

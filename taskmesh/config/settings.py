@@ -25,6 +25,7 @@ from taskmesh.errors import ConfigError
 MESH_NAME_LENGTH_MAX = 64
 _MESH_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 TASKS_PER_CHILD_MAX = 1_000_000_000
+NODES_PER_WORKER_MAX = 255
 COPIES_MAX = 9
 EMBEDDED_NODES_MAX = 9
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -75,6 +76,7 @@ class Settings:
         concurrency: Worker processes of one `taskmesh worker`.
         max_tasks_per_child: After so many tasks a worker replaces a child; 0 for never.
         max_memory_per_child: With so much private memory a worker replaces a child; 0 for never.
+        nodes_per_worker: From how many nodes of a large mesh the children of one worker claim; 0 for all, up to 8.
         strategy: From which of its queues a worker takes next, see `taskmesh.balancing`.
         log_level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
         configure_logging: Whether a worker gives the root logger a handler when the app's import has not.
@@ -115,6 +117,7 @@ class Settings:
     concurrency: int
     max_tasks_per_child: int
     max_memory_per_child: int
+    nodes_per_worker: int
     strategy: str
     log_level: str
     configure_logging: bool
@@ -215,6 +218,7 @@ SETTINGS: Mapping[str, Setting] = {
     "concurrency": Setting(values.whole(1, 1024), _cpu_count),
     "max_tasks_per_child": Setting(values.whole(0, TASKS_PER_CHILD_MAX), 0),
     "max_memory_per_child": Setting(values.limit_of_memory, 0),
+    "nodes_per_worker": Setting(values.whole(0, NODES_PER_WORKER_MAX), 0),
     "strategy": Setting(strategy_name, DEFAULT_STRATEGY),
     "log_level": Setting(values.one_of(*LOG_LEVELS), "INFO"),
     "configure_logging": Setting(values.flag, default=True),

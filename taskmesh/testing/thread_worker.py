@@ -21,14 +21,15 @@ from taskmesh.errors import NodeUnavailable, UsageError, WorkerError
 from taskmesh.replication.ask import plain
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.child import Child
+from taskmesh.worker.every_node import wake_children
+from taskmesh.worker.mesh_presence import make_presence
 from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.patience import run_patiently
-from taskmesh.worker.presence import DeclaredDead, Presence
+from taskmesh.worker.presence import DeclaredDead
 from taskmesh.worker.report import Place, Reporter
 from taskmesh.worker.template import asyncio_run, build_of
-from taskmesh.worker.wake import wake
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
@@ -153,7 +154,7 @@ class _Life:
         self._name = name
         self._concurrency = concurrency
         self._build = build.decode()
-        self._presence = Presence(
+        self._presence = make_presence(
             link,
             name,
             self._build,
@@ -277,7 +278,7 @@ class _Life:
         self._wake_children()
 
     def _wake_children(self) -> None:
-        self._link.run(wake(self._link.session, [child.holder for child in self._children]))
+        wake_children(self._link, [child.holder for child in self._children])
 
     def end(self, timeout_s: float) -> None:
         """End the children and sign off.

@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from taskmesh.core.claim_names import sequence_of
 from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.limits import Limits
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
 from taskmesh.worker.endings import Endings, KnownChild, send_signal
+from taskmesh.worker.every_node import link_of, wake_children, within_s
+from taskmesh.worker.mesh_presence import MeshUndertaker
 from taskmesh.worker.nursery import Began, Ended, News, Nursery
 from taskmesh.worker.options import (
     EXIT_BURST_DONE,
@@ -32,7 +35,6 @@ from taskmesh.worker.pools import PROCESS, Seat
 from taskmesh.worker.report import Place, Reporter
 from taskmesh.worker.sentence import Sentence
 from taskmesh.worker.undertaker import Undertaker
-from taskmesh.worker.wake import wake
 from taskmesh.worker.words import are
 
 log = logging.getLogger("taskmesh.worker")
@@ -76,7 +78,7 @@ class Brood:
         self,
         link: Link,
         nursery: Nursery,
-        undertaker: Undertaker,
+        undertaker: Undertaker | MeshUndertaker,
         reporter: Reporter,
         *,
         incarnation: bytes,
@@ -89,6 +91,7 @@ class Brood:
         max_memory: int = 0,
         at_first: int = 0,
         limits: Limits,
+        nodes: int = 0,
     ) -> None:
         """Prepare; `tend` starts children.
 
@@ -107,8 +110,10 @@ class Brood:
             max_memory: Each is replaced with so much private memory, in bytes; 0 for never.
             at_first: How many of them there are at first; 0 for all.
             limits: Of tasks that have none of their own.
+            nodes: From how many nodes each claims at most; 0 for what suits.
         """
         self._link = link
+        self._nodes = nodes
         self._nursery = nursery
         self._undertaker = undertaker
         self._reporter = reporter
@@ -206,6 +211,7 @@ class Brood:
                 weights=self._weights,
                 pool=seat.kind,
                 slots=seat.slots,
+                nodes=self._nodes,
                 soft_time_limit_s=self._limits.soft_s,
                 time_limit_s=self._limits.hard_s,
             )
@@ -315,11 +321,7 @@ class Brood:
         return 0.0 if note.position else now_s - max(note.started_s, child.since_s)
 
     def _wake(self, children: Iterable[KnownChild]) -> None:
-        holders = [child.order.holder for child in children]
-        try:
-            run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
-        except NodeUnavailable as error:
-            log.debug("idle children look by themselves within a second: %s", error)
+        wake_children(self._link, [child.order.holder for child in children])
 
     # -- taking back --------------------------------------------------------------
 
@@ -365,9 +367,13 @@ class Brood:
             note = self._page.read(place)
             if note.sequence != child.recalled or note.position == NOTHING:
                 continue
-            steps = recall(self._link.session, child.order.holder, note.sequence, note.position)
+            link = link_of(self._link, note.sequence)
+            if link is None:
+                continue  # the child gives them back itself, wherever they are
+            sequence = sequence_of(note.sequence)
+            steps = recall(link.session, child.order.holder, sequence, note.position)
             try:
-                count = run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
+                count = run_patiently(link, steps, SUPERVISOR_PATIENCE_S, within_s=within_s(self._link))
             except NodeUnavailable as error:
                 log.warning("messages behind a slow task are given back by its child when it ends: %s", error)
                 continue

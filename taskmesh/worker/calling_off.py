@@ -47,10 +47,10 @@ class CallingOff:
             position: Of the message in its claim.
             now_s: Now, on the monotonic clock.
         """
-        run = order.sequence, position
+        run = order.claim, position
         if run in self._senders:
             return True
-        number = page.write_slip(place, Slip(order.sequence, position, order.sender))
+        number = page.write_slip(place, Slip(order.claim, position, order.sender))
         if not number:
             return False
         self._senders[run] = order.sender

@@ -14,20 +14,20 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
-from taskmesh.queue.claim import held, recall
+from taskmesh.queue.claim import recall
 from taskmesh.worker.calling_off import CallingOff
+from taskmesh.worker.every_node import held_everywhere, link_of, wake_children, within_s
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, ChildOrder
 from taskmesh.worker.page import NOTHING, Page
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.sentence import Sentence, overdue, terminated
 from taskmesh.worker.termination import Termination
-from taskmesh.worker.wake import wake
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -81,8 +81,8 @@ class _Order:
     insist: bool = False
 
 
-#: What a child holds: the position of each message, by its claim, id and token.
-_Held = dict[tuple[int, str, bytes], int]
+#: What a child holds: node and position of each message, by the sequence of its claim, id and token.
+_Held = dict[tuple[int, str, bytes], tuple[str, int]]
 
 
 class Endings:
@@ -179,8 +179,8 @@ class Endings:
         if not position:
             return True
         if insist:
-            self._condemn(child, order.sequence)
-            self._end_called_off(child, order.sequence, position, order.sender)
+            self._condemn(child, order.claim)
+            self._end_called_off(child, order.claim, position, order.sender)
             return True
         told = child.calling_off.tell(self._page, child.order.place, order, position, time.monotonic())
         if told:
@@ -190,10 +190,7 @@ class Endings:
 
     def _wake_told(self) -> None:
         holders, self._to_wake = list(self._to_wake), set()
-        try:
-            run_patiently(self._link, wake(self._link.session, holders), SUPERVISOR_PATIENCE_S)
-        except NodeUnavailable as error:
-            log.debug("idle children look by themselves within a second: %s", error)
+        wake_children(self._link, holders)
 
     def _condemn(self, child: KnownChild, sequence: int) -> None:
         """Have a child begin nothing more of a claim, and not go beyond it."""
@@ -244,15 +241,16 @@ class Endings:
         if child.order.pool != PROCESS:
             if order.holder not in held_by:
                 held_by[order.holder] = self._held(order.holder)
-            position = held_by[order.holder].get(_key(order), 0)
-            return self._call_off(child, order, position, insist=which.insist)
-        position = self._held(order.holder).get(_key(order), 0)
+            node, position = held_by[order.holder].get(_key(order), ("", 0))
+            return self._call_off(child, replace(order, node=node), position, insist=which.insist)
+        node, position = self._held(order.holder).get(_key(order), ("", 0))
         if not position:
             return True
+        order = replace(order, node=node)
         place = child.order.place
-        self._condemn(child, order.sequence)
+        self._condemn(child, order.claim)
         note = self._page.read(place)
-        if (note.sequence, note.position) == (order.sequence, position):
+        if (note.sequence, note.position) == (order.claim, position):
             log.warning(
                 "worker %s ends child %d by %s: its task %s was revoked by %s",
                 self._worker,
@@ -261,22 +259,25 @@ class Endings:
                 order.task_id,
                 order.sender,
             )
-            child.sentence = terminated(order.sequence, position, order.signal.name, order.sender)
+            child.sentence = terminated(order.claim, position, order.signal.name, order.sender)
             if order.signal is not signal.SIGKILL:
                 child.kill_at_s = time.monotonic() + TERMINATE_GRACE_S
             send_signal(child.pid, order.signal)
             return True
         self._page.set_condemned(place, -1)
-        if note.sequence == order.sequence and NOTHING < note.position < position:
+        link = link_of(self._link, order.claim)
+        if note.sequence == order.claim and NOTHING < note.position < position and link is not None:
             # it waits behind another; where the child has not begun with the claim, it gives all of it back itself
-            steps = recall(self._link.session, order.holder, note.sequence, note.position)
-            run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
+            steps = recall(link.session, order.holder, order.sequence, note.position)
+            run_patiently(link, steps, SUPERVISOR_PATIENCE_S, within_s=within_s(self._link))
         return True
 
     def _held(self, holder: bytes) -> _Held:
         """Return where the messages that a child holds stand in their claims, from 1."""
-        found = run_patiently(self._link, held(self._link.session, holder), SUPERVISOR_PATIENCE_S)
-        return {(sequence, task_id, head[2:52]): position for sequence, position, task_id, head in found}
+        return {
+            (sequence, task_id, head[2:52]): (node, position)
+            for node, sequence, position, task_id, head in held_everywhere(self._link, holder)
+        }
 
 
 def _key(order: Termination) -> tuple[int, str, bytes]:

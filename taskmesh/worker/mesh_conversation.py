@@ -14,20 +14,21 @@ from functools import partial
 from itertools import groupby
 
 from taskmesh.balancing.sources import Source
+from taskmesh.core.claim_names import node_of, sequence_of
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.wake_line import wait
 from taskmesh.queue.claim import Claimed, Claims, handed_off, recall
 from taskmesh.queue.commit import COMMIT_MAX, RELEASED, commit
 from taskmesh.queue.setting import look_at_operated
-from taskmesh.worker.claim_names import node_of, sequence_of
 from taskmesh.worker.host import App
 from taskmesh.worker.node_choice import Choice
-from taskmesh.worker.node_claims import MOMENT_S, NodeClaims
+from taskmesh.worker.node_claims import NodeClaims
 from taskmesh.worker.node_talk import NodeTalk, Outboxes
 from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.outbox import Done
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS
+from taskmesh.worker.rest import MOMENT_S
 from taskmesh.worker.speaking import COMPARE_S, PATIENCE_S, Held, Speaking, nothing
 
 log = logging.getLogger("taskmesh.worker")
@@ -137,6 +138,8 @@ class MeshConversation(Speaking):
                 self._leisurely(lambda: time.sleep(NOBODY_S))
         self.is_idle = any(talk.is_idle for talk in self._talks)
         if self.stopping:
+            # or a message could be handed over which nobody would run, and of which nobody knew that it has not begun
+            self._sign_off_all()
             self.outbox.finish()
         return found
 

@@ -18,11 +18,10 @@ from taskmesh.replication.ask import answer
 from taskmesh.worker.node_talk import NodeTalk
 from taskmesh.worker.outbox import Done
 from taskmesh.worker.patience import run_patiently, text_of
+from taskmesh.worker.rest import MOMENT_S
 
 log = logging.getLogger("taskmesh.worker")
 
-#: How long a node may take to answer.
-MOMENT_S = 0.5
 #: How often a child that signs off asks again, since it was handed a message in that very moment.
 SIGN_OFF_MAX = 5
 #: Replies to entries, to what is done and to the claim, and how long they took.

@@ -6,17 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 
 from taskmesh.core import keys
-from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused
+from taskmesh.core.claim_names import claim_name, node_of, sequence_of
 from taskmesh.nodes.link import Link
 from taskmesh.nodes.wake_line import WakeLine
 from taskmesh.queue.claim import Claimed
-from taskmesh.queue.turn import once
-from taskmesh.worker.claim_names import claim_name, node_of, sequence_of
 from taskmesh.worker.outbox import Done, Outbox
-from taskmesh.worker.rest import Rest
+from taskmesh.worker.rest import Rest, is_there
 
-#: How long a node that was away may take to show that it is there.
-BLINK_S = 0.05
 Commit = Callable[["NodeTalk", list[bytes], list[Done]], None]
 
 
@@ -63,8 +59,7 @@ class NodeTalk:
 
     def is_there(self) -> bool:
         """Tell whether a node that was away answers again; it gets but a blink for that."""
-        reply = self.link.run(once(Call(None, self.link.prefix, (b"PING",))), within_s=BLINK_S)
-        return not isinstance(reply, (Refused, NoAnswer, NodeError))
+        return is_there(self.link)
 
     def let_go(self, done: Sequence[Done]) -> None:
         """Have the node told, with the next claim, of claims of which everything is committed; any thread may."""

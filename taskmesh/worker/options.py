@@ -40,6 +40,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         idle_s: A child that idles for so long is dismissed, if there are more than the least.
         reload: Import the app again when its sources change.
         reload_dirs: Folders whose Python files count as sources, too.
+        nodes_per_worker: From how many nodes its children claim at most; 0 for the setting.
         scheduler: Whether the worker stands for leader, and so may come to fire schedules.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
@@ -68,6 +69,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = 10.0
     reload: bool = False
     reload_dirs: tuple[str, ...] = ()
+    nodes_per_worker: int = 0
     scheduler: bool = True
     parent: int = 0
 
@@ -98,6 +100,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         log_level: Of the settings.
         max_tasks_per_child: Of the settings.
         max_memory_per_child: Of the settings.
+        nodes_per_worker: Of the settings.
         has_worker_hooks: Whether the template has something to do when the worker stops.
         threads: Names of threads that the app's import started: forking would be unsafe.
         place: File of the app.
@@ -128,6 +131,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     max_tasks_per_child: int
     max_memory_per_child: int
+    nodes_per_worker: int
     has_worker_hooks: bool
     threads: tuple[str, ...]
     place: str

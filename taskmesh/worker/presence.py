@@ -55,6 +55,9 @@ class Presence:
         lease_ttl_s: float,
         max_crashes: int,
         dead_expires_s: int,
+        incarnation: bytes = b"",
+        orders: Orders | None = None,
+        within_s: float | None = None,
     ) -> None:
         """Prepare; `register` begins.
 
@@ -65,17 +68,26 @@ class Presence:
             lease_ttl_s: How long a counter may stand still.
             max_crashes: A message with so many crashes becomes a dead letter.
             dead_expires_s: How long that is kept.
+            incarnation: This life; empty for a new one.
+            orders: Which it has heard; None for none yet.
+            within_s: How long to wait for an answer; None for as long as the link waits.
         """
-        self.incarnation = os.urandom(8).hex().encode()
+        self.incarnation = incarnation or new_incarnation()
         self.undertaker = Undertaker(
-            link, self.incarnation, worker, max_crashes=max_crashes, dead_expires_s=dead_expires_s
+            link,
+            self.incarnation,
+            worker,
+            max_crashes=max_crashes,
+            dead_expires_s=dead_expires_s,
+            within_s=within_s,
         )
         self.is_registered = False
         self.beat_s = min(BEAT_S_MAX, lease_ttl_s / BEATS_PER_LEASE)
         self._link = link
         self._build = build.encode()
         self._watch = Watch(lease_ttl_s, self.beat_s)
-        self._orders = Orders(link.controls, worker)
+        self._orders = orders or Orders(link.controls, worker)
+        self._within_s = within_s
         self._worker = worker
         self._lease_ttl_s = lease_ttl_s
         self._unpark_at = 0.0
@@ -131,8 +143,25 @@ class Presence:
             NodeUnavailable: The counter may not have moved.
         """
         self._link.measure_clock()
+        self.beat_at(own, report)
+
+    def beat_at(self, own: Collection[bytes], report: bytes) -> None:
+        """As `beat`, on one of several nodes: the clock that counts is not this one's."""
         self._look_at_others(report)
         self._disown(own)
+
+    def revive(self, info: bytes, report: bytes, own: Collection[bytes]) -> None:
+        """Live again on one of several nodes, on which others have declared this incarnation dead.
+
+        What they took over is theirs. What they had not got to is held again, and is put back if nobody here runs it.
+
+        Args:
+            info: What this incarnation tells of itself.
+            report: What it publishes.
+            own: As in `beat`.
+        """
+        self.register(info, report)
+        self._put_back_others(own)
 
     def orders(self) -> list[Control]:
         """Return the orders that are to be obeyed now; each is returned once.
@@ -153,7 +182,7 @@ class Presence:
         return gone
 
     def _run(self, steps: Steps[T]) -> T:
-        return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
+        return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S, within_s=self._within_s)
 
     def _look_at_others(self, report: bytes) -> None:
         session = self._link.session
@@ -200,11 +229,14 @@ class Presence:
             return
         epoch = session.epoch
         if self._epoch:
-            for number in self._run(children(session, self.incarnation)):
-                holder = self.incarnation + number
-                if holder not in own:
-                    self.undertaker.child_died(holder, (), None, "")
+            self._put_back_others(own)
         self._epoch = epoch
+
+    def _put_back_others(self, own: Collection[bytes]) -> None:
+        for number in self._run(children(self._link.session, self.incarnation)):
+            holder = self.incarnation + number
+            if holder not in own:
+                self.undertaker.child_died(holder, (), None, "")
 
     def _over(self, others: Sequence[Beat]) -> list[Beat]:
         """Return the others whose lease is over, or who are known to be gone."""
@@ -253,6 +285,11 @@ class Presence:
         ]
         count = self._run(expire(self._link.session, entries))
         log.info("%s expired before beginning", messages(count))
+
+
+def new_incarnation() -> bytes:
+    """Return the name of a new life."""
+    return os.urandom(8).hex().encode()
 
 
 def sweep_ahead_s(info: bytes) -> int:

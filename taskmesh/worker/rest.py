@@ -1,7 +1,15 @@
-"""How long a child leaves one of several nodes alone: longer each time it does not answer, a little when it is slow."""
+"""How long a worker leaves one of several nodes alone: longer each time it does not answer, a little if it is slow."""
 
 from __future__ import annotations
 
+from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused
+from taskmesh.nodes.link import Link
+from taskmesh.queue.turn import once
+
+#: How long one of several nodes may take to answer.
+MOMENT_S = 0.5
+#: How long one that was away may take to show that it is there.
+BLINK_S = 0.05
 #: After the first time.
 AWAY_S_MIN = 0.1
 #: And at most.
@@ -40,3 +48,9 @@ class Rest:
         """Take in that it has not answered in time, or not as one that can be used."""
         self.until_s = now_s + min(AWAY_S_MAX, AWAY_S_MIN * 2 ** min(self.misses, 10))
         self.misses += 1
+
+
+def is_there(link: Link) -> bool:
+    """Tell whether a node that was away answers again; it gets but a blink for that."""
+    reply = link.run(once(Call(None, link.prefix, (b"PING",))), within_s=BLINK_S)
+    return not isinstance(reply, (Refused, NoAnswer, NodeError))

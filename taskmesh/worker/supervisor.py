@@ -22,22 +22,21 @@ from types import FrameType
 import msgspec
 
 from taskmesh.codec.control import TERMINATE
-from taskmesh.codec.keyring import Keyring
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
-from taskmesh.nodes.address import NodeAddress
-from taskmesh.nodes.link import Link
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
 from taskmesh.worker.early import let, taken
 from taskmesh.worker.joining import Joining
 from taskmesh.worker.logs import set_up_logging
+from taskmesh.worker.mesh_presence import make_presence
 from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for, pools_for
 from taskmesh.worker.orders import SHUTDOWN
+from taskmesh.worker.own_link import own_link
 from taskmesh.worker.patient_stream import be_patient
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats
-from taskmesh.worker.presence import DeclaredDead, Presence
+from taskmesh.worker.presence import DeclaredDead
 from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
@@ -60,8 +59,6 @@ REGISTER_AGAIN_S = 0.2
 LAST_WORDS_S = 3.0
 #: And how long the node may, when all children have ended by themselves.
 LEAVE_S = 1.0
-#: How long to wait for an embedded node that is being started anew, in one go.
-EMBEDDED_WAIT_S = 2.0
 
 
 class Supervisor:
@@ -151,16 +148,7 @@ class Supervisor:
     def _work(self, facts: MeshFacts, nursery: Nursery) -> int:
         self._facts = facts
         self._nursery = nursery
-        self._link = link = Link(
-            facts.mesh,
-            lambda: [NodeAddress(url, embedded=facts.mesh if facts.embedded else "") for url in facts.urls],
-            lambda: Keyring.parse(facts.keyring),
-            slots=facts.slots,
-            connect_timeout_s=1.0,
-            answer_timeout_s=2.0,
-            before_connect=self._ensure_embedded if facts.embedded else None,
-            before_each=self._ensure_embedded_at if facts.embedded else None,
-        )
+        self._link = link = own_link(facts)
         self._joining = Joining(
             link, self._name, self._must_end, self._pause, within_s=facts.startup_timeout_s
         )
@@ -192,22 +180,6 @@ class Supervisor:
     def _must_end(self) -> bool:
         return self._signals > 0 or (bool(self._options.parent) and os.getppid() != self._options.parent)
 
-    def _ensure_embedded(self) -> None:
-        from taskmesh.nodes.embedded import ensure_running
-
-        ensure_running(self._facts.mesh, durability=self._facts.durability or None, timeout_s=EMBEDDED_WAIT_S)
-
-    def _ensure_embedded_at(self, address: NodeAddress) -> None:
-        from taskmesh.nodes.embedded import ensure_at
-
-        facts = self._facts
-        ensure_at(
-            facts.mesh,
-            address.url.removeprefix("unix://"),
-            durability=facts.durability or None,
-            timeout_s=EMBEDDED_WAIT_S,
-        )
-
     def _begin_life(self) -> None:
         """Make a new incarnation, and register it.
 
@@ -215,7 +187,7 @@ class Supervisor:
             NodeUnavailable: It is not registered yet.
         """
         facts = self._facts
-        self._presence = presence = Presence(
+        self._presence = presence = make_presence(
             self._link,
             self._name,
             facts.build,
@@ -246,6 +218,7 @@ class Supervisor:
             max_memory=self._options.max_memory_per_child or facts.max_memory_per_child,
             at_first=self._options.children_min if self._options.children_max else 0,
             limits=self._limits,
+            nodes=self._options.nodes_per_worker or facts.nodes_per_worker,
         )
         self._autoscaler = self._make_autoscaler()
         self._since_ms = int(time.time() * 1000)

@@ -88,6 +88,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         log_level=settings.log_level,
         max_tasks_per_child=settings.max_tasks_per_child,
         max_memory_per_child=settings.max_memory_per_child,
+        nodes_per_worker=settings.nodes_per_worker,
         schedules=mesh.declared_schedules(),
         acceptors=settings.acceptors,
         has_worker_hooks=mesh.hooks.has("on_worker_stop"),

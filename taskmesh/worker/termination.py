@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from taskmesh.codec.control import TERMINATE_SIGNALS, Control
+from taskmesh.core.claim_names import claim_name
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -21,12 +22,19 @@ class Termination:
         token: Of the claim under which it runs; of any other claim it is left alone.
         signal: By which its process is told.
         sender: Who wants that.
+        node: Where it was claimed, once that is known.
     """
 
     task_id: str
     token: str
     signal: signal.Signals
     sender: str
+    node: str = ""
+
+    @property
+    def claim(self) -> int:
+        """The claim, as the page names it."""
+        return claim_name(self.node, self.sequence)
 
     @property
     def holder(self) -> bytes:

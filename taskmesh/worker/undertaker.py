@@ -37,7 +37,14 @@ class Undertaker:
     """Returns the messages of the dead to their lines, and charges the one that was running."""
 
     def __init__(
-        self, link: Link, incarnation: bytes, worker: str, *, max_crashes: int, dead_expires_s: int
+        self,
+        link: Link,
+        incarnation: bytes,
+        worker: str,
+        *,
+        max_crashes: int,
+        dead_expires_s: int,
+        within_s: float | None = None,
     ) -> None:
         """Prepare.
 
@@ -47,8 +54,10 @@ class Undertaker:
             worker: Its name.
             max_crashes: A message with so many crashes becomes a dead letter.
             dead_expires_s: How long that is kept.
+            within_s: How long to wait for an answer; None for as long as the link waits.
         """
         self._link = link
+        self._within_s = within_s
         self._incarnation = incarnation
         self._worker = worker
         self._max_crashes = max_crashes
@@ -240,7 +249,7 @@ class Undertaker:
         return about
 
     def _run(self, steps: Any) -> Any:
-        return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S)
+        return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S, within_s=self._within_s)
 
 
 def may_have_begun(last: Note | None, sequence: int, position: int) -> bool:

@@ -1,0 +1,308 @@
+"""A worker among the others on a mesh of several nodes: one presence on each, all under the same incarnation.
+
+A lease on a node lasts as long as the counter on that node moves. So a worker beats on every node, also on those from
+which its children do not claim: a node may come to lead slots of which they hold messages. Where it was declared dead
+on one node only, it lives on: it registers there again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from taskmesh.codec.control import Control
+from taskmesh.core.claim_names import node_of, sequence_of
+from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.nodes.link import ONE_NODE, Link
+from taskmesh.worker.orders import Orders
+from taskmesh.worker.page import MANY, Note
+from taskmesh.worker.presence import DeclaredDead, Presence, new_incarnation
+from taskmesh.worker.rest import MOMENT_S, Rest, is_there
+from taskmesh.worker.sentence import Sentence
+from taskmesh.worker.words import are
+
+log = logging.getLogger("taskmesh.worker")
+
+#: Dead children of whom a node that is away is told later; of others the worker's own end, or its lease, tells.
+OWED_MAX = 1000
+
+
+class _Place:
+    """One node, as a supervisor sees it.
+
+    Attributes:
+        link: To it.
+        presence: There.
+        rest: When it is asked again.
+        owed: What is to be put back there.
+        is_told: Whether it has what this worker tells of itself.
+    """
+
+    def __init__(self, link: Link, presence: Presence) -> None:
+        self.link = link
+        self.presence = presence
+        self.rest = Rest()
+        self.owed: deque[Callable[[], int]] = deque(maxlen=OWED_MAX)
+        self.is_told = True
+
+
+class MeshPresence:
+    """One life of a worker on a mesh of several nodes. Methods as those of `Presence`, but for what stands there."""
+
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        build: str,
+        *,
+        lease_ttl_s: float,
+        max_crashes: int,
+        dead_expires_s: int,
+    ) -> None:
+        """Prepare; `register` begins. Arguments as those of `Presence`."""
+        self.incarnation = new_incarnation()
+        self._link = link
+        orders = Orders(link.controls, worker)
+        self._make: Callable[[Link], Presence] = lambda at: Presence(
+            at,
+            worker,
+            build,
+            lease_ttl_s=lease_ttl_s,
+            max_crashes=max_crashes,
+            dead_expires_s=dead_expires_s,
+            incarnation=self.incarnation,
+            orders=orders,
+            within_s=MOMENT_S,
+        )
+        self._places: dict[str, _Place] = {}
+        self._info = b""
+        self.beat_s = self._make(link).beat_s
+        self.undertaker = MeshUndertaker(self._usable, self._missed)
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether it is on any node."""
+        return any(place.presence.is_registered for place in self._places.values())
+
+    def _here(self) -> dict[str, _Place]:
+        """Return the nodes that there are now."""
+        nodes = self._link.nodes
+        for node in [node for node in self._places if node not in nodes]:
+            del self._places[node]
+        for node in nodes:
+            if node not in self._places:
+                at = self._link.at(node)
+                self._places[node] = _Place(at, self._make(at))
+        return self._places
+
+    def _usable(self) -> Iterator[tuple[str, _Place, bool]]:
+        """Yield each node, and whether it can be asked now; first those that answered last."""
+        for node, place in sorted(self._here().items(), key=lambda item: item[1].rest.misses):
+            now_s = time.monotonic()
+            can_be = now_s >= place.rest.until_s
+            if can_be and place.rest.misses and not is_there(place.link):
+                self._missed(place)
+                can_be = False
+            yield node, place, can_be
+
+    def _missed(self, place: _Place) -> None:
+        place.presence.missed()
+        place.rest.missed(time.monotonic())
+
+    def _each(self, ask: Callable[[_Place], None]) -> int:
+        """Ask every node that can be asked, and return how many answered.
+
+        Raises:
+            NodeUnavailable: None did.
+        """
+        answered, missed = 0, "no node of the mesh can be used"
+        for node, place, can_be in self._usable():
+            if not can_be:
+                continue
+            try:
+                ask(place)
+            except NodeUnavailable as error:
+                missed = str(error)
+                self._missed(place)
+                log.warning("node %s: %s", node, error)
+            except NodeFault:
+                # should it last, others take over what is held there
+                self._missed(place)
+                log.exception("node %s cannot be used", node)
+            else:
+                place.rest.answered(0.0, 0.0)
+                answered += 1
+        if not answered:
+            raise NodeUnavailable(missed, node=self._link.mesh, may_be_done=True)
+        return answered
+
+    # -- as a presence --------------------------------------------------------------
+
+    def register(self, info: bytes, report: bytes = b"") -> None:
+        """Make this incarnation known; on nodes that are away it is with the first beat that reaches them."""
+        self._info = info
+        self._each(lambda place: place.presence.register(info, report))
+
+    def warn_of_namesakes(self) -> None:
+        """Say so if another live worker has this one's name."""
+        for place in self._places.values():
+            if place.presence.is_registered:
+                place.presence.warn_of_namesakes()
+                return
+
+    def tell(self, info: bytes) -> None:
+        """Change what this incarnation tells of itself; nodes that are away are told later."""
+        self._info = info
+        for place in self._places.values():
+            place.is_told = False
+        self._each(self._tell)
+
+    def _tell(self, place: _Place) -> None:
+        place.presence.tell(self._info)
+        place.is_told = True
+
+    def beat(self, own: Collection[bytes], report: bytes = b"") -> None:
+        """Move the counters, take over from the dead, and put back what nodes could not take before.
+
+        Raises:
+            DeclaredDead: This incarnation holds nothing any more on any node that answers, and these are most.
+            NodeUnavailable: No counter may have moved.
+        """
+        dead: list[_Place] = []
+        try:
+            self._link.measure_clock(MOMENT_S)
+        except NodeUnavailable as error:
+            log.debug("the clock of before goes on: %s", error)
+        answered = self._each(partial(self._beat, own=own, report=report, dead=dead))
+        if len(dead) == answered and 2 * answered > len(self._places):
+            raise DeclaredDead("declared dead on every node that answers")
+        for place in dead:
+            log.warning(
+                "this worker was declared dead on %s; it registers there again", place.link.driver.address
+            )
+        if dead:
+            self._each(lambda place: self._revive(place, own, report) if place in dead else None)
+
+    def _beat(self, place: _Place, *, own: Collection[bytes], report: bytes, dead: list[_Place]) -> None:
+        presence = place.presence
+        if not presence.is_registered:
+            presence.register(self._info, report)
+        if not place.is_told:
+            self._tell(place)
+        try:
+            presence.beat_at(own, report)
+        except DeclaredDead:
+            dead.append(place)
+            return
+        while place.owed:
+            count = place.owed[0]()
+            place.owed.popleft()
+            if count:
+                log.info("%s back in line, which a child held that died a while ago", are(count))
+
+    def _revive(self, place: _Place, own: Collection[bytes], report: bytes) -> None:
+        place.presence.revive(self._info, report, own)
+
+    def orders(self) -> list[Control]:
+        """Return the orders that are to be obeyed now, of all nodes; each is returned once."""
+        found: list[Control] = []
+        self._each(lambda place: found.extend(place.presence.orders()))
+        return found
+
+    def missed(self) -> None:
+        """Note that a beat failed everywhere."""
+        for place in self._places.values():
+            place.presence.missed()
+
+    def leave(self) -> bool:
+        """Sign off, and tell whether nothing is left of this incarnation on the nodes that answer."""
+        gone: list[bool] = []
+        self._each(lambda place: gone.append(place.presence.leave()))
+        return all(gone)
+
+
+class MeshUndertaker:
+    """Puts back what dead children held, on every node. A node that is away is told when it is there again."""
+
+    def __init__(
+        self, usable: Callable[[], Iterator[tuple[str, _Place, bool]]], missed: Callable[[_Place], None]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            usable: Yields the nodes, and whether each can be asked.
+            missed: Is told of one that did not answer.
+        """
+        self._usable = usable
+        self._missed = missed
+
+    def child_died(
+        self,
+        holder: bytes,
+        queues: Sequence[bytes],
+        note: Note | None,
+        how: str,
+        *,
+        singly: bool = False,
+        last: Note | None = None,
+        sentence: Sentence | None = None,
+    ) -> int:
+        """Put back what a child held, and return how many messages that were. Arguments as `Undertaker` has them."""
+        total = 0
+        for node, place, can_be in self._usable():
+            bury = partial(
+                place.presence.undertaker.child_died,
+                holder,
+                queues,
+                _note_at(node, note),
+                how,
+                singly=singly,
+                # of claims on other nodes nobody knows whether they were made before or after
+                last=_note_at(node, last),
+                sentence=_sentence_at(node, sentence),
+            )
+            try:
+                if can_be:
+                    total += bury()
+                    continue
+            except NodeUnavailable as error:
+                log.warning("what a dead child held on node %s is not back in line yet: %s", node, error)
+                self._missed(place)
+            except NodeFault:
+                # nothing that repeating mends: it is taken over when this life ends
+                log.exception("what a dead child held on node %s cannot be put back", node)
+                continue
+            place.owed.append(bury)
+        return total
+
+
+def make_presence(
+    link: Link, worker: str, build: str, *, lease_ttl_s: float, max_crashes: int, dead_expires_s: int
+) -> Presence | MeshPresence:
+    """Return a new life of a worker, on however many nodes. Arguments as those of `Presence`."""
+    kind = Presence if link.nodes == ONE_NODE else MeshPresence
+    return kind(
+        link,
+        worker,
+        build,
+        lease_ttl_s=lease_ttl_s,
+        max_crashes=max_crashes,
+        dead_expires_s=dead_expires_s,
+    )
+
+
+def _note_at(node: str, note: Note | None) -> Note | None:
+    """Return what a note says of a node's own claims; None if nothing."""
+    if note is None or note.position == MANY:
+        return note
+    return replace(note, sequence=sequence_of(note.sequence)) if node_of(note.sequence) == node else None
+
+
+def _sentence_at(node: str, sentence: Sentence | None) -> Sentence | None:
+    if sentence is None or node_of(sentence.sequence) != node:
+        return None
+    return replace(sentence, sequence=sequence_of(sentence.sequence))

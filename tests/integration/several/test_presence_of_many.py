@@ -1,0 +1,143 @@
+"""A worker among others on several nodes: alive on each, and dead on none as long as it beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from taskmesh.core import keys
+from taskmesh.core.claim_names import claim_name
+from taskmesh.queue.workers import declare_dead
+from taskmesh.replication.ask import plain
+from taskmesh.worker.mesh_presence import MeshPresence
+from taskmesh.worker.page import Note
+from taskmesh.worker.presence import DeclaredDead
+from tests.integration.several.apart import Apart
+from tests.support import wait_until
+
+
+def note(what: str) -> str:
+    return what
+
+
+@pytest.fixture
+def apart(make_nodes) -> Iterator[Apart]:
+    nodes = make_nodes(2)
+    made = Apart(nodes.urls, "s" * 40)
+    made.nodes = nodes
+    for mesh in (made.mesh, *made.meshes):
+        mesh.task(name="note")(note)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def presence(apart) -> MeshPresence:
+    made = MeshPresence(apart.link, "w", "build", lease_ttl_s=10, max_crashes=3, dead_expires_s=100)
+    made.register(b"{}")
+    apart.incarnation = made.incarnation.decode()
+    return made
+
+
+def ask(apart, at, *words):
+    link = apart.meshes[at].link
+    return link.run(plain(link.session, *words))
+
+
+def count(apart, at, presence):
+    return int(ask(apart, at, b"HGET", keys.worker(apart.link.prefix, presence.incarnation), b"beat"))
+
+
+def declare(apart, at, presence):
+    link = apart.meshes[at].link
+    assert link.run(declare_dead(link.session, presence.incarnation, count(apart, at, presence)))
+
+
+def waiting(apart, at):
+    line = apart.link.prefix + b"q:default:%d"
+    return sum(ask(apart, at, b"LLEN", line % priority) for priority in range(10))
+
+
+def test_it_beats_on_each(apart, presence):
+    before = [count(apart, at, presence) for at in range(2)]
+    presence.beat(())
+    assert [count(apart, at, presence) - before[at] for at in range(2)] == [1, 1]
+
+
+def test_a_node_that_stands_still_stops_no_beat_on_the_others(apart, presence):
+    apart.nodes.stop(0)
+    before = count(apart, 1, presence)
+    presence.beat(())
+    presence.beat(())
+    assert count(apart, 1, presence) - before == 2
+    apart.nodes.go_on(0)
+
+    def beats_there() -> bool:
+        before = count(apart, 0, presence)
+        presence.beat(())
+        return count(apart, 0, presence) > before
+
+    wait_until(beats_there)
+
+
+def test_declared_dead_on_one_it_registers_there_again(apart, presence):
+    declare(apart, 0, presence)
+    presence.beat(())
+    assert ask(apart, 0, b"HGET", keys.worker(apart.link.prefix, presence.incarnation), b"state") == b"live"
+    presence.beat(())
+
+
+def test_declared_dead_on_all_it_is_dead(apart, presence):
+    for at in range(2):
+        declare(apart, at, presence)
+    with pytest.raises(DeclaredDead):
+        presence.beat(())
+
+
+def claim_everywhere(apart, presence):
+    """Have a child claim two messages at each node and die, and return it with what it claimed on the second."""
+    for at in range(2):
+        for number in range(2):
+            apart.delay(at, "note", f"{at}-{number}")
+    child = apart.child()
+    batches = {}
+    for _ in range(2):
+        batch = child._talk.turn(2)
+        batches[child._talk.sequence] = batch
+    assert set(batches) == {claim_name("n1", 1), claim_name("n2", 1)}
+    return child, batches[claim_name("n2", 1)]
+
+
+def test_what_a_dead_child_held_goes_back_on_each_and_one_is_charged(apart, presence):
+    child, batch = claim_everywhere(apart, presence)
+    last = Note(claim_name("n2", 1), 2, 2, 0.0)
+    assert presence.undertaker.child_died(child.holder, [b"default"], last, "signal 9", last=last) == 4
+    charged = ask(apart, 1, b"GET", apart.link.prefix + b"r:" + batch[1].task_id)
+    assert charged[58:60] == b"01"
+    spared = ask(apart, 1, b"GET", apart.link.prefix + b"r:" + batch[0].task_id)
+    assert spared[58:60] == b"00"
+
+
+def test_a_node_that_was_away_is_told_of_the_dead_later(apart, presence):
+    child, _ = claim_everywhere(apart, presence)
+    apart.nodes.stop(0)
+    assert presence.undertaker.child_died(child.holder, [b"default"], None, "") == 2
+    apart.nodes.go_on(0)
+
+    def is_back() -> bool:
+        presence.beat(())
+        return waiting(apart, 0) == 2
+
+    wait_until(is_back)
+
+
+def test_nodes_that_appear_know_it_with_the_next_beat(apart, presence):
+    apart.link.usable = ("n2",)
+    presence.beat(())
+    before = count(apart, 0, presence)
+    presence.beat(())
+    assert count(apart, 0, presence) == before
+    apart.link.usable = ("n1", "n2")
+    presence.beat(())
+    assert count(apart, 0, presence) > before
