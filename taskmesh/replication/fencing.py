@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round
+from taskmesh.replication.join import PASSING
 from taskmesh.replication.mandate import Mandate, all_answered, checked
 from taskmesh.replication.scripts import FENCE, STAND
 from taskmesh.replication.view import Member, Row, View
-from taskmesh.replication.view_register import ViewSteps
+from taskmesh.replication.view_register import Agreed, ViewSteps
 
 #: After how long those who are lacking are asked again.
 LOOK_AGAIN_S = 0.5
@@ -98,42 +99,53 @@ class Judge:
         return tuple(found)
 
 
+def _is_new(view: View, member: Member) -> bool:
+    """Tell whether a member, or this instance of it, is none of the view before."""
+    before = view.before.member(member.id) if view.before is not None else None
+    return before is None or before.instance != member.instance
+
+
 def _run_id(member: Member | None) -> str:
     return member.run_id if member is not None else ""
 
 
-def look(mandate: Mandate, view: View) -> ViewSteps[Answers]:
+def look(mandate: Mandate, view: View, version: int) -> ViewSteps[Answers]:
     """Wait until enough nodes answer for a view to be made; none of them stops to obey the one before.
 
     Args:
         mandate: Whose.
         view: The one that is to be made.
+        version: Of the register that it is to take the place of.
+
+    Raises:
+        VersionConflict: The register holds something else by now.
     """
 
     def call(member: Member) -> Call:
         return Call(STAND, mandate.prefix, (), node=member.id)
 
-    return (yield from _until_enough(mandate, view, call))
+    return (yield from _until_enough(mandate, view, version, call))
 
 
-def fence(mandate: Mandate, view: View) -> ViewSteps[Answers]:
+def fence(mandate: Mandate, view: View, version: int) -> ViewSteps[Answers]:
     """Have the nodes of a view, and of the one before it, wait for it; return who does, when those are enough.
 
     Args:
         mandate: Whose.
         view: The one that is being made, as the register has it.
+        version: Of the register that has it.
 
     Raises:
+        VersionConflict: The register holds something else by now.
         LeadershipLost: A node waits for a newer one already, or obeys a newer leader.
     """
-    known = {member.id for member in view.before.members} if view.before is not None else set()
 
     def call(member: Member) -> Call:
         # who is new is made a member by this
-        name = b"" if member.id in known else member.id.encode()
+        name = member.id.encode() if _is_new(view, member) else b""
         return mandate.order(FENCE, view.waiting, member.id, member.instance.encode(), name)
 
-    return (yield from _until_enough(mandate, view, call))
+    return (yield from _until_enough(mandate, view, version, call))
 
 
 def concerned(view: View) -> tuple[Member, ...]:
@@ -143,7 +155,9 @@ def concerned(view: View) -> tuple[Member, ...]:
     return tuple(member for member in view.members if member.id in ids)
 
 
-def _until_enough(mandate: Mandate, view: View, make_call: Callable[[Member], Call]) -> ViewSteps[Answers]:
+def _until_enough(
+    mandate: Mandate, view: View, version: int, make_call: Callable[[Member], Call]
+) -> ViewSteps[Answers]:
     members = concerned(view)
     wanted = {node for row in set(view.table) for node in row}
     told: tuple[str, ...] = ()
@@ -151,7 +165,7 @@ def _until_enough(mandate: Mandate, view: View, make_call: Callable[[Member], Ca
         calls = [make_call(member) for member in members]
 
         def enough(replies: Sequence[Reply]) -> bool:
-            if all_answered(replies):
+            if all_answered(replies) or any(_is_error(reply) for reply in replies):
                 return True
             so_far = _read(view, members, calls, replies)  # noqa: B023 - asked while these calls are under way
             # who is to keep copies may be slow; who is given up need not be waited for
@@ -169,6 +183,13 @@ def _until_enough(mandate: Mandate, view: View, make_call: Callable[[Member], Ca
             )
             told = lacking
         yield Pause(LOOK_AGAIN_S)
+        # who waits for nodes may wait for ever, and not hear from them that another leader has gone on
+        yield Agreed(mandate.register.check(version))
+
+
+def _is_error(reply: Reply) -> bool:
+    """Tell whether a node refuses in a way that ends the change."""
+    return isinstance(reply, NodeError) and not reply.text.startswith(("STRANGER", *PASSING))
 
 
 def _emptied(answers: Answers, lacking: tuple[str, ...]) -> str:
@@ -177,7 +198,6 @@ def _emptied(answers: Answers, lacking: tuple[str, ...]) -> str:
 
 
 def _read(view: View, members: Sequence[Member], calls: Sequence[Call], replies: Sequence[Reply]) -> Answers:
-    before = view.before
     answers = Answers()
     for member, call, reply in zip(members, calls, replies, strict=True):
         if isinstance(reply, NodeError) and reply.text.startswith("STRANGER"):
@@ -187,8 +207,7 @@ def _read(view: View, members: Sequence[Member], calls: Sequence[Call], replies:
         if answer is None:
             continue
         _, instance, run_id = (word.decode() for word in answer[:3])
-        is_new = not instance and (before is None or before.member(member.id) is None)
-        if is_new or instance == member.instance:
+        if instance == member.instance or (not instance and _is_new(view, member)):
             answers.run_ids[member.id] = run_id
         else:
             answers.strangers.add(member.id)

@@ -24,30 +24,16 @@ from taskmesh.replication.equalize import equalize
 from taskmesh.replication.fencing import Answers, Judge, fence, look
 from taskmesh.replication.mandate import Mandate, Silent, all_answered, checked
 from taskmesh.replication.packed_view import pack
+from taskmesh.replication.plan import Goal
 from taskmesh.replication.promotion import promote
 from taskmesh.replication.scripts import ACTIVATE
-from taskmesh.replication.view import DRAINED, LEARNER, MOVING, UP, Member, Table, View
+from taskmesh.replication.view import DRAINED, LEARNER, MOVING, UP, Member, View
 from taskmesh.replication.view_register import Agreed, Kept, ViewSteps
 
 #: After how long it is begun anew when a node fell silent.
 AGAIN_S = 0.5
 #: How often nodes are told of a view that do not answer, before it is left to whoever looks after them.
 TELL_TRIES, TELL_AGAIN_S = 5, 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What a view is to become.
-
-    Attributes:
-        members: All that there are to be, those that are gone among them: their ids are not used again.
-        table: Who keeps which slot.
-        replicas: How many copies there are to be.
-    """
-
-    members: tuple[Member, ...]
-    table: Table
-    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +70,9 @@ def carry_on(mandate: Mandate, known: View) -> ViewSteps[Kept]:
         return kept
     if view.phase == MOVING:
         mandate.note(f"view {view.number} was being made by another leader: it is replaced by the next")
-        done = yield from take_over(mandate, kept, Goal(view.members, view.table, view.replicas))
+        done = yield from take_over(
+            mandate, kept, Goal(view.members, view.table, "another leader began it", is_urgent=True)
+        )
         return done.kept
     yield from tell(mandate, view)
     return kept
@@ -113,10 +101,10 @@ def take_over(mandate: Mandate, kept: Kept, goal: Goal) -> ViewSteps[TakenOver]:
     """
     view = moving(kept, goal)
     # nobody stops to work for a change that cannot be brought to an end
-    yield from look(mandate, view)
+    yield from look(mandate, view, kept.version)
     kept = yield Agreed(mandate.register.write(view, kept.version))
-    mandate.note(f"view {view.number} is being made")
-    prepared = yield from _prepare(mandate, view)
+    mandate.note(f"view {view.number} is being made: {goal.why}")
+    prepared = yield from _prepare(mandate, view, kept.version)
     active = admitted(view, prepared.answers)
     kept = yield Agreed(mandate.register.write(active, kept.version))
     mandate.note(
@@ -135,19 +123,19 @@ class _Prepared:
     promoted: int
 
 
-def _prepare(mandate: Mandate, view: View) -> ViewSteps[_Prepared]:
+def _prepare(mandate: Mandate, view: View, version: int) -> ViewSteps[_Prepared]:
     """Fence, copy and promote, until that was done by nodes of which none forgot anything meanwhile."""
     changed: set[tuple[str, int]] = set()
     copied = 0
     while True:
         try:
-            answers = yield from fence(mandate, view)
+            answers = yield from fence(mandate, view, version)
             done = yield from equalize(mandate, view, Judge(view, answers))
             changed |= done.changed
             copied += done.copied
             promoted = yield from promote(mandate, view, answers, changed, done.empty)
             # who was started anew meanwhile may have forgotten what it was given
-            after = yield from fence(mandate, view)
+            after = yield from fence(mandate, view, version)
             if _same_lives(answers, after):
                 return _Prepared(answers, copied, promoted)
             mandate.note(
@@ -168,7 +156,7 @@ def moving(kept: Kept, goal: Goal) -> View:
     before = last if last is None or last.phase != MOVING else last.before
     if last is None or before is None:
         raise ImpossibleView("there is no view to come from: the mesh has to be founded first")
-    return View(last.number + 1, MOVING, before.slots, goal.replicas, goal.members, goal.table, before)
+    return View(last.number + 1, MOVING, before.slots, before.replicas, goal.members, goal.table, before)
 
 
 def admitted(view: View, answers: Answers) -> View:
@@ -181,6 +169,28 @@ def admitted(view: View, answers: Answers) -> View:
 
 def _same_lives(before: Answers, after: Answers) -> bool:
     return all(after.run_ids.get(node) == run_id for node, run_id in before.run_ids.items())
+
+
+def teach(mandate: Mandate, view: View, learner: Member) -> ViewSteps[bool]:
+    """Have a node that is to take part wait beside a view for its copies: it leads nothing, and nobody counts on it.
+
+    From then on it can be made level under the epoch of the view (`level.Learner`). Who is nobody yet becomes the member.
+
+    Args:
+        mandate: Whose.
+        view: The active one.
+        learner: Who is to take part.
+
+    Returns:
+        Whether it answered, as this member.
+
+    Raises:
+        LeadershipLost: It obeys a newer leader, or a newer view.
+    """
+    words = (learner.instance.encode(), pack(view), b"0" * view.slots, learner.id.encode())
+    call = mandate.order(ACTIVATE, view.epoch, learner.id, *words)
+    (reply,) = yield Round([call], all_answered)
+    return _was_told(call, reply)
 
 
 def tell(mandate: Mandate, view: View, *, wait_for: Sequence[str] = ()) -> ViewSteps[tuple[str, ...]]:

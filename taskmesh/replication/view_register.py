@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from taskmesh.consensus.registers import Change, Changed, Keep, Operation, Verdict, Versioned, Write
 from taskmesh.core.steps import GroupSteps, Pause, Reply, Round
-from taskmesh.errors import ChangeUnknown
+from taskmesh.errors import ChangeUnknown, VersionConflict
 from taskmesh.replication.packed_view import joined, pack, parts_of, split, unpack
 from taskmesh.replication.view import View
 
@@ -102,6 +102,21 @@ class ViewRegister:
             again = yield from self._registers.read(VIEW)
             if again == found:
                 unpack(joined(found.content, parts))
+
+    def check(self, version: int) -> GroupSteps[None]:
+        """See that the register still stands at a version.
+
+        Raises:
+            VersionConflict: It stands at another one: somebody else has changed the view.
+            NoMajority: Too few acceptors answered.
+        """
+        found = yield from self._registers.read(VIEW)
+        if found.version != version:
+            raise VersionConflict(
+                f"the view was changed by somebody else: its register stands at version {found.version}, not {version}",
+                register=VIEW,
+                version=found.version,
+            )
 
     def write(self, view: View, if_version: int) -> GroupSteps[Kept]:
         """Write a view, if the register stands at a version.
