@@ -174,7 +174,7 @@ def _same_lives(before: Answers, after: Answers) -> bool:
 def teach(mandate: Mandate, view: View, learner: Member) -> ViewSteps[bool]:
     """Have a node that is to take part wait beside a view for its copies: it leads nothing, and nobody counts on it.
 
-    From then on it can be made level under the epoch of the view (`level.Learner`). Who is nobody yet becomes the member.
+    From then on it can be made level under the epoch of the view (`level.Learner`). Who is nobody yet becomes it.
 
     Args:
         mandate: Whose.

@@ -25,7 +25,6 @@ from taskmesh.replication.level import Learner, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.scripts import FENCE
-from taskmesh.replication.take_over import Goal as Target
 from taskmesh.replication.take_over import TakenOver, newest, take_over, tell
 from taskmesh.replication.view import MOVING, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
@@ -154,7 +153,7 @@ class NodeCare:
                 before.members, before.table, "a change that was begun is brought to an end", is_urgent=True
             )
         self.watch.expect(goal.members)
-        done: TakenOver = self._hold(take_over(self._mandate, kept, _as_target(goal, before)), GIVE_UP_S)
+        done: TakenOver = self._hold(take_over(self._mandate, kept, goal), GIVE_UP_S)
         return done.kept
 
     def _tell_again(self, view: View) -> None:
@@ -191,7 +190,7 @@ class NodeCare:
         begun_s = time.monotonic()
         # whatever stops this: the register says what came of it
         self._kept = None
-        done = self._hold(take_over(self._mandate, kept, _as_target(goal, view)), GIVE_UP_S)
+        done = self._hold(take_over(self._mandate, kept, goal), GIVE_UP_S)
         self._kept = done.kept
         self._follow(done.kept)
         took_s = time.monotonic() - begun_s
@@ -343,10 +342,6 @@ class NodeCare:
     def close(self) -> None:
         """Close the connections."""
         self.watch.close()
-
-
-def _as_target(goal: Goal, view: View) -> Target:
-    return Target(goal.members, goal.table, view.replicas)
 
 
 def _all(replies: Sequence[Reply]) -> bool:
