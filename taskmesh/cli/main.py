@@ -52,7 +52,7 @@ SECTIONS = {
         "result": ("taskmesh.cli.result:result", "Show the state of a task and what came of it."),
         "nodes": (
             "taskmesh.cli.nodes:nodes",
-            "Show the servers of a mesh: the node with its messages, and the acceptors.",
+            "Show the servers of a mesh: the nodes with its messages, and the acceptors.",
         ),
         "ring": (
             "taskmesh.cli.ring:ring",

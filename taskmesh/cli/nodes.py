@@ -1,35 +1,80 @@
-"""`taskmesh nodes`: the node that holds the messages, and the acceptors."""
+"""`taskmesh nodes`: the nodes that hold the messages, and the acceptors."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from taskmesh.cli.acceptor_list import acceptor_table
-from taskmesh.cli.group import ending
-from taskmesh.cli.node_facts import read_facts
+from taskmesh.cli.group import SuggestingGroup, ending
+from taskmesh.cli.node_list import changes_of, node_reports, node_table, view_as_json, view_facts
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
-from taskmesh.nodes.acceptor_care import AcceptorCare
+from taskmesh.nodes.acceptor_care import AcceptorCare, AcceptorReport
+from taskmesh.nodes.node_facts import read_facts
+
+if TYPE_CHECKING:
+    from taskmesh.app import TaskMesh
+    from taskmesh.replication.view import View
 
 
-@click.command(
+@click.group(
+    cls=SuggestingGroup,
+    invoke_without_command=True,
     epilog=ending(
         examples=["taskmesh nodes -A app:mesh", "taskmesh nodes --mesh shop --json"],
-        codes=["0 shown", "1 the node cannot be reached, or there is no such mesh"],
-    )
+        codes=["0 shown", "1 no node can be reached, or there is no such mesh"],
+    ),
 )
 @target_options()
 @json_option
 def nodes(*, target: Target, json_wanted: bool) -> None:
-    """Show the servers of a mesh: the node with its messages, and the acceptors."""
+    """Show the servers of a mesh: the nodes with its messages, and the acceptors.
+
+    Of several nodes: how each stands, what it leads and keeps, which copies are missing, and how long the last
+    fail-over took.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        if json_wanted or context.params["app"] or context.params["mesh"]:
+            raise click.UsageError(
+                f"give options behind the command: taskmesh nodes {context.invoked_subcommand} ..."
+            )
+        return
     mesh = target.look()
+    reports = AcceptorCare(mesh.agreement).reports()
+    view = mesh.link.view
+    if view is None:
+        _show_one(mesh, reports, json_wanted=json_wanted)
+    else:
+        _show_several(mesh, view, reports, json_wanted=json_wanted)
+
+
+def _show_several(mesh: TaskMesh, view: View, acceptors: list[AcceptorReport], *, json_wanted: bool) -> None:
+    members = node_reports(mesh.link, view)
+    # who was asked may have told of a newer one
+    view = mesh.link.view or view
+    changes = changes_of(mesh.link)
+    if json_wanted:
+        print_json(
+            {
+                "view": view_as_json(view, changes),
+                "nodes": [member.as_json() for member in members],
+                "acceptors": [report.as_json() for report in acceptors],
+            }
+        )
+        return
+    show(view_facts(mesh.name, view, changes), node_table(members), acceptor_table(acceptors))
+
+
+def _show_one(mesh: TaskMesh, acceptors: list[AcceptorReport], *, json_wanted: bool) -> None:
     link = mesh.link
     told = link.run(read_facts(link.session))
-    reports = AcceptorCare(mesh.agreement).reports()
     address = str(link.driver.address)
     if json_wanted:
         node = {"address": address} | told.as_json()
-        print_json({"node": node, "acceptors": [report.as_json() for report in reports]})
+        print_json({"node": node, "acceptors": [report.as_json() for report in acceptors]})
         return
     limit = f" of {as_size(told.memory_limit)}" if told.memory_limit else ""
     show(
@@ -43,5 +88,5 @@ def nodes(*, target: Target, json_wanted: bool) -> None:
                 ("clients", told.clients),
             ],
         ),
-        acceptor_table(reports),
+        acceptor_table(acceptors),
     )

@@ -9,12 +9,12 @@ import click
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
-from taskmesh.cli.node_facts import NodeFacts, read_facts
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.queues import queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, workers_of
 from taskmesh.core.state import FINAL, LETTER
+from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
 

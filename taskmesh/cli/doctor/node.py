@@ -8,13 +8,13 @@ from pathlib import Path
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
-from taskmesh.cli.node_facts import NodeFacts, read_facts
 from taskmesh.cli.node_remedy import remedy
 from taskmesh.cli.output import as_size
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded_files import is_locked
 from taskmesh.nodes.embedded_paths import paths_of
+from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.nodes.server_binary import OLDEST
 from taskmesh.replication.ask import plain
 

@@ -10,10 +10,10 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor import machine, node, state
 from taskmesh.cli.doctor.finding import Level
 from taskmesh.cli.key_place import KeyPlace
-from taskmesh.cli.node_facts import facts_of
 from taskmesh.cli.node_remedy import remedy, remedy_of_embedded
 from taskmesh.codec.keyring import Keyring
 from taskmesh.nodes.keyfile import write_key_file
+from taskmesh.nodes.node_facts import facts_of
 from taskmesh.nodes.room import existing
 from taskmesh.queue.manage import Status
 from tests.unit.cli.test_strangers import ONE, OTHER

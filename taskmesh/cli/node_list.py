@@ -1,0 +1,215 @@
+"""The nodes of a mesh of several, as `taskmesh nodes` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from taskmesh.cli.output import as_size, facts, table
+from taskmesh.core.steps import Call
+from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.nodes.node_facts import NodeFacts, read_facts
+from taskmesh.replication.ask import look
+from taskmesh.replication.founding import Stand, read_stand
+from taskmesh.replication.history import Change, read_changes
+from taskmesh.replication.holding import Holding, read_holding
+from taskmesh.replication.scripts import STAND
+from taskmesh.replication.view import MOVING, Member, View
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from taskmesh.core.steps import Session, Steps
+    from taskmesh.nodes.link import Link
+
+#: How long one node may take to answer.
+LOOK_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a node says of itself.
+
+    Attributes:
+        facts: Of its server.
+        stand: As a member.
+        holding: Of the slots that the view says it keeps.
+    """
+
+    facts: NodeFacts
+    stand: Stand
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One member.
+
+    Attributes:
+        member: As the view has it.
+        led: How many slots it leads.
+        held: How many it keeps a copy of, those included.
+        told: What it says; None if it does not answer.
+        trouble: Why it does not; empty if it does.
+    """
+
+    member: Member
+    led: int
+    held: int
+    told: Told | None
+    trouble: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs may want to know."""
+        member, told = self.member, self.told
+        document: dict[str, Any] = {
+            "id": member.id,
+            "address": member.address,
+            "state": member.state,
+            "weight": member.weight,
+            "domain": member.domain or None,
+            "slots_led": self.led,
+            "slots_held": self.held,
+            "answers": told is not None,
+            "trouble": self.trouble or None,
+            "epoch": told.stand.epoch.decode() if told else None,
+            "records": {"live": told.holding.live, "final": told.holding.final} if told else None,
+        }
+        return document | (told.facts.as_json() if told else {})
+
+
+def node_reports(link: Link, view: View) -> list[NodeReport]:
+    """Ask each member how it is."""
+    return [_report(link, view, member) for member in view.members]
+
+
+def _report(link: Link, view: View, member: Member) -> NodeReport:
+    led, held = view.led_by(member.id), view.held_by(member.id)
+    told, trouble = None, ""
+    try:
+        told = link.at(member.id).run(_tell(link.session, held), within_s=LOOK_S)
+    except (NodeUnavailable, NodeFault) as error:
+        trouble = str(error)
+    return NodeReport(member, len(led), len(held), told, trouble)
+
+
+def _tell(session: Session, held: Sequence[int]) -> Steps[Told]:
+    found = yield from read_facts(session)
+    stand = yield from look(session, Call(STAND, session.prefix, ()))
+    holding = yield from read_holding(session, held)
+    return Told(found, read_stand(stand), holding)
+
+
+def copies_missing(view: View) -> int:
+    """Return how many copies of slots are lacking, as the view has it."""
+    return sum(view.replicas - len(row) for row in view.table)
+
+
+def view_as_json(view: View, changes: Sequence[Change]) -> dict[str, Any]:
+    """Return what programs may want to know of the view."""
+    return {
+        "number": view.number,
+        "phase": view.phase,
+        "slots": view.slots,
+        "replicas": view.replicas,
+        "copies_missing": copies_missing(view),
+        "last_failover": _change_as_json(_last_failover(changes)),
+        "changes": [_change_as_json(change) for change in changes],
+    }
+
+
+def _change_as_json(change: Change | None) -> dict[str, Any] | None:
+    if change is None:
+        return None
+    return {
+        "view": change.number,
+        "why": change.why,
+        "active_at": _at(change),
+        "took_s": change.took_s,
+        "failover": change.is_failover,
+    }
+
+
+def view_facts(mesh: str, view: View, changes: Sequence[Change]) -> RenderableType:
+    """Return what people may want to know of the view."""
+    missing = copies_missing(view)
+    last = _last_failover(changes)
+    moving = ", being made: slots that move stand still" if view.phase == MOVING else ""
+    return facts(
+        f"nodes of mesh {mesh}",
+        [
+            ("view", f"{view.number}{moving}"),
+            (
+                "slots",
+                f"{view.slots:,}, {view.replicas} {'copy' if view.replicas == 1 else 'copies'} of each",
+            ),
+            ("copies missing", f"{missing:,} of {view.slots * view.replicas:,}" if missing else "none"),
+            (
+                "last fail-over",
+                "none" if last is None else f"{_at(last)}, in {last.took_s:.1f} s: {last.why}",
+            ),
+        ],
+    )
+
+
+def node_table(reports: Sequence[NodeReport]) -> RenderableType:
+    """Return the members as a table."""
+    return table(
+        "members",
+        [
+            "node",
+            "address",
+            "state",
+            "epoch",
+            "leads",
+            "keeps",
+            "records",
+            "weight",
+            "server",
+            "memory",
+            "says",
+        ],
+        [_row(report) for report in reports],
+        numbers=["leads", "keeps", "records", "weight"],
+    )
+
+
+def _row(report: NodeReport) -> tuple[object, ...]:
+    member, told = report.member, report.told
+    name = f"{member.id} in {member.domain}" if member.domain else member.id
+    head = (name, member.address, member.state)
+    if told is None:
+        return (*head, None, report.led, report.held, None, member.weight, None, None, report.trouble)
+    server = f"{told.facts.product} {told.facts.version}"
+    records = told.holding.live + told.holding.final
+    memory = as_size(told.facts.memory_used)
+    return (
+        *head,
+        told.stand.epoch.decode(),
+        report.led,
+        report.held,
+        records,
+        member.weight,
+        server,
+        memory,
+        "answers",
+    )
+
+
+def changes_of(link: Link) -> list[Change]:
+    """Return the last changes of the view, the newest first.
+
+    Raises:
+        NodeUnavailable: No node answers.
+    """
+    return link.run(read_changes(link.session), within_s=LOOK_S)
+
+
+def _last_failover(changes: Sequence[Change]) -> Change | None:
+    return next((change for change in changes if change.is_failover), None)
+
+
+def _at(change: Change) -> str:
+    return datetime.fromtimestamp(change.active_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,102 @@
+"""What `taskmesh nodes` shows of a mesh of several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from taskmesh import TaskMesh
+from taskmesh.cli.main import cli
+from taskmesh.replication.history import Change, note_change
+from tests.nodes import Nodes
+
+KEY = "0" * 64
+NAME = "shown"
+
+
+@pytest.fixture
+def mesh(three_nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("TASKMESH_NODES", ",".join(three_nodes.urls))
+    monkeypatch.setenv("TASKMESH_KEY", KEY)
+    with TaskMesh(NAME, send_timeout=5) as made:
+        yield made
+
+
+@pytest.fixture
+def shown(mesh: TaskMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Any:
+        done = CliRunner().invoke(cli, ["nodes", "--mesh", NAME, *words])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout) if "--json" in words else done.stdout
+
+    return run
+
+
+def test_each_node_tells_what_it_leads_and_keeps(mesh, shown, three_nodes):
+    @mesh.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    for at in range(9):
+        add.delay(at, at)
+    told = shown("--json")
+    view, nodes = told["view"], told["nodes"]
+    assert (view["number"], view["phase"], view["replicas"], view["copies_missing"]) == (1, "active", 3, 0)
+    assert [node["id"] for node in nodes] == ["n1", "n2", "n3"]
+    assert sorted(node["address"] for node in nodes) == sorted(three_nodes.urls)
+    assert {(node["state"], node["epoch"], node["slots_held"]) for node in nodes} == {
+        ("up", "f00000000001", 1024)
+    }
+    assert sum(node["slots_led"] for node in nodes) == 1024
+    # two copies of each at least; the third follows
+    assert sum(node["records"]["live"] for node in nodes) >= 18
+    assert all(node["product"] in ("valkey", "redis") for node in nodes)
+    assert [report["address"] for report in told["acceptors"]] == [node["address"] for node in nodes]
+    assert view["last_failover"] is None
+
+
+def test_it_says_which_node_does_not_answer_and_why(mesh, shown, three_nodes):
+    mesh.link.open()
+    (dead,) = [member for member in mesh.link.view.members if member.address == three_nodes.urls[1]]
+    _ = mesh.agreement.registers
+    three_nodes.kill(1)
+    node = next(node for node in shown("--json")["nodes"] if node["id"] == dead.id)
+    assert (node["answers"], node["epoch"], node["records"]) == (False, None, None)
+    assert node["trouble"]
+    three_nodes.start(1)
+    node = next(node for node in shown("--json")["nodes"] if node["id"] == dead.id)
+    assert "started anew" in node["trouble"]
+
+
+def test_it_tells_of_the_last_failover(mesh, shown):
+    link = mesh.link.open()
+    link.run(note_change(link.session, Change(7, 1_800_000_000_000, 1_800_000_002_400, True, "n2 is gone")))
+    link.run(
+        note_change(link.session, Change(8, 1_800_000_009_000, 1_800_000_009_100, False, "n2 takes part"))
+    )
+    told = shown("--json")["view"]
+    assert told["last_failover"] == {
+        "view": 7,
+        "why": "n2 is gone",
+        "active_at": "2027-01-15T08:00:02+00:00",
+        "took_s": 2.4,
+        "failover": True,
+    }
+    assert [change["view"] for change in told["changes"]] == [8, 7]
+    text = shown()
+    assert "2027-01-15T08:00:02+00:00, in 2.4 s: n2 is gone" in text
+    assert "copies missing" in text
+
+
+def test_options_stand_behind_the_command(mesh, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["nodes", "--mesh", NAME, "drain", "n1"])
+    assert done.exit_code == 2
+    assert "there is no command" in done.output or "behind the command" in done.output
