@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,11 +22,17 @@ from taskmesh.cli.node_remedy import remedy
 from taskmesh.cli.output import say
 from taskmesh.config.settings import app_setting, check_mesh_name
 from taskmesh.core import keys
+from taskmesh.core.steps import Steps
 from taskmesh.errors import NodeUnavailable, TaskMeshError
 from taskmesh.nodes import embedded, private_nodes
 from taskmesh.nodes.embedded_paths import paths_of
 from taskmesh.replication.ask import plain
+from taskmesh.replication.pin import pin
+from taskmesh.replication.seek import seek_view
 from taskmesh.worker.locate import load_app
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.link import Link
 
 HOW = "give -A module:attribute, or set TASKMESH_APP, or `app` in taskmesh.toml or [tool.taskmesh]"
 
@@ -123,11 +129,9 @@ class Target:
                     f"{_running()}; a worker starts one: {self.worker_command(mesh.name)}"
                 )
             return
-        link = mesh.link
-        if not link.driver.run(plain(link.session, b"EXISTS", keys.meta(link.prefix))):
-            raise Failure(
-                f"there is no mesh {mesh.name!r} on {link.driver.address}: nothing was ever sent to it"
-            )
+        if not is_made(mesh.link):
+            nodes = ", ".join(map(str, mesh.addresses()))
+            raise Failure(f"there is no mesh {mesh.name!r} on {nodes}: nothing was ever sent to it")
 
     def open_app(self) -> TaskMesh:
         """As `open`, for a command that needs the tasks: a name alone does not do."""
@@ -241,6 +245,28 @@ def refuse_private(mesh: TaskMesh) -> None:
             "use; leave embedded= out to share one",
             EXIT_USAGE,
         )
+
+
+def is_made(link: Link) -> bool:
+    """Tell whether there is a mesh where a link leads; none is made.
+
+    Raises:
+        NodeUnavailable: No node answers.
+    """
+    driver, several = link.driver, link.several  # the first finds out about the second
+    if several is None:
+        return bool(driver.run(_asking(link)))
+    sought = several.driver.run(seek_view(link.prefix, tuple(several.seeds)))
+    if sought.view is not None:
+        return True
+    if not sought.answered:
+        raise NodeUnavailable(f"no node answers: {'; '.join(sought.failures)}", node=link.mesh)
+    # one of them may hold the mesh by itself, and the others are new
+    return any(several.driver.run(pin(_asking(link), node)) for node in sought.answered)
+
+
+def _asking(link: Link) -> Steps[int]:
+    return plain(link.session, b"EXISTS", keys.meta(link.prefix))
 
 
 def is_shared(mesh: TaskMesh) -> bool:

@@ -75,6 +75,24 @@ def test_it_says_which_node_does_not_answer_and_why(mesh, shown, three_nodes):
     assert "started anew" in node["trouble"]
 
 
+@pytest.mark.parametrize("away", [0, 1, 2])
+def test_it_does_not_matter_which_node_is_away(mesh, shown, three_nodes, away):
+    _ = mesh.agreement.registers
+    three_nodes.kill(away)
+    assert sum(node["answers"] for node in shown("--json")["nodes"]) == 2
+
+
+def test_a_name_misspelled_makes_no_mesh(three_nodes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMESH_NODES", ",".join(three_nodes.urls))
+    monkeypatch.setenv("TASKMESH_KEY", KEY)
+    done = CliRunner().invoke(cli, ["nodes", "--mesh", "shwon"])
+    assert (done.exit_code, "there is no mesh 'shwon' on " in done.stderr) == (1, True)
+    for server in three_nodes:
+        with server.client() as client:
+            assert client.dbsize() == 0
+
+
 def test_it_tells_of_the_last_failover(mesh, shown):
     link = mesh.link.open()
     link.run(note_change(link.session, Change(7, 1_800_000_000_000, 1_800_000_002_400, True, "n2 is gone")))
