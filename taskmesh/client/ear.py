@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taskmesh.client.expected import Expected
-from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, READ_AGAIN_S, SILENCE_S
+from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, PART_S, READ_AGAIN_S, SILENCE_S
 from taskmesh.client.unserved import STATES as WAITING
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.core import keys
@@ -27,12 +27,13 @@ from taskmesh.core.notice import split_notice
 from taskmesh.core.record import Record
 from taskmesh.core.state import FINAL
 from taskmesh.errors import NodeUnavailable, TaskMeshError, TrustError
-from taskmesh.results.read import READ_MAX, read
+from taskmesh.results.read import READ_MAX, read_some
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
     from taskmesh.client.result import AsyncResult
     from taskmesh.nodes.async_subscription import AsyncSubscription
+    from taskmesh.nodes.async_subscriptions import AsyncSubscriptions
 
     Told: TypeAlias = Callable[[AsyncResult[Any], Exception | None], None]
 
@@ -84,10 +85,11 @@ class Ear:
         """Prepare; nothing is connected until somebody waits."""
         self._portal = portal
         self.round = 0
-        self._subscription: AsyncSubscription | None = None
+        self._subscription: AsyncSubscription | AsyncSubscriptions | None = None
         self._expected = Expected()
         self._waits: dict[str, list[Wait]] = {}
         self._unread: list[Wait] = []
+        self._later: list[Wait] = []
         self._young: deque[Wait] = deque()
         self._old: deque[Wait] = deque()
         self._catching_up: asyncio.Task[None] | None = None
@@ -166,6 +168,13 @@ class Ear:
         self._subscription = None
         self._read_all_again()
 
+    def _gap(self) -> None:
+        """Begin another round on the same subscription: notices of some nodes may have been missed."""
+        if self.round:
+            self._expected.all_unread()
+            self.round = next(_rounds)
+            self._read_all_again()
+
     # -- catching up --------------------------------------------------------------
 
     def _read_all_again(self) -> None:
@@ -230,9 +239,9 @@ class Ear:
         subscription = self._subscription
         if subscription is None:
             # redis is loaded by now, in the thread that joined the mesh: loading it here would hold the loop up
-            from taskmesh.nodes.async_subscription import AsyncSubscription
+            from taskmesh.nodes.async_subscriptions import subscription_in_loop
 
-            subscription = AsyncSubscription(link.async_driver, self._heard, self._lost)
+            subscription = subscription_in_loop(link, self._heard, self._lost, self._gap)
             await subscription.listen([keys.channel(link.prefix, link.channel), *more])
             self._expected.all_unread()
             self._subscription = subscription
@@ -259,16 +268,23 @@ class Ear:
         asked = [handle for wait in waits if (handle := wait.handle) is not None]
         ahead = self._expected.read_ahead(asked[0], current) if len(asked) == 1 and asked[0].sent_here else []
         handles = asked + ahead
-        records = await link.run_async(read(link.session, [handle.id for handle in handles]))
+        several = len(link.nodes) > 1
+        records = await link.run_async(
+            read_some(link.session, [handle.id for handle in handles]), within_s=PART_S if several else None
+        )
         for handle, found in zip(handles[len(asked) :], records[len(asked) :], strict=True):
-            if found is not None:
+            if found is not None and not isinstance(found, NodeUnavailable):
                 inbox.settle(handle, found)
                 if isinstance(found, Record) and not handle.is_settled() and found.channel == link.channel:
                     handle.round = current
         new: dict[bytes, list[Wait]] = {}
+        unread: list[Wait] = []
         for wait, handle, found in zip(waits, asked, records, strict=False):
             if wait.handle is None:
                 # told or left meanwhile
+                continue
+            if isinstance(found, NodeUnavailable):
+                unread.append(wait)
                 continue
             inbox.settle(handle, found)
             if handle.outcome is not None:
@@ -287,6 +303,9 @@ class Ear:
                 wait.channel = keys.channel(link.prefix, found.channel)
                 if wait.channel not in heard or wait.channel not in self._channels():
                     new.setdefault(wait.channel, []).append(wait)
+        if unread:
+            # their node is away, while others are not: with the next tick
+            self._later += unread
         if new:
             await self._listen(new)
             for wait in itertools.chain.from_iterable(new.values()):
@@ -308,10 +327,13 @@ class Ear:
             self._sweep_channels()
         if not self._waits and not self._foreign_channels():
             self._ticking = False
+            self._later.clear()
             self._young.clear()
             self._old.clear()
             return
         loop.call_later(TICK_S, self._tick)
+        if self._subscription is not None:
+            self._subscription.tend()
         due: list[Wait] = []
         for waits in (self._young, self._old):
             while waits and len(due) < READ_MAX and waits[0].look_at_s <= now_s:
@@ -325,6 +347,8 @@ class Ear:
             if self.round and self._looking is None:
                 self._looking = self._task(self._look(due))
                 self._looking.add_done_callback(self._looked)
+        later, self._later = self._later, []
+        self._unread += later
         self._begin_to_catch_up()
 
     def _looked(self, _: asyncio.Task[None]) -> None:

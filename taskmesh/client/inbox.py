@@ -26,7 +26,7 @@ from taskmesh.core import keys
 from taskmesh.core.notice import split_notice
 from taskmesh.core.state import FINAL
 from taskmesh.errors import Malformed, NodeUnavailable, TrustError
-from taskmesh.results.read import read
+from taskmesh.results.read import read, read_some
 
 if TYPE_CHECKING:
     from taskmesh.client.result import AsyncResult
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from taskmesh.core.record import Record
     from taskmesh.nodes.link import Link
     from taskmesh.nodes.subscription import Subscription
+    from taskmesh.nodes.subscriptions import Subscriptions
 
 log = logging.getLogger("taskmesh")
 
@@ -46,6 +47,8 @@ READ_AGAIN_S = LOOK_AGAIN_S
 CHANNEL_LINGER_S = 30.0
 #: A connection on which nothing was heard for so long, though something has ended, is not relied on any more.
 SILENCE_S = 1.0
+#: How long reading takes at most where one of several nodes is silent, and when what it did not tell is read again.
+PART_S, PART_AGAIN_S = 1.0, 1.0
 #: Messages sent while nobody waits before listening stops: their notices would fill the node's memory.
 UNREAD_MAX = 5000
 _FINAL_NAMES = frozenset(state.value for state in FINAL)
@@ -83,7 +86,8 @@ class Inbox:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._subscription: Subscription | None = None
+        self._subscription: Subscription | Subscriptions | None = None
+        self._gaps = 0
         self._beginning = threading.RLock()
         self._line = Line()
         self._foreign: dict[bytes, float] = {}
@@ -186,12 +190,12 @@ class Inbox:
         asked = missed
         if len(missed) == 1 and missed[0].sent_here:
             asked = missed + self._expected.read_ahead(missed[0], current)
-        waiter.channels, unheard = self._read(asked, len(missed), current, patience_s, within_s)
+        waiter.channels, unheard = self._read(waiter, asked, len(missed), current, patience_s, within_s)
         if unheard:
             if not self._hear_also(waiter, unheard, current, patience_s):
                 return 0
             late = [handle for handle in missed if not handle.is_settled()]
-            self._read(late, len(late), current, patience_s, within_s)
+            self._read(waiter, late, len(late), current, patience_s, within_s)
         return current
 
     def begin(self, within_s: float | None = None) -> int:
@@ -203,7 +207,7 @@ class Inbox:
         Raises:
             NodeUnavailable: The node cannot be reached.
         """
-        from taskmesh.nodes.subscription import Subscription
+        from taskmesh.nodes.subscriptions import subscribe
 
         if not self._beginning.acquire(timeout=-1 if within_s is None else within_s):
             raise NodeUnavailable(
@@ -213,22 +217,21 @@ class Inbox:
             if self.round:
                 return self.round
             link = self._link.open(within_s)
-            subscription = Subscription(
-                link.driver, [keys.channel(link.prefix, link.channel)], within_s=within_s
-            )
+            subscription = subscribe(link, [keys.channel(link.prefix, link.channel)], within_s=within_s)
             self._expected.all_unread()
             with self._line.lock:
                 self._subscription = subscription
                 self._foreign = {}
                 self._unread = 0
                 self._heard_at_s = time.monotonic()
+                self._gaps = subscription.gaps
                 self._rounds += 1
                 self.round = self._rounds
             return self.round
         finally:
             self._beginning.release()
 
-    def _stop_listening(self, subscription: Subscription | None) -> None:
+    def _stop_listening(self, subscription: Subscription | Subscriptions | None) -> None:
         """End the round of a subscription, unless that has happened; everybody catches up."""
         if subscription is not None:
             subscription.close()
@@ -237,6 +240,16 @@ class Inbox:
                     self._subscription = None
                     self.round = 0
                     self._line.wake_all()
+
+    def _note_gap(self, subscription: Subscription | Subscriptions) -> None:
+        """Begin another round on the same subscription: notices of some nodes may have been missed."""
+        self._expected.all_unread()
+        with self._line.lock:
+            self._gaps = subscription.gaps
+            if self._subscription is subscription:
+                self._rounds += 1
+                self.round = self._rounds
+                self._line.wake_all()
 
     def doubt(self) -> None:
         """Listen anew, now that something has ended of which nothing was heard, unless much else is heard.
@@ -264,6 +277,11 @@ class Inbox:
         try:
             while True:
                 payload = subscription.read(until_s - time.monotonic())
+                if subscription.gaps != self._gaps:
+                    self._note_gap(subscription)
+                    if payload:
+                        self._deliver(payload)
+                    return
                 if payload is None:
                     return
                 self._heard_at_s = time.monotonic()
@@ -360,12 +378,15 @@ class Inbox:
         if self._ended:
             raise NodeUnavailable(self._ended, node=self._link.mesh)
 
-    def look(self, handles: Sequence[AsyncResult[Any]], within_s: float | None = None) -> None:
+    def look(
+        self, handles: Sequence[AsyncResult[Any]], within_s: float | None = None, *, in_part: bool = False
+    ) -> None:
         """Read the records of handles now, in few round trips, and put into them what these say.
 
         Args:
             handles: Whose.
             within_s: How long that may take at most; None for `send_timeout`.
+            in_part: Whether what can be read is enough, where one of several nodes does not answer.
 
         Raises:
             NodeUnavailable: The time was over, or the node is gone for good.
@@ -373,13 +394,20 @@ class Inbox:
         self.refuse_if_ended()
         link = self._link
         ids = [handle.id for handle in handles]
-        found = link.ask(lambda left_s: read(link.session, ids, patience_s=left_s), within_s)
+        found: Sequence[Record | Malformed | NodeUnavailable | None]
+        if in_part and len(link.nodes) > 1:
+            within_s = PART_S if within_s is None else min(PART_S, within_s)
+            found = link.run(read_some(link.session, ids, patience_s=0.0), within_s=within_s)
+        else:
+            found = link.ask(lambda left_s: read(link.session, ids, patience_s=left_s), within_s)
         for handle, record in zip(handles, found, strict=True):
-            self.settle(handle, record)
+            if not isinstance(record, NodeUnavailable):
+                self.settle(handle, record)
         self._line.wake_satisfied()
 
     def _read(
         self,
+        waiter: Waiter,
         handles: Sequence[AsyncResult[Any]],
         asked_for: int,
         current: int,
@@ -388,6 +416,8 @@ class Inbox:
     ) -> tuple[set[bytes], set[bytes]]:
         """Read records: those of the first handles that are asked for, and of others ahead of time.
 
+        What a node does not tell that is away, while others answer, is read again soon.
+
         Returns:
             The channels of other processes on which outcomes will be told, and which of these were not listened
             to before the reading began.
@@ -395,11 +425,17 @@ class Inbox:
         link = self._link
         subscription = self._subscription
         heard = set(subscription.channels) if subscription is not None else set()
+        if len(link.nodes) > 1:
+            within_s = PART_S if within_s is None else min(PART_S, within_s)
         records = link.run(
-            read(link.session, [handle.id for handle in handles], patience_s=patience_s), within_s=within_s
+            read_some(link.session, [handle.id for handle in handles], patience_s=patience_s),
+            within_s=within_s,
         )
         foreign = set()
         for at, (handle, found) in enumerate(zip(handles, records, strict=True)):
+            if isinstance(found, NodeUnavailable):
+                waiter.unreachable, waiter.again_at = found, time.monotonic() + PART_AGAIN_S
+                continue
             if at >= asked_for and found is None:
                 continue
             self.settle(handle, found)

@@ -105,9 +105,9 @@ class Turns:
 
     def _listen(self, idle_since_s: float) -> float:
         """Listen until nobody waits any more, and return since when."""
-        from taskmesh.nodes.subscription import Subscription
+        from taskmesh.nodes.subscriptions import subscribe
 
-        subscription = Subscription(self._link.open().driver, [keys.turn(self._link.prefix, self._process)])
+        subscription = subscribe(self._link.open(), [keys.turn(self._link.prefix, self._process)])
         try:
             # what was told before this was not heard
             for bell in list(self._turns.values()):

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.core.waiting import who_waits
@@ -42,6 +43,7 @@ class Waiter:
         thread: Who waits.
         channels: Channels of other processes that this wait needs.
         unreachable: Why the node could not be reached when last tried; None if it could.
+        again_at: When to read again what could not be read of several nodes, by the monotonic clock.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class Waiter:
         "_look_from",
         "_pending",
         "_round",
+        "again_at",
         "bell",
         "channels",
         "thread",
@@ -74,6 +77,7 @@ class Waiter:
         self.thread = threading.get_ident()
         self.channels: set[bytes] = set()
         self.unreachable: NodeUnavailable | None = None
+        self.again_at = inf
 
     def wait(self, timeout_s: float | None, enough: Callable[[], bool]) -> bool:
         """Wait until `enough()`, and tell whether it is.
@@ -107,7 +111,7 @@ class Waiter:
             if now >= self._look_at:
                 self._look_again(now, None if deadline is None else deadline - now)
                 continue
-            until = min(now + LISTEN_S, self._look_at)
+            until = min(now + LISTEN_S, self._look_at, max(now, self.again_at))
             if deadline is not None and deadline < until:
                 until = deadline
             if self._round:
@@ -133,16 +137,16 @@ class Waiter:
     def _catch_up(self, deadline: float | None) -> None:
         """Join the present round, unless that is done."""
         inbox = self._inbox
-        if self._round and self._round == inbox.round:
+        if self._round and self._round == inbox.round and time.monotonic() < self.again_at:
             if self.channels:
                 inbox.still_needed(self.channels)
             return
         left_s = None if deadline is None else max(READ_PATIENCE_S_MIN, deadline - time.monotonic())
         patience_s = READ_PATIENCE_S if left_s is None else min(READ_PATIENCE_S, left_s)
         self._round = 0
+        self.again_at, self.unreachable = inf, None
         try:
             self._round = inbox.catch_up(self, self._pending(), patience_s, left_s)
-            self.unreachable = None
         except NodeUnavailable as error:
             if inbox.is_hopeless(error):
                 raise
@@ -166,7 +170,7 @@ class Waiter:
         self._look_from += LOOK_AGAIN_MAX
         inbox = self._inbox
         try:
-            inbox.look(some, left_s)
+            inbox.look(some, left_s, in_part=True)
         except NodeUnavailable as error:
             if inbox.has_ended:
                 raise

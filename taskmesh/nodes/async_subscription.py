@@ -71,6 +71,9 @@ class AsyncSubscription:
             self._confirmed = None
         self._channels.update(new)
 
+    def tend(self) -> None:
+        """Do nothing: of one node, who lost the connection listens anew."""
+
     def leave(self, channels: Collection[bytes]) -> None:
         """Listen to these channels no more."""
         old = [channel for channel in channels if channel in self._channels]

@@ -26,7 +26,10 @@ class Subscription:
 
     Attributes:
         channels: Those that the node has confirmed: no later notice on them is missed.
+        gaps: How often notices may have been missed though it goes on: never, on one node.
     """
+
+    gaps = 0
 
     def __init__(self, driver: Driver, channels: Iterable[bytes], *, within_s: float | None = None) -> None:
         """Connect and subscribe; when this returns, the channels are confirmed.
@@ -101,23 +104,31 @@ class Subscription:
         Raises:
             NodeUnavailable: The connection is lost; notices may have been missed.
         """
-        reader = self._reader
-        try:
-            message = reader.gets()
-            while message is False:
-                self._socket.settimeout(max(READ_S_MIN, timeout_s))
-                try:
-                    count = self._socket.recv_into(self._buffer)
-                except TimeoutError:
-                    return None
+        found = self.received()
+        while found is None:
+            self._socket.settimeout(max(READ_S_MIN, timeout_s))
+            try:
+                count = self._socket.recv_into(self._buffer)
                 if not count:
                     raise ConnectionResetError("the node closed the connection")
-                reader.feed(self._buffer, 0, count)
-                message = reader.gets()
+            except TimeoutError:
+                return None
+            except self._failures as error:
+                raise self._lost(error) from error
+            self._reader.feed(self._buffer, 0, count)
+            found = self.received()
+        return found
+
+    def received(self) -> bytes | None:
+        """As `read`, of what has arrived before; waits for nothing."""
+        try:
+            message = self._reader.gets()
             if isinstance(message, Exception):
                 raise ConnectionError(f"it answered {message}")
         except self._failures as error:
             raise self._lost(error) from error
+        if message is False:
+            return None
         kind, channel, content = message
         if kind == b"message":
             notice: bytes = content
@@ -127,6 +138,11 @@ class Subscription:
         else:
             self.channels.discard(channel)
         return b""
+
+    def fileno(self) -> int:
+        """Return the socket that tells when there is something to read; -1 when it is closed."""
+        number: int = self._socket.fileno()
+        return number
 
     def _lost(self, error: Exception) -> NodeUnavailable:
         self.close()

@@ -10,19 +10,35 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from taskmesh.replication.routed import Args, Pinned, Routed, by_primary, primary_of, to_one, whole
+from taskmesh.core.steps import Reply
+from taskmesh.replication.routed import (
+    FAILURES,
+    Args,
+    Merge,
+    Parts,
+    Pinned,
+    Routed,
+    by_primary,
+    primary_of,
+    to_one,
+    whole,
+    worst,
+)
 from taskmesh.replication.view import View
 
 Route = Callable[[View, Args], Routed]
 
 
-def messages(head: int, width: int, put: Callable[[list[list[int]], Sequence[Any]], Any]) -> Route:
+def messages(
+    head: int, width: int, put: Callable[[list[list[int]], Sequence[Any]], Any], *, in_parts: bool = False
+) -> Route:
     """Return the route of a script that takes messages.
 
     Args:
         head: Arguments that are for all messages.
         width: Arguments of each, its id first.
         put: Makes one answer of several: of the places of the messages of each, and the answers.
+        in_parts: Whether the caller wants `Parts` where some nodes did not answer.
     """
 
     def route(view: View, args: Args) -> Routed:
@@ -40,9 +56,24 @@ def messages(head: int, width: int, put: Callable[[list[list[int]], Sequence[Any
             )
             for node, some in places.items()
         ]
-        return Routed(calls, whole(partial(put, list(places.values()))))
+        merge = partial(put, list(places.values()))
+        return Routed(calls, _or_parts(list(places.values()), merge) if in_parts else whole(merge))
 
     return route
+
+
+def _or_parts(places: list[list[int]], merge: Merge) -> Merge:
+    def merged(replies: Sequence[Reply]) -> Reply:
+        failures = [reply for reply in replies if isinstance(reply, FAILURES)]
+        if not failures:
+            return merge(replies)
+        return (
+            worst(replies)
+            if len(failures) == len(replies)
+            else Parts(list(zip(places, replies, strict=True)))
+        )
+
+    return merged
 
 
 def letters(places: list[list[int]], replies: Sequence[bytes]) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from taskmesh.core import keys
+from taskmesh.core.steps import Pause
 from taskmesh.errors import NodeUnavailable
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import RELEASED, commit, retried
@@ -17,7 +18,7 @@ from taskmesh.queue.manage import revoke
 from taskmesh.queue.telling import is_revoked, note_telling
 from taskmesh.replication.routes import Pinned, route
 from taskmesh.replication.view import Member, View
-from taskmesh.results.read import forget
+from taskmesh.results.read import forget, read, read_some
 from taskmesh.results.tellings import tellings
 from tests.property.routed_mesh import BEGIN_MS, PREFIX, ManyNodes
 from tests.property.routed_scene import FUNCTIONS, HOLDER, QUEUES, SLOTS, Both, few, message, seeds, views
@@ -167,3 +168,43 @@ def test_a_function_goes_once_to_each_node_that_gets_its_messages():
         ("n1", (b"blob", b"")),
         ("n2", (b"blob",)),
     ]
+
+
+def test_what_can_be_read_is_read_though_a_node_is_away():
+    halves = Halves()
+    halves.send()
+    ids = [*halves.ids, "nobody"]
+    second, first = halves.ids
+    both = halves.many.run(read(halves.many.session, halves.ids))
+    halves.many.nodes["n2"].running = False
+    found = dict(zip(ids, halves.many.run(read_some(halves.many.session, ids)), strict=True))
+    assert found[first] == both[1]
+    assert isinstance(found[second], NodeUnavailable)
+    with pytest.raises(NodeUnavailable):
+        halves.many.run(read(halves.many.session, ids, patience_s=1.0))
+    with pytest.raises(NodeUnavailable):
+        halves.many.run(read_some(halves.many.session, [second], patience_s=1.0))
+
+
+def test_what_comes_back_is_read_while_there_is_patience():
+    halves = Halves()
+    halves.send()
+    halves.many.nodes["n2"].running = False
+    steps = read(halves.many.session, halves.ids, patience_s=60.0)
+    replies = None
+    while not isinstance(request := steps.send(replies), Pause):
+        replies = [halves.many.reply(call) for call in request]
+    halves.many.nodes["n2"].running = True
+    found = halves.many.run(resumed(steps))
+    assert found == halves.many.run(read(halves.many.session, halves.ids))
+    assert None not in found
+
+
+def resumed(steps: Any) -> Any:
+    """Return a protocol that has yielded something, as one that begins."""
+    try:
+        replies = yield steps.send(None)
+        while True:
+            replies = yield steps.send(replies)
+    except StopIteration as end:
+        return end.value

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 #: Scripts that may be run at any epoch: they make the mesh, or only show things to people.
-ANY_EPOCH = {"replication.join", "queue.peek", "queue.status", "queue.backlog"}
+ANY_EPOCH = {"replication.join", "queue.status", "queue.backlog"}
 #: What a commit calls some of the states to which it brings messages.
 GOES_ON = {REQUEUED: b"P", SNOOZED: b"S"}
 WAITING = (State.SCHEDULED, State.RETRY)

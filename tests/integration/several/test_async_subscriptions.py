@@ -1,0 +1,134 @@
+"""Listening to every node of a mesh from an event loop: none of them keeps us from hearing the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from taskmesh.core import keys
+from taskmesh.errors import NodeUnavailable
+from taskmesh.nodes.async_subscriptions import AsyncSubscriptions, subscription_in_loop
+from taskmesh.results.read import read
+from tests.integration.several.conftest import MESH, activate, view_of
+
+pytestmark = pytest.mark.needs_server
+
+CHANNEL = keys.channel(keys.prefix(MESH), b"c")
+OTHER = keys.channel(keys.prefix(MESH), b"d")
+
+
+class Listening:
+    """A subscription, and what became of it."""
+
+    def __init__(self, link) -> None:
+        self.notices: list[bytes] = []
+        self.lost: list[str] = []
+        self.gaps = 0
+        self.subscription: AsyncSubscriptions = subscription_in_loop(
+            link, self.notices.append, self.lost.append, self._gap
+        )
+
+    def _gap(self) -> None:
+        self.gaps += 1
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait, looking after the nodes meanwhile as the ear does."""
+        while not condition():
+            self.subscription.tend()
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def link(three_nodes, make_link):
+    activate(three_nodes, view_of(three_nodes))
+    return make_link().open()
+
+
+def run(main) -> None:
+    asyncio.run(asyncio.wait_for(main, 60))
+
+
+def publish(nodes, at: int, content: bytes, channel: bytes = CHANNEL) -> int:
+    with nodes[at].client() as client:
+        return client.publish(channel, content)
+
+
+def test_all_nodes_are_heard(three_nodes, link):
+    async def main() -> None:
+        here = Listening(link)
+        await here.subscription.listen([CHANNEL])
+        await here.subscription.listen([OTHER])
+        assert set(here.subscription.channels) == {CHANNEL, OTHER}
+        for at in range(3):
+            assert publish(three_nodes, at, b"%d" % at, OTHER) == 1
+        await here.until(lambda: len(here.notices) == 3)
+        here.subscription.leave([OTHER])
+        await here.until(lambda: not any(publish(three_nodes, at, b"x", OTHER) for at in range(3)))
+        assert here.gaps == 0
+        here.subscription.close()
+        assert here.lost == []
+
+    run(main())
+
+
+def test_a_node_that_is_lost_leaves_a_gap_and_is_heard_again_once_a_view_admits_it(three_nodes, link):
+    async def main() -> None:
+        here = Listening(link)
+        await here.subscription.listen([CHANNEL])
+        three_nodes.kill(1)
+        await here.until(lambda: here.gaps == 1)
+        publish(three_nodes, 2, b"still")
+        await here.until(lambda: here.notices == [b"still"])
+        three_nodes.start(1)
+        activate(three_nodes, view_of(three_nodes, 2))
+        await link.run_async(read(link.session, ["nobody"]))
+        await here.until(lambda: here.gaps == 2)
+        assert publish(three_nodes, 1, b"again") == 1
+        await here.until(lambda: here.notices == [b"still", b"again"])
+        here.subscription.close()
+
+    run(main())
+
+
+def test_a_node_that_stands_still_keeps_nobody_from_hearing_the_others(three_nodes, link):
+    async def main() -> None:
+        three_nodes.stop(0)
+        here = Listening(link)
+        await asyncio.wait_for(here.subscription.listen([CHANNEL]), 8)
+        publish(three_nodes, 1, b"there")
+        await here.until(lambda: here.notices == [b"there"])
+        three_nodes.go_on(0)
+        await here.until(lambda: here.gaps == 1)
+        publish(three_nodes, 0, b"awake")
+        await here.until(lambda: here.notices == [b"there", b"awake"])
+        here.subscription.close()
+
+    run(main())
+
+
+def test_a_node_that_leaves_the_mesh_is_heard_no_more(three_nodes, link):
+    async def main() -> None:
+        here = Listening(link)
+        await here.subscription.listen([CHANNEL])
+        activate(three_nodes, view_of(three_nodes, 2, without=("n3",)))
+        await link.run_async(read(link.session, ["nobody"]))
+        await here.until(lambda: publish(three_nodes, 2, b"x") == 0)
+        assert here.gaps == 0
+        here.subscription.close()
+
+    run(main())
+
+
+def test_when_none_is_left_that_is_said(three_nodes, link):
+    async def main() -> None:
+        here = Listening(link)
+        await here.subscription.listen([CHANNEL])
+        for at in range(3):
+            three_nodes.kill(at)
+        await here.until(lambda: len(here.lost) == 1)
+        with pytest.raises(NodeUnavailable, match="cannot listen"):
+            await Listening(link).subscription.listen([CHANNEL])
+
+    run(main())

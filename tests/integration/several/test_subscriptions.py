@@ -1,0 +1,154 @@
+"""Listening to every node of a mesh at once: none of them keeps us from hearing the others."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from taskmesh.core import keys
+from taskmesh.errors import NodeUnavailable
+from taskmesh.nodes.subscriptions import Subscriptions, subscribe
+from taskmesh.results.read import read
+from tests.integration.several.conftest import MESH, activate, view_of
+from tests.support import wait_until
+
+pytestmark = pytest.mark.needs_server
+
+CHANNEL = keys.channel(keys.prefix(MESH), b"c")
+OTHER = keys.channel(keys.prefix(MESH), b"d")
+
+
+@pytest.fixture
+def link(three_nodes, make_link):
+    activate(three_nodes, view_of(three_nodes))
+    return make_link().open()
+
+
+@pytest.fixture
+def make_subscription(link):
+    made = []
+
+    def make(**options):
+        made.append(subscribe(link, [CHANNEL], **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def publish(nodes, at: int, content: bytes, channel: bytes = CHANNEL) -> int:
+    with nodes[at].client() as client:
+        return client.publish(channel, content)
+
+
+def heard(subscription: Subscriptions, count: int) -> list[bytes]:
+    """Return so many notices."""
+    found: list[bytes] = []
+
+    def enough() -> bool:
+        notice = subscription.read(0.05)
+        if notice:
+            found.append(notice)
+        return len(found) >= count
+
+    wait_until(enough)
+    return sorted(found)
+
+
+def wait_for_gaps(subscription: Subscriptions, count: int) -> None:
+    def noted() -> bool:
+        subscription.read(0.05)
+        return subscription.gaps >= count
+
+    wait_until(noted)
+
+
+def test_all_nodes_are_heard(three_nodes, make_subscription):
+    subscription = make_subscription()
+    assert subscription.channels == {CHANNEL}
+    for at in range(3):
+        assert publish(three_nodes, at, b"from %d" % at) == 1
+    assert heard(subscription, 3) == [b"from 0", b"from 1", b"from 2"]
+    assert subscription.read(0.01) is None
+    assert subscription.gaps == 0
+
+
+def test_who_has_much_to_tell_does_not_drown_out_the_others(three_nodes, make_subscription):
+    subscription = make_subscription()
+    with three_nodes[0].client() as client, client.pipeline(transaction=False) as line:
+        for _ in range(10_000):
+            line.publish(CHANNEL, b"much" * 100)
+        line.execute()
+    publish(three_nodes, 1, b"little")
+    before = 0
+    while subscription.read(10.0) != b"little":
+        before += 1
+    assert before < 5000
+
+
+def test_channels_come_and_go_on_all_nodes(three_nodes, make_subscription):
+    subscription = make_subscription()
+    subscription.add([OTHER])
+    wait_until(lambda: subscription.read(0.05) is None and OTHER in subscription.channels)
+    assert [publish(three_nodes, at, b"x", OTHER) for at in range(3)] == [1, 1, 1]
+    heard(subscription, 3)
+    subscription.remove([OTHER])
+    wait_until(lambda: subscription.read(0.05) is None and OTHER not in subscription.channels)
+    assert [publish(three_nodes, at, b"x", OTHER) for at in range(3)] == [0, 0, 0]
+
+
+def test_a_node_that_is_lost_leaves_a_gap_and_is_heard_again_once_a_view_admits_it(
+    three_nodes, link, make_subscription
+):
+    subscription = make_subscription()
+    subscription.add([OTHER])
+    three_nodes.kill(1)
+    wait_for_gaps(subscription, 1)
+    publish(three_nodes, 2, b"still")
+    assert heard(subscription, 1) == [b"still"]
+    three_nodes.start(1)
+    activate(three_nodes, view_of(three_nodes, 2))
+    wait_until(lambda: look(link))
+    wait_for_gaps(subscription, 2)
+    assert publish(three_nodes, 1, b"again", OTHER) == 1
+    assert heard(subscription, 1) == [b"again"]
+    assert subscription.gaps == 2
+
+
+def look(link) -> bool:
+    """Have the link meet a newer view, and tell whether it has."""
+    link.run(read(link.session, ["nobody"]))
+    return link.view.number == 2
+
+
+def test_a_node_that_stands_still_keeps_nobody_from_hearing_the_others(three_nodes, make_subscription):
+    three_nodes.stop(0)
+    began_s = time.monotonic()
+    subscription = make_subscription(within_s=60.0)
+    assert time.monotonic() - began_s < 30.0
+    publish(three_nodes, 1, b"there")
+    assert heard(subscription, 1) == [b"there"]
+    three_nodes.go_on(0)
+    wait_for_gaps(subscription, 1)
+    publish(three_nodes, 0, b"awake")
+    assert heard(subscription, 1) == [b"awake"]
+
+
+def test_a_node_that_leaves_the_mesh_is_heard_no_more(three_nodes, link, make_subscription):
+    subscription = make_subscription()
+    activate(three_nodes, view_of(three_nodes, 2, without=("n3",)))
+    wait_until(lambda: look(link))
+    wait_until(lambda: subscription.read(0.05) is None and publish(three_nodes, 2, b"x") == 0)
+    assert subscription.gaps == 0
+
+
+def test_when_none_is_left_that_is_said(three_nodes, make_subscription):
+    subscription = make_subscription()
+    for at in range(3):
+        three_nodes.kill(at)
+    with pytest.raises(NodeUnavailable, match="lost"):
+        wait_for_gaps(subscription, 4)
+    with pytest.raises(NodeUnavailable, match="cannot listen"):
+        make_subscription()
