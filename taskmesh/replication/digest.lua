@@ -4,7 +4,7 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, slots (4 hex) ...
 -- Returns a digest for each of the first slots, as far as one step goes, at least one: how many records it may hold, and a
 --   sum that does not depend on their order, hex. 'large' for a slot that has too many: compare those by their lists.
-local STEP_RECORDS, SLOT_RECORDS_MAX = 1500, 3000
+local STEP_RECORDS, SLOT_RECORDS_MAX = 500, 3000
 local out, looked_at = {}, 0
 for i = 3, #ARGV do
   local sets = {P .. 'L:' .. ARGV[i], P .. 'F:' .. ARGV[i]}

@@ -86,13 +86,17 @@ def equalize(mandate: Mandate, view: View, judge: Judge) -> ViewSteps[Equalized]
     for slot in slots:
         for node in slot.nodes:
             asked[node].append(slot.number)
-    told = yield from together([_digests(mandate, view, node, some) for node, some in asked.items()])
-    digests = dict(zip(asked, told, strict=True))
+    # some of each node side by side, so that it need not wait for us between two steps
+    parts = [(node, part) for node, some in asked.items() for part in groups(some, SLOTS_A_CALL)]
+    told = yield from together([_digests(mandate, view, node, part) for node, part in parts])
+    digests: dict[str, dict[int, bytes]] = defaultdict(dict)
+    for (node, _), sums in zip(parts, told, strict=True):
+        digests[node].update(sums)
     done.empty = {
         (node, slot) for node, some in digests.items() for slot, sum_ in some.items() if sum_ == EMPTY
     }
     differing = [slot for slot in slots if _differ([digests[node][slot.number] for node in slot.nodes])]
-    for some in _groups(differing, SLOTS_AT_ONCE):
+    for some in groups(differing, SLOTS_AT_ONCE):
         yield from _level(mandate, view, some, done)
     return done
 
@@ -106,11 +110,9 @@ def _digests(mandate: Mandate, view: View, node: str, slots: Sequence[int]) -> A
     found: dict[int, bytes] = {}
     left = list(slots)
     while left:
-        some = left[:SLOTS_A_CALL]
-        words = [b"%04x" % slot for slot in some]
         # as far as it comes in one step
-        sums = yield mandate.call(DIGEST, view.waiting, node, *words)
-        found.update(zip(some, sums, strict=False))
+        sums = yield mandate.call(DIGEST, view.waiting, node, *(b"%04x" % slot for slot in left))
+        found.update(zip(left, sums, strict=False))
         left = left[len(sums) :]
     return found
 
@@ -154,7 +156,7 @@ def _level(mandate: Mandate, view: View, slots: Sequence[_Slot], done: Equalized
     copies = [
         _copy(mandate, view, holder, node, some)
         for (holder, node), ids in wanted.items()
-        for some in _groups(ids, COPIES_AT_ONCE)
+        for some in groups(ids, COPIES_AT_ONCE)
     ]
     yield from together(copies, at_once=8)
 
@@ -170,7 +172,7 @@ def _newest(of: Mapping[str, Marks]) -> dict[bytes, tuple[bytes, str]]:
 
 
 def _remove(mandate: Mandate, view: View, node: str, slot: int, ids: Marks) -> Ask[None]:
-    for some in _groups(list(ids), LIST_STEP):
+    for some in groups(list(ids), LIST_STEP):
         words = [word for task_id in some for word in (task_id, ids[task_id][:8])]
         yield mandate.call(DISCARD, view.waiting, node, b"%04x" % slot, *words)
 
@@ -211,5 +213,6 @@ def _entries(copy: Copy, functions: Mapping[bytes, bytes]) -> Iterator[bytes]:
         yield from each
 
 
-def _groups(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+def groups(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """Yield the items, so many at a time."""
     return (items[at : at + size] for at in range(0, len(items), size))

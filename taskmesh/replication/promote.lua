@@ -65,7 +65,20 @@ local function runs(id, rec)
   make_known(holder)
 end
 
-local sides = CALL('HMGET', P .. 'side', unpack(ids))
+-- what all of a step have in common is written once
+local queues, gathered, delayed = {}, {}, {}
+
+local function note(list, moment, member)
+  local n = #list
+  list[n + 1], list[n + 2] = moment, member
+end
+
+local function write_down(index, list)
+  -- Lua can pass no more than some thousand arguments
+  for first = 1, #list, 2000 do CALL('ZADD', index, unpack(list, first, math.min(first + 1999, #list))) end
+end
+
+local sides = CALL('EXISTS', P .. 'side') == 1 and CALL('HMGET', P .. 'side', unpack(ids)) or {}
 for i = 1, #ids do
   local id = ids[i]
   local rec = CALL('GETRANGE', P .. 'r:' .. id, 0, HEAD_AND_QUEUE - 1)
@@ -86,17 +99,20 @@ for i = 1, #ids do
     end
   end
   if live then
-    CALL('SADD', P .. 'queues', queue)
+    queues[queue] = true
     if state == 'P' then
       local line = queue .. ':' .. string.sub(rec, 61, 61)
-      CALL('ZADD', P .. 'gathered', tonumber(string.sub(rec, 63, 74), 16) or 0, line .. '\n' .. hint)
+      note(gathered, tonumber(string.sub(rec, 63, 74), 16) or 0, line .. '\n' .. hint)
     elseif state == 'T' then
       runs(id, rec)
     else
-      CALL('ZADD', P .. 'd', moment, hint)
+      note(delayed, moment, hint)
     end
   elseif state == 'D' and (tonumber(string.sub(rec, 95, 102), 16) or 0) > 0 then
     CALL('ZADD', P .. 'dead', moment, id)
   end
 end
+for queue in pairs(queues) do CALL('SADD', P .. 'queues', queue) end
+write_down(P .. 'gathered', gathered)
+write_down(P .. 'd', delayed)
 return cursor

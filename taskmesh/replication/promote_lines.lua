@@ -4,6 +4,17 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, how many at most
 -- Returns how many are left. What waits for its turn in a sequence stands in no line.
 local found = CALL('ZPOPMIN', P .. 'gathered', ARGV[3])
+local line_of, hints = nil, {}
+
+local function append(line, hint)
+  if #hints > 0 and (line ~= line_of or #hints == 1000) then
+    CALL('RPUSH', P .. 'q:' .. line_of, unpack(hints))
+    hints = {}
+  end
+  line_of = line
+  hints[#hints + 1] = hint
+end
+
 local gated = #found > 0 and CALL('EXISTS', P .. 'gate') == 1
 for i = 1, #found, 2 do
   local line, hint = string.match(found[i], '^([^\n]*)\n(.*)$')
@@ -13,7 +24,8 @@ for i = 1, #found, 2 do
   if first and first ~= id then
     CALL('SADD', P .. 'blk:' .. string.sub(line, 1, -3), id)
   else
-    CALL('RPUSH', P .. 'q:' .. line, hint)
+    append(line, hint)
   end
 end
+if #hints > 0 then CALL('RPUSH', P .. 'q:' .. line_of, unpack(hints)) end
 return CALL('ZCARD', P .. 'gathered')

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from taskmesh.core.steps import Call
+from taskmesh.replication.equalize import groups
 from taskmesh.replication.fencing import Answers
 from taskmesh.replication.mandate import Ask, Mandate, together
 from taskmesh.replication.scripts import LINE_STEP, PROMOTE, PROMOTE_KEYS, PROMOTE_LINES, PROMOTE_STEP, SETS
 from taskmesh.replication.view import View
 from taskmesh.replication.view_register import ViewSteps
+
+#: Slots that one conversation goes through; some of these are held with a node side by side.
+SLOTS_AT_ONCE = 8
 
 
 def promote(
@@ -32,7 +35,9 @@ def promote(
         Silent: One of these does not answer any more.
         LeadershipLost: One of these is further.
     """
-    tasks, count = [], 0
+    nodes: list[tuple[str, set[int]]] = []
+    parts: list[tuple[str, Sequence[int]]] = []
+    count = 0
     for member in view.members:
         node = member.id
         led = view.led_by(node)
@@ -44,9 +49,12 @@ def promote(
         ]
         # keys that it held long ago, in slots that are empty now, would be in the way as well
         if len(kept) < len(led):
-            tasks.append(_rebuild(mandate, view, node, slots, kept))
+            nodes.append((node, kept))
+            parts += [(node, some) for some in groups(slots, SLOTS_AT_ONCE)]
             count += len(slots)
-    yield from together(tasks)
+    yield from together([_forget_keys(mandate, view, node, kept) for node, kept in nodes])
+    yield from together([_gather(mandate, view, node, some) for node, some in parts])
+    yield from together([_line_up(mandate, view, node) for node, _ in nodes])
     return count
 
 
@@ -60,12 +68,8 @@ def _kept(view: View, node: str, answers: Answers, changed: Collection[tuple[str
     return {slot for slot in before.led_by(node) if slot in led and (node, slot) not in changed}
 
 
-def _rebuild(
-    mandate: Mandate, view: View, node: str, slots: Sequence[int], kept: Collection[int]
-) -> Ask[None]:
-    def order(script_words: tuple[bytes, ...]) -> Call:
-        return mandate.order(PROMOTE, view.waiting, node, *script_words)
-
+def _forget_keys(mandate: Mandate, view: View, node: str, kept: Collection[int]) -> Ask[None]:
+    """Forget what keys held in slots that the node did not lead."""
     chars = b"".join(b"1" if slot in kept else b"0" for slot in range(view.slots))
     for which in (b"gate", b"ikid"):
         cursor = b"0"
@@ -73,12 +77,21 @@ def _rebuild(
             cursor = yield mandate.order(PROMOTE_KEYS, view.waiting, node, chars, which, cursor)
             if cursor == b"0":
                 break
+
+
+def _gather(mandate: Mandate, view: View, node: str, slots: Sequence[int]) -> Ask[None]:
+    """Rebuild the indexes of some slots, but for the lines."""
     for slot in slots:
         for kind in SETS:
             cursor = b"0"
             while True:
-                cursor = yield order((b"%04x" % slot, kind, cursor, b"%d" % PROMOTE_STEP))
+                words = (b"%04x" % slot, kind, cursor, b"%d" % PROMOTE_STEP)
+                cursor = yield mandate.order(PROMOTE, view.waiting, node, *words)
                 if cursor == b"0":
                     break
+
+
+def _line_up(mandate: Mandate, view: View, node: str) -> Ask[None]:
+    """Put what was gathered into its lines."""
     while (yield mandate.order(PROMOTE_LINES, view.waiting, node, b"%d" % LINE_STEP)):
         pass
