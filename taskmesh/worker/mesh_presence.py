@@ -40,6 +40,7 @@ class _Place:
         rest: When it is asked again.
         owed: What is to be put back there.
         is_told: Whether it has what this worker tells of itself.
+        epoch: In which it was told.
     """
 
     def __init__(self, link: Link, presence: Presence) -> None:
@@ -48,6 +49,7 @@ class _Place:
         self.rest = Rest()
         self.owed: deque[Callable[[], int]] = deque(maxlen=OWED_MAX)
         self.is_told = True
+        self.epoch = link.session.epoch
 
 
 class MeshPresence:
@@ -190,7 +192,11 @@ class MeshPresence:
     def _beat(self, place: _Place, *, own: Collection[bytes], report: bytes, dead: list[_Place]) -> None:
         presence = place.presence
         if not presence.is_registered:
-            presence.register(self._info, report)
+            # messages of children that are no more may have come here from other nodes
+            presence.revive(self._info, report, own)
+        if place.epoch != self._link.session.epoch:
+            # a node that was told by others that this worker lives knows nothing else of it
+            place.is_told, place.epoch = False, self._link.session.epoch
         if not place.is_told:
             self._tell(place)
         try:

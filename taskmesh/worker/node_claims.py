@@ -146,7 +146,8 @@ class NodeClaims:
         if not text.startswith(("DEADWORKER", "STALEVIEW")):
             raise error
         # its supervisor registers again; what was claimed there may run elsewhere
-        log.warning("node %s gives this worker nothing for now: %s", talk.node, text)
+        level = logging.DEBUG if text == "DEADWORKER unknown" else logging.WARNING
+        log.log(level, "node %s gives this worker nothing for now: %s", talk.node, text)
         talk.is_idle = False
         talk.rest.missed(now_s)
         return None

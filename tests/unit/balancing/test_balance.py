@@ -17,6 +17,7 @@ class Told(Strategy):
 
     def choose(self, sources: Sequence[Source], loads: Loads, rng: Chance) -> Sequence[Source]:
         self.loads = {source.queue: loads.of(source) for source in sources}
+        self.by_source = {source: loads.of(source) for source in sources}
         return sources
 
 
@@ -103,3 +104,38 @@ class Careless(Told):
 def test_no_queue_is_lost_by_a_careless_strategy():
     kept = Balance(Careless(), ["a", "b", "c"], random.Random(0), 0.0)
     assert kept.order(0.0) == ["b", "a", "c"]
+
+
+def test_each_queue_is_a_source_on_each_node_and_what_is_known_stays_when_nodes_change():
+    kept, told = balance("ab", nodes=["n1", "n2"])
+    order = kept.order_sources(0.0)
+    assert order == [Source("n1", "a"), Source("n2", "a"), Source("n1", "b"), Source("n2", "b")]
+    kept.claimed_from("n2", ["a"], 1, 0.04, {Source("n1", "a"), Source("n2", "a")})
+    kept.move(["n2", "n3"], 0.05)
+    assert kept.order_sources(0.05) == [
+        Source("n2", "a"),
+        Source("n3", "a"),
+        Source("n2", "b"),
+        Source("n3", "b"),
+    ]
+    assert told.by_source[Source("n2", "a")].taken == 1
+    assert told.by_source[Source("n2", "b")].passes == 1
+    assert told.by_source[Source("n3", "a")].passes == 0
+
+
+def test_sources_of_a_node_that_cannot_be_asked_are_left_out_and_passed_over_by_nobody():
+    kept, told = balance("a", nodes=["n1", "n2"])
+    assert kept.order_sources(0.0, 0, {"n2"}) == [Source("n2", "a")]
+    kept.claimed_from("n2", ["a"], 1, 0.5)
+    assert kept.order_sources(1.0) == [Source("n1", "a"), Source("n2", "a")]
+    assert told.by_source[Source("n1", "a")].passes == 0
+
+
+def test_what_goes_back_goes_back_to_its_node():
+    kept, told = balance("a", nodes=["n1", "n2"])
+    kept.order_sources(0.0)
+    kept.claimed_from("n2", ["a", "a"], 2, 0.0)
+    kept.given_back(["a"], "n2")
+    kept.order_sources(0.1)
+    assert told.by_source[Source("n2", "a")].taken == 1
+    assert told.by_source[Source("n1", "a")].taken == 0

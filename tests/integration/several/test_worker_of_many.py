@@ -1,0 +1,140 @@
+"""Workers of processes, threads and coroutines on a mesh of three nodes, which replicate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskmesh import TaskMesh
+from taskmesh.core.ids import routing_of, slot_of
+from taskmesh.errors import TaskRevoked, TimeLimitExceeded
+from taskmesh.testing.thread_worker import ThreadWorker
+from tests.support import wait_until
+
+
+@pytest.fixture
+def mesh(three_nodes) -> Iterator[TaskMesh]:
+    made = TaskMesh("many", nodes=three_nodes.urls, key="s" * 40)
+    yield made
+    made.close()
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def writer(mesh, path: Path):
+    """Return a task that writes a line and may take long; it travels by value."""
+
+    @mesh.task
+    def write(what: str, seconds: float = 0.0) -> str:
+        import time
+
+        with path.open("a") as out:
+            out.write(f"{what}\n")
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            time.sleep(0.01)
+        return what
+
+    return write
+
+
+def final(result) -> object:
+    """Wait for a result by looking."""
+    wait_until(result.ready)
+    return result.get(timeout=5)
+
+
+@pytest.mark.parametrize("pool", ["process", "thread", "async"])
+def test_each_kind_of_pool_runs_what_any_node_holds(mesh, tmp_path, pool):
+    write = writer(mesh, tmp_path / "ran")
+    results = [write.delay(str(number)) for number in range(60)]
+    primaries = {
+        mesh.link.view.primary(slot_of(routing_of(result.id), mesh.link.session.slots)) for result in results
+    }
+    assert primaries == set(mesh.link.nodes)
+    with mesh.workers(2, pool=pool):
+        more = [write.delay(str(number)) for number in range(60, 90)]
+        assert [final(result) for result in results + more] == [str(number) for number in range(90)]
+    assert Counter(lines(tmp_path / "ran")) == Counter(str(number) for number in range(90))
+
+
+def test_what_waits_behind_a_slow_task_is_taken_by_others(mesh, tmp_path):
+    write = writer(mesh, tmp_path / "ran")
+    fast = [write.delay("warm") for _ in range(300)]
+    with mesh.workers(2):
+        for result in fast:
+            final(result)
+        slow = write.delay("slow", 2.0)
+        rest = [write.delay(f"{number}") for number in range(40)]
+        wait_until(lambda: all(result.ready() for result in rest), 20)
+        assert not slow.ready()
+
+
+@pytest.mark.parametrize("pool", ["process", "thread"])
+def test_a_run_is_ended_by_a_revoke_with_terminate(mesh, tmp_path, pool):
+    write = writer(mesh, tmp_path / "ran")
+    with mesh.workers(2, pool=pool):
+        for number in range(3):
+            held = write.delay(f"held-{number}", 60.0)
+            wait_until(lambda number=number: f"held-{number}" in lines(tmp_path / "ran"))
+            held.revoke(terminate=True)
+            wait_until(held.ready)
+            with pytest.raises(TaskRevoked):
+                held.get(timeout=5)
+
+
+def test_a_hard_limit_ends_one_run_and_no_other(mesh, tmp_path):
+    write = writer(mesh, tmp_path / "ran")
+    with mesh.workers(1):
+        over = [write.apply_async((f"over-{number}", 60.0), time_limit=0.3) for number in range(2)]
+        after = write.delay("after")
+        for result in over:
+            wait_until(result.ready)
+            with pytest.raises(TimeLimitExceeded):
+                result.get(timeout=5)
+        assert final(after) == "after"
+    assert Counter(lines(tmp_path / "ran")) == Counter(["over-0", "over-1", "after"])
+
+
+def test_a_node_that_is_killed_under_load_costs_no_message(mesh, three_nodes, tmp_path):
+    write = writer(mesh, tmp_path / "ran")
+    with mesh.workers(2):
+        results = [write.delay(f"{number}", 0.01) for number in range(150)]
+        wait_until(lambda: len(lines(tmp_path / "ran")) > 20)
+        three_nodes.kill(1)
+        assert [final(result) for result in results] == [str(number) for number in range(150)]
+    ran = Counter(lines(tmp_path / "ran"))
+    assert set(ran) == {str(number) for number in range(150)}
+
+
+def test_a_worker_in_the_test_itself_serves_all_nodes_and_queues_that_come(mesh, tmp_path):
+    write = writer(mesh, tmp_path / "ran")
+    with ThreadWorker(mesh):
+        results = [write.apply_async((str(number),), queue=f"queue-{number % 2}") for number in range(20)]
+        assert [final(result) for result in results] == [str(number) for number in range(20)]
+        assert write.delay("idle").get(timeout=10) == "idle"
+
+
+def test_children_that_are_killed_lose_nothing(mesh, tmp_path):
+    write = writer(mesh, tmp_path / "ran")
+    results = [write.delay(str(number)) for number in range(40)]
+
+    @mesh.task(max_retries=0)
+    def end_process(flag: str) -> str:
+        import os
+        from pathlib import Path
+
+        if not Path(flag).exists():
+            Path(flag).touch()
+            os.kill(os.getpid(), 9)
+        return "survived"
+
+    ends = [end_process.delay(str(tmp_path / f"flag-{number}")) for number in range(4)]
+    with mesh.workers(2):
+        assert [final(result) for result in ends] == ["survived"] * 4
+        assert [final(result) for result in results] == [str(number) for number in range(40)]
