@@ -91,6 +91,8 @@ local out, ids, n = {lease}, {}, 0
 local alone = false
 local R = P .. 'r:'
 local started = {}
+-- a node that leads again what it led before may have a hint twice, and both of them in one draught
+local twice = FLOOR and {}
 while n < most and not alone do
   local popped = pop(most - n)
   if not popped then break end
@@ -104,7 +106,8 @@ while n < most and not alone do
   for i = 1, #hints do
     local hint, rec = hints[i], records[i]
     local version = string.sub(hint, -8)
-    if rec and string.sub(rec, 2, 2) == 'P' and string.sub(rec, 3, 10) == version then
+    if rec and string.sub(rec, 2, 2) == 'P' and string.sub(rec, 3, 10) == version and not (twice and twice[hint]) then
+      if twice then twice[hint] = true end
       local singly = string.find('4567cdef', string.sub(rec, 62, 62), 1, true)
       if singly and n > 0 or alone then
         -- suspected of killing its worker: it is claimed alone, so the rest goes back in order

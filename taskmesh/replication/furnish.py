@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
 from taskmesh.errors import NodeUnavailable
 
-#: Hashes, sets and single values; see `core/keys.py`.
+#: Hashes, sets and single values; see `core/keys.py`. Not the leader's token: a node may know a newer one by itself.
 HASHES = (b"meta", b"settings", b"wishes", b"wishes:weight", b"wishes:rate")
 SETS = (b"paused",)
-VALUES = (b"leader", b"settled", b"seat")
+VALUES = (b"settled", b"seat")
 
 
 def furnish(prefix: bytes, source: str, node: str) -> GroupSteps[None]:

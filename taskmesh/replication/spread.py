@@ -153,10 +153,13 @@ def _perform(
                 part.done = NoAnswer("fewer copies than must have it could be reached")
         is_stale = is_stale or stale
         if not is_stale:
-            silent = {sub.node for sub, reply in zip(subs, replies, strict=True) if type(reply) in _SILENT}
+            silent = {
+                sub.node: reply for sub, reply in zip(subs, replies, strict=True) if type(reply) in _SILENT
+            }
             if (silent or any(type(part.done) in _SILENT for part in parts)) and may_go_on():
                 # who is dead does not tell of the view that goes on without it; the protocol repeats by that one
-                yield from look_for_newer(standing, silent)
+                refusing = [node for node, reply in silent.items() if type(reply) is Refused]
+                yield from look_for_newer(standing, silent, refusing)
             return [part.done for part in parts]
         if looks == LOOKS_MAX or not may_go_on():
             for part in parts:
@@ -168,23 +171,41 @@ def _perform(
             yield Pause(LOOK_AGAIN_S)
 
 
-def look_for_newer(standing: Standing, without: Collection[str] = ()) -> Spread[bool]:
+def look_for_newer(
+    standing: Standing, without: Collection[str] = (), refusing: Collection[str] = ()
+) -> Spread[bool]:
     """Ask the nodes for their view, and tell whether one has a newer one, which is taken over.
 
     Args:
         standing: The view.
         without: Who need not be asked.
+        refusing: Of these, who refused. Their servers may have been started anew, and be members of a newer view.
     """
-    prefix = standing.session.prefix
-    nodes = [member.id for member in standing.view.members if member.id not in without]
-    words = (b"GET", keys.view(prefix))
-    replies = yield Round(
-        [Call(None, prefix, words, node=node) for node in nodes],
-        # one that tells a newer view is enough; nobody waits for the dead
-        lambda so_far: _all(so_far) or _newest(so_far, standing.view) is not None,
-    )
-    newer = _newest(replies, standing.view)
+    view = standing.view
+    nodes = [member.id for member in view.members if member.id not in without]
+    replies = yield from _ask_for_view(standing, nodes)
+    newer = _newest(replies, view)
+    if newer is None:
+        refused = {node for node, reply in zip(nodes, replies, strict=True) if type(reply) is Refused}
+        refused.update(refusing)
+        # by its address one speaks with whatever process answers there; a view that it tells was agreed upon
+        places = [member.address for member in view.members if member.id in refused]
+        newer = _newest((yield from _ask_for_view(standing, places)), view) if places else None
     return newer is not None and standing.take(newer)
+
+
+def _ask_for_view(standing: Standing, nodes: Sequence[str]) -> Spread[Sequence[Reply]]:
+    if not nodes:
+        return ()
+    prefix, view = standing.session.prefix, standing.view
+    words = (b"GET", keys.view(prefix))
+    return (
+        yield Round(
+            [Call(None, prefix, words, node=node) for node in nodes],
+            # one that tells a newer view is enough; nobody waits for the dead
+            lambda so_far: _all(so_far) or _newest(so_far, view) is not None,
+        )
+    )
 
 
 def _newest(replies: Sequence[Reply], than: View) -> View | None:

@@ -43,6 +43,7 @@ class SmallMesh:
         self.calls: list[Call] = []
         self.told: list[tuple[bytes, bytes]] = []
         self.late: dict[str, bool] = {}
+        self.anew: set[str] = set()
         for node in view.members:
             self.activate(node.id, view)
         self.session = Session(PREFIX, b"", view.slots, lambda: self.now_ms)
@@ -80,9 +81,10 @@ class SmallMesh:
 
     def _answer(self, call: Call) -> Reply:
         self.calls.append(call)
-        node = self.nodes[call.node]
-        if not node.running:
-            return Refused(f"{call.node} is down")
+        # members may be named by their addresses as well
+        node = self.nodes[call.node.removeprefix("redis://").partition(":")[0]]
+        if not node.running or call.node in self.anew:
+            return Refused(f"{call.node} is down, or was started anew")
         script = call.script
         reply = (
             node.eval(script.source, [call.prefix], call.args) if script is not None else node.call(call.args)

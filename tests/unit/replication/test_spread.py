@@ -221,3 +221,13 @@ def drive(mesh: SmallMesh, conversation):
             request = conversation.send([] if isinstance(request, Pause) else mesh._round(request))
     except StopIteration as ended:
         return pauses, ended.value
+
+
+def test_a_view_is_learned_from_servers_that_were_all_started_anew(mesh: SmallMesh) -> None:
+    """As the members that they were nobody speaks with them; whoever answers at their addresses tells the view."""
+    newer = replace(make_view(2), table=mesh.standing.view.table)
+    for node in mesh.nodes:
+        mesh.activate(node, newer)
+    mesh.anew = set(mesh.nodes)
+    send(mesh, 1)
+    assert mesh.standing.view == newer
