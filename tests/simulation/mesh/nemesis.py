@@ -107,12 +107,11 @@ class Nemesis:
         self._start_anew(empty=True)
 
     def _start_anew(self, *, older: bool = False, empty: bool = False) -> None:
-        """Have a server crash and come back, if the mesh can bear one more of these now."""
+        """Have a server crash and come back; as it was, where the mesh cannot bear a loss."""
         servers = [server for server in self.world.servers.values() if server.up]
-        if not servers or not self.world.bears_another():
+        if not servers:
             return
         server: Server = self.random.choice(servers)
-        self.world.before_loss(server, lost=older or empty)
         server.crash()
         self.network.after(
             self.random.random(), lambda _: self.world.start_server(server, older=older, empty=empty)

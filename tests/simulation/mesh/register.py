@@ -20,7 +20,7 @@ from taskmesh.consensus.registers import (
     Write,
 )
 from taskmesh.core.steps import Pause
-from taskmesh.errors import ChangeRejected, ChangeUnknown, NoMajority
+from taskmesh.errors import ChangeUnknown, NoMajority, VersionConflict
 from tests.simulation.mesh.network import Network
 
 Steps = Generator[Any, Any, Any]
@@ -71,13 +71,14 @@ class Registers:
         return changed
 
     def compare_and_set(
-        self, name: str, content: bytes, *, if_version: int, operation: Operation | None = None
+        self, name: str, content: bytes, if_version: int, operation: Operation | None = None
     ) -> Steps:
         """Write if the register is at a version; version 0 is one that does not exist."""
 
         def compare(found: Versioned) -> Any:
             if found.version != if_version:
-                return Refuse(ChangeRejected(f"simulated: {name} is at version {found.version}"))
+                text = f"simulated: {name} is at version {found.version}"
+                return Refuse(VersionConflict(text, register=name, version=found.version))
             return Write(content)
 
         return (yield from self.change(name, compare, operation))

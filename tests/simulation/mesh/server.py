@@ -20,7 +20,6 @@ class Server:
         up: Whether it runs.
         stopped: Whether it is stopped for a while: what comes in waits.
         waiting: What has come in meanwhile.
-        lost: Whether its disk was lost, or replaced by an older one, since it was last made a member.
     """
 
     def __init__(self, address: str, clock_us: Callable[[], int], scripts: Mapping[str, Script]) -> None:
@@ -29,7 +28,8 @@ class Server:
         self.up = True
         self.stopped = False
         self.waiting: list[tuple[Callable[[Any], None], Any]] = []
-        self.lost = False
+        self._lost_at = 0
+        self._runs: dict[str, int] = {}
         self._scripts = scripts
         self._disks: list[Snapshot] = []
         self._loaded: set[bytes] = set()
@@ -46,8 +46,13 @@ class Server:
         for line in info.decode().splitlines():
             label, _, value = line.partition(":")
             if label == "run_id":
+                self._runs[str(value)] = self.run
                 return str(value)
         raise AssertionError("a server tells its run id")
+
+    def has_lost_since(self, run_id: str) -> bool:
+        """Tell whether its disk was lost, or replaced by an older one, after the start that had this run id."""
+        return self._runs.get(run_id, 0) < self._lost_at
 
     def execute(self, call: Call) -> Any:
         """Execute a call."""
@@ -78,10 +83,11 @@ class Server:
         """Start anew: with the disk as it was, with an older one, or with an empty one."""
         if empty:
             self.node.wipe()
-            self.lost = True
+            self._lost_at = self.run + 1
         elif older and self._disks:
             self.node.restore(self._disks[0])
-            self.lost = True
+            self._lost_at = self.run + 1
         self._disks = []
         self.node.restart()
         self.up, self.stopped = True, False
+        assert self.run_id in self._runs

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EPOCH = PREFIX + b"epoch"
 OWN = PREFIX + b"own"
+LEADER = PREFIX + b"leader"
 
 
 class Epochs:
@@ -22,9 +23,11 @@ class Epochs:
     def __init__(self, world: World) -> None:
         self.world = world
         self._known: dict[str, bytes] = {}
+        self._tokens: dict[str, int] = {}
 
     def executed(self, server: Server, process: Process, call: Call, reply: Reply) -> None:
         """Look at what one call has changed."""
+        self._obeys(server, process, call)
         epoch: Any = server.node.values.get(EPOCH)
         known = self._known.get(server.address)
         if epoch is known or epoch == known:
@@ -38,8 +41,19 @@ class Epochs:
         if epoch.startswith(b"f") and own:
             self.world.began_to_lead(server, own)
 
+    def _obeys(self, server: Server, process: Process, call: Call) -> None:
+        """A node that has heard of a leader obeys none of those before."""
+        found: Any = server.node.values.get(LEADER, b"0")
+        known, token = self._tokens.get(server.address, 0), int(found)
+        if token < known:
+            raise BrokenPromise(
+                f"{server.address} obeyed leader {known}, and now {token} by {process.name}, {call}"
+            )
+        self._tokens[server.address] = token
+
     def lost(self, server: Server) -> None:
         """Take in a disk as it is."""
+        self._tokens.pop(server.address, None)
         epoch: Any = server.node.values.get(EPOCH)
         if epoch is None:
             self._known.pop(server.address, None)

@@ -24,14 +24,16 @@ class Indexes:
         """Recount everything on a node: the whole of it where it leads, the sets of ids where it follows."""
         values: dict[bytes, Any] = server.node.values
         records = self.world.records.on[server.address]
-        replicated = values.get(PREFIX + b"epoch", b"").startswith(b"f")
+        obeys = values.get(PREFIX + b"epoch", b"").startswith(b"f")
         live = {task_id for task_id, record in records.items() if record[1:2] not in FINAL_LETTERS}
         self._is(server, "live", self._ids(values, b"L:"), live)
-        if replicated:
-            self._is(server, "final", self._ids(values, b"F:"), records.keys() - live)
+        self._is(server, "final", self._ids(values, b"F:"), records.keys() - live)
         self._buckets(server, values, records.keys() - live)
         self._functions(server, values, records)
-        own = values.get(PREFIX + b"own")
+        if not obeys:
+            # it leads nothing before it is told so
+            return
+        own = values[PREFIX + b"own"]
         lines = {
             member: sum(one == member for one in line)
             for key, line in values.items()
@@ -43,11 +45,11 @@ class Indexes:
         due = delayed.scores if isinstance(delayed, SortedSet) else {}
         for task_id in sorted(live):
             slot = self.world.ledger.plans[task_id].slot
-            if replicated and (own is None or own[slot : slot + 1] != b"1"):
+            if own[slot : slot + 1] != b"1":
                 continue
             record = records[task_id]
             state, here = record[1:2], hint(task_id, record)
-            if state == b"P" and lines.get(here, 0) != (0 if task_id in blocked else 1):
+            if state == b"P" and (lines.get(here, 0) == 0) != (task_id in blocked):
                 raise BrokenPromise(
                     f"I10: {here!r} stands {lines.get(here, 0)} times in its line on {server.address}"
                 )
