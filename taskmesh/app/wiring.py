@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from taskmesh.codec.keyring import Keyring
     from taskmesh.nodes.address import NodeAddress
     from taskmesh.nodes.agreement import Agreement
+    from taskmesh.nodes.embedded_private import PrivateNode
     from taskmesh.nodes.link import Link
 
 _wiring = threading.RLock()
@@ -143,6 +144,11 @@ class Wiring:
     def addresses(self) -> tuple[NodeAddress, ...]:
         """Return where the nodes are; starts embedded ones that do not run."""
         return self._node.addresses()
+
+    @property
+    def private_nodes(self) -> tuple[PrivateNode, ...]:
+        """The private nodes of this process, while they run: tests kill one of several."""
+        return self._node.private
 
     def keyring(self) -> Keyring:
         """Return the keys of the mesh.

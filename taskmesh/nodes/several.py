@@ -150,6 +150,20 @@ class Several:
 
         self.standing = Standing(view, session)
 
+    def newest(self, standing: Standing, within_s: float | None = None) -> View:
+        """Ask the nodes for a newer view, go by it if there is one, and return the view that counts.
+
+        Args:
+            standing: That this process goes by.
+            within_s: How long the caller has; None for as long as it takes.
+        """
+        from taskmesh.replication.seek import seek_view
+
+        sought = self.driver.run(seek_view(standing.session.prefix, self.nodes), within_s=within_s)
+        if sought.view is not None:
+            standing.take(sought.view)
+        return standing.view
+
     def time_s(self, prefix: bytes, within_s: float | None) -> float:
         """Return the clock of whichever node answers first, in seconds since 1970.
 

@@ -114,6 +114,28 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"no line begins with {text!r}:\n{read}")
 
 
+def test_no_result_is_lost_with_a_node(place: Place, tree: Path) -> None:
+    for number in range(150):
+        (tree / f"more{number}.py").write_text("import os\n" * 50)
+    done = place.run("--path", str(tree), "--workers", "2", "--nodes", "3", "--kill-one", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    loss = told["loss"]
+    assert loss["arrived"] == loss["sent"] == 167
+    assert told["one_process"]["same_totals"]
+    assert loss["sent"] / 2 <= loss["done_before"] < loss["sent"]
+    assert loss["killed_s"] <= loss["noticed_s"] <= loss["active_s"] <= loss["whole_s"]
+    place.assert_empty()
+
+
+@pytest.mark.parametrize("nodes", ["1", "2"])
+def test_of_too_few_nodes_none_is_killed(place: Place, nodes: str) -> None:
+    done = place.run("--nodes", nodes, "--kill-one")
+    assert done.returncode == 2
+    assert "--kill-one needs --nodes 3 or more" in done.stderr
+    place.assert_empty()
+
+
 def test_the_standard_library_with_nothing_configured(place: Place) -> None:
     done = place.run("--limit", "60")
     assert done.returncode == 0, done.stderr

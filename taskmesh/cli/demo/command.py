@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -18,7 +19,10 @@ from taskmesh.cli.demo.report import Run, as_json, tables
 from taskmesh.cli.demo.stopping import Stopped, Stopping
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say, show
-from taskmesh.config.settings import SETTINGS
+from taskmesh.config.settings import EMBEDDED_NODES_MAX, SETTINGS
+
+#: With three copies of everything two must know of a change, so one can be lost.
+NODES_TO_LOSE_ONE = 3
 
 
 @click.command(
@@ -26,6 +30,7 @@ from taskmesh.config.settings import SETTINGS
         examples=[
             "taskmesh demo",
             "taskmesh demo --path . --workers 4",
+            "taskmesh demo --nodes 3 --kill-one",
             "taskmesh demo --json | jq .speed_up",
         ],
         codes=["0 done, also where files could not be parsed", "1 the demo failed", "143 SIGTERM"],
@@ -40,17 +45,38 @@ from taskmesh.config.settings import SETTINGS
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per CPU]")
 @click.option("--limit", type=click.IntRange(min=1), help="Analyse the first so many files only.")
+@click.option(
+    "--nodes", type=click.IntRange(1, EMBEDDED_NODES_MAX), default=1, help="Private nodes.  [default: 1]"
+)
+@click.option(
+    "--kill-one",
+    is_flag=True,
+    help="Kill the server of a node (signal 9) when half is done, and tell what came of that; with --nodes 3 or more.",
+)
 @json_option
-def demo(*, path: Path | None, workers: int | None, limit: int | None, json_wanted: bool) -> None:
+def demo(
+    *,
+    path: Path | None,
+    workers: int | None,
+    limit: int | None,
+    nodes: int,
+    kill_one: bool,
+    json_wanted: bool,
+) -> None:
     """Show TaskMesh at work on real files, with nothing configured.
 
     Starts a private node and worker processes, and analyses every file of Python's standard library as a task of
     its own; then does the same work in one process, and compares. Files that cannot be parsed are shown as
     failed tasks. Everything that was started is gone at the end, also after Ctrl-C.
     """
+    if kill_one and nodes < NODES_TO_LOSE_ONE:
+        raise click.UsageError(
+            f"--kill-one needs --nodes {NODES_TO_LOSE_ONE} or more: of fewer nodes none can be lost"
+        )
+    wanted = _Wanted(path, workers or SETTINGS["concurrency"].default_value(), limit, nodes, kill_one)
     try:
         with Stopping() as stopping:
-            run = _run(path, workers or SETTINGS["concurrency"].default_value(), limit, stopping)
+            run = _run(wanted, stopping)
     except Stopped as stopped:
         say(f"stopped by {stopped}; nothing is left behind")
         sys.exit(stopped.exit_code)
@@ -60,21 +86,40 @@ def demo(*, path: Path | None, workers: int | None, limit: int | None, json_want
         show(*tables(run))
 
 
-def _run(path: Path | None, workers: int, limit: int | None, stopping: Stopping) -> Run:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What was asked for, as the options say it."""
+
+    path: Path | None
+    workers: int
+    limit: int | None
+    nodes: int
+    kill_one: bool
+
+
+def _run(wanted: _Wanted, stopping: Stopping) -> Run:
     notes = Console(stderr=True)
-    root = (path or standard_library()).absolute()
+    root, workers = (wanted.path or standard_library()).absolute(), wanted.workers
     with stopping.interruptible():
-        paths = _files(root, limit)
+        paths = _files(root, wanted.limit)
 
     def progress(title: str) -> AbstractContextManager[Callable[[int], None]]:
         return showing(notes, title, len(paths))
 
-    say(f"{len(paths)} files below {root}; starting a private node and {_counted(workers, 'worker')}")
+    say(f"{len(paths)} files below {root}; starting {_nodes(wanted.nodes)} and {_counted(workers, 'worker')}")
     on_mesh = run_on_mesh(
-        root, paths, workers=workers, showing=lambda: progress(_counted(workers, "worker")), stopping=stopping
+        root,
+        paths,
+        workers=workers,
+        nodes=wanted.nodes,
+        kill_one=wanted.kill_one,
+        showing=lambda: progress(_counted(workers, "worker")),
+        stopping=stopping,
     )
     alone = _alone(paths, lambda: progress("1 process"), stopping)
-    run = Run(str(root), workers, on_mesh.start_s, on_mesh.seconds, on_mesh.tally, alone)
+    run = Run(
+        str(root), workers, on_mesh.start_s, on_mesh.seconds, on_mesh.tally, alone, wanted.nodes, on_mesh.loss
+    )
     if run.same_totals is False:
         say("note: the two runs came to different totals; were files changed meanwhile?")
     return run
@@ -100,6 +145,10 @@ def _alone(paths: Sequence[Path], showing_progress: Showing, stopping: Stopping)
     except AloneFailed as error:
         say(f"note: {error}")
         return None
+
+
+def _nodes(count: int) -> str:
+    return "a private node" if count == 1 else f"{count} private nodes"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -15,23 +15,28 @@ _KEY = secrets.token_hex(32)
 
 
 @contextmanager
-def own_settings() -> Iterator[None]:
+def own_settings(nodes: int = 1) -> Iterator[None]:
     """Set aside what the environment says of other meshes, here and for the processes that are started.
 
     A `TASKMESH_NODES` in a shell's profile leads to real work; a demo must not turn up there.
+
+    Args:
+        nodes: How many private nodes the demo has.
     """
     before = dict(os.environ)
     for name in SETTINGS:
-        os.environ.pop(_variable(name), None)
-    os.environ[_variable("key")] = _KEY
+        os.environ.pop(variable(name), None)
+    os.environ[variable("key")] = _KEY
+    os.environ[variable("embedded_nodes")] = str(nodes)
     try:
         yield
     finally:
-        for variable in map(_variable, SETTINGS):
-            os.environ.pop(variable, None)
-            if variable in before:
-                os.environ[variable] = before[variable]
+        for name in map(variable, SETTINGS):
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """Return the variable of a setting."""
     return VARIABLE_PREFIX + name.upper()

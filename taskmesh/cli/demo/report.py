@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from rich.table import Table
 
 from taskmesh.cli.demo.alone import Alone
+from taskmesh.cli.demo.loss import Loss
 from taskmesh.cli.demo.tally import Failure, Tally
 from taskmesh.cli.output import table
 
@@ -26,6 +27,8 @@ class Run:
         mesh_s: From sending the first task to the last result.
         tally: What the tasks returned.
         alone: The same work in one process; None where that process failed.
+        nodes: Private nodes.
+        loss: What came of the node that was killed; None if none was.
     """
 
     root: str
@@ -34,6 +37,8 @@ class Run:
     mesh_s: float
     tally: Tally
     alone: Alone | None
+    nodes: int = 1
+    loss: Loss | None = None
 
     @property
     def tasks_per_s(self) -> float:
@@ -57,6 +62,8 @@ def as_json(run: Run) -> dict[str, object]:
     return {
         "path": run.root,
         "workers": run.workers,
+        "nodes": run.nodes,
+        "loss": run.loss and {**asdict(run.loss), "failover_s": run.loss.failover_s},
         "totals": run.tally.totals.as_dict(),
         "most_complex": [{"file": file, **asdict(function)} for file, function in run.tally.most_complex()],
         "most_imported": [{"module": module, "files": files} for module, files in run.tally.most_imported()],
@@ -76,6 +83,8 @@ def tables(run: Run) -> Iterator[Table]:
     if run.tally.most_imported():
         yield _most_imported(run.tally)
     yield _totals(run.tally)
+    if run.loss is not None:
+        yield _story(run.loss)
     yield _times(run)
 
 
@@ -110,6 +119,29 @@ def _totals(tally: Tally) -> Table:
     return table("Totals", columns, [list(totals.values())], numbers=columns)
 
 
+def _story(loss: Loss) -> Table:
+    failover = f"view {loss.view} counts, without {loss.node}: work goes on where it led"
+    rows = [
+        (
+            loss.killed_s,
+            f"the server of node {loss.node} was killed (signal 9), after {loss.done_before:,} results",
+        ),
+        (loss.noticed_s, "the leader had noticed it"),
+        (loss.active_s, failover if loss.view is not None else "the view without it"),
+        (loss.whole_s, f"{loss.node} takes part again, and no copy is missing"),
+    ]
+    made = table(
+        "A node was lost",
+        ["after", "what happened"],
+        [(f"{at:.2f} s" if at is not None else "not seen", what) for at, what in rows],
+        numbers=["after"],
+    )
+    took = f"; the fail-over took {loss.failover_s:.2f} s" if loss.failover_s is not None else ""
+    made.caption = f"{loss.arrived:,} of {loss.sent:,} results arrived{took}"
+    made.caption_justify = "left"
+    return made
+
+
 def _times(run: Run) -> Table:
     rows: list[tuple[object, ...]] = []
     if run.alone is None:
@@ -122,6 +154,7 @@ def _times(run: Run) -> Table:
     rows.append((workers, f"{run.mesh_s:.2f}", f"{run.tasks_per_s:,.0f}", speed_up))
     columns = ["by", "seconds", "tasks/s", "speed-up"]
     made = table("The same work, twice", columns, rows, numbers=columns[1:])
-    made.caption = f"node and workers were ready after {run.start_s:.2f} s"
+    nodes = "node" if run.nodes == 1 else f"{run.nodes} nodes"
+    made.caption = f"{nodes} and workers were ready after {run.start_s:.2f} s"
     made.caption_justify = "left"
     return made

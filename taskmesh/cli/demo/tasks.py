@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from taskmesh import TaskMesh
 from taskmesh.cli.demo.analysis import FileFigures, analyse_source
+from taskmesh.cli.demo.own_settings import variable
+
+# How many nodes, as the demo has said it in the environment, which worker processes share.
+NODES = int(os.environ.get(variable("embedded_nodes"), "1"))
 
 # Given as arguments, which go before a `taskmesh.toml` that happens to lie where the demo is started.
-mesh = TaskMesh("demo", embedded="private", eager=False, default_queue="default", allow_tasks=("*",))
+mesh = TaskMesh(
+    "demo",
+    embedded="private",
+    embedded_nodes=NODES,
+    replicas=min(3, NODES),
+    eager=False,
+    default_queue="default",
+    allow_tasks=("*",),
+)
 
 
 @mesh.task

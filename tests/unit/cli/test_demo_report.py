@@ -11,6 +11,7 @@ from rich.console import Console
 
 from taskmesh.cli.demo.alone import Alone
 from taskmesh.cli.demo.analysis import FileFigures, FunctionFigures
+from taskmesh.cli.demo.loss import Loss
 from taskmesh.cli.demo.progress import showing
 from taskmesh.cli.demo.report import FAILURES_SHOWN, Run, as_json, tables
 from taskmesh.cli.demo.tally import Tally
@@ -125,3 +126,32 @@ def test_progress_on_a_terminal_is_a_bar_that_is_left_full() -> None:
         for done in range(1, 4):
             show(done)
     assert "3/3" in out.getvalue().rpartition("2K")[2]
+
+
+LOSS = Loss("n2", 1.0, 900, 1.25, 2, 1.5, 4.0, 1790, 1790)
+
+
+def test_what_came_of_a_lost_node_is_told_in_order(run: Run) -> None:
+    text = printed(replace(run, nodes=3, loss=LOSS))
+    moments = [text.index(moment) for moment in ("1.00 s", "1.25 s", "1.50 s", "4.00 s")]
+    assert moments == sorted(moments)
+    assert "server of node n2 was killed (signal 9), after 900 results" in text
+    assert "1,790 of 1,790 results arrived; the fail-over took 0.50 s" in text
+    assert "3 nodes and workers were ready" in text
+    assert "A node was lost" not in printed(run)
+
+
+def test_what_was_not_seen_of_a_loss_is_not_made_up(run: Run) -> None:
+    loss = replace(LOSS, noticed_s=None, view=None, active_s=None, whole_s=None, arrived=1700)
+    text = printed(replace(run, loss=loss))
+    assert text.count("not seen") == 3
+    assert "1,700 of 1,790 results arrived " in text
+    assert "fail-over took" not in text
+
+
+def test_scripts_are_told_of_the_loss_as_well(run: Run) -> None:
+    assert json.loads(json.dumps(as_json(run)))["loss"] is None
+    told = json.loads(json.dumps(as_json(replace(run, nodes=3, loss=LOSS))))
+    assert told["nodes"] == 3
+    assert told["loss"]["failover_s"] == 0.5
+    assert (told["loss"]["arrived"], told["loss"]["sent"], told["loss"]["view"]) == (1790, 1790, 2)
