@@ -2,6 +2,14 @@
 -- version. A copy with a greater mark is the newer one.
 local REMEMBER_MS = 600000
 
+-- Nothing is forgotten before all copies of it were level (see `sweep.lua`): until then it must be seen, or an older copy would be
+-- taken for the truth.
+local LEVEL
+local function is_level(ended_ms)
+  if LEVEL == nil then LEVEL = tonumber(CALL('GET', P .. 'level') or '') or 0 end
+  return ended_ms < LEVEL
+end
+
 -- Returns nil for what is not there, or final for so long that each copy may be forgotten by itself.
 local function mark_of(id)
   local head = CALL('GETRANGE', P .. 'r:' .. id, 0, 93)
@@ -9,7 +17,7 @@ local function mark_of(id)
   if is_final(string.sub(head, 2, 2)) then
     local ended = tonumber(string.sub(head, 75, 86), 16) or 0
     local kept_ms = (tonumber(string.sub(head, 87, 94), 16) or 0) * 1000
-    if ended + math.max(kept_ms, REMEMBER_MS) <= NOW then return nil end
+    if ended + math.max(kept_ms, REMEMBER_MS) <= NOW and is_level(ended) then return nil end
   end
   return string.sub(head, 3, 10) .. (string.find('2367abef', string.sub(head, 62, 62), 1, true) and '1' or '0')
 end
