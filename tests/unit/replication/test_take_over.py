@@ -452,7 +452,7 @@ def test_who_forgets_meanwhile_what_it_was_given_is_given_it_again() -> None:
 
 
 def test_what_ended_long_ago_is_not_begun_again_by_an_older_copy() -> None:
-    """A backup missed the end, hours pass, and it becomes the primary: what the other one still has is the newer copy."""
+    """A backup missed the end, hours pass, and it becomes the primary: what the other one has is the newer copy."""
     scene = Scene()
     mesh = scene.mesh
     view = mesh.standing.view
