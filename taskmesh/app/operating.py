@@ -11,6 +11,7 @@ from taskmesh.core.naming import check_task_name
 
 if TYPE_CHECKING:
     from taskmesh.client.inspect import Inspection
+    from taskmesh.client.mesh_nodes import MeshNodes
     from taskmesh.client.task import Task
     from taskmesh.nodes.operator_settings import OperatorSettings
     from taskmesh.queue.setting import Operated
@@ -41,6 +42,15 @@ class Operating(Wiring):
         from taskmesh.client.inspect import Inspection
 
         return Inspection(self.link, workers, limit=limit)
+
+    # -- nodes --------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> MeshNodes:
+        """The nodes of this mesh: `mesh.nodes.add("redis://10.0.0.4:6379")`, where it has several."""
+        from taskmesh.client.mesh_nodes import MeshNodes
+
+        return MeshNodes(self.agreement, self.settings.durability)
 
     # -- queues -------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import click
 
 from taskmesh.cli.acceptor_list import acceptor_table
 from taskmesh.cli.group import SuggestingGroup, ending
+from taskmesh.cli.node_changes import add, drain, remove, weight
 from taskmesh.cli.node_list import changes_of, node_reports, node_table, view_as_json, view_facts
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
@@ -49,6 +50,10 @@ def nodes(*, target: Target, json_wanted: bool) -> None:
         _show_one(mesh, reports, json_wanted=json_wanted)
     else:
         _show_several(mesh, view, reports, json_wanted=json_wanted)
+
+
+for command in (add, remove, drain, weight):
+    nodes.add_command(command)
 
 
 def _show_several(mesh: TaskMesh, view: View, acceptors: list[AcceptorReport], *, json_wanted: bool) -> None:

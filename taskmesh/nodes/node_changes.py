@@ -1,0 +1,334 @@
+"""Changing which nodes a mesh of several has: looked at before it is wished for, and watched until it is so.
+
+What is wished for stands in a register, and the leader does it, a step at a time: so it goes on when whoever wished
+for it has ended, and to wish for the same again does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from taskmesh.config.nodes import node_urls, shown
+from taskmesh.coordination.node_wish import REGISTER, NodeWish, NodeWishes, next_id, unpack_wishes, wishing
+from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
+from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.fit_node import why_unfit
+from taskmesh.nodes.node_facts import NodeFacts, read_facts
+from taskmesh.nodes.sync_driver import SyncDriver
+from taskmesh.replication.ask import look, plain
+from taskmesh.replication.founding import Stand, read_stand
+from taskmesh.replication.holding import read_holding
+from taskmesh.replication.pin import pin
+from taskmesh.replication.scripts import STAND
+from taskmesh.replication.view import DRAINED, LEARNER, UP, WEIGHT, Member, View
+from taskmesh.ring import RingNode, propose
+from taskmesh.ring.node import WEIGHT_MAX
+from taskmesh.ring.table import handed_over, moved
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.agreement import Agreement
+    from taskmesh.nodes.several import Several
+    from taskmesh.replication.standing import Standing
+
+#: How long a node may take to answer.
+ANSWER_S = 5.0
+#: How often a change is looked at while it is waited for.
+LOOK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    """What is to become of one node.
+
+    Attributes:
+        node: Its id.
+        wish: What is wanted of it.
+        copies: How many copies of slots travel.
+        primaries: How many slots get another primary that keeps them already.
+        of_copies: How many copies there are.
+        of_slots: How many slots.
+    """
+
+    node: str
+    wish: NodeWish
+    copies: int
+    primaries: int
+    of_copies: int
+    of_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a change is.
+
+    Attributes:
+        is_done: Whether it is so.
+        text: What goes on, for people.
+        done: How many records have been copied, or slots left.
+        total: Of how many; an estimate.
+    """
+
+    is_done: bool
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+class NodeChanges:
+    """Adds nodes to a mesh of several, empties them, takes them out, weighs them."""
+
+    def __init__(self, agreement: Agreement, durability: str) -> None:
+        """Prepare.
+
+        Args:
+            agreement: The way to the registers, and to the nodes.
+            durability: What the data of the mesh is to survive: new nodes are looked at for that.
+        """
+        self._agreement = agreement
+        self._durability = durability
+
+    def members(self) -> tuple[Member, ...]:
+        """Return all that are members, or were.
+
+        Raises:
+            UsageError: The mesh runs on one node.
+        """
+        return self._view().members
+
+    # -- what is possible ----------------------------------------------------------
+
+    def adding(self, url: str, *, weight: int = WEIGHT, domain: str = "") -> NodeChange:
+        """Return what it would mean to add a server; nothing is changed.
+
+        Args:
+            url: Where it is, `redis://host:port`.
+            weight: How much it is to keep, in proportion to others, which have 100.
+            domain: What fails together with it: a host, a rack.
+
+        Raises:
+            UsageError: It cannot be a node; the text says why, and what to do.
+            NodeUnavailable: It does not answer, or the mesh does not.
+        """
+        address = _address(url)
+        view, wishes = self._view(), self._wishes()
+        wish = NodeWish(str(address), _weight(weight), domain)
+        known = _wished_id(wishes, wish.address, view) or _member_at(view, wish.address)
+        if known is not None:
+            # interrupted, or said twice: it goes on
+            return self._change(view, known, wish)
+        self._refuse_unfit(address)
+        return self._change(view, next_id(view, wishes), wish)
+
+    def draining(self, node: str) -> NodeChange:
+        """Return what it would mean to empty a node, which stays a member; nothing is changed.
+
+        Raises:
+            UsageError: There is no such node, or too few others.
+        """
+        return self._emptying(node, leaves=False)
+
+    def removing(self, node: str) -> NodeChange:
+        """Return what it would mean to take a node out of the mesh; nothing is changed.
+
+        Raises:
+            UsageError: There is no such node, or too few others.
+        """
+        return self._emptying(node, leaves=True)
+
+    def weighing(self, node: str, weight: int, *, domain: str | None = None) -> NodeChange:
+        """Return what it would mean to give a node another weight, or another domain; nothing is changed.
+
+        Raises:
+            UsageError: There is no such node, or it is no weight.
+        """
+        view = self._view()
+        member = _member(view, node)
+        if not _weight(weight):
+            return self.draining(node)
+        where = member.domain if domain is None else domain
+        return self._change(view, member.id, NodeWish(member.address, weight, where))
+
+    def _emptying(self, node: str, *, leaves: bool) -> NodeChange:
+        view = self._view()
+        member = _member(view, node)
+        others = [each for each in view.members if each.state == UP and each.weight and each.id != member.id]
+        if member.state == UP and len(others) < view.replicas:
+            raise UsageError(
+                f"without {member.id} the mesh has {len(others)} {'node' if len(others) == 1 else 'nodes'} that keep "
+                f"something, and {view.replicas} copies of each message are wanted: add a node first"
+            )
+        wish = NodeWish(member.address, member.weight if leaves else 0, member.domain, leaves=leaves)
+        return self._change(view, member.id, wish)
+
+    def _change(self, view: View, node: str, wish: NodeWish) -> NodeChange:
+        after = propose(
+            view.slots, _nodes_after(view, node, wish), _replicas_after(view, node, wish), view.table
+        )
+        return NodeChange(
+            node,
+            wish,
+            moved(view.table, after),
+            handed_over(view.table, after),
+            view.slots * view.replicas,
+            view.slots,
+        )
+
+    def _refuse_unfit(self, address: NodeAddress) -> None:
+        link = self._agreement.link
+        driver = SyncDriver(
+            address, connect_timeout_s=ANSWER_S, answer_timeout_s=ANSWER_S, name=f"taskmesh-{link.mesh}"
+        )
+        try:
+            facts, stand, time_s = driver.run(_look_at(link.session), within_s=ANSWER_S)
+        except NodeFault as error:
+            raise UsageError(f"{address} cannot be a node: it refuses: {error}") from error
+        finally:
+            driver.close()
+        unfit = why_unfit(facts, stand, time_s - link.clock.now_ms() / 1000, self._durability)
+        if unfit:
+            raise UsageError(f"{address} cannot be a node: {'; '.join(unfit)}")
+
+    # -- what is done --------------------------------------------------------------
+
+    def wish(self, change: NodeChange) -> None:
+        """Write down what is wanted; the leader does it.
+
+        Raises:
+            NoMajority: Too few acceptors take part.
+        """
+        agreement = self._agreement
+        steps = agreement.registers.change(REGISTER, wishing(change.node, change.wish), agreement.operation())
+        agreement.run(steps)
+
+    def watch(self, change: NodeChange) -> Iterator[Progress]:
+        """Tell how far a change is, again and again, until it is done."""
+        while True:
+            progress = self._progress(change)
+            yield progress
+            if progress.is_done:
+                return
+            time.sleep(LOOK_S)
+
+    def _progress(self, change: NodeChange) -> Progress:
+        view = self._view()
+        member = view.member(change.node)
+        wish = change.wish
+        if member is None:
+            return Progress(is_done=False, text="waits for the leader")
+        if wish.leaves or not wish.weight:
+            left = len(view.held_by(member.id))
+            text = "hands over what it keeps" if left else "keeps nothing any more"
+            return Progress(member.state == DRAINED, text, view.slots - left, view.slots)
+        if member.state == UP and (member.weight, member.domain) == (wish.weight, wish.domain):
+            held = len(view.held_by(member.id))
+            return Progress(held > 0, f"keeps {held:,} slots", held, held)
+        if member.state == LEARNER:
+            return self._copied(view, member)
+        return Progress(is_done=False, text=f"is {member.state}, and waits for the leader")
+
+    def _copied(self, view: View, member: Member) -> Progress:
+        """Tell how many records a node has that is being copied to."""
+        there = self._records(member, range(view.slots))
+        others = [each for each in view.members if each.state == UP]
+        kept = sum(self._records(each, view.held_by(each.id)) for each in others)
+        total = kept * member.weight // (member.weight + sum(each.weight for each in others))
+        return Progress(is_done=False, text="is being copied to", done=min(there, total), total=total)
+
+    def _records(self, member: Member, slots: range | tuple[int, ...]) -> int:
+        link, several = self._agreement.link, self._several()
+        try:
+            # by its address: a process that no view has admitted may answer there
+            steps = pin(read_holding(link.session, slots), member.address)
+            found = several.driver.run(steps, within_s=ANSWER_S)
+        except (NodeUnavailable, NodeFault):
+            return 0
+        return found.live + found.final
+
+    # -- what there is -------------------------------------------------------------
+
+    def _several(self) -> Several:
+        link = self._agreement.link.open()
+        several = link.several
+        if several is None:
+            raise UsageError(
+                f"mesh {link.mesh!r} runs on one node: name several where it is made, nodes=[...], and it becomes a "
+                "mesh of several with all that it holds"
+            )
+        return several
+
+    def _standing(self) -> Standing:
+        several = self._several()
+        if several.standing is None:
+            raise NodeUnavailable("no node tells of the view", node=self._agreement.link.mesh)
+        return several.standing
+
+    def _view(self) -> View:
+        return self._several().newest(self._standing(), ANSWER_S)
+
+    def _wishes(self) -> NodeWishes:
+        agreement = self._agreement
+        return unpack_wishes(agreement.run(agreement.registers.read(REGISTER)).content)
+
+
+def _look_at(session: Session) -> Steps[tuple[NodeFacts, Stand, float]]:
+    facts = yield from read_facts(session)
+    stand = yield from look(session, Call(STAND, session.prefix, ()))
+    seconds, micros = yield from plain(session, b"TIME")
+    return facts, read_stand(stand), int(seconds) + int(micros) / 1e6
+
+
+def _address(url: str) -> NodeAddress:
+    try:
+        (checked,) = node_urls([url])
+    except ValueError as error:
+        raise UsageError(f"address {shown(url)!r}: {error}") from None
+    return NodeAddress(checked)
+
+
+def _weight(weight: int) -> int:
+    if not 0 <= weight <= WEIGHT_MAX:
+        raise UsageError(
+            f"a weight is a whole number from 0 to {WEIGHT_MAX:,}, and 100 for others; {weight} is none"
+        )
+    return weight
+
+
+def _wished_id(wishes: NodeWishes, address: str, view: View) -> str | None:
+    """Return the id of a node that is wished for at an address, and is no member yet."""
+    ids = (node for node, wish in wishes.nodes.items() if wish.address == address and not wish.leaves)
+    return next((node for node in ids if view.member(node) is None), None)
+
+
+def _member_at(view: View, address: str) -> str | None:
+    """Return the id of the member at an address, unless it has left."""
+    return next((each.id for each in view.members if each.address == address and each.state != DRAINED), None)
+
+
+def _member(view: View, node: str) -> Member:
+    """Return a member by its id or its address."""
+    plain_address = str(NodeAddress(node)) if "://" in node else ""
+    found = [each for each in view.members if each.id == node or each.address == plain_address]
+    serving = [each for each in found if each.state != DRAINED] or found
+    if not serving:
+        known = ", ".join(f"{each.id} ({each.address})" for each in view.members if each.state != DRAINED)
+        raise UsageError(f"{shown(node)!r} is no node of this mesh; it has {known}")
+    return serving[0]
+
+
+def _nodes_after(view: View, node: str, wish: NodeWish) -> list[RingNode]:
+    """Return the nodes that keep something once a wish is fulfilled."""
+    weight = 0 if wish.leaves else wish.weight
+    nodes = {
+        each.id: RingNode(each.id, each.weight, each.domain) for each in view.members if each.state == UP
+    }
+    nodes[node] = replace(nodes.get(node, RingNode(node)), weight=weight, domain=wish.domain)
+    return list(nodes.values())
+
+
+def _replicas_after(view: View, node: str, wish: NodeWish) -> int:
+    able = sum(each.weight > 0 for each in _nodes_after(view, node, wish))
+    return max(1, min(view.replicas, able))

@@ -1,0 +1,180 @@
+"""Nodes are added, emptied, taken out and weighed while the mesh works: by Python and by the commands."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from taskmesh import TaskMesh
+from taskmesh.cli.main import cli
+from taskmesh.errors import NodeUnavailable, TaskTimeout, UsageError
+from taskmesh.nodes.node_changes import NodeChanges
+from taskmesh.replication.view import UP
+from taskmesh.scheduler.node_care import NodeCare
+from tests.nodes import Nodes
+from tests.support import wait_until
+
+KEY = "d" * 64
+NAME = "changed"
+RUN_S = 90
+
+
+@pytest.fixture
+def four(make_nodes: Callable[..., Nodes]) -> Nodes:
+    """Return four servers: three for the mesh, and one more."""
+    return make_nodes(4)
+
+
+@pytest.fixture
+def mesh(four: Nodes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TaskMesh]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMESH_NODES", ",".join(four.urls[:3]))
+    monkeypatch.setenv("TASKMESH_KEY", KEY)
+    with TaskMesh(NAME, slots=64, replicas=2) as made:
+        made.link.open()
+        yield made
+
+
+@pytest.fixture
+def leader(mesh: TaskMesh) -> Iterator[None]:
+    """Have a leader look after the nodes in a thread."""
+    own = TaskMesh(NAME, slots=64)
+    link = own.link.open()
+    over = threading.Event()
+    care = NodeCare(link, link.several, own.agreement, 1, lambda: not over.is_set())
+
+    def look() -> None:
+        while not over.is_set():
+            over.wait(care.turn())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+    care.close()
+    own.close()
+
+
+def run(*words: str, code: int = 0) -> Any:
+    done = CliRunner().invoke(cli, ["nodes", *words, "--mesh", NAME, "--json"])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout) if code == 0 else done.stderr
+
+
+def send(mesh: TaskMesh, count: int) -> list[str]:
+    @mesh.task(name="add")
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    return [add.delay(at, at).id for at in range(count)]
+
+
+def held(mesh: TaskMesh, node: str) -> int:
+    several = mesh.link.several
+    return len(several.newest(several.standing).held_by(node))
+
+
+def test_one_comes_and_another_goes_and_nothing_is_lost(mesh, leader, four):
+    ids = send(mesh, 40)
+    added = mesh.nodes.add(four.urls[3], timeout=RUN_S)
+    assert added == "n4"
+    assert held(mesh, "n4") == 32
+    ids += send(mesh, 20)
+    assert mesh.nodes.remove("n1", timeout=RUN_S) == "n1"
+    assert held(mesh, "n1") == 0
+    states = {member.id: member.state for member in mesh.nodes.members()}
+    assert states == {"n1": "drained", "n2": UP, "n3": UP, "n4": UP}
+    assert {mesh.result(each).state for each in ids} == {"PENDING"}
+
+
+def test_the_commands_do_the_same_and_tell_what_moves(mesh, leader, four):
+    send(mesh, 10)
+    told = run("add", four.urls[3], "--dry-run")
+    assert (told["node"], told["dry_run"], told["done"]) == ("n4", True, False)
+    assert 0 < told["copies_moved"] <= 40
+    assert len(mesh.nodes.members()) == 3
+    told = run("add", four.urls[3])
+    assert (told["node"], told["done"]) == ("n4", True)
+    assert run("weight", "n4", "200", "--domain", "rack2")["done"]
+    member = mesh.nodes.members()[3]
+    assert (member.weight, member.domain) == (200, "rack2")
+    assert run("drain", four.urls[3])["node"] == "n4"
+    assert held(mesh, "n4") == 0
+    assert run("weight", "n4", "100")["done"]
+    assert held(mesh, "n4") > 0
+
+
+def test_without_a_leader_it_is_written_down_and_goes_on_later(mesh, four, request):
+    assert run("add", four.urls[3], "--no-wait")["done"] is False
+    with pytest.raises(TaskTimeout, match=r"n4 waits for the leader, and is not done within 0\.1 s"):
+        mesh.nodes.add(four.urls[3], timeout=0.1)
+    request.getfixturevalue("leader")
+    wait_until(lambda: held(mesh, "n4"), RUN_S)
+
+
+def test_fewer_nodes_than_copies_are_refused(mesh, four):
+    mesh.nodes.remove("n1", timeout=0)
+    with TaskMesh(NAME + "3", nodes=four.urls[:3], key=KEY, slots=64) as three:
+        three.link.open()
+        for refused in (three.nodes.remove, three.nodes.drain):
+            with pytest.raises(
+                UsageError, match=r"without n1 the mesh has 2 nodes .*, and 3 copies .* add a node"
+            ):
+                refused("n1")
+
+
+def test_who_is_no_node_is_named_with_those_that_are(mesh, four):
+    with pytest.raises(UsageError, match=r"'n9' is no node of this mesh; it has n1 \(redis://"):
+        mesh.nodes.drain("n9")
+    assert "is no node of this mesh" in run("remove", "redis://10.0.0.9", code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("appendonly", "no"), "what it accepted dies with it; set appendonly yes"),
+        (("appendfsync", "everysec"), "a reply may precede the write"),
+        (("maxmemory-policy", "allkeys-lru"), "when full it throws messages away; set noeviction"),
+    ],
+)
+def test_a_server_that_may_lose_something_is_refused(mesh, four, words, says):
+    with four[3].client() as client:
+        client.config_set(*words)
+    with pytest.raises(UsageError, match=says) as caught:
+        mesh.nodes.add(four.urls[3])
+    assert f"{four.urls[3]} cannot be a node" in str(caught.value)
+
+
+def test_a_server_that_holds_the_mesh_or_is_away_or_is_none_is_refused(mesh, four):
+    with TaskMesh(NAME, nodes=[four.urls[3]], key=KEY, embedded=None) as alone:
+        alone.link.open()
+    with pytest.raises(UsageError, match="it holds it by itself; give an empty server"):
+        mesh.nodes.add(four.urls[3])
+    four.kill(3)
+    with pytest.raises(NodeUnavailable):
+        mesh.nodes.add(four.urls[3])
+    with pytest.raises(UsageError, match="is redis://somewhere meant"):
+        mesh.nodes.add("somewhere")
+
+
+def test_a_clock_that_is_off_is_refused(mesh, four):
+    now_s = time.monotonic()
+    mesh.link.clock.measured(time.time() + 5, now_s, now_s)
+    with pytest.raises(UsageError, match=r"its clock differs from the mesh's by -[45]\.\d s"):
+        NodeChanges(mesh.agreement, "process").adding(four.urls[3])
+
+
+def test_a_mesh_of_one_node_has_none_to_change(four):
+    with (
+        TaskMesh(NAME, nodes=[four.urls[3]], key=KEY) as alone,
+        pytest.raises(UsageError, match="runs on one node: name several"),
+    ):
+        alone.nodes.drain("n1")
