@@ -71,6 +71,7 @@ def test_a_node_that_stands_still_stops_no_beat_on_the_others(apart, presence):
     presence.beat(())
     presence.beat(())
     assert count(apart, 1, presence) - before == 2
+    assert [node for node, _, _ in presence._usable()] == ["n2", "n1"]
     apart.nodes.go_on(0)
 
     def beats_there() -> bool:
@@ -96,7 +97,7 @@ def test_declared_dead_on_all_it_is_dead(apart, presence):
 
 
 def claim_everywhere(apart, presence):
-    """Have a child claim two messages at each node and die, and return it with what it claimed on the second."""
+    """Have a child claim two messages at each node and die, and return it with what it claimed, by the names of the claims."""
     for at in range(2):
         for number in range(2):
             apart.delay(at, "note", f"{at}-{number}")
@@ -106,17 +107,19 @@ def claim_everywhere(apart, presence):
         batch = child._talk.turn(2)
         batches[child._talk.sequence] = batch
     assert set(batches) == {claim_name("n1", 1), claim_name("n2", 1)}
-    return child, batches[claim_name("n2", 1)]
+    return child, batches
 
 
 def test_what_a_dead_child_held_goes_back_on_each_and_one_is_charged(apart, presence):
-    child, batch = claim_everywhere(apart, presence)
+    child, batches = claim_everywhere(apart, presence)
     last = Note(claim_name("n2", 1), 2, 2, 0.0)
     assert presence.undertaker.child_died(child.holder, [b"default"], last, "signal 9", last=last) == 4
-    charged = ask(apart, 1, b"GET", apart.link.prefix + b"r:" + batch[1].task_id)
-    assert charged[58:60] == b"01"
-    spared = ask(apart, 1, b"GET", apart.link.prefix + b"r:" + batch[0].task_id)
-    assert spared[58:60] == b"00"
+
+    def crashes(at, claimed):
+        return ask(apart, at, b"GET", apart.link.prefix + b"r:" + claimed.task_id)[58:60]
+
+    assert [crashes(1, claimed) for claimed in batches[claim_name("n2", 1)]] == [b"00", b"01"]
+    assert [crashes(0, claimed) for claimed in batches[claim_name("n1", 1)]] == [b"00", b"00"]
 
 
 def test_a_node_that_was_away_is_told_of_the_dead_later(apart, presence):

@@ -64,14 +64,16 @@ def test_each_kind_of_pool_runs_what_any_node_holds(mesh, tmp_path, pool):
 
 
 def test_what_waits_behind_a_slow_task_is_taken_by_others(mesh, tmp_path):
+    """Sent together they have neighbouring ids, so all are on one node, and a child claims many at once."""
     write = writer(mesh, tmp_path / "ran")
-    fast = [write.delay("warm") for _ in range(300)]
     with mesh.workers(2):
-        for result in fast:
+        for result in write.starmap([("warm",)] * 600):
             final(result)
-        slow = write.delay("slow", 2.0)
-        rest = [write.delay(f"{number}") for number in range(40)]
-        wait_until(lambda: all(result.ready() for result in rest), 20)
+        calls = [(f"before-{number}",) for number in range(5)]
+        calls += [("slow", 3.0), *((f"behind-{number}",) for number in range(60))]
+        results = list(write.starmap(calls))
+        slow = results.pop(5)
+        wait_until(lambda: all(result.ready() for result in results))
         assert not slow.ready()
 
 
