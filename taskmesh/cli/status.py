@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
+from taskmesh.cli.node_list import LOOK_S, copies_missing
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.queues import queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, workers_of
 from taskmesh.core.state import FINAL, LETTER
+from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.link import Link
+    from taskmesh.replication.view import View
 
 _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
 
@@ -30,22 +37,61 @@ _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
 @target_options()
 @json_option
 def status(*, target: Target, json_wanted: bool) -> None:
-    """Show a mesh at a glance: its node, queues and totals.
+    """Show a mesh at a glance: its nodes, queues and totals.
 
     Ready messages wait for a worker, delayed ones for a time, parked ones for a worker that knows their task, blocked
     ones for their turn in a sequence. The totals count what ended since the mesh was made.
     """
     mesh = target.look()
     counted = mesh.link.run(count(mesh.link.session))
-    node = mesh.link.run(read_facts(mesh.link.session))
+    nodes = _nodes(mesh.link)
     workers = workers_of(counted)
     if json_wanted:
-        print_json(_document(mesh, node, counted, workers))
+        print_json(_document(mesh, nodes, counted, workers))
         return
-    show(_overview(mesh, node, counted, workers))
+    show(_overview(mesh, nodes, counted, workers))
     rows = queue_rows(counted, workers, mesh.queue_weights())
     if rows:
         show("", queue_table(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLook:
+    """A node that was looked at.
+
+    Attributes:
+        name: Its id; empty for the only one.
+        address: Where it is.
+        facts: What it tells of itself; None if it does not answer.
+    """
+
+    name: str
+    address: str
+    facts: NodeFacts | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs may want to know."""
+        its = {"id": self.name, "answers": self.facts is not None} if self.name else {}
+        return {**its, "address": self.address, **(self.facts.as_json() if self.facts else {})}
+
+
+def _nodes(link: Link) -> list[NodeLook]:
+    """Look at each node; of several, some may not answer.
+
+    Raises:
+        NodeUnavailable: The only one does not.
+    """
+    found = []
+    for name in link.nodes:
+        one = link.at(name)
+        try:
+            its = one.run(read_facts(link.session), within_s=LOOK_S if len(link.nodes) > 1 else None)
+        except NodeUnavailable:
+            if len(link.nodes) == 1:
+                raise
+            its = None
+        found.append(NodeLook(name, str(one.driver.address), its))
+    return found
 
 
 def totals(counted: Status) -> dict[str, int]:
@@ -57,17 +103,39 @@ def totals(counted: Status) -> dict[str, int]:
     return {state: summed[state] for state in _ENDS.values()}
 
 
-def _overview(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[WorkerFacts]) -> Any:
+def _node_facts(look: NodeLook) -> list[tuple[str, object]]:
+    node = look.facts
+    if node is None:
+        return [(look.name, f"{look.address} does not answer")]
     limit = f" of {as_size(node.memory_limit)}" if node.memory_limit else ", no limit"
+    server = f"{node.product} {node.version}, up {as_duration(node.uptime_s)}"
+    memory = f"{as_size(node.memory_used)}{limit}"
+    if look.name:
+        return [(look.name, f"{look.address}, {server}, {memory}, {node.persistence}")]
+    return [
+        ("node", look.address),
+        ("server", server),
+        ("memory", memory),
+        ("persistence", node.persistence),
+    ]
+
+
+def _view_facts(view: View | None) -> list[tuple[str, object]]:
+    if view is None:
+        return []
+    missing = copies_missing(view)
+    lacking = f", {missing:,} copies are lacking" if missing else ""
+    return [("view", f"{view.number}, {view.replicas} copies of each slot{lacking}")]
+
+
+def _overview(mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: list[WorkerFacts]) -> Any:
     live = [worker for worker in workers if worker.state == "live"]
     ended = ", ".join(f"{number:,} {state}" for state, number in totals(counted).items() if number)
     return facts(
         f"mesh {mesh.name}",
         [
-            ("node", mesh.link.driver.address),
-            ("server", f"{node.product} {node.version}, up {as_duration(node.uptime_s)}"),
-            ("memory", f"{as_size(node.memory_used)}{limit}"),
-            ("persistence", node.persistence),
+            *[fact for look in nodes for fact in _node_facts(look)],
+            *_view_facts(mesh.link.view),
             ("workers", f"{len(live)} for {sum(worker.slots for worker in live)} tasks at once"),
             ("running", sum(worker.running for worker in workers)),
             ("ready", sum(counted.queues.values())),
@@ -81,10 +149,18 @@ def _overview(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[Wo
     )
 
 
-def _document(mesh: TaskMesh, node: NodeFacts, counted: Status, workers: list[WorkerFacts]) -> dict[str, Any]:
+def _document(
+    mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: list[WorkerFacts]
+) -> dict[str, Any]:
+    view = mesh.link.view
+    where: dict[str, Any] = (
+        {"node": nodes[0].as_json()}
+        if view is None
+        else {"view": view.number, "nodes": [look.as_json() for look in nodes]}
+    )
     return {
         "mesh": mesh.name,
-        "node": {"address": str(mesh.link.driver.address), **node.as_json()},
+        **where,
         "queues": [row.as_json() for row in queue_rows(counted, workers, mesh.queue_weights())],
         "workers": [worker.as_json() for worker in workers],
         "running": sum(worker.running for worker in workers),

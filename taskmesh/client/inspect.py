@@ -7,27 +7,36 @@ fine, and a worker's report only where its own is.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.codec.about import read_about
 from taskmesh.codec.envelope import decode_envelope
 from taskmesh.codec.report import ChildReport, Report, decode_report
+from taskmesh.core.claim_names import claim_name
 from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.record import REVOKE_REQUESTED, Record
-from taskmesh.errors import TrustError, UsageError
+from taskmesh.errors import NodeUnavailable, TrustError, UsageError
+from taskmesh.queue.claim import ELSEWHERE
 from taskmesh.queue.inspect import Holding, holdings, records, scheduled, workers
 from taskmesh.queue.workers import children
 
 if TYPE_CHECKING:
+    from taskmesh.core.steps import Steps
     from taskmesh.nodes.link import Link
+
+T = TypeVar("T")
+log = logging.getLogger("taskmesh")
 
 Rows = dict[str, list[dict[str, Any]]]
 
+#: How long one of several nodes may take to tell what is its own.
+LOOK_S = 2.0
 #: How many messages are shown of one worker, unless the caller says otherwise.
 LIMIT = 50
 #: More messages than any node holds, and what a server takes for a number.
@@ -256,8 +265,8 @@ class Inspection:
         notes = {child.number: child for child in worker.report.children} if worker.report is not None else {}
         numbers = sorted(notes)
         if worker.report is None or worker.report.left_out:
-            known = link.ask(lambda _: children(link.session, worker.incarnation.encode()))
-            numbers = sorted(int(number, 16) for number in known)
+            known = self._from_each(lambda: children(link.session, worker.incarnation.encode()))
+            numbers = sorted({int(number, 16) for _, its in known for number in its})
         for start in range(0, len(numbers), _CHILDREN):
             some = numbers[start : start + _CHILDREN]
             holders = [b"%b%06x" % (worker.incarnation.encode(), number) for number in some]
@@ -266,8 +275,31 @@ class Inspection:
                 yield from _split(number, notes.get(number), held)
 
     def _holdings(self, holders: Sequence[bytes]) -> list[list[Holding]]:
+        """Return what each of some children holds, under the names by which its worker reports claims."""
         link = self._link
-        return link.ask(lambda _: holdings(link.session, holders, max(self._limit, _CLAIM)))
+        found: list[list[Holding]] = [[] for _ in holders]
+        for node, its in self._from_each(lambda: holdings(link.session, holders, max(self._limit, _CLAIM))):
+            for all_of_it, there in zip(found, its, strict=True):
+                all_of_it += [replace(held, sequence=_name_of(node, held.sequence)) for held in there]
+        return found
+
+    def _from_each(self, make: Callable[[], Steps[T]]) -> list[tuple[str, T]]:
+        """Ask each node for what is its own; of several, those that do not answer are told of, and left out."""
+        link = self._link
+        if len(link.nodes) == 1:
+            (node,) = link.nodes
+            return [(node, link.at(node).ask(lambda _: make()))]
+        found: list[tuple[str, T]] = []
+        away: NodeUnavailable | None = None
+        for node in link.nodes:
+            try:
+                found.append((node, link.at(node).run(make(), within_s=LOOK_S)))
+            except NodeUnavailable as error:
+                away = error
+                log.warning("node %s does not answer, so what is claimed there is not shown: %s", node, error)
+        if away is not None and not found:
+            raise away
+        return found
 
     def _about(self, task_id: str, record: Record | None) -> dict[str, Any]:
         """Return what is known of a message; its task only where the signature is fine."""
@@ -288,6 +320,11 @@ class Inspection:
         }
 
 
+def _name_of(node: str, sequence: int) -> int:
+    """Return the name of a claim as reports have it; one that was made on a node that is no more has none of them."""
+    return claim_name(node, sequence) if sequence < ELSEWHERE else -sequence
+
+
 def _check_count(name: str, value: object, at_least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= _COUNT_MAX:
         raise UsageError(f"{name}={value!r}: expected a whole number from {at_least} to {_COUNT_MAX}")
@@ -305,6 +342,9 @@ def _split(number: int, note: ChildReport | None, held: Sequence[Holding]) -> It
     many = note is not None and note.many
     begun = dict(note.begun) if note is not None else {}
     running = True
+    if note is not None and not many:
+        # of claims on several nodes, the noted one comes first
+        held = sorted(held, key=lambda holding: holding.sequence != note.sequence)
     for holding in held:
         at = holding.sequence, holding.position
         if note is not None and not many and (note.sequence, 0) < at < (note.sequence, note.position):

@@ -11,7 +11,7 @@ from taskmesh.core.script import load_script
 from taskmesh.core.state import LETTER, State
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import Malformed
-from taskmesh.queue.claim import sequence_of
+from taskmesh.queue.claim import ELSEWHERE, sequence_of
 from taskmesh.replication.ask import answer, look, plain
 from taskmesh.replication.route_pages import BEGIN, place
 from taskmesh.replication.routed import is_replicated
@@ -160,7 +160,7 @@ def _still(session: Session, holder: bytes, claimed: Sequence[Holding]) -> Steps
         ]
         for held, reply in zip(some, replies, strict=True):
             head = answer(session, "GETRANGE", reply)
-            if head[1:2] == STARTED and head[LEASE] == b"%b%08x" % (holder, held.sequence):
+            if head[1:2] == STARTED and head[LEASE] == b"%b%08x" % (holder, held.sequence % ELSEWHERE):
                 found.append(replace(held, head=head))
     return found
 

@@ -19,7 +19,7 @@ from taskmesh.core.steps import Session, Steps
 from taskmesh.errors import InvariantBroken, LeadershipLost, NodeFault, NodeUnavailable
 from taskmesh.queue import dead, inspect
 from taskmesh.queue.backlog import backlogs
-from taskmesh.queue.claim import claim
+from taskmesh.queue.claim import ELSEWHERE, claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.control import give_orders
 from taskmesh.queue.expire import expire, expired
@@ -391,3 +391,14 @@ def test_every_script_of_the_mesh_has_a_route_or_must_name_a_node():
             names.add(f"{room}.{path.stem}")
     routed = {name.removesuffix(" (fenced)") for name in ROUTES} - {"replication.accept"}
     assert routed | PINNED == names
+
+
+def test_what_was_claimed_on_a_node_that_is_no_more_is_seen_on_the_one_that_leads_it_now():
+    both = Both(halves(), 1)
+    node = both.many.nodes["n2"]
+    lease = b"f00000000001" + HOLDER + b"%08x" % 5
+    node.call((b"SET", keys.record(PREFIX, "one"), b"1T" + b"00000002" + lease + b"0" * 56))
+    node.call((b"HSET", keys.run(PREFIX, HOLDER), b"~000300000005", b"one"))
+    ((held,),) = both.many.run(at("n2", inspect.holdings(both.many.session, [HOLDER], 10)))
+    assert held.task_id == "one"
+    assert held.sequence > ELSEWHERE

@@ -12,14 +12,8 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.agreement import check_agreement
 from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
 from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
-from taskmesh.cli.doctor.node import (
-    check_clock,
-    check_embedded,
-    check_memory,
-    check_persistence,
-    check_reachable,
-    check_server,
-)
+from taskmesh.cli.doctor.node import check_embedded
+from taskmesh.cli.doctor.nodes import check_nodes, check_view
 from taskmesh.cli.doctor.state import check_meta, check_state
 from taskmesh.cli.failure import EXIT_FAILURE, Failure
 from taskmesh.cli.group import ending
@@ -109,20 +103,19 @@ def _mesh_findings(mesh: TaskMesh, target: Target, place: KeyPlace) -> Iterator[
         yield from found
         if not runs:
             return
-    found, facts = check_reachable(mesh)
+    found, link = check_nodes(mesh)
     yield from found
-    if facts is None:
+    if link is None:
         return
-    yield from check_server(facts)
-    yield from check_persistence(mesh, facts)
-    yield from check_memory(facts)
-    yield from check_clock(mesh)
     try:
         keyring = place.read()
     except (TaskMeshError, Failure):
         return  # told above
-    found, usable = check_meta(mesh, keyring)
+    found, usable = check_meta(mesh, keyring, link)
     yield from found
+    if usable and mesh.link.several is not None:
+        found, usable = check_view(mesh)
+        yield from found
     if usable:
         yield from check_agreement(mesh, target)
         yield from check_state(mesh, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
@@ -17,6 +18,9 @@ from taskmesh.nodes.embedded_paths import paths_of
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.nodes.server_binary import OLDEST
 from taskmesh.replication.ask import plain
+
+if TYPE_CHECKING:
+    from taskmesh.nodes.link import Link
 
 CLOCK_OFFSET_S = 1.0
 FULL_WARN = 0.8
@@ -51,9 +55,8 @@ def check_embedded(mesh: TaskMesh) -> tuple[list[Finding], bool]:
     return [ok("embedded node", text)], False
 
 
-def check_reachable(mesh: TaskMesh) -> tuple[list[Finding], NodeFacts | None]:
-    """Connect; return also what the node tells of itself."""
-    link = mesh.link
+def check_reachable(mesh: TaskMesh, link: Link) -> tuple[list[Finding], NodeFacts | None]:
+    """Connect to a node; return also what it tells of itself."""
     try:
         link.driver.run(plain(link.session, b"PING"))  # connects
         begun_s = time.monotonic()
@@ -182,9 +185,8 @@ def check_memory(facts: NodeFacts) -> Iterator[Finding]:
         )
 
 
-def check_clock(mesh: TaskMesh) -> Iterator[Finding]:
-    """Compare the node's clock with this machine's."""
-    link = mesh.link
+def check_clock(link: Link) -> Iterator[Finding]:
+    """Compare a node's clock with this machine's."""
     before_s = time.time()
     seconds, micros = link.driver.run(plain(link.session, b"TIME"))
     offset_s = int(seconds) + int(micros) / 1e6 - (before_s + time.time()) / 2

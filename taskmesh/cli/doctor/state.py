@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
@@ -17,13 +18,21 @@ from taskmesh.replication.ask import plain
 from taskmesh.replication.join import FORMAT
 from taskmesh.worker.undertaker import Undertaker
 
+if TYPE_CHECKING:
+    from taskmesh.nodes.link import Link
+
 #: How long the children of a worker may take to begin.
 BEGIN_S = 5.0
 
 
-def check_meta(mesh: TaskMesh, keyring: Keyring) -> tuple[list[Finding], bool]:
-    """Look at what the mesh was made with, without making it; return also whether it can be used."""
-    link = mesh.link
+def check_meta(mesh: TaskMesh, keyring: Keyring, link: Link) -> tuple[list[Finding], bool]:
+    """Look at what the mesh was made with, without making it; return also whether it can be used.
+
+    Args:
+        mesh: Which.
+        keyring: The keys of this process.
+        link: To a node that answers.
+    """
     raw = link.driver.run(plain(link.session, b"HMGET", keys.meta(link.prefix), b"format", b"keys", b"slots"))
     if raw[0] is None:
         return [ok("mesh", f"{mesh.name} does not exist yet: made at first use")], False

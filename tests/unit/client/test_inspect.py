@@ -40,6 +40,10 @@ def test_an_older_note_gives_no_time():
     assert split(None, (5, 1), (5, 2)) == ({"5.1": 0}, ["5.2"])
 
 
+def test_of_claims_on_several_nodes_the_noted_one_runs():
+    assert split(NOTE, (1, 1), (4, 2), (4, 3)) == ({"4.2": 1_000}, ["4.3", "1.1"])
+
+
 def test_a_child_that_runs_many_at_once_has_begun_all_that_it_holds():
     many = ChildReport(8, many=True, running=3)
     assert split(many, (4, 2), (5, 1), (5, 2)) == ({"4.2": 0, "5.1": 0, "5.2": 0}, [])
