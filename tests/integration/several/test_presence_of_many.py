@@ -97,7 +97,7 @@ def test_declared_dead_on_all_it_is_dead(apart, presence):
 
 
 def claim_everywhere(apart, presence):
-    """Have a child claim two messages at each node and die, and return it with what it claimed, by the names of the claims."""
+    """Have a child claim two messages at each node and die; return it and, by their names, its claims."""
     for at in range(2):
         for number in range(2):
             apart.delay(at, "note", f"{at}-{number}")
