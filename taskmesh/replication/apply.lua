@@ -12,6 +12,8 @@
 -- In which order changes arrive does not matter: versions only grow.
 local REMEMBER_MS = 600000
 local R = P .. 'r:'
+-- head, queue, channel and function hash, whatever their lengths; neither outcome nor envelope
+local HEAD_AND_NAMES = 108 + 3 * 255 - 1
 local answer, all_here = {}, true
 
 local function number(record, first, last)
@@ -43,18 +45,17 @@ local function same_version(id, old, new)
   CALL('SET', R .. id, new)
 end
 
+-- What the indexes get, written together at the end: ids by slot that are live, or final, and by their time to live.
+local LIVE, FINAL, KEPT_FOR, ENDED_IDS = {}, {}, {}, {}
+
 local function index(id, old, new)
   local slot = string.sub(new, 53, 56)
-  local final_now = is_final(string.sub(new, 2, 2))
-  if final_now then
-    CALL('SREM', P .. 'L:' .. slot, id)
-    CALL('SADD', P .. 'F:' .. slot, id)
-    remove_in(minute_after(number(new, 87, 94)), {id})
-    CALL('HDEL', P .. 'rv', id)
-    CALL('HDEL', P .. 'tellings', id)
-    CALL('HDEL', P .. 'parked', id)
+  if is_final(string.sub(new, 2, 2)) then
+    add_to(FINAL, slot, id)
+    add_to(KEPT_FOR, string.sub(new, 87, 94), id)
+    ENDED_IDS[#ENDED_IDS + 1] = id
   elseif not old then
-    CALL('SADD', P .. 'L:' .. slot, id)
+    add_to(LIVE, slot, id)
   end
   local had, has = old and function_of(old) or '', function_of(new)
   if had ~= has then
@@ -63,8 +64,23 @@ local function index(id, old, new)
   end
 end
 
+local function write_indexes()
+  for slot, ids in pairs(LIVE) do CALL('SADD', P .. 'L:' .. slot, unpack(ids)) end
+  for slot, ids in pairs(FINAL) do
+    CALL('SREM', P .. 'L:' .. slot, unpack(ids))
+    CALL('SADD', P .. 'F:' .. slot, unpack(ids))
+  end
+  for ttl, ids in pairs(KEPT_FOR) do remove_in(minute_after(tonumber(ttl, 16) or 3600), ids) end
+  if #ENDED_IDS > 0 and CALL('EXISTS', P .. 'rv', P .. 'tellings', P .. 'parked') > 0 then
+    CALL('HDEL', P .. 'rv', unpack(ENDED_IDS))
+    CALL('HDEL', P .. 'tellings', unpack(ENDED_IDS))
+    CALL('HDEL', P .. 'parked', unpack(ENDED_IDS))
+  end
+end
+
 local function whole(id, new, side)
-  local old = CALL('GET', R .. id)
+  local old = CALL('GETRANGE', R .. id, 0, HEAD_AND_NAMES)
+  if old == '' then old = nil end
   if old then
     local known, version = string.sub(old, 3, 10), string.sub(new, 3, 10)
     if known == version then same_version(id, old, new) end
@@ -136,4 +152,5 @@ while at <= #ARGV do
   if letter ~= 'o' then all_here = false end
   answer[#answer + 1] = letter
 end
+write_indexes()
 return table.concat(answer)

@@ -4,6 +4,8 @@
 --   on which the change stands, head (108 bytes), where the rest stayed as it was. 'b', hash, id, version, value: what is noted
 --   beside a record that runs or waits. 'p', channel, notice.
 local CHANGED, ORDER, BASE, BESIDE, NOTICES_OF = {}, {}, {}, {}, {}
+-- What was read and written is not read again: the versions that records were seen with, and whole records as they stand now.
+local SEEN_AT, STANDS = {}, {}
 local NOTED = {[P .. 'rv'] = 'rv', [P .. 'tellings'] = 'tellings', [P .. 'parked'] = 'parked'}
 local RECORD, SLOT, OWN = P .. 'r:', P .. 'L:', nil
 SEEN = {}
@@ -32,7 +34,7 @@ local function note(id, how)
   if COPIES then return end
   if not CHANGED[id] then
     ORDER[#ORDER + 1] = id
-    if how == 'h' then BASE[id] = redis.call('GETRANGE', RECORD .. id, 2, 9) end
+    if how == 'h' then BASE[id] = SEEN_AT[id] or redis.call('GETRANGE', RECORD .. id, 2, 9) end
   end
   if CHANGED[id] ~= 'w' then CHANGED[id] = how end
 end
@@ -46,15 +48,23 @@ end
 local HOOKS = {
   GET = function(key)
     local found = redis.call('GET', key)
-    if found and not COPIES and id_of(key) and not leads(string.sub(found, 53, 56)) then return false end
+    local id = found and not COPIES and id_of(key)
+    if id then
+      if not leads(string.sub(found, 53, 56)) then return false end
+      SEEN_AT[id] = string.sub(found, 3, 10)
+    end
     return found
   end,
   MGET = function(...)
-    local found = redis.call('MGET', ...)
+    local keys, found = {...}, redis.call('MGET', ...)
     if not COPIES then
-      for i = 1, #found do
+      for i = 1, #keys do
         -- a script asks for records only, many at a time
-        if found[i] and not leads(string.sub(found[i], 53, 56)) then found[i] = false end
+        if found[i] and not leads(string.sub(found[i], 53, 56)) then
+          found[i] = false
+        elseif found[i] then
+          SEEN_AT[string.sub(keys[i], #RECORD + 1)] = string.sub(found[i], 3, 10)
+        end
       end
     end
     return found
@@ -63,19 +73,27 @@ local HOOKS = {
     if not COPIES and id_of(key) and not leads(redis.call('GETRANGE', key, 52, 55)) then return '' end
     return redis.call('GETRANGE', key, first, last)
   end,
-  SET = function(key, ...)
+  SET = function(key, value, ...)
     local id = id_of(key)
-    if id then note(id, 'w') end
-    return redis.call('SET', key, ...)
+    if id then
+      note(id, 'w')
+      STANDS[id] = value
+    end
+    return redis.call('SET', key, value, ...)
   end,
   SETRANGE = function(key, ...)
     local id = id_of(key)
-    if id then note(id, 'h') end
+    if id then
+      note(id, 'h')
+      STANDS[id] = nil
+    end
     return redis.call('SETRANGE', key, ...)
   end,
   SETNX = function(key, value)
-    note(id_of(key), 'w')
-    return redis.call('SETNX', key, value)
+    local id, done = id_of(key), redis.call('SETNX', key, value)
+    note(id, 'w')
+    if done == 1 then STANDS[id] = value end
+    return done
   end,
   HSET = function(key, ...)
     local words, hash = {...}, NOTED[key]
@@ -100,12 +118,15 @@ local HOOKS = {
 
 local function many(command)
   return function(...)
-    local words = {...}
+    local words, done = {...}, redis.call(command, ...)
     for i = 1, #words, 2 do
       local id = id_of(words[i])
-      if id then note(id, 'w') end
+      if id then
+        note(id, 'w')
+        if done ~= 0 then STANDS[id] = words[i + 1] end
+      end
     end
-    return redis.call(command, ...)
+    return done
   end
 end
 HOOKS.MSET, HOOKS.MSETNX = many('MSET'), many('MSETNX')
@@ -115,7 +136,10 @@ local function remove(command)
     local keys = {...}
     for i = 1, #keys do
       local id = id_of(keys[i])
-      if id then forget(keys[i], id) end
+      if id then
+        STANDS[id] = nil
+        forget(keys[i], id)
+      end
     end
     return redis.call(command, ...)
   end
@@ -137,7 +161,7 @@ for i = 1, #ORDER do
   local id = ORDER[i]
   local n = #told
   if CHANGED[id] == 'w' then
-    local record = redis.call('GET', RECORD .. id)
+    local record = STANDS[id] or redis.call('GET', RECORD .. id)
     if record then
       if sides == nil then sides = redis.call('EXISTS', P .. 'side') == 1 end
       told[n + 1], told[n + 2], told[n + 3] = 'w', id, record
