@@ -66,14 +66,13 @@ def losses(count: int, live: int) -> dict[str, Any]:
     """Kill primaries, one after the other, and measure until something is accepted again in their slots."""
     took_s, back_s = [], []
     with Scene(3, 3) as scene:
-        link = scene.mesh.link
         if live:
             # they wait for an hour: live records, which a new primary has to find
             _delayed(scene, live)
         for number in range(count):
             lost = scene.nodes[number % 3]
-            member = next(each for each in link.view.members if each.address == lost.url)
-            slots = set(link.view.led_by(member.id))
+            member = next(each for each in scene.view.members if each.address == lost.url)
+            slots = set(scene.view.led_by(member.id))
             lost.kill()
             began_s = time.monotonic()
             _accepted_in(scene, slots, began_s + LOSS_S)
@@ -122,7 +121,7 @@ def _accepted_in(scene: Scene, slots: set[int], until_s: float) -> None:
 
 def _is_whole(scene: Scene) -> bool:
     scene.add.delay(1, 2).get(timeout=30)
-    view = scene.mesh.link.view
+    view = scene.view
     return all(len(row) == 3 for row in view.table) and all(member.state == "up" for member in view.members)
 
 
@@ -130,24 +129,23 @@ def changes(records: int) -> dict[str, Any]:
     """Add a node and let it leave under load: what moves against the ideal, and what round trips take meanwhile."""
     with Scene(4, 3) as scene:
         _delayed(scene, records)
-        link = scene.mesh.link
         trips = _Trips(scene)
         trips.start()
         time.sleep(5.0)
         before = trips.taken()
-        old = link.view
+        old = scene.view
         new = scene.add_node()
         began_s = time.monotonic()
         scene.mesh.nodes.add(new.url)
         join_s = time.monotonic() - began_s
         during_join = trips.taken()
-        joined = link.view
+        joined = scene.view
         node = next(member.id for member in joined.members if member.address == new.url)
         began_s = time.monotonic()
         scene.mesh.nodes.remove(node)
         leave_s = time.monotonic() - began_s
         during_leave = trips.taken()
-        left = link.view
+        left = scene.view
         trips.stop()
     copies = old.slots * 3
     return {

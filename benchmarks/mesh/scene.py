@@ -19,6 +19,7 @@ from benchmarks.harness import processes, resp
 from benchmarks.rows.model import ROOT
 from taskmesh import TaskMesh
 from taskmesh.nodes.server_binary import find_server
+from taskmesh.replication.view import View
 
 START_S = 20.0
 APP = '''"""The app of one measurement."""
@@ -136,6 +137,14 @@ class Scene:
             self.close()
             raise
         return self
+
+    @property
+    def view(self) -> View:
+        """The view as this process knows it."""
+        view = self.mesh.link.view
+        if view is None:
+            raise RuntimeError("the mesh has no view")
+        return view
 
     def add_node(self) -> Node:
         """Start another server, which is no member yet."""
