@@ -23,6 +23,7 @@ import msgspec
 
 from taskmesh.codec.control import TERMINATE
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
+from taskmesh.nodes.link import ONE_NODE
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import Autoscaler
 from taskmesh.worker.brood import RECALL_S, Brood
@@ -163,7 +164,7 @@ class Supervisor:
             self._name,
             facts.mesh,
             in_words(self._pools_now()),
-            link.driver.address,
+            link.driver.address if link.nodes == ONE_NODE else f"{len(link.nodes)} nodes",
             ", ".join(self._queues),
             tasks_in_words(facts.tasks, facts.task_queues, self._queues),
         )

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.core import keys
 from taskmesh.core.ids import routing_of, slot_of
 from taskmesh.errors import TaskRevoked, TimeLimitExceeded
+from taskmesh.queue.claim import claim
+from taskmesh.queue.workers import register
+from taskmesh.replication.ask import plain
 from taskmesh.testing.thread_worker import ThreadWorker
 from tests.support import wait_until
 
@@ -140,3 +144,20 @@ def test_children_that_are_killed_lose_nothing(mesh, tmp_path):
     with mesh.workers(2):
         assert [final(result) for result in ends] == ["survived"] * 4
         assert [final(result) for result in results] == [str(number) for number in range(40)]
+
+
+@pytest.mark.parametrize(("once", "first"), [(False, b"h"), (True, b"1")])
+def test_what_may_begin_only_once_is_claimed_so_that_copies_know_first(mesh, tmp_path, once, first):
+    """Handed over with a wake-up it could begin before any backup has it, and again after the loss of the primary."""
+    write = writer(mesh, tmp_path / "ran")
+    link = mesh.link.open()
+    incarnation = b"ab" * 8
+    holder = incarnation + b"000001"
+    for node in link.nodes:
+        at = link.at(node)
+        at.run(register(at.session, incarnation, b"{}"))
+        assert at.run(claim(at.session, holder, 1, 1, [b"default"], idle=False)) == []
+    result = write.apply_async(("once",), at_most_once=once)
+    at = link.at(link.view.primary(slot_of(routing_of(result.id), link.session.slots)))
+    (wake_up,) = at.run(plain(at.session, b"LRANGE", keys.wake(link.prefix, holder), b"0", b"-1"))
+    assert wake_up[:1] == first
