@@ -106,8 +106,11 @@ while n < most and not alone do
   for i = 1, #hints do
     local hint, rec = hints[i], records[i]
     local version = string.sub(hint, -8)
-    if rec and string.sub(rec, 2, 2) == 'P' and string.sub(rec, 3, 10) == version and not (twice and twice[hint]) then
-      if twice then twice[hint] = true end
+    if twice then
+      if twice[hint] then rec = nil end
+      twice[hint] = true
+    end
+    if rec and string.sub(rec, 2, 2) == 'P' and string.sub(rec, 3, 10) == version then
       local singly = string.find('4567cdef', string.sub(rec, 62, 62), 1, true)
       if singly and n > 0 or alone then
         -- suspected of killing its worker: it is claimed alone, so the rest goes back in order

@@ -115,23 +115,39 @@ def _with_those_back(
     view: View, seen: Mapping[str, Stand], new_instance: Callable[[str], str]
 ) -> Goal | None:
     """Return the view with those that were lost and answer, and with those that are to learn."""
-    members, back = [], []
+    back: dict[str, Member] = {}
     for member in view.members:
         stand = seen.get(member.id)
         if member.state not in (LOST, LEARNER) or stand is None:
-            members.append(member)
             continue
-        instance = member.instance if stand.instance == member.instance else new_instance(member.id)
-        if stand.instance not in ("", instance):
-            # another member's server, or one of another mesh, answers there
-            members.append(member)
-            continue
-        back.append(member.id)
-        members.append(replace(member, state=UP, run_id=stand.run_id, instance=instance))
+        instance = _instance_of(view, member, seen, new_instance)
+        if instance is not None:
+            back[member.id] = replace(member, state=UP, run_id=stand.run_id, instance=instance)
+    table = _propose(view, [back.get(member.id, member) for member in view.members])
+    # who would keep nothing is not copied to either, and so not made a member: it waits until there is something for it
+    kept = {node for row in set(table) for node in row}
+    back = {node: member for node, member in back.items() if node in kept}
     if not back:
         return None
-    table = _propose(view, members)
-    return Goal(tuple(members), table, f"{', '.join(back)} takes part", is_urgent=False)
+    members = tuple(back.get(member.id, member) for member in view.members)
+    return Goal(members, table, f"{', '.join(back)} takes part", is_urgent=False)
+
+
+def _instance_of(
+    view: View, member: Member, seen: Mapping[str, Stand], new_instance: Callable[[str], str]
+) -> str | None:
+    """Return the instance that a member is to be which takes part again; None if another member answers there."""
+    stand = seen[member.id]
+    if stand.instance == member.instance:
+        return member.instance
+    if not stand.instance:
+        return new_instance(member.id)
+    if stand.instance == new_instance(member.id):
+        return stand.instance
+    # a leader of before has made it a member again, and did not come to say so
+    meshes = {seen[node].mesh_id for node in view.nodes if node in seen}
+    is_ours = stand.id == member.id and stand.mesh_id in meshes and bool(stand.mesh_id)
+    return stand.instance if is_ours else None
 
 
 def _as_proposed(view: View) -> Goal | None:

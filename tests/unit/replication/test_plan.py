@@ -20,8 +20,14 @@ def stands(view: View, **changed: dict[str, str] | None) -> dict[str, Stand]:
     for member in view.members:
         more = changed.get(member.id, {})
         if more is not None:
-            said = {"id": member.id, "instance": member.instance, "run_id": member.run_id, **more}
-            out[member.id] = Stand(epoch=view.epoch, token=0, mesh_id="m", slots=SLOTS, **said)
+            said = {
+                "id": member.id,
+                "instance": member.instance,
+                "run_id": member.run_id,
+                "mesh_id": "m",
+                **more,
+            }
+            out[member.id] = Stand(epoch=view.epoch, token=0, slots=SLOTS, **said)
     return out
 
 
@@ -104,7 +110,25 @@ def test_an_emptied_node_counts_as_gone_though_it_answers() -> None:
 def test_a_stranger_at_the_address_of_one_that_is_gone_is_left_alone() -> None:
     view = make_view()
     lost = after(view, planned(view, stands(view, n3=None), ("n3",)))
-    assert plan(lost, stands(view, n3={"instance": "e" * 16}), (), lambda _: NEW) is None
+    for stranger in ({"mesh_id": "another"}, {"mesh_id": ""}, {"id": "n7"}):
+        assert plan(lost, stands(view, n3={"instance": "e" * 16, **stranger}), (), lambda _: NEW) is None
+
+
+def test_who_was_made_a_member_again_by_a_leader_that_is_lost_takes_part() -> None:
+    """The next leader would have drawn another instance for it."""
+    view = make_view()
+    lost = after(view, planned(view, stands(view, n3=None), ("n3",)))
+    goal = planned(lost, stands(view, n3={"instance": "e" * 16, "run_id": "another"}))
+    assert goal.members[2].instance == "e" * 16
+    assert states(goal) == ["up", "up", "up"]
+
+
+def test_who_comes_back_and_would_keep_nothing_waits() -> None:
+    """It would be up and no member of anything, and count as gone at the next look."""
+    view = make_view(nodes=4, replicas=1)
+    few = replace(view, slots=2, table=(("n1",), ("n2",)))
+    lost = after(few, planned(few, stands(few, n4=None), ("n4",)))
+    assert plan(lost, stands(few, n4={"instance": "", "id": ""}), (), lambda _: NEW) is None
 
 
 def test_all_that_began_anew_go_on_together() -> None:
