@@ -166,6 +166,10 @@ class World:
         for party in [*self.workers, *self.leaders]:
             if not party.process.alive:
                 self.replace(party)
+        # one that leads for good; before, some have believed so
+        for leader in self.leaders[1:]:
+            leader.process.kill()
+        del self.leaders[1:]
         for caller in self.callers:
             caller.insist()
         self.workers[0].do("clears", self.workers[0].clear())
@@ -251,16 +255,18 @@ class World:
     def were_level(self, view: View, moment_s: float) -> None:
         """All copies were level at a moment, and all nodes know."""
         whole = all(len(row) == self.rates.replicas for row in view.table)
-        if whole and view.number == self.view.number and not self.moving:
+        if whole and view.number == self.view.number:
             self.level_s = moment_s
 
     def address_of(self, node: str) -> str:
         """Return where a member of any view is."""
         return f"s{node[1:]}"
 
-    def began_to_lead(self, server: Server, own: bytes) -> None:
-        """A server has become active in a view."""
-        self.copies.check_led(server, own)
+    def began_to_lead(self, server: Server, number: int) -> None:
+        """A server obeys a view from now on; nobody speaks with it if it is not the one that was admitted."""
+        for member in self.view.members if number == self.view.number else ():
+            if member.address == server.address and member.run_id == server.run_id:
+                self.copies.check_led(server, self.view.own(member.id))
 
     def removed(self, server: Server, task_id: bytes, old: bytes | None, call: Call) -> None:
         """A record is gone from a server. No run lasts as long as records are remembered."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from tests.simulation.mesh.world import World
 
 EPOCH = PREFIX + b"epoch"
-OWN = PREFIX + b"own"
 LEADER = PREFIX + b"leader"
 
 
@@ -37,9 +36,8 @@ class Epochs:
                 f"I9: the epoch of {server.address} went from {known!r} to {epoch!r} by {process.name}, {call}"
             )
         self._known[server.address] = epoch
-        own: Any = server.node.values.get(OWN)
-        if epoch.startswith(b"f") and own:
-            self.world.began_to_lead(server, own)
+        if epoch.startswith(b"f"):
+            self.world.began_to_lead(server, int(epoch[1:], 16))
 
     def _obeys(self, server: Server, process: Process, call: Call) -> None:
         """A node that has heard of a leader obeys none of those before."""
