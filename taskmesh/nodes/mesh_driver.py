@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.core.steps import OUT, Call, GroupSteps, Pause, Refused, Reply, Round, Steps
-from taskmesh.errors import TaskMeshError
+from taskmesh.errors import ConfigError, TaskMeshError
 from taskmesh.nodes.member import Member, Place
 from taskmesh.nodes.sync_driver import ANSWER_S_MIN
 
@@ -195,7 +195,7 @@ class _Conversing:
                 member = self._driver.member(node)
             except TaskMeshError as error:
                 for at in its:
-                    self._replies[at] = Refused(f"node {node}: {error}")
+                    self._replies[at] = Refused(f"node {node}: {error}", isinstance(error, ConfigError))
                 continue
             asked = _Asked(member, its, calls)
             self._asked.append(asked)
