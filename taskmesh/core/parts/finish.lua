@@ -68,7 +68,7 @@ local function let_go_of(hash)
 end
 
 -- A record whose head cannot be read ends with one that can, so that people and callers learn why it ended.
-local HEAD = '^1%u' .. string.rep('%x', 106) .. '$'
+local HEAD = '^1%u' .. string.rep('[0-9a-z]', 8) .. string.rep('%x', 98) .. '$'
 local function mended(rec)
   local names = names_of(rec)
   local length = tonumber(string.sub(rec, 95, 102), 16)
