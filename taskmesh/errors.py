@@ -48,8 +48,11 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   ├── ChangeRejected          certainly not done
     │   │   ├── NoMajority          too few acceptors answered
     │   │   ├── VersionConflict     the register, or the file, stands at another version
-    │   │   └── Fenced              the token is older than one that was used since
+    │   │   ├── Fenced              the token is older than one that was used since
+    │   │   └── TransactionAborted  nothing of a transaction was done, and nothing will be
+    │   │       └── TransactionConflict its id was decided for something else
     │   ├── ChangeUnknown           may be done: repeat it with the same operation
+    │   │   └── TransactionUnknown  may be decided: run it again with the same id
     │   └── LeadershipLost          this process led, and another does now
     ├── LockError                   a lock, a permit or an election is not held
     │   ├── LockTimeout             it was not free in time (also a TimeoutError)
@@ -400,6 +403,18 @@ class Fenced(ChangeRejected):
 
 class ChangeUnknown(AgreementError):
     """The change may have been made, or may be later; repeating it with the same operation makes it once."""
+
+
+class TransactionAborted(ChangeRejected):
+    """Nothing of a transaction was done, and nothing of this attempt will be."""
+
+
+class TransactionConflict(TransactionAborted):
+    """A transaction of this id was decided for something else; nothing of this one was done."""
+
+
+class TransactionUnknown(ChangeUnknown):
+    """A transaction may be decided: then all of it is done. Running it again with the same id does it once."""
 
 
 class LeadershipLost(AgreementError):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from taskmesh.client.batch import Batch
+    from taskmesh.client.transaction import Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +86,28 @@ class Sending(Wiring):
         finally:
             batch.close()
         batch.send()
+
+    def transaction(self, id: str | None = None) -> Transaction:
+        """Have all of it done, or none: `with mesh.transaction() as tx:`, or `async with`.
+
+        What this thread or coroutine sends in the block is collected, and so are `tx.write(path, data)`,
+        `tx.delete(path)` and `tx.release(lock)`. At the end of the block all of that is decided at once, and done.
+        Leaving it by an exception does nothing. Should this process die after the decision, the leader does the rest.
+
+        Args:
+            id: Of the transaction, up to 100 of `A-Z a-z 0-9 _ . @ : + = ~ -`; drawn if not given. What was decided
+                under an id is done once, however often it is run again within an hour.
+
+        Raises:
+            UsageError: That is no id. At the end: the transaction is too large.
+            TransactionAborted: At the end: nothing was done, and nothing will be.
+            TransactionConflict: The same, since the id was decided for something else.
+            TransactionUnknown: At the end: it may be decided. Run it again with the same id.
+            Fenced, LockError: At the end: nothing was done, for a token is too old or a lock is not held any more.
+        """
+        from taskmesh.client.transaction import Transaction
+
+        return Transaction(self.portal, lambda: self.coordinator, id, eager=self.eager)
 
     def executor(self, *, queue: str | None = None) -> Executor:
         """Return a `concurrent.futures.Executor` whose calls are run by the mesh's workers.

@@ -22,8 +22,9 @@ def absence(handle: AsyncResult[Any], portal: Portal) -> ResultExpired | TaskNot
     """
     if handle.batch is not None and handle.batch.holds(handle.id):
         return TaskNotFound(
-            f"message {handle.id} stands in a batch that was not sent, or that the node did not accept whole; "
-            "results can be had after the `with mesh.batch()` block, or after `batch.send()`",
+            f"message {handle.id} stands in {handle.batch.a_this} that was not sent, or that the node did not accept "
+            f"whole; results can be had after the `with {handle.batch.title}` block"
+            f"{handle.batch.or_else}",
             task_id=handle.id,
         )
     kept_s = portal.settings.result_expires

@@ -23,7 +23,16 @@ class Batch:
     """Messages that are sent together: what `with mesh.batch():` gives, and what `BatchError` carries.
 
     After a `BatchError` it holds what was not accepted, and `send()` sends that again as it stands.
+
+    Attributes:
+        title: What users know it by.
+        a_this: The same in words.
+        or_else: How it can be sent again, for an error that says that it was not.
     """
+
+    title = "mesh.batch()"
+    a_this = "a batch"
+    or_else = ", or after `batch.send()`"
 
     def __init__(self, sender: Sender) -> None:
         """Make an empty batch."""
@@ -130,9 +139,10 @@ class Batch:
 
     def open(self) -> None:
         """Collect what the calling thread or coroutine sends from now on."""
-        if batch_of(self.sender) is not None:
+        outer = batch_of(self.sender)
+        if outer is not None:
             raise UsageError(
-                "mesh.batch() inside mesh.batch(): the outer one already collects what is sent here"
+                f"{self.title} inside {outer.title}: the outer one already collects what is sent here"
             )
         self.is_open = True
         _OPEN.set((*_OPEN.get(), self))

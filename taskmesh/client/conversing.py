@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from taskmesh.coordination.committing import Deliver, TransactionSteps
 from taskmesh.coordination.means import AskGeneration, Nap, Tell, WaitingSteps
-from taskmesh.core import keys
 from taskmesh.core.steps import Pause, Reply, Round
 from taskmesh.errors import NodeUnavailable
-from taskmesh.replication.ask import plain
-from taskmesh.replication.join import embedded_generation
+from taskmesh.nodes.transacting import deliver, generation
 
 if TYPE_CHECKING:
     from taskmesh.client.bell import Bell
@@ -33,7 +32,7 @@ class Conversing:
         self._link = link
         self._turns = turns
 
-    def run(self, steps: WaitingSteps[T], bell: Bell | None = None) -> T:
+    def run(self, steps: WaitingSteps[T] | TransactionSteps[T], bell: Bell | None = None) -> T:
         """Have a conversation in this thread.
 
         Args:
@@ -62,7 +61,7 @@ class Conversing:
             # what was interrupted here cleans up now, not when it is collected
             steps.close()
 
-    async def run_async(self, steps: WaitingSteps[T], bell: Bell | None = None) -> T:
+    async def run_async(self, steps: WaitingSteps[T] | TransactionSteps[T], bell: Bell | None = None) -> T:
         """As `run`, in an event loop: rounds are made in a thread.
 
         The mesh must have been opened, since that may block.
@@ -90,16 +89,12 @@ class Conversing:
         finally:
             steps.close()
 
-    def _perform(self, request: Round | Tell | AskGeneration) -> Sequence[Reply]:
+    def _perform(self, request: Round | Tell | AskGeneration | Deliver) -> Sequence[Reply]:
         if isinstance(request, Round):
             return self._agreement.driver.perform(request)
         if isinstance(request, Tell):
             self._turns.tell(request.whom)
             return []
-        return [self.generation()]
-
-    def generation(self) -> int:
-        """Return how often the embedded node was started; 0 for a server of the user's own."""
-        link = self._link
-        epoch = link.run(plain(link.session, b"GET", keys.epoch(link.prefix)))
-        return embedded_generation(epoch) if epoch else 0
+        if isinstance(request, Deliver):
+            return [deliver(self._link, request)]
+        return [generation(self._link)]

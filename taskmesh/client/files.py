@@ -207,10 +207,20 @@ class Files:
 
 
 def _writing(path: str, data: bytes | str, if_version: int | None, fence: int | None) -> Writing:
+    content = file_content(path, data)
+    _check_numbers(if_version, fence)
+    return Writing(check_path(path), content, if_version, fence)
+
+
+def file_content(path: str, data: bytes | str) -> bytes:
+    """Return what is to be written to a file, as bytes.
+
+    Raises:
+        UsageError, PayloadTooLarge: It cannot be.
+    """
     if not isinstance(data, (str, bytes, bytearray, memoryview)):
         # bytes(5) would be five zeros
         raise UsageError(f"file {path}: its content is {shown(data)[:80]}: expected bytes, or text")
-    _check_numbers(if_version, fence)
     try:
         content = data.encode() if isinstance(data, str) else bytes(data)
     except UnicodeEncodeError as error:
@@ -222,7 +232,17 @@ def _writing(path: str, data: bytes | str, if_version: int | None, fence: int | 
             size=len(content),
             limit=SIZE_MAX,
         )
-    return Writing(check_path(path), content, if_version, fence)
+    return content
+
+
+def check_token(fence: int | None) -> int | None:
+    """Return a token, or that there is none.
+
+    Raises:
+        UsageError: It is no number.
+    """
+    _check_numbers(None, fence)
+    return fence
 
 
 def _check_numbers(if_version: object, fence: object) -> None:

@@ -28,6 +28,8 @@ class Hold:
         token: Greater than each that was granted before.
         session: On whose life it depends.
         alarms: Whom to tell of trouble.
+        in_block: Whether a `with` block gives it back at its end.
+        given_back_by: The transaction that gives it back; empty for none.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Hold:
         self.token = token
         self.session = session
         self.alarms = alarms
+        self.in_block = False
+        self.given_back_by = ""
         self._pid = os.getpid()
         self._lost = ""
         self._in_jeopardy = False
@@ -60,6 +64,11 @@ class Hold:
         if not self.is_ours:
             return LockLost(
                 f"{self.name} is held by process {self._pid}, from which this one was forked", name=self.name
+            )
+        if self.given_back_by:
+            return LockError(
+                f"{self.name} with token {self.token} was given back by transaction {self.given_back_by}",
+                name=self.name,
             )
         why = self._lost or self.session.lost
         if why:

@@ -193,12 +193,17 @@ class Holding:
             AgreementError: No majority of the acceptors answers.
             UsageError: This thread holds it already.
         """
+        return self._get(wait)
+
+    def _get(self, wait: Duration | None = AS_SAID, *, in_block: bool = False) -> bool:
         coordinator = self._coordinator()
         means = coordinator.means
         request = os.urandom(REQUEST_SIZE)
         try:
             with coordinator.turns.of(request) as bell:
-                return coordinator.conversing.run(self._acquire(coordinator, means, request, wait), bell)
+                return coordinator.conversing.run(
+                    self._acquire(coordinator, means, request, wait, in_block=in_block), bell
+                )
         except BaseException:
             # a signal's handler may raise when it has just been granted, and nobody would give it back
             with self._lock:
@@ -211,15 +216,24 @@ class Holding:
 
     async def aacquire(self, wait: Duration | None = AS_SAID) -> bool:
         """As `acquire`, in an event loop."""
+        return await self._aget(wait)
+
+    async def _aget(self, wait: Duration | None = AS_SAID, *, in_block: bool = False) -> bool:
         coordinator = self._coordinator()
         means = await coordinator.open_async()
         request = os.urandom(REQUEST_SIZE)
         with coordinator.turns.of(request, asyncio.get_running_loop()) as bell:
-            steps = self._acquire(coordinator, means, request, wait)
+            steps = self._acquire(coordinator, means, request, wait, in_block=in_block)
             return await coordinator.conversing.run_async(steps, bell)
 
     def _acquire(
-        self, coordinator: Coordinator, means: Means, request: bytes, wait: Duration | None
+        self,
+        coordinator: Coordinator,
+        means: Means,
+        request: bytes,
+        wait: Duration | None,
+        *,
+        in_block: bool,
     ) -> WaitingSteps[bool]:
         who, sessions = _who(), coordinator.sessions
         with self._lock:
@@ -245,6 +259,7 @@ class Holding:
                 if taken is None:
                     return False
                 hold = Hold(self._title, self._register, request, taken.token, session, self._alarms)
+                hold.in_block = in_block
                 session.holds[request] = hold
                 # who waited may have waited for longer than others believe him to live
                 if not taken.waited or (yield from sessions.renew(means, session)):
@@ -303,6 +318,24 @@ class Holding:
             else False
         )
 
+    def to_be_given_back(self) -> Hold:
+        """Return what a transaction is to give back.
+
+        Raises:
+            LockError: It is not held, or may not be relied on.
+        """
+        self.check()
+        return self._held()
+
+    def is_given_back(self, hold: Hold, transaction: str) -> None:
+        """Note that a transaction was decided which gives it back; a `with` block does not do so again."""
+        if hold.session.holds.pop(hold.request, None) is None:
+            return
+        hold.given_back_by = transaction
+        if not hold.in_block:
+            self._let_go(hold)
+        self._coordinator().sessions.done(hold.session)
+
     def _let_go(self, hold: Hold) -> None:
         with self._lock:
             for who, holds in self._holds.items():
@@ -314,6 +347,8 @@ class Holding:
         raise LockError(f"{self._title} is given back already, by another thread", name=self.name)
 
     def _release(self, coordinator: Coordinator, hold: Hold) -> WaitingSteps[bool]:
+        if hold.given_back_by:
+            return True
         session = hold.session
         said = False
         try:
@@ -344,7 +379,7 @@ class Holding:
     # -- blocks -----------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if not self.acquire():
+        if not self._get(in_block=True):
             raise self._timeout()
         return self
 
@@ -365,7 +400,7 @@ class Holding:
             raise self._was_lost(hold.token)
 
     async def __aenter__(self) -> Self:
-        if not await self.aacquire():
+        if not await self._aget(in_block=True):
             raise self._timeout()
         return self
 

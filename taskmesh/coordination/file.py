@@ -122,11 +122,11 @@ def read_files(means: Means, registers: Iterable[str]) -> GroupSteps[dict[str, F
         for name, file in files.items()
         if file is not None and file.ephemeral
     }
-    dead = yield from _dead_among(means, set(owners.values()))
+    dead = yield from dead_among(means, set(owners.values()))
     return {name: None if owners.get(name) in dead else file for name, file in files.items()}
 
 
-def _dead_among(means: Means, sessions: set[bytes]) -> GroupSteps[set[bytes]]:
+def dead_among(means: Means, sessions: set[bytes]) -> GroupSteps[set[bytes]]:
     """Return those that are known to be dead; a file must not outlive its owner for whoever reads it."""
     if not sessions:
         return set()
@@ -170,8 +170,8 @@ def write(means: Means, writing: Writing) -> WaitingSteps[File]:
             return _written(register, writing, changed.version, changed.content)
         if changed.answer == b"new":
             instance = yield from next_token(means)
-        elif (yield from _dead_among(means, {changed.answer})):
-            yield from _bury(means, changed.answer, register)
+        elif (yield from dead_among(means, {changed.answer})):
+            yield from bury_owner(means, changed.answer, register)
         else:
             alive = changed.answer
 
@@ -189,8 +189,12 @@ def _written(register: str, writing: Writing, version: int, content: bytes | Non
     )
 
 
-def _bury(means: Means, session: bytes, register: str) -> GroupSteps[None]:
-    """Remove what belongs to a session that is dead, this file at least."""
+def bury_owner(means: Means, session: bytes, register: str) -> GroupSteps[None]:
+    """Remove what belongs to a session that is dead, this file at least.
+
+    Raises:
+        ChangeRejected, ChangeUnknown: Something may still be there.
+    """
     found = yield from means.registers.read(register_of(session))
     state = read_state(found)
     if state is not None:

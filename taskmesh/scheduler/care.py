@@ -1,6 +1,7 @@
-"""What the leader does beside schedules, for acceptors, settings and sessions.
+"""What the leader does beside schedules, for acceptors, settings, sessions and transactions.
 
-Acceptors are admitted or replaced, what was deleted is left behind, settings hold, dead sessions are ended.
+Acceptors are admitted or replaced, what was deleted is left behind, settings hold, dead sessions are ended, decided
+transactions are done.
 
 In a thread, and on connections, of its own: an acceptor that is stopped costs whoever asks it some seconds, and neither
 the lead nor a schedule must wait for that. A leader of before that goes on does no harm: acceptors are replaced by
@@ -20,6 +21,7 @@ from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.operator_settings import OperatorSettings
 from taskmesh.scheduler.sweeping import Sweeping
+from taskmesh.scheduler.transactions import Transactions
 
 if TYPE_CHECKING:
     from taskmesh.consensus.admission import Standing
@@ -47,7 +49,7 @@ def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: thread
 
 def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
     acceptors, settings = AcceptorCare(agreement), OperatorSettings(agreement)
-    sessions = Sweeping(agreement)
+    sessions, transactions = Sweeping(agreement), Transactions(agreement, leads)
     number, said = 0, ""
     silent: frozenset[str] = frozenset()
     compact_at_s = time.monotonic() + COMPACT_S
@@ -57,6 +59,7 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
                 configuration = acceptors.tend()
                 settings.level()
                 sessions.look()
+                transactions.look()
                 silent = _tell_silent(agreement.assess(), silent)
                 if configuration.number != number and agreement.has_others:
                     _tell_unsafe(acceptors)

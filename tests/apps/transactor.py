@@ -1,0 +1,70 @@
+"""A process that has children make one transaction each, and kills each of them at some moment, perhaps too late."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from taskmesh import TaskMesh
+
+MESSAGES = 3
+#: With this a transaction does not fit into its decision.
+LARGE = 60_000
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def transact(mesh: TaskMesh, number: int, ready: Callable[[], object]) -> None:
+    task = mesh.tasks["add"]
+    lock = mesh.lock(f"lock-{number}")
+    lock.acquire()
+    ready()
+    with mesh.transaction(f"t-{number}") as tx:
+        for at in range(MESSAGES):
+            task.apply_async((number, at), task_id=f"t-{number}-{at}")
+        for name in ("a", "b"):
+            tx.write(f"{name}/{number}", b"x" * (LARGE if number % 2 else 1))
+        tx.release(lock)
+
+
+def in_child(mesh: TaskMesh, number: int, kill_after_s: float) -> tuple[bool, float]:
+    """Have a child make a transaction; return whether it lived to see its end, and how long that took."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if not pid:
+        transact(mesh, number, lambda: os.write(write_end, b"."))
+        os._exit(0)
+    os.read(read_end, 1)
+    began_s = time.monotonic()
+    if kill_after_s:
+        time.sleep(kill_after_s)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    os.close(read_end)
+    os.close(write_end)
+    return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, time.monotonic() - began_s
+
+
+def main() -> None:
+    name, urls, key, count, seed = sys.argv[1:]
+    chance = random.Random(int(seed))
+    with TaskMesh(name, nodes=json.loads(urls), key=key or None) as mesh:
+        mesh.task(name="add")(add)
+        takes_s = 0.0
+        for number in range(int(count)):
+            # the first two, a small one and a large one, tell how long it takes
+            kill_after_s = chance.uniform(0.0001, takes_s) if number > 1 else 0.0
+            heard, took_s = in_child(mesh, number, kill_after_s)
+            takes_s = took_s if number <= 1 else takes_s
+            print(json.dumps([number, heard]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
