@@ -26,6 +26,8 @@ log = logging.getLogger("taskmesh")
 PROCESS_SIZE = 8
 #: How long the connection is kept after the last has stopped waiting, and how often that is looked at.
 LINGER_S, READ_S = 5.0, 0.5
+#: How long telling may take: one of several nodes may stand still, and who is not told looks by himself.
+TELL_S = 1.0
 #: Before a connection that was lost is made again.
 AGAIN_S = 1.0
 
@@ -75,7 +77,7 @@ class Turns:
                 continue
             channel = keys.turn(self._link.prefix, session[:PROCESS_SIZE])
             try:
-                self._link.run(plain(self._link.session, b"PUBLISH", channel, request))
+                self._link.run(plain(self._link.session, b"PUBLISH", channel, request), within_s=TELL_S)
             except TaskMeshError as error:
                 log.debug("nobody could be told that it is his turn: he looks by himself. %s", error)
 
