@@ -106,6 +106,7 @@ class Wiring:
             before_connect=self._node.ensure,
             before_each=self._node.ensure_at,
             replicas=self.settings.replicas,
+            acceptors=self.settings.acceptors,
         )
 
     @property

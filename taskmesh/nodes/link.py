@@ -70,6 +70,7 @@ class Link:
         before_connect: Callable[[], None] | None = None,
         before_each: Callable[[NodeAddress], None] | None = None,
         replicas: int | None = None,
+        acceptors: Sequence[str] = (),
     ) -> None:
         """Prepare; nothing is started, read or connected yet.
 
@@ -86,6 +87,7 @@ class Link:
             before_each: Called before each new connection to one node of many, with where it leads.
             replicas: For a mesh of many that is made now: of how many nodes each message has a record; None for as
                 many as there are nodes, three at most.
+            acceptors: Of a mesh of many that is made now: URLs of servers that hold its registers; none: its own nodes.
         """
         self.mesh = mesh
         self.patience_s = patience_s
@@ -101,6 +103,7 @@ class Link:
         self._addresses = addresses
         self._before_each = before_each
         self._replicas = replicas
+        self._acceptors = acceptors
         self._driver: Driver | None = None
         self._async_driver: LoopDriver | None = None
         self._several: Several | None = None
@@ -202,12 +205,16 @@ class Link:
 
     def _join_several(self, several: Several, deadline_s: float | None) -> None:
         """Learn the view from nodes that are known by their addresses, at least one; have the first one made."""
-        view, by = several.learn(self._making, self.prefix, _left_s(deadline_s))
+        learned = several.learn(self._making, self.prefix, _left_s(deadline_s))
         # before the view counts for this process: a node in it may be away, and this one has just answered
-        meta = several.driver.run(pin(self._joining(), by), within_s=_left_s(deadline_s))
-        several.begin(view, self.session)
+        meta = several.driver.run(pin(self._joining(), learned.by), within_s=_left_s(deadline_s))
+        several.begin(learned.view, self.session)
         self.measure_clock(_left_s(deadline_s))
         self.meta = meta
+        if learned.is_new:
+            from taskmesh.nodes.first_registers import make_registers
+
+            make_registers(self, self._acceptors)
 
     def _making(self, nodes: Sequence[str]) -> Making:
         from taskmesh.replication.founding import Making

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from taskmesh.replication.founding import Making
     from taskmesh.replication.standing import Standing
     from taskmesh.replication.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A view, and how it was learned.
+
+    Attributes:
+        view: The view.
+        by: A node that obeys it.
+        is_new: Whether it is the first, and was made just now.
+    """
+
+    view: View
+    by: str
+    is_new: bool
 
 
 class Several:
@@ -116,8 +131,8 @@ class Several:
 
     def learn(
         self, making: Callable[[Sequence[str]], Making], prefix: bytes, within_s: float | None
-    ) -> tuple[View, str]:
-        """Return the view and a node that obeys it; the first view is made if there is none.
+    ) -> Learned:
+        """Return the view; the first one is made if there is none.
 
         Args:
             making: Tells of what a mesh of these nodes is made.
@@ -133,7 +148,7 @@ class Several:
         nodes = tuple(self.seeds)
         sought = self.driver.run(seek_view(prefix, nodes), within_s=within_s)
         if sought.view is not None:
-            return sought.view, sought.by
+            return Learned(sought.view, sought.by, is_new=False)
         if not sought.answered:
             raise NodeUnavailable(
                 f"no node answers: {'; '.join(sought.failures)}",
@@ -142,7 +157,7 @@ class Several:
                 lasts=sought.lasts,
             )
         view = self.driver.run(found(prefix, making(nodes)), within_s=within_s)
-        return view, view.members[0].address
+        return Learned(view, view.members[0].address, is_new=True)
 
     def begin(self, view: View, session: Session) -> None:
         """Go by a view from now on, and by each newer one that is heard of."""

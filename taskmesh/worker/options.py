@@ -107,6 +107,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         sources: Files that the import has touched, if the worker is to reload.
         schedules: What the app's code says of schedules, packed.
         acceptors: Of the settings.
+        replicas: Of the settings.
     """
 
     mesh: str
@@ -138,6 +139,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     schedules: tuple[bytes, ...] = ()
     acceptors: tuple[str, ...] = ()
+    replicas: int | None = None
 
 
 def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:

@@ -38,4 +38,6 @@ def own_link(facts: MeshFacts) -> Link:
         answer_timeout_s=2.0,
         before_connect=ensure if facts.embedded else None,
         before_each=ensure_one if facts.embedded else None,
+        replicas=facts.replicas,
+        acceptors=facts.acceptors,
     )

@@ -91,6 +91,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         nodes_per_worker=settings.nodes_per_worker,
         schedules=mesh.declared_schedules(),
         acceptors=settings.acceptors,
+        replicas=settings.replicas,
         has_worker_hooks=mesh.hooks.has("on_worker_stop"),
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()

@@ -13,6 +13,7 @@ from taskmesh.core.ids import make_id, slot_of
 from taskmesh.core.record import head_parts
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.agreement import Agreement
 from taskmesh.nodes.async_subscription import AsyncSubscription
 from taskmesh.nodes.several import Several
 from taskmesh.nodes.subscription import Subscription
@@ -232,6 +233,14 @@ def test_all_who_come_at_once_make_the_same_mesh(three_nodes, make_link):
     assert views == [views[0]] * len(links)
     for link in links:
         assert len(send(link, [message(at) for at in range(SLOTS)]).accepted) == SLOTS
+
+
+def test_a_node_may_be_lost_as_soon_as_the_mesh_is_made(three_nodes, make_link):
+    """The registers, by which another takes its place, were made with it: for that all had to answer."""
+    make_link().open()
+    three_nodes.kill(1)
+    registers = Agreement(make_link().open()).registers
+    assert registers.chain
 
 
 def test_it_is_not_made_as_long_as_one_is_away(three_nodes, make_link):
