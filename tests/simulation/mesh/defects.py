@@ -17,8 +17,12 @@ from taskmesh.queue.claim import CLAIM
 from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.manage import REVOKE
-from taskmesh.replication import spread
+from taskmesh.replication import equalize, spread
+from taskmesh.replication.fencing import Judge
+from taskmesh.replication.level import DISCARD
+from taskmesh.replication.scripts import ACTIVATE, PROMOTE
 from taskmesh.replication.spread import APPLY
+from taskmesh.replication.view import View
 from taskmesh.results.read import READ
 from tests.simulation.mesh.rates import Rates, draw
 from tests.simulation.mesh.world import World
@@ -31,22 +35,26 @@ class Defect:
 
     Attributes:
         name: What is wrong.
-        right: The script or the function that is right.
+        right: The script or the function that is right; None if it is not in one of these.
         changes: Texts, and what stands in their place.
         rates: What runs are like, where it differs from what seeds draw: the trouble in which it must show.
         seeds: Within so many seeds it must be found.
+        admits_all: Whether callers speak with any life of a server as if it were the one that was admitted.
     """
 
     name: str
-    right: Script | Rule
+    right: Script | Rule | None
     changes: Changes
     rates: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 300
+    admits_all: bool = False
 
     def run(self, seed: int) -> None:
         """Run one seed; raises if something is found."""
         with self._in_place() as scripts:
-            World(seed, rates=self.rates_of(seed), scripts=scripts).run()
+            world = World(seed, rates=self.rates_of(seed), scripts=scripts)
+            world.network.admits_all = self.admits_all
+            world.run()
 
     def rates_of(self, seed: int) -> Rates:
         """Return what a run is like."""
@@ -54,7 +62,9 @@ class Defect:
 
     @contextmanager
     def _in_place(self) -> Iterator[dict[str, Script]]:
-        if isinstance(self.right, Script):
+        if self.right is None:
+            yield {}
+        elif isinstance(self.right, Script):
             yield {self.right.name: patched(self.right, *self.changes)}
         else:
             with in_place_of(self.right, *self.changes):
@@ -77,6 +87,27 @@ LATE = {
 }
 SUSPECTS = {**THREE, "messages": 4, "suspect": 1.0, "faults": 6, "slow": 0.7, "retries": 0.0}
 READS = {**LOSSY, "reads": 4.0}
+MOVES = {**THREE, "messages": 5, "change": 1.0, "faults": 6, "leaders": 2, "long_s": 1.0, "slow": 0.5}
+LOSES = {
+    **MOVES,
+    "empty": 1.0,
+    "older": 1.0,
+    "restart": 0.5,
+    "change": 0.3,
+    "lost": 0.1,
+    "reads": 3.0,
+    "suspect": 0.5,
+}
+CUTS = {
+    **MOVES,
+    "partition": 2.0,
+    "stop": 2.0,
+    "faults": 8,
+    "reads": 3.0,
+    "lost": 0.1,
+    "late": 0.1,
+    "late_s": 1.0,
+}
 
 _HOLDER = "if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then"
 
@@ -181,5 +212,87 @@ DEFECTS = (
             ),
         ),
         SUSPECTS,
+    ),
+    Defect(
+        "a claim takes a hint twice that stands twice in a line",
+        CLAIM,
+        (("      if twice[hint] then rec = nil end\n", ""),),
+        {**MOVES, "messages": 8, "slow": 0.0, "nodes": 3},
+        400,
+    ),
+    Defect(
+        "a claim takes what a copy says, whoever leads its slot",
+        CLAIM,
+        (("if found[i] and not leads(", "if false and not leads("),),
+        MOVES,
+    ),
+    Defect(
+        "claims of two views give the same versions",
+        CLAIM,
+        (("  FLOOR = digits .. '0000'", "  FLOOR = '00000000'"),),
+        CUTS,
+    ),
+    Defect(
+        "a slot goes on though one node too few is fenced",
+        Rule(View, "fences_needed"),
+        (("row - self.copies_needed(slot) + 1", "row - self.copies_needed(slot)"),),
+        CUTS,
+    ),
+    Defect(
+        "a backup takes changes of any view",
+        APPLY,
+        (("if epoch ~= EPOCH then return", "if false then return"),),
+        CUTS,
+        800,
+    ),
+    Defect("a server that was started anew counts as what it was", None, (), LOSES, admits_all=True),
+    Defect(
+        "whoever answers is believed to have forgotten nothing",
+        Rule(Judge, "_sources_of"),
+        (("_run_id(before.member(node)) == run_ids[node]", "True"),),
+        LOSES,
+    ),
+    Defect(
+        "the oldest of several copies is chosen",
+        Rule(equalize, "_newest"),
+        (("mark > newest[task_id][0]", "mark < newest[task_id][0]"),),
+        CUTS,
+    ),
+    Defect(
+        "what only one of those has who go on is not copied",
+        Rule(equalize, "_level"),
+        (("if has.get(each) != mark]", "if False]"),),
+        CUTS,
+    ),
+    Defect(
+        "a node that begins to lead forgets what is delayed",
+        PROMOTE,
+        (("write_down(P .. 'd', delayed)\n", ""),),
+        {**MOVES, "delayed": 0.6},
+    ),
+    Defect(
+        "a node that begins to lead forgets what runs",
+        PROMOTE,
+        (("      runs(id, rec)\n", ""),),
+        MOVES,
+    ),
+    Defect(
+        "a node that begins to lead forgets what waits in line",
+        PROMOTE,
+        (("if state == 'P' then", "if state == 'none' then"),),
+        {**MOVES, "workers": 1, "slow": 1.0},
+    ),
+    Defect(
+        "a node goes back to an older view",
+        ACTIVATE,
+        (("if number_of(KNOWN) > number_of(EPOCH) then return", "if false then return"),),
+        CUTS,
+    ),
+    Defect(
+        "what a backup has that never counted stays",
+        DISCARD,
+        (("    CALL('UNLINK', key)\n", ""),),
+        {**CUTS, "lost": 0.2},
+        400,
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from taskmesh.core.steps import OUT, Call, Pause, Round
+from taskmesh.core.steps import OUT, Call, NodeError, Pause, Round
 from taskmesh.errors import AgreementError, LeadershipLost, NodeUnavailable
 from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.furnish import furnish
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from tests.simulation.mesh.world import World
 
 LOOK_S_MAX = 0.5
+#: How seldom it looks when the trouble is over.
+CALM_S_MAX = 1.5
 #: What takes longer is begun anew.
-ABANDON_S = 6.0
+ABANDON_S = 3.0
 
 
 class Leader(Party):
@@ -65,7 +67,7 @@ class Leader(Party):
     def _lead(self) -> Steps:
         world = self.world
         while True:
-            yield Pause(world.random.random() * LOOK_S_MAX)
+            yield Pause(world.random.random() * (LOOK_S_MAX if not world.healed else CALM_S_MAX))
             end_s = world.network.now_s + ABANDON_S
             is_late: Callable[[], bool] = lambda end_s=end_s: world.network.now_s > end_s  # noqa: E731 - of this turn
             try:
@@ -99,7 +101,7 @@ class Leader(Party):
         elif self.restless:
             self.restless = False
             yield from self._change(self._other(view))
-        elif self.world.healed or self.world.random.random() < 0.3:
+        elif self.world.over or self.world.random.random() < 0.3:
             yield from self._level()
 
     def _read(self) -> Steps:
@@ -185,6 +187,8 @@ class Leader(Party):
             name = member.id.encode() if not stand.instance else b""
             call = self._mandate.order(FENCE, view.waiting, member.id, member.instance.encode(), name)
             (reply,) = yield Round([call], lambda some: OUT not in some)
+            if isinstance(reply, NodeError) and reply.text.startswith("STALETOKEN"):
+                raise LeadershipLost(reply.text)
             if not isinstance(reply, list):
                 return None
         return Learner(member.id, view.epoch if stand.epoch == view.epoch else view.waiting)

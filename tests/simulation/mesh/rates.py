@@ -89,7 +89,7 @@ def draw(random: Random) -> Rates:
         return chance() * most if chance() < often else 0.0
 
     replicas = random.choices((1, 2, 3), (1, 2, 9))[0]
-    moves = chance() < 0.6
+    moves = chance() < 0.5
     return Rates(
         nodes=max(replicas, random.choices((1, 3, 4, 5), (1, 6, 3, 2))[0]),
         replicas=replicas,

@@ -130,7 +130,7 @@ class World:
         self.over = True
         self._all_do("read", [(caller, caller.read_all()) for caller in self.callers])
         # what is late arrives now
-        self.network.run(lambda: False, 2.0)
+        self.network.run(lambda: False, 1.0)
         quiet_s = self.network.now_s
         if not self.network.run(lambda: self.level_s > quiet_s, HEALED_S_MAX):
             raise BrokenPromise(f"I12: after the trouble copies are not level within {HEALED_S_MAX} s")
