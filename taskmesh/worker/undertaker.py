@@ -16,7 +16,7 @@ from taskmesh.core.record import AT_MOST_ONCE
 from taskmesh.errors import TrustError
 from taskmesh.nodes.link import Link
 from taskmesh.nodes.machine import boot_id
-from taskmesh.queue.claim import held, unheard
+from taskmesh.queue.claim import ELSEWHERE, held, unheard
 from taskmesh.queue.dead import whole_record
 from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
@@ -254,6 +254,8 @@ class Undertaker:
 
 def may_have_begun(last: Note | None, sequence: int, position: int) -> bool:
     """Tell whether a message may have begun, by what the child that held it noted last."""
+    if sequence >= ELSEWHERE:
+        return True  # it was claimed on another node, and nobody knows whether before or after
     if last is None or last.sequence != sequence:
         return last is None or sequence < last.sequence
     return last.position == NOTHING or position <= last.position

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from taskmesh.core import keys
+from taskmesh.worker import node_choice
 from taskmesh.worker.options import EXIT_BURST_DONE
 from tests.integration.several.apart import Apart
 from tests.support import wait_until
@@ -173,3 +174,12 @@ def test_what_waits_behind_a_run_goes_back_when_its_node_is_away(apart):
     assert other.run() == EXIT_BURST_DONE
     assert RAN == ["b", "c"]
     talk.outbox.close()
+
+
+def test_a_child_that_may_claim_from_one_node_has_its_turn_with_each(apart, monkeypatch):
+    monkeypatch.setattr(node_choice, "TURN_S", 0.2)
+    child = apart.child(burst=False, nodes=1)
+    with living(child):
+        results = [apart.delay(at, "note", f"{at}-{number}") for at in range(2) for number in range(3)]
+        assert {result.get(timeout=10) for result in results} == set(RAN)
+        assert len(child._talk._talks) == 1
