@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
+from taskmesh.core.claim_names import node_of, sequence_of
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import Link
-from taskmesh.queue.claim import recall
+from taskmesh.queue.claim import ELSEWHERE, recall
 from taskmesh.worker.calling_off import CallingOff
 from taskmesh.worker.every_node import held_everywhere, link_of, wake_children, within_s
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, ChildOrder
@@ -243,7 +244,10 @@ class Endings:
                 held_by[order.holder] = self._held(order.holder)
             node, position = held_by[order.holder].get(_key(order), ("", 0))
             return self._call_off(child, replace(order, node=node), position, insist=which.insist)
-        node, position = self._held(order.holder).get(_key(order), ("", 0))
+        holds = self._held(order.holder)
+        node, position = holds.get(_key(order), ("", 0))
+        if not position:
+            node, position = self._moved(child, order, holds)
         if not position:
             return True
         order = replace(order, node=node)
@@ -259,7 +263,7 @@ class Endings:
                 order.task_id,
                 order.sender,
             )
-            child.sentence = terminated(order.claim, position, order.signal.name, order.sender)
+            child.sentence = terminated(order.claim, position, order.signal.name, order.sender, order.task_id)
             if order.signal is not signal.SIGKILL:
                 child.kill_at_s = time.monotonic() + TERMINATE_GRACE_S
             send_signal(child.pid, order.signal)
@@ -271,6 +275,24 @@ class Endings:
             steps = recall(link.session, order.holder, order.sequence, note.position)
             run_patiently(link, steps, SUPERVISOR_PATIENCE_S, within_s=within_s(self._link))
         return True
+
+    def _moved(self, child: KnownChild, order: Termination, holds: _Held) -> tuple[str, int]:
+        """Return where a message was claimed that another node leads since; position 0 if it cannot be told to run.
+
+        Its position in the claim is forgotten. So it is known to run only where it was claimed alone.
+        """
+        note = self._page.read(child.order.place)
+        node = node_of(note.sequence)
+        is_held = any(
+            sequence >= ELSEWHERE and (task_id, token) == (order.task_id, order.token.encode())
+            for sequence, task_id, token in holds
+        )
+        # a claim of another node may have the same sequence; then that one holds something of it
+        is_other = any(
+            sequence == order.sequence and where == node for (sequence, _, _), (where, _) in holds.items()
+        )
+        is_it = note.total == 1 and sequence_of(note.sequence) == order.sequence
+        return (node, note.position) if is_held and is_it and not is_other else ("", 0)
 
     def _held(self, holder: bytes) -> _Held:
         """Return where the messages that a child holds stand in their claims, from 1."""

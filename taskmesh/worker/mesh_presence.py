@@ -18,6 +18,7 @@ from taskmesh.codec.control import Control
 from taskmesh.core.claim_names import node_of, sequence_of
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import ONE_NODE, Link
+from taskmesh.queue.claim import ELSEWHERE
 from taskmesh.worker.orders import Orders
 from taskmesh.worker.page import MANY, Note
 from taskmesh.worker.presence import DeclaredDead, Presence, new_incarnation
@@ -309,6 +310,9 @@ def _note_at(node: str, note: Note | None) -> Note | None:
 
 
 def _sentence_at(node: str, sentence: Sentence | None) -> Sentence | None:
-    if sentence is None or node_of(sentence.sequence) != node:
+    """Return a sentence as a node can carry it out: by its own claims, or else by the message, which may have moved."""
+    if sentence is None:
         return None
-    return replace(sentence, sequence=sequence_of(sentence.sequence))
+    if node_of(sentence.sequence) == node:
+        return replace(sentence, sequence=sequence_of(sentence.sequence))
+    return replace(sentence, sequence=ELSEWHERE) if sentence.task_id else None

@@ -22,6 +22,7 @@ class Sentence:
         state: In which the message ends.
         why: In words.
         limit_s: The hard limit that is over; 0 if it is not that.
+        task_id: Of the message, if it is known: then it is found also where it was not claimed.
     """
 
     sequence: int
@@ -29,6 +30,7 @@ class Sentence:
     state: State
     why: str
     limit_s: float = 0.0
+    task_id: str = ""
 
     @property
     def letter(self) -> bytes:
@@ -85,7 +87,7 @@ class Sentence:
         )
 
 
-def terminated(sequence: int, position: int, signal: str, sender: str) -> Sentence:
+def terminated(sequence: int, position: int, signal: str, sender: str, task_id: str = "") -> Sentence:
     """Return the sentence of a run that was revoked with terminate.
 
     Args:
@@ -93,8 +95,10 @@ def terminated(sequence: int, position: int, signal: str, sender: str) -> Senten
         position: Of the message in it.
         signal: Name of the signal by which its process is told.
         sender: Who revoked it.
+        task_id: Of the message.
     """
-    return Sentence(sequence, position, State.REVOKED, f"while it ran, by {sender}, with {signal}")
+    why = f"while it ran, by {sender}, with {signal}"
+    return Sentence(sequence, position, State.REVOKED, why, task_id=task_id)
 
 
 def overdue(deadline: Deadline) -> Sentence:

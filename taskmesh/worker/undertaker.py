@@ -93,7 +93,8 @@ class Undertaker:
         elif sentence is not None or (note is not None and note.position):
             for sequence, position, task_id, head in found:
                 if sentence is not None:
-                    if (sequence, position) == (sentence.sequence, sentence.position):
+                    is_moved = sequence >= ELSEWHERE and task_id == sentence.task_id
+                    if is_moved or (sequence, position) == (sentence.sequence, sentence.position):
                         charge = self._sentenced(task_id, head, sentence)
                 elif note is not None and (sequence, position) == (note.sequence, note.position):
                     charge = self._charge(task_id, head, how)

@@ -47,6 +47,12 @@ def writer(mesh, path: Path):
     return write
 
 
+def wait_for_a_leader(mesh) -> None:
+    """Wait until somebody leads, and so looks after the nodes."""
+    session = mesh.link.session
+    wait_until(lambda: mesh.link.run(plain(session, b"GET", keys.leader(session.prefix))))
+
+
 def final(result) -> object:
     """Wait for a result by looking."""
     wait_until(result.ready)
@@ -110,12 +116,13 @@ def test_a_hard_limit_ends_one_run_and_no_other(mesh, tmp_path):
 def test_a_node_that_is_killed_under_load_costs_no_message(mesh, three_nodes, tmp_path):
     write = writer(mesh, tmp_path / "ran")
     with mesh.workers(2):
-        results = [write.delay(f"{number}", 0.01) for number in range(150)]
+        results = [write.delay(f"{number}", 0.02) for number in range(400)]
         wait_until(lambda: len(lines(tmp_path / "ran")) > 20)
+        wait_for_a_leader(mesh)
         three_nodes.kill(1)
-        assert [final(result) for result in results] == [str(number) for number in range(150)]
+        assert [final(result) for result in results] == [str(number) for number in range(400)]
     ran = Counter(lines(tmp_path / "ran"))
-    assert set(ran) == {str(number) for number in range(150)}
+    assert set(ran) == {str(number) for number in range(400)}
 
 
 def test_a_worker_in_the_test_itself_serves_all_nodes_and_queues_that_come(mesh, tmp_path):
@@ -161,3 +168,21 @@ def test_what_may_begin_only_once_is_claimed_so_that_copies_know_first(mesh, tmp
     at = link.at(link.view.primary(slot_of(routing_of(result.id), link.session.slots)))
     (wake_up,) = at.run(plain(at.session, b"LRANGE", keys.wake(link.prefix, holder), b"0", b"-1"))
     assert wake_up[:1] == first
+
+
+def test_a_run_is_ended_whose_message_another_node_has_taken_over(mesh, three_nodes, tmp_path):
+    write = writer(mesh, tmp_path / "ran")
+    with mesh.workers(2):
+        held = write.delay("held", 60.0)
+        wait_until(lambda: lines(tmp_path / "ran") == ["held"])
+        wait_for_a_leader(mesh)
+        slot = slot_of(routing_of(held.id), mesh.link.session.slots)
+        primary = mesh.link.view.primary(slot)
+        address = next(member.address for member in mesh.link.view.members if member.id == primary)
+        three_nodes.kill(three_nodes.urls.index(address))
+        held.revoke(terminate=True)
+        wait_until(held.ready)
+        with pytest.raises(TaskRevoked):
+            held.get(timeout=5)
+        assert mesh.link.view.primary(slot) != primary
+    assert lines(tmp_path / "ran") == ["held"]
