@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from taskmesh import TaskMesh
+from taskmesh.client import transaction
 
 MESSAGES = 3
 #: With this a transaction does not fit into its decision.
@@ -35,15 +36,21 @@ def transact(mesh: TaskMesh, number: int, ready: Callable[[], object]) -> None:
 
 
 def in_child(mesh: TaskMesh, number: int, kill_after_s: float) -> tuple[bool, float]:
-    """Have a child make a transaction; return whether it lived to see its end, and how long that took."""
+    """Have a child make a transaction; return whether it lived to see its end, and how long that took.
+
+    It is killed after so many seconds, below 0 when it has decided, and at 0 never.
+    """
     read_end, write_end = os.pipe()
     pid = os.fork()
     if not pid:
+        if kill_after_s < 0:
+            # it dies when all is decided, and nothing done
+            transaction.complete = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         transact(mesh, number, lambda: os.write(write_end, b"."))
         os._exit(0)
     os.read(read_end, 1)
     began_s = time.monotonic()
-    if kill_after_s:
+    if kill_after_s > 0:
         time.sleep(kill_after_s)
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
@@ -53,14 +60,15 @@ def in_child(mesh: TaskMesh, number: int, kill_after_s: float) -> tuple[bool, fl
 
 
 def main() -> None:
-    name, urls, key, count, seed = sys.argv[1:]
+    name, urls, key, count, seed, when = sys.argv[1:]
     chance = random.Random(int(seed))
     with TaskMesh(name, nodes=json.loads(urls), key=key or None) as mesh:
         mesh.task(name="add")(add)
         takes_s = 0.0
         for number in range(int(count)):
             # the first two, a small one and a large one, tell how long it takes
-            kill_after_s = chance.uniform(0.0001, takes_s) if number > 1 else 0.0
+            moment_s = chance.uniform(0.0001, takes_s) if when == "anywhere" else -1.0
+            kill_after_s = moment_s if number > 1 else 0.0
             heard, took_s = in_child(mesh, number, kill_after_s)
             takes_s = took_s if number <= 1 else takes_s
             print(json.dumps([number, heard]), flush=True)

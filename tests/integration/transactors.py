@@ -17,11 +17,13 @@ from tests.apps.transactor import MESSAGES
 from tests.support import wait_until
 
 
-def kill_many(mesh: TaskMesh, urls: Sequence[str], key: str, count: int, seed: int) -> dict[int, bool]:
-    """Have children killed; return which of them were heard to be done."""
+def kill_many(
+    mesh: TaskMesh, urls: Sequence[str], key: str, count: int, seed: int, when: str = "anywhere"
+) -> dict[int, bool]:
+    """Have children killed `anywhere`, or when all is `decided`; return which of them were heard to be done."""
     command = [sys.executable, "-W", "error", "-m", "tests.apps.transactor"]
     told = subprocess.run(
-        [*command, mesh.name, json.dumps(list(urls)), key, str(count), str(seed)],
+        [*command, mesh.name, json.dumps(list(urls)), key, str(count), str(seed), when],
         check=True,
         capture_output=True,
         text=True,

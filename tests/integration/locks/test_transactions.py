@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from taskmesh import TaskMesh
 from taskmesh.consensus.listing import names
 from taskmesh.consensus.scripts import ACCEPT
 from taskmesh.core.steps import NoAnswer
@@ -21,7 +22,9 @@ from taskmesh.errors import (
     UsageError,
 )
 from taskmesh.results.read import read
-from tests.integration.transactors import check, finish, is_done, kill_many
+from taskmesh.scheduler.candidate import Standing
+from tests.integration.transactors import check, finish, is_done, kill_many, open_ones
+from tests.support import wait_until
 
 
 @pytest.fixture
@@ -227,3 +230,27 @@ def test_whoever_is_killed_leaves_all_or_none(url, make_mesh):
     heard = kill_many(mesh, [url], "", 14, seed=int(time.time()))
     check(mesh, heard)
     assert is_done(mesh, 0)
+
+
+def test_the_leader_does_what_its_process_only_decided(url, make_mesh, monkeypatch):
+    monkeypatch.setattr("taskmesh.scheduler.care.CARE_S", 0.05)
+    mesh, own = make_mesh(), make_mesh()
+    heard = kill_many(mesh, [url], "", 4, 0, "decided")
+    assert heard == {0: True, 1: True, 2: False, 3: False}
+    assert len(open_ones(mesh)) == 2
+    standing = Standing(own.link, own.agreement, "cat").start()
+    try:
+        wait_until(lambda: not open_ones(mesh), 30, "the leader has done them")
+    finally:
+        standing.join(10)
+    assert [is_done(mesh, number) for number in heard] == [True] * 4
+
+
+def test_in_an_eager_mesh_tasks_run_at_once_and_files_are_written_at_the_end(url):
+    with TaskMesh("eager-transaction", nodes=[url], eager=True) as mesh:
+        task = mesh.task(name="add")(lambda a, b: a + b)
+        with mesh.transaction() as tx:
+            assert task.delay(1, 2).get() == 3
+            tx.write("conf/limit", "10")
+            assert mesh.files.read("conf/limit") is None
+        assert mesh.files.read("conf/limit").text == "10"
