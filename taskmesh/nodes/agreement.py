@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from taskmesh.nodes.link import Link
 
 T = TypeVar("T")
+#: How long a node may take to say where the registers are.
+SEAT_S = 5.0
 log = logging.getLogger("taskmesh")
 
 _all: weakref.WeakSet[Agreement] = weakref.WeakSet()
@@ -113,11 +115,11 @@ class Agreement:
 
     def _open(self) -> Registers:
         link = self.link.open()
-        seat = link.run(read_seat(link.session))
+        seat = self._seat()
         if seat is None:
             # looked at before the node remembers them: a wrong address must not stay there
             self.run(self._fit(self.addresses))
-            seat = link.run(claim_seat(link.session, self.addresses))
+            (seat, *_) = link.ask_each(lambda: claim_seat(link.session, self.addresses), within_s=SEAT_S)
         places = seat.addresses
         # who names none says nothing of where they should be
         if self._named and set(places) != set(self._named):
@@ -139,8 +141,17 @@ class Agreement:
         known = [each.latest for each in looked.values() if each.latest is not None]
         newest = max(known, key=lambda configuration: configuration.number, default=None)
         if newest is not None and newest.number > seat.number:
-            link.run(note_seat(link.session, newest))
+            link.ask_each(lambda: note_seat(link.session, newest), within_s=SEAT_S)
         return registers
+
+    def _seat(self) -> Seat | None:
+        """Return where the registers are, as the nodes remember it: the last that any of them saw.
+
+        Whichever process answers is asked, for those that wait to be admitted wait for a leader.
+        """
+        link = self.link
+        told = link.ask_each(lambda: read_seat(link.session), within_s=SEAT_S)
+        return max((seat for seat in told if seat is not None), key=lambda seat: seat.number, default=None)
 
     def _rules_at(self, places: Sequence[str]) -> Rules:
         signer = self.link.registers
@@ -154,7 +165,7 @@ class Agreement:
             NodeUnavailable: The data node does not answer.
         """
         link = self.link.open()
-        seat = link.run(read_seat(link.session))
+        seat = self._seat()
         places = seat.addresses if seat else self.addresses
         # as the user lists them, not in the order of their ids
         places = list(dict.fromkeys([*(each for each in self.addresses if each in places), *places]))

@@ -353,6 +353,20 @@ class Link:
             self.open(within_s)
         return self.driver.run(steps, within_s=within_s)
 
+    def ask_each(self, make: Callable[[], Steps[T]], *, within_s: float | None = None) -> list[T]:
+        """Run a protocol at each node by itself, and return what those say that answer; see `Several.ask_each`.
+
+        Args:
+            make: Makes the protocol.
+            within_s: How long each may take; None for as long as it takes.
+
+        Raises:
+            NodeUnavailable: None answers.
+        """
+        self.open(within_s)
+        several = self._several
+        return [self.run(make(), within_s=within_s)] if several is None else several.ask_each(make, within_s)
+
     # -- in event loops -----------------------------------------------------------
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from taskmesh.errors import NodeUnavailable
@@ -12,13 +12,17 @@ from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.member import Place
 from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.nodes.spread_driver import AsyncSpreadDriver, SpreadDriver
+from taskmesh.replication.pin import pin
+from taskmesh.replication.view import UP
 
 if TYPE_CHECKING:
-    from taskmesh.core.steps import Session
+    from taskmesh.core.steps import Session, Steps
     from taskmesh.nodes.async_mesh_driver import AsyncMeshDriver
     from taskmesh.replication.founding import Making
     from taskmesh.replication.standing import Standing
     from taskmesh.replication.view import View
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,37 @@ class Several:
     def nodes(self) -> tuple[str, ...]:
         """The ids of the nodes that can be used; before the view is known, the names of those that were given."""
         return self.standing.view.nodes if self.standing is not None else tuple(self.seeds)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where those nodes are: as names of calls they mean whichever process answers there, admitted or not."""
+        if self.standing is None:
+            return tuple(self.seeds)
+        return tuple(member.address for member in self.standing.view.members if member.state == UP)
+
+    def ask_each(self, make: Callable[[], Steps[T]], within_s: float | None = None) -> list[T]:
+        """Ask each node by itself, whichever process answers there, and return what those say that answer.
+
+        For what must be known before any of them is admitted: after a restart of everything all wait for a leader, who
+        must find out where to stand for election.
+
+        Args:
+            make: Makes the protocol.
+            within_s: How long each may take; None for as long as it takes.
+
+        Raises:
+            NodeUnavailable: None answers.
+        """
+        found: list[T] = []
+        failed: NodeUnavailable | None = None
+        for address in self.addresses:
+            try:
+                found.append(self.driver.run(pin(make(), address), within_s=within_s))
+            except NodeUnavailable as error:
+                failed = error
+        if not found and failed is not None:
+            raise failed
+        return found
 
     def place(self, node: str) -> Place:
         """Return where a node is, and which process is meant there; None for whichever answers.
@@ -187,7 +222,8 @@ class Several:
         """
         from taskmesh.replication.seek import ask_time
 
-        told = self.driver.run(ask_time(prefix, self.nodes), within_s=within_s)
+        # by their addresses: also a process that waits to be admitted knows the time, and all may do that
+        told = self.driver.run(ask_time(prefix, self.addresses), within_s=within_s)
         if isinstance(told, str):
             raise NodeUnavailable(f"no node tells the time: {told}", node=prefix.decode(), may_be_done=False)
         return told

@@ -156,10 +156,13 @@ class Standing:
 
     def _token_min(self) -> int:
         """Return the least token that a new leader may have: asked now, for the node may have been started anew."""
-        session = self._link.session
-        self._link.run(refresh(session), within_s=1.0)
-        known = self._link.run(plain(session, b"GET", keys.leader(session.prefix)), within_s=1.0)
-        return least_token(embedded_generation(session.epoch), int(known or 0))
+        link, session = self._link, self._link.session
+        if link.several is None:
+            link.run(refresh(session), within_s=1.0)
+        key = keys.leader(session.prefix)
+        # whichever processes answer: it may be the leader for whom they wait, to be admitted
+        known = link.ask_each(lambda: plain(session, b"GET", key), within_s=1.0)
+        return least_token(embedded_generation(session.epoch), max(int(each or 0) for each in known))
 
     def _stand(self) -> None:
         candidacy = self._candidacy

@@ -33,8 +33,9 @@ class WorkerStanding:
         self._link = link
         self._worker = worker
         self._facts = facts
-        # a worker that ends with its queues would lead for a moment only
-        self._is_candidate = options.scheduler and not options.burst
+        # A worker that ends with its queues would lead for a moment only. Of several nodes none may be admitted yet,
+        # after a restart of everything: then that moment is what it needs.
+        self._is_candidate = options.scheduler and (not options.burst or link.several is not None)
         self._standing: Standing | None = None
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="taskmesh-candidate", daemon=True)

@@ -80,6 +80,19 @@ def test_up_makes_a_mesh_of_several_nodes_and_down_ends_them_all(shell):
     shell.run("down", "--all")
 
 
+def test_a_mesh_of_several_comes_back_by_itself_when_all_of_its_nodes_were_stopped(shell):
+    """All servers are other processes then, which no view knows, and whoever could admit them must first join."""
+    shell.write("app.py")
+    sent = shell.run("call", "-A", "app.py", "add", "2", "3", TASKMESH_EMBEDDED_NODES="3").out.strip()
+    assert "stopped the 3 embedded nodes" in shell.run("down", "-A", "app.py").out
+    shell.run("worker", "app.py", "--burst", "-c", "1")
+    assert shell.run("result", sent, "-A", "app.py", "--json").json["value"] == 5
+    told = shell.run("nodes", "-A", "app.py", "--json").json
+    assert told["view"]["number"] > 1
+    assert {node["state"] for node in told["nodes"]} == {"up"}
+    shell.run("down", "--all")
+
+
 def test_up_refuses_another_number_of_nodes_than_the_mesh_was_made_with(shell):
     shell.write("app.py")
     shell.run("call", "-A", "app.py", "add", "2", "3", TASKMESH_EMBEDDED_NODES="3")
