@@ -28,10 +28,12 @@ def level(
     """
     everybody = range(len(counts))
     for giver in everybody:
+        if counts[giver] <= quotas[giver]:
+            continue
         takers = sorted(
             (at for at in everybody if counts[at] < quotas[at]), key=lambda at: (counts[at] - quotas[at], at)
         )
-        for thing, able in moves_from(giver, takers) if counts[giver] > quotas[giver] else ():
+        for thing, able in moves_from(giver, takers):
             taker = next((at for at in able if counts[at] < quotas[at]), -1)
             if taker >= 0:
                 move(thing, giver, taker)
@@ -67,6 +69,7 @@ def _chain(
         for thing, able in moves_from(old, left):
             if given_by.setdefault(thing, old) != old:
                 continue
+            known = len(came)
             for new in able:
                 if new in came:
                     continue
@@ -74,9 +77,10 @@ def _chain(
                 if counts[new] < quotas[new]:
                     return _way(came, new)
                 queue.append(new)
-            left = [at for at in left if at not in came]
-            if not left:
-                break
+            if len(came) > known:
+                left = [at for at in left if at not in came]
+                if not left:
+                    break
     return []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class Placement:
@@ -29,18 +29,22 @@ class Placement:
         self._domains = domains
         self._doubles_max = max(0, width - domain_count)
 
-    def may_hold(self, slot: int, node: int, instead_of: int = -1) -> bool:
-        """Tell whether a node may keep a slot, beside the others of it or instead of one of them.
+    def may_hold(self, slot: int, node: int) -> bool:
+        """Tell whether a node may keep a slot beside the others of it."""
+        return next(self.able(slot, (node,)), -1) == node
+
+    def able(self, slot: int, nodes: Iterable[int], instead_of: int = -1) -> Iterator[int]:
+        """Return those of some nodes that may keep a slot, beside the others of it or instead of one of them.
 
         Copies of a slot stand on different nodes, and in as many domains as there are.
         """
         others = [other for other in self.slots[slot] if other != instead_of]
-        if node in others:
-            return False
         domains = self._domains
         there = {domains[other] for other in others}
-        there.add(domains[node])
-        return len(others) + 1 - len(there) <= self._doubles_max
+        doubles_more = self._doubles_max - (len(others) - len(there))
+        for node in nodes:
+            if node not in others and doubles_more >= (domains[node] in there):
+                yield node
 
     def add(self, slot: int, node: int) -> None:
         """Let a node keep a slot."""

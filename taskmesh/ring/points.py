@@ -32,37 +32,35 @@ class Points:
         self._places = [place for place, _ in placed]
         self._nodes = [at for _, at in placed]
         self._is_closed = [False] * len(nodes)
+        self._open = set(self._nodes)
         # from each point to the next one whose node is open, halved on the way as in union-find
         self._next = list(range(len(placed)))
 
     def close(self, node: int) -> None:
         """Pass a node over from now on: it has enough."""
         self._is_closed[node] = True
+        self._open.discard(node)
 
     def walk(self, place: int) -> Iterator[int]:
-        """Return open nodes from a place on, once around; one that stands at several points comes several times."""
+        """Return the open nodes from a place on, each once; those that are closed meanwhile come no more."""
         size = len(self._nodes)
-        begun = bisect_left(self._places, place) % size
-        at, gone = begun, 0
-        while gone < size:
-            found = self._open_from(at)
-            if found < 0:
-                return
-            gone += (found - at) % size + 1
-            yield self._nodes[found]
-            at = (found + 1) % size
+        at, met = bisect_left(self._places, place) % size, set[int]()
+        # not until all points are passed: the last open nodes stand at many, and many slots walk past them
+        while not self._open <= met:
+            at = self._open_from(at)
+            node = self._nodes[at]
+            if node not in met:
+                met.add(node)
+                yield node
+            at = (at + 1) % size
 
     def _open_from(self, at: int) -> int:
-        """Return the first point from here on whose node is open; -1 where none is."""
+        """Return the first point from here on whose node is open; there must be one."""
         size, next_ = len(self._nodes), self._next
-        gone, path, here = 0, [], at
+        path, here = [], at
         while self._is_closed[self._nodes[here]]:
             path.append(here)
-            step = next_[here] if next_[here] != here else (here + 1) % size
-            gone += (step - here) % size
-            if gone >= size:
-                return -1
-            here = step
+            here = next_[here] if next_[here] != here else (here + 1) % size
         for each in path:
             next_[each] = here
         return here

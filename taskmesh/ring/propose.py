@@ -153,7 +153,7 @@ def _level(
         # who gives away a slot that it need not lead any more hands nothing over
         spare = led[: max(0, len(led) - int(leads[giver]))]
         for slot in dict.fromkeys(new + spare + held):
-            yield slot, (taker for taker in wanted if placement.may_hold(slot, taker, instead_of=giver))
+            yield slot, placement.able(slot, wanted, instead_of=giver)
 
     level(counts, quotas, moves_from, placement.move)
 
