@@ -23,16 +23,13 @@ def rings(bell: Bell) -> bool:
 
 def test_a_turn_is_told_though_a_node_stands_still(three_nodes, make_link):
     activate(three_nodes, view_of(three_nodes))
-    waiting, telling = (
-        Turns(make_link(answer_timeout_s=60.0).open(), name) for name in (PROCESS, b"process2")
-    )
+    waiting, telling = (Turns(make_link().open(), name) for name in (PROCESS, b"process2"))
     with waiting.of(REQUEST) as bell:
         waiting.listen()
         assert rings(bell)  # it listens from now on
+        telling.tell([(PROCESS + b"session", REQUEST)])  # it is connected to all of them
+        assert rings(bell)
         three_nodes.stop(1)
-        began_s = time.monotonic()
         telling.tell([(PROCESS + b"session", REQUEST)])
-        # an answer of the node that stands still would be waited for for a minute
-        assert time.monotonic() - began_s < 30
         assert rings(bell)
     waiting.close()
