@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from taskmesh.client.batch import Batch
     from taskmesh.client.transaction import Transaction
+    from taskmesh.client.transactions import TransactionStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,6 +109,16 @@ class Sending(Wiring):
         from taskmesh.client.transaction import Transaction
 
         return Transaction(self.portal, lambda: self.coordinator, id, eager=self.eager)
+
+    def transaction_statuses(self) -> list[TransactionStatus]:
+        """Return the transactions that are decided and still known, the oldest first.
+
+        Raises:
+            NoMajority: Too few acceptors answered.
+        """
+        from taskmesh.client.transactions import transaction_statuses
+
+        return transaction_statuses(self.coordinator)
 
     def executor(self, *, queue: str | None = None) -> Executor:
         """Return a `concurrent.futures.Executor` whose calls are run by the mesh's workers.

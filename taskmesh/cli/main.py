@@ -83,6 +83,10 @@ SECTIONS = {
             "taskmesh.cli.files:files",
             "Read, write and watch the small files that all processes of a mesh share.",
         ),
+        "transaction": (
+            "taskmesh.cli.transaction:transaction",
+            "Look at transactions: what was decided, and how far it is.",
+        ),
         "acceptors": (
             "taskmesh.cli.acceptors:acceptors",
             "See and change who keeps what is agreed upon: leader, schedules, locks, files, settings of queues.",

@@ -26,6 +26,29 @@ def run(mesh, url, monkeypatch):
     return command
 
 
+def test_transactions_are_listed_and_shown(mesh, run):
+    assert json.loads(run("transaction", "list", "--json")) == []
+    task = mesh.task(name="add")(lambda a, b: a + b)
+    with mesh.transaction("pay-7") as tx:
+        handle = task.delay(1, 2)
+        tx.write("orders/7", "paid")
+    (found,) = json.loads(run("transaction", "list", "--json"))
+    assert [found[name] for name in ("id", "state", "messages", "files", "locks")] == [
+        "pay-7",
+        "done",
+        1,
+        1,
+        0,
+    ]
+    assert "pay-7" in run("transaction", "list")
+    assert run("transaction", "show", "pay-7").splitlines()[1:] == [
+        "messages: 1, files: 1, locks: 0",
+        handle.id,
+    ]
+    assert json.loads(run("transaction", "show", "pay-7", "--json")) == found
+    assert "transaction pay-8 is not known" in run("transaction", "show", "pay-8", code=2)
+
+
 def test_locks_are_listed_and_broken(mesh, other, run):
     assert json.loads(run("lock", "list", "--json")) == []
     lock = mesh.lock("x", ttl=2.0)
