@@ -136,17 +136,20 @@ while n < most and not alone do
   end
 end
 
--- What a child claimed elsewhere stands here since this node leads its slot, until it is over: no commit tells of such a
--- claim that it is done with, nor of one made here before the node was away. As long as the child seems to hold something it
--- would never count as idle.
+-- What a child claimed elsewhere stands here since this node leads its slot, and what it claimed here may be over elsewhere since
+-- another one does: no commit tells this node that such a claim is done with, and as long as the child seems to hold something
+-- it would never count as idle. One that runs many at once holds too much to look at, and does anyway.
 local function forget_moved()
+  local many = string.sub(holder, 17, 17) >= '8'
   for _, field in ipairs(CALL('HKEYS', run)) do
-    local mine, holds = holder .. string.sub(field, -8), false
-    for id in string.gmatch(CALL('HGET', run, field), '[^\n]+') do
-      local head = CALL('GETRANGE', R .. id, 1, 51)
-      holds = holds or (string.sub(head, 1, 1) == 'T' and string.sub(head, 22) == mine)
+    if not many or string.sub(field, 1, 1) == '~' then
+      local mine, holds = holder .. string.sub(field, -8), false
+      for id in string.gmatch(CALL('HGET', run, field), '[^\n]+') do
+        local head = CALL('GETRANGE', R .. id, 1, 51)
+        holds = holds or (string.sub(head, 1, 1) == 'T' and string.sub(head, 22) == mine)
+      end
+      if not holds then CALL('HDEL', run, field) end
     end
-    if not holds then CALL('HDEL', run, field) end
   end
 end
 

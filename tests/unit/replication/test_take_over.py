@@ -472,3 +472,28 @@ def test_what_ended_long_ago_is_not_begun_again_by_an_older_copy() -> None:
     found = mesh.record(first, running.task_id)
     assert found is not None
     assert parse(found).state is State.SUCCESS
+
+
+def test_a_child_counts_as_idle_though_its_claims_were_over_elsewhere() -> None:
+    """Its node was away while another led its slots: nobody says here that the claims are done with, but it is idle."""
+    scene = Scene()
+    mesh = scene.mesh
+    view = mesh.standing.view
+    mesh.cut_off("n1")
+    scene.change(without(view, "n1"))
+    mesh.look()
+    for task_id in scene.tokens.keys() - scene.done:
+        scene.commit(task_id)
+    mesh.reach("n1")
+    back = tuple(replace(member, state="up") for member in mesh.standing.view.members)
+    scene.change(Goal(back, view.table, "a test", is_urgent=False))
+    mesh.look()
+    for _ in range(2):
+        scene.claim(each=100)
+        for task_id in scene.tokens.keys() - scene.done:
+            scene.commit(task_id)
+    # what is done with is told with the next claim, which finds nothing
+    running = PREFIX + b"run:" + HOLDER
+    for node in mesh.nodes:
+        sequences = [str(field) for field in mesh.nodes[node].call((b"HKEYS", running))]  # type: ignore[union-attr]
+        assert sequences == [], node
