@@ -82,7 +82,8 @@ class MeshDriver:
         """Make one round, or calls whose answers are all waited for.
 
         Args:
-            request: Each call names its node. Several to one node travel together.
+            request: Each call names its node. Several to one node travel together. What is still out when there is
+                enough may be executed later; to a node that was still being connected to then, it is not sent at all.
             deadline_s: Until when the caller waits, by the monotonic clock.
         """
         calls = request.calls if isinstance(request, Round) else request
