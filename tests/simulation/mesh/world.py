@@ -106,6 +106,7 @@ class World:
         for member in members:
             run = self.servers[member.address].node.call
             run((b"HSET", PREFIX + b"me", b"id", member.id, b"instance", member.instance))
+            run((b"HSET", PREFIX + b"meta", b"mesh_id", b"sim", b"slots", b"%d" % self.rates.slots))
             run((b"SET", PREFIX + b"view", pack(view)))
             run((b"SET", PREFIX + b"own", view.own(member.id)))
             run((b"SET", PREFIX + b"epoch", view.epoch))
