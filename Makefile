@@ -2,6 +2,7 @@
 #   PYTHON=python3.12   the interpreter to make it with
 #   VENV=.venv          where it goes
 #   TESTERS=3           so many processes run the tests; 0 for one that a debugger can enter
+#   MINUTES=10          how long `soak-mesh` goes on
 #   ARGS="..."          further arguments for the command behind a target
 
 SHELL := /bin/sh
@@ -12,6 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTERS ?= 3
 ARGS ?=
+MINUTES ?= 10
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -24,7 +26,7 @@ DOCS_READY := $(VENV)/.taskmesh-docs-ready
 # What is neither a package nor a test is checked only where it exists.
 CHECKED := $(wildcard taskmesh tests benchmarks examples docs .ci)
 
-.PHONY: help demo test test-fast pains chaos soak check docs bench bench-peers clean
+.PHONY: help demo test test-fast pains chaos soak soak-mesh check docs bench bench-peers clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv] [ARGS="..."]\n\n'
@@ -47,6 +49,9 @@ chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--
 
 soak: $(DEV_READY) ## many seeds of the simulation (ARGS="--seeds N --from M --history NAME", or "--replay NAME SEED")
 	@$(PY) -m tests.simulation.soak $(ARGS)
+
+soak-mesh: $(DEV_READY) ## nodes of a mesh killed, stopped and emptied under load for MINUTES=10 (ARGS="--nodes 5 --seed N")
+	@$(PY) -m tests.faults.mesh_soak --minutes $(MINUTES) $(ARGS)
 
 check: $(DEV_READY) ## style, types, layers
 	@$(BIN)/ruff check --quiet $(CHECKED)
