@@ -109,6 +109,8 @@ CUTS = {
     "late_s": 1.0,
 }
 
+_OFF_LIVE = "    CALL('SREM', P .. 'L:' .. slot, unpack(ids))\n"
+_ON_FINAL = "    CALL('SADD', P .. 'F:' .. slot, unpack(ids))\n"
 _HOLDER = "if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then"
 
 DEFECTS = (
@@ -151,21 +153,21 @@ DEFECTS = (
     Defect(
         "a backup does not take an id off its live ones when it is final",
         APPLY,
-        (("    CALL('SREM', P .. 'L:' .. slot, id)\n", ""),),
+        ((_OFF_LIVE + _ON_FINAL, _ON_FINAL),),
         THREE,
         20,
     ),
     Defect(
         "a backup does not keep the ids that are final",
         APPLY,
-        (("    CALL('SADD', P .. 'F:' .. slot, id)\n", ""),),
+        ((_ON_FINAL, ""),),
         THREE,
         20,
     ),
     Defect(
         "a backup never forgets",
         APPLY,
-        (("    remove_in(minute_after(number(new, 87, 94)), {id})\n", ""),),
+        (("remove_in(minute_after(tonumber(ttl, 16) or 3600), ids) end", "end"),),
         THREE,
         20,
     ),
@@ -173,14 +175,8 @@ DEFECTS = (
         "a repeated send is not completed",
         ENQUEUE,
         (
-            (
-                "    note(id_of(key), 'w')\n",
-                "    if redis.call('EXISTS', key) == 0 then note(id_of(key), 'w') end\n",
-            ),
-            (
-                "      if id then note(id, 'w') end\n    end\n",
-                "      if id and redis.call('EXISTS', words[i]) == 0 then note(id, 'w') end\n    end\n",
-            ),
+            ("    note(id, 'w')\n    if done == 1 then ", "    if done == 1 then note(id, 'w') "),
+            ("        note(id, 'w')\n        if done ~= 0 then ", "        if done ~= 0 then note(id, 'w') "),
         ),
         LOSSY,
     ),
