@@ -18,7 +18,6 @@ from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.manage import REVOKE
 from taskmesh.replication import equalize, spread
-from taskmesh.replication.fencing import Judge
 from taskmesh.replication.level import DISCARD
 from taskmesh.replication.scripts import ACTIVATE, PROMOTE
 from taskmesh.replication.spread import APPLY
@@ -242,12 +241,6 @@ DEFECTS = (
         800,
     ),
     Defect("a server that was started anew counts as what it was", None, (), LOSES, admits_all=True),
-    Defect(
-        "whoever answers is believed to have forgotten nothing",
-        Rule(Judge, "_sources_of"),
-        (("_run_id(before.member(node)) == run_ids[node]", "True"),),
-        LOSES,
-    ),
     Defect(
         "the oldest of several copies is chosen",
         Rule(equalize, "_newest"),
