@@ -17,6 +17,7 @@ from itertools import islice
 from taskmesh.core import keys
 from taskmesh.core.script import Script, load_script
 from taskmesh.core.steps import OUT, Call, NodeError, Pause, Reply, Round
+from taskmesh.errors import InvariantBroken
 from taskmesh.replication.changes import TOLD
 from taskmesh.replication.copy import Copy, read_copy
 from taskmesh.replication.spread import APPLY, FETCH, Spread
@@ -27,12 +28,15 @@ DIGEST = load_script("taskmesh.replication", "digest")
 LISTING = load_script("taskmesh.replication", "listing")
 DISCARD = load_script("taskmesh.replication", "discard")
 MARK_LEVEL = load_script("taskmesh.replication", "mark_level")
+DROP = load_script("taskmesh.replication", "drop_slots")
 
 #: Slots that are summed up in one round.
 SLOTS_AT_ONCE = 32
 #: Records that are copied in one round, and listed in one.
 COPIES_AT_ONCE = 50
 LISTED_AT_ONCE = 500
+#: Records that are removed in one step of those that a node keeps no more.
+DROPPED_AT_ONCE = 500
 #: Bytes a second that are copied, so that whoever works is not held up.
 BANDWIDTH = 8 << 20
 
@@ -121,6 +125,38 @@ def level(
     except _Stale:
         found.missed += left
     return found
+
+
+def drop_unheld(standing: Standing, view: View, node: str, slots: Sequence[int]) -> Spread[int]:
+    """Remove what a node has of slots that it keeps no more, and return how much that was.
+
+    What would stay there is an old copy of what goes on elsewhere, and fills memory.
+
+    Args:
+        standing: Where.
+        view: By which the node does not keep these slots; in another one nothing is removed.
+        node: Which node.
+        slots: Which slots.
+
+    Raises:
+        InvariantBroken: It does keep one of them.
+    """
+    kept = [slot for slot in slots if node in view.table[slot]]
+    if kept:
+        raise InvariantBroken(
+            f"node {node} keeps slot {kept[0]} in view {view.number}: its copies are not dropped"
+        )
+    compared = _Compared(standing, view, None)
+    words = [b"%04x" % slot for slot in slots]
+    removed = 0
+    while True:
+        (reply,) = yield Round([compared.call(DROP, node, b"%d" % DROPPED_AT_ONCE, *words)], _all)
+        if not isinstance(reply, list):
+            # it is away, or in another view: that is seen to then
+            return removed
+        removed += int(reply[0])
+        if reply[1] == b"0":
+            return removed
 
 
 class _Compared:

@@ -21,7 +21,7 @@ from taskmesh.errors import LeadershipLost, NodeUnavailable
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish
 from taskmesh.replication.history import Change, note_change
-from taskmesh.replication.level import Learner, level, mark_level
+from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.scripts import FENCE
@@ -96,6 +96,7 @@ class NodeCare:
         self._level_from_ms = 0
         self._level_missed = False
         self._level_view = 0
+        self._dropped_view = 0
         self._wishes_at_s = 0.0
 
     def turn(self) -> float:
@@ -303,6 +304,24 @@ class NodeCare:
             log.info("nodes: %d copies were made level, %d removed", found.copied, found.removed)
         if not self._to_level and not self._level_missed:
             self._run(mark_level(self._standing(), view, self._level_from_ms))
+            if self._dropped_view != view.number:
+                self._drop_unheld(view)
+
+    def _drop_unheld(self, view: View) -> None:
+        """Remove what nodes have of slots that they keep no more, now that all who keep them are level."""
+        self._dropped_view = view.number
+        for member in view.members:
+            if member.id not in self.watch.seen or self.watch.seen[member.id].epoch != view.epoch:
+                continue
+            held = set(view.held_by(member.id))
+            slots = [slot for slot in range(view.slots) if slot not in held]
+            removed = 0
+            for at in range(0, len(slots), SLOTS_AT_ONCE):
+                removed += self._run(
+                    drop_unheld(self._standing(), view, member.id, slots[at : at + SLOTS_AT_ONCE])
+                )
+            if removed:
+                log.info("nodes: %d copies were dropped that %s keeps no more", removed, member.id)
 
     # -- speaking -------------------------------------------------------------------
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from taskmesh.errors import InvariantBroken
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import register
-from taskmesh.replication.level import Learner, level, mark_level
+from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
 from tests.unit.replication.small_mesh import PREFIX, SLOTS, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
@@ -141,3 +142,30 @@ def test_a_learner_gets_all_that_primaries_have_and_keeps_nothing_else(mesh: Sma
             key = kind + b":%04x" % slot
             assert mesh.members_of("n3", key) == mesh.members_of(newer.primary(slot), key)
     assert mesh.record("n3", extra.task_id) is None
+
+
+def test_what_a_node_keeps_no_more_is_dropped(mesh: SmallMesh) -> None:
+    mesh.converse(level(mesh.standing, ALL))
+    view = mesh.standing.view
+    shorter = tuple(
+        tuple(node for node in row if node != "n3") if slot % 2 else row
+        for slot, row in enumerate(view.table)
+    )
+    newer = replace(view, number=2, table=shorter)
+    for node in mesh.nodes:
+        mesh.activate(node, newer)
+    mesh.standing.take(newer)
+    gone = [slot for slot in ALL if "n3" not in shorter[slot]]
+    had = {key for key in mesh.nodes["n3"].values if key.startswith(PREFIX + b"r:")}
+    with pytest.raises(InvariantBroken):
+        mesh.converse(drop_unheld(mesh.standing, newer, "n3", ALL))
+    assert mesh.converse(drop_unheld(mesh.standing, view, "n3", [])) == 0
+    removed = mesh.converse(drop_unheld(mesh.standing, newer, "n3", gone))
+    left = {key for key in mesh.nodes["n3"].values if key.startswith(PREFIX + b"r:")}
+    assert removed
+    assert len(left) == len(had) - removed
+    for key in left:
+        assert int(mesh.nodes["n3"].values[key][52:56], 16) not in gone
+    for slot in gone:
+        assert not mesh.members_of("n3", b"L:%04x" % slot)
+        assert not mesh.members_of("n3", b"F:%04x" % slot)
