@@ -150,9 +150,14 @@ def _show_until_done(changes: NodeChanges, change: NodeChange, what: str) -> Non
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{change.node} {what}", total=None)
-        unbegun = 0
+        unbegun, hindered = 0, False
         for progress in changes.watch(change):
             unbegun = _count_unbegun(progress, unbegun, change.node)
+            if progress.hindrance and not hindered:
+                say(
+                    f"{change.node} cannot go on: {progress.hindrance}. It goes on when it does, also after Ctrl-C"
+                )
+            hindered = bool(progress.hindrance)
             bar.update(
                 task,
                 description=f"{change.node} {progress.text}",

@@ -70,12 +70,14 @@ class Progress:
         text: What goes on, for people.
         done: How many records have been copied, or slots left.
         total: Of how many; an estimate.
+        hindrance: Why it cannot go on now; empty if it can.
     """
 
     is_done: bool
     text: str
     done: int = 0
     total: int = 0
+    hindrance: str = ""
 
 
 class NodeChanges:
@@ -226,9 +228,23 @@ class NodeChanges:
         if member.state == UP and (member.weight, member.domain) == (wish.weight, wish.domain):
             held = len(view.held_by(member.id))
             return Progress(held > 0, f"keeps {held:,} slots", held, held)
+        away = self._why_away(member)
+        if away:
+            text = f"is {member.state}, and does not answer"
+            return Progress(is_done=False, text=text, hindrance=away)
         if member.state == LEARNER:
             return self._copied(view, member)
         return Progress(is_done=False, text=f"is {member.state}, and waits for the leader")
+
+    def _why_away(self, member: Member) -> str:
+        """Return why a node does not answer; empty if it does."""
+        steps = pin(plain(self._agreement.link.session, b"PING"), member.address)
+        try:
+            # by its address: a process that no view has admitted may answer there
+            self._several().driver.run(steps, within_s=ANSWER_S)
+        except (NodeUnavailable, NodeFault) as error:
+            return f"{member.address} does not answer: {error}"
+        return ""
 
     def _copied(self, view: View, member: Member) -> Progress:
         """Tell how many records a node has that is being copied to."""

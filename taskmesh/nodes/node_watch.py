@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.core import keys
-from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+from taskmesh.core.steps import OUT, Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round
 from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.replication.founding import STAND, Stand, read_stand
 from taskmesh.replication.observing import Observer, confirmed, outdated, pack_note
@@ -31,6 +31,7 @@ class NodeWatch:
     Attributes:
         driver: Speaks with whichever server answers at a member's address, be it one that was started anew.
         seen: What each member that answered at the last look said of itself.
+        away: Why each of the others did not.
         observers: How many processes have looked lately, this one among them.
     """
 
@@ -49,6 +50,7 @@ class NodeWatch:
         self._noted_s = 0.0
         self._was_silent: frozenset[str] = frozenset()
         self.seen: dict[str, Stand] = {}
+        self.away: dict[str, str] = {}
         self.observers = 1
         self.driver = MeshDriver(
             self._place,
@@ -75,6 +77,11 @@ class NodeWatch:
             node: read_stand(reply)
             for node, reply in zip(ids, replies, strict=True)
             if isinstance(reply, list)
+        }
+        self.away = {
+            node: _in_words(reply)
+            for node, reply in zip(ids, replies, strict=True)
+            if not isinstance(reply, list)
         }
         now_s = time.monotonic()
         self._observer.looked(self.seen, asked_s, now_s)
@@ -117,6 +124,12 @@ class NodeWatch:
     def close(self) -> None:
         """Close the connections."""
         self.driver.close()
+
+
+def _in_words(reply: Reply) -> str:
+    if isinstance(reply, (Refused, NoAnswer)):
+        return reply.reason
+    return reply.text if isinstance(reply, NodeError) else f"it says {reply!r}"
 
 
 def _all(replies: Sequence[Reply]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.address import NodeAddress
@@ -160,7 +160,9 @@ class Several:
             if alike.scheme == parts.scheme:
                 login, at, _ = alike.netloc.rpartition("@")
                 netloc = parts.netloc if "@" in parts.netloc else login + at + parts.netloc
-                url = urlunsplit(parts._replace(netloc=netloc, query=parts.query or alike.query))
+                query = parts.query or alike.query
+                # by hand: `urlunsplit` leaves out the slashes of unix:///path, which has no host
+                url = f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"
                 return replace(address, url=url, embedded=seed.embedded)
         return address
 

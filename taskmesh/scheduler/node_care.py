@@ -26,7 +26,7 @@ from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.scripts import FENCE
 from taskmesh.replication.take_over import TakenOver, newest, take_over, tell
-from taskmesh.replication.view import MOVING, Member, View
+from taskmesh.replication.view import LEARNER, MOVING, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class NodeCare:
         self._instances: dict[str, str] = {}
         self._answers_since: dict[str, float] = {}
         self._came: dict[str, int] = {}
+        self._awaited: frozenset[str] = frozenset()
         self._to_level: list[int] = []
         self._level_at_s = time.monotonic() + LEVEL_S
         self._level_from_ms = 0
@@ -109,6 +110,7 @@ class NodeCare:
         view = self._view()
         gone = self.watch.look(view)
         self._note_answers(view)
+        self._tell_awaited(view)
         goal = plan(view, self._steady(view), gone, self._instance)
         if goal is not None and goal.is_urgent:
             self._change(goal, silent_s=max((self.watch.silent_s(node) for node in gone), default=0.0))
@@ -220,6 +222,20 @@ class NodeCare:
             elif member.id not in self._answers_since:
                 self._answers_since[member.id] = now_s
                 self._came[member.id] = self._came.get(member.id, -1) + 1
+
+    def _tell_awaited(self, view: View) -> None:
+        """Say which nodes are to join and do not answer, once each time: nobody else would."""
+        away = self.watch.away
+        awaited = [member for member in view.members if member.state == LEARNER and member.id in away]
+        for member in awaited:
+            if member.id not in self._awaited:
+                log.warning(
+                    "nodes: %s (%s) is to be copied to, and does not answer: %s",
+                    member.id,
+                    member.address,
+                    away[member.id],
+                )
+        self._awaited = frozenset(member.id for member in awaited)
 
     def _steady(self, view: View) -> dict[str, Any]:
         """Return what members say, of those that are not up only if they have answered for some time."""

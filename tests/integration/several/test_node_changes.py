@@ -120,6 +120,22 @@ def test_without_a_leader_it_is_written_down_and_goes_on_later(mesh, four, reque
     wait_until(lambda: held(mesh, "n4"), RUN_S)
 
 
+def test_who_does_not_answer_while_it_joins_is_told_of(mesh, four, request, caplog):
+    run("add", four.urls[3], "--no-wait")
+    four.kill(3)
+    request.getfixturevalue("leader")
+    changes = NodeChanges(mesh.agreement, "process")
+    change = changes.adding(four.urls[3])
+    hindrances = (progress.hindrance for progress in changes.watch(change))
+    assert f"{four.urls[3]} does not answer: " in next(filter(None, hindrances))
+    said = f"nodes: n4 ({four.urls[3]}) is to be copied to, and does not answer: "
+    wait_until(lambda: said in caplog.text, RUN_S)
+    four.start(3)
+    done = CliRunner().invoke(cli, ["nodes", "add", four.urls[3], "--mesh", NAME])
+    assert (done.exit_code, "n4 joins: done" in done.stdout) == (0, True)
+    assert caplog.text.count(said) == 1
+
+
 def test_fewer_nodes_than_copies_are_refused(mesh, four):
     mesh.nodes.remove("n1", timeout=0)
     with TaskMesh(NAME + "3", nodes=four.urls[:3], key=KEY, slots=64) as three:
