@@ -48,15 +48,21 @@ def _changing(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.argument("address", metavar="ADDRESS")
 @click.option(
-    "--weight", type=click.IntRange(1, WEIGHT_MAX), default=WEIGHT, help="How much it keeps; others: 100."
+    "--weight",
+    type=click.IntRange(1, WEIGHT_MAX),
+    help=f"How much it keeps.  [default: {WEIGHT}; of one that was added before: as it is]",
 )
-@click.option("--domain", default="", metavar="NAME", help="What fails together with it: a host, a rack.")
+@click.option(
+    "--domain",
+    metavar="NAME",
+    help="What fails together with it: a host, a rack.  [default: none, or as it is]",
+)
 @_changing
-def add(*, address: str, weight: int, domain: str, target: Target, **how: bool) -> None:
+def add(*, address: str, weight: int | None, domain: str | None, target: Target, **how: bool) -> None:
     """Add a server to a mesh of several nodes: it is copied to, and then takes its share.
 
     It must be empty, keep its data as the mesh promises, throw nothing away when full, and have the right time.
-    Interrupted, it goes on; the same command watches it again.
+    Interrupted, it goes on; the same command watches it again, and changes only what it is given.
     """
     changes = _changes(target)
     _do(changes, changes.adding(address, weight=weight, domain=domain), "joins", **how)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from taskmesh.errors import TaskTimeout
 from taskmesh.nodes.node_changes import NodeChange, NodeChanges
-from taskmesh.replication.view import WEIGHT
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -32,13 +31,21 @@ class MeshNodes:
         """
         return self._changes.members()
 
-    def add(self, url: str, *, weight: int = WEIGHT, domain: str = "", timeout: float | None = None) -> str:
+    def add(
+        self,
+        url: str,
+        *,
+        weight: int | None = None,
+        domain: str | None = None,
+        timeout: float | None = None,
+    ) -> str:
         """Add a server, and return its id once it keeps its share.
 
         Args:
             url: Where it is, `redis://host:port`.
-            weight: How much it keeps, in proportion to others, which have 100.
-            domain: What fails together with it: a host, a rack.
+            weight: How much it keeps, in proportion to others, which have 100; None for 100, or, where it was added
+                before, for as much as now.
+            domain: What fails together with it: a host, a rack; None for nothing, or for what it was.
             timeout: How long to wait for that, in seconds; 0: not at all; None: as long as it takes.
 
         Raises:

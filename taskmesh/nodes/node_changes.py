@@ -103,13 +103,14 @@ class NodeChanges:
 
     # -- what is possible ----------------------------------------------------------
 
-    def adding(self, url: str, *, weight: int = WEIGHT, domain: str = "") -> NodeChange:
+    def adding(self, url: str, *, weight: int | None = None, domain: str | None = None) -> NodeChange:
         """Return what it would mean to add a server; nothing is changed.
 
         Args:
             url: Where it is, `redis://host:port`.
-            weight: How much it is to keep, in proportion to others, which have 100.
-            domain: What fails together with it: a host, a rack.
+            weight: How much it is to keep, in proportion to others, which have 100; None for 100, or, where it was
+                added before, for as much as now.
+            domain: What fails together with it: a host, a rack; None for nothing, or for what it was.
 
         Raises:
             UsageError: It cannot be a node; the text says why, and what to do.
@@ -117,10 +118,15 @@ class NodeChanges:
         """
         address = _address(url)
         view, wishes = self._view(), self._wishes()
-        wish = NodeWish(str(address), _weight(weight), domain)
-        known = _wished_id(wishes, wish.address, view) or _member_at(view, wish.address)
+        known = _wished_id(wishes, str(address), view) or _member_at(view, str(address))
+        # interrupted, or said twice: it goes on, as it was asked for then
+        before = wishes.nodes.get(known) or view.member(known) if known is not None else None
+        wish = NodeWish(
+            str(address),
+            _weight(weight) if weight is not None else (before.weight if before else 0) or WEIGHT,
+            domain if domain is not None else before.domain if before else "",
+        )
         if known is not None:
-            # interrupted, or said twice: it goes on
             return self._change(view, known, wish)
         self._refuse_unfit(address)
         return self._change(view, next_id(view, wishes), wish)

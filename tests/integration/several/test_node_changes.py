@@ -106,6 +106,11 @@ def test_the_commands_do_the_same_and_tell_what_moves(mesh, leader, four):
     assert run("weight", "n4", "200", "--domain", "rack2")["done"]
     member = mesh.nodes.members()[3]
     assert (member.weight, member.domain) == (200, "rack2")
+    assert run("add", four.urls[3])["done"]
+    assert mesh.nodes.members()[3] == member
+    assert run("add", four.urls[3], "--domain", "rack3")["done"]
+    member = mesh.nodes.members()[3]
+    assert (member.weight, member.domain) == (200, "rack3")
     assert run("drain", four.urls[3])["node"] == "n4"
     assert held(mesh, "n4") == 0
     assert run("weight", "n4", "100")["done"]
@@ -194,3 +199,9 @@ def test_a_mesh_of_one_node_has_none_to_change(four):
         pytest.raises(UsageError, match="runs on one node: name several"),
     ):
         alone.nodes.drain("n1")
+
+
+def test_what_was_asked_for_and_not_begun_is_kept_when_it_is_said_again(mesh, four):
+    run("add", four.urls[3], "--weight", "300", "--domain", "rack4", "--no-wait")
+    change = NodeChanges(mesh.agreement, "process").adding(four.urls[3])
+    assert (change.node, change.wish.weight, change.wish.domain) == ("n4", 300, "rack4")
