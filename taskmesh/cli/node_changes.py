@@ -74,7 +74,11 @@ def add(*, address: str, weight: int | None, domain: str | None, target: Target,
 @click.argument("node", metavar="NODE")
 @_changing
 def remove(*, node: str, target: Target, **how: bool) -> None:
-    """Take a node out of a mesh: what it keeps is handed over first, and its server can be ended then.
+    """Take a node out of a mesh: what it keeps is handed over first.
+
+    Its server can be ended then, unless it is an acceptor too, as the first three nodes are where no others are named:
+    the command says so, also with --dry-run. Put another in its place first: taskmesh acceptors replace OLD NEW, or
+    taskmesh acceptors move.
 
     NODE is its id or its address. Refused where fewer nodes would be left than copies are wanted.
     """
@@ -126,6 +130,12 @@ def _do(
         f"{change.of_slots:,} slots are led by another node that keeps them"
     )
     say(f"{change.node} {what}: {moves}")
+    acceptor = changes.acceptor_of(change) if change.wish.leaves else ""
+    if acceptor:
+        say(
+            f"{change.node} is an acceptor too, as {acceptor}: do not end its server before another is in its place: "
+            f"`taskmesh acceptors replace {acceptor} NEW`, or `taskmesh acceptors move` to those that the settings name"
+        )
     done = False
     if not dry_run:
         changes.wish(change)
@@ -139,12 +149,14 @@ def _do(
                 "address": change.wish.address,
                 "copies_moved": change.copies,
                 "primaries_moved": change.primaries,
+                "acceptor": acceptor or None,
                 "dry_run": dry_run,
                 "done": done,
             }
         )
     elif done:
-        click.echo(f"{change.node} {what}: done")
+        ended = "; its server can be ended now" if change.wish.leaves and not acceptor else ""
+        click.echo(f"{change.node} {what}: done{ended}")
 
 
 def _show_until_done(changes: NodeChanges, change: NodeChange, what: str) -> None:

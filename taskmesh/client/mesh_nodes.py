@@ -56,7 +56,10 @@ class MeshNodes:
         return self._done(self._changes.adding(url, weight=weight, domain=domain), timeout)
 
     def remove(self, node: str, *, timeout: float | None = None) -> str:
-        """Take a node out, by id or address, and return its id once it keeps nothing; else as `add`."""
+        """Take a node out, by id or address, and return its id once it keeps nothing; else as `add`.
+
+        If it is an acceptor as well, its server must not be ended yet: `taskmesh nodes remove ID --dry-run` says so.
+        """
         return self._done(self._changes.removing(node), timeout)
 
     def drain(self, node: str, *, timeout: float | None = None) -> str:

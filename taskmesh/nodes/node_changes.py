@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskmesh.config.nodes import node_urls, shown
+from taskmesh.consensus.admission import newest_of
 from taskmesh.coordination.node_wish import REGISTER, NodeWish, NodeWishes, next_id, unpack_wishes, wishing
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
@@ -199,6 +200,26 @@ class NodeChanges:
         unfit = why_unfit(facts, stand, time_s - link.clock.now_ms() / 1000, self._durability)
         if unfit:
             raise UsageError(f"{address} cannot be a node: {'; '.join(unfit)}")
+
+    def acceptor_of(self, change: NodeChange) -> str:
+        """Return the address by which a node is an acceptor as well, so that its server is needed; empty if not.
+
+        Raises:
+            NodeUnavailable: The mesh does not answer.
+        """
+        member = self._view().member(change.node)
+        standings = self._agreement.assess()
+        newest = newest_of(standings)
+        if member is None or newest is None:
+            return ""
+        # the same server may have been named otherwise as an acceptor
+        runs = {each.looked.instance: each.looked.run for each in standings if each.looked is not None}
+        there = (
+            each.address
+            for each in newest.members
+            if each.address == member.address or runs.get(each.instance) == member.run_id
+        )
+        return next(there, "")
 
     # -- what is done --------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from taskmesh import TaskMesh
 from taskmesh.cli.main import cli
 from taskmesh.errors import NodeUnavailable, TaskTimeout, UsageError
+from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.node_changes import NodeChanges
 from taskmesh.replication.view import UP
 from taskmesh.scheduler.node_care import NodeCare
@@ -139,6 +140,40 @@ def test_who_does_not_answer_while_it_joins_is_told_of(mesh, four, request, capl
     done = CliRunner().invoke(cli, ["nodes", "add", four.urls[3], "--mesh", NAME])
     assert (done.exit_code, "n4 joins: done" in done.stdout) == (0, True)
     assert caplog.text.count(said) == 1
+
+
+def test_a_node_that_leaves_and_is_an_acceptor_says_so(mesh, leader, four):
+    run("add", four.urls[3])
+    member = mesh.nodes.members()[0]
+    words = ["nodes", "remove", "n1", "--mesh", NAME]
+    must_stay = f"before another is in its place: `taskmesh acceptors replace {member.address} NEW`"
+    assert must_stay in CliRunner().invoke(cli, [*words, "--dry-run"]).stderr
+    assert run("remove", "n1", "--dry-run")["acceptor"] == member.address
+    done = CliRunner().invoke(cli, words)
+    assert (must_stay in done.stderr, done.stdout) == (True, "n1 leaves: done\n")
+    move = ["acceptors", "replace", member.address, four.urls[3], "--mesh", NAME]
+    assert CliRunner().invoke(cli, move).exit_code == 0
+    assert run("remove", "n1")["acceptor"] is None
+    four.kill(four.urls.index(member.address))
+    assert [member.address for member in AcceptorCare(mesh.agreement).members().members].count(
+        four.urls[3]
+    ) == 1
+
+
+def test_a_node_that_is_no_acceptor_can_be_ended(mesh, leader, four):
+    run("add", four.urls[3])
+    done = CliRunner().invoke(cli, ["nodes", "remove", "n4", "--mesh", NAME])
+    assert "acceptor" not in done.stderr
+    assert done.stdout == "n4 leaves: done; its server can be ended now\n"
+
+
+def test_an_acceptor_is_known_by_its_process_where_it_has_another_name(four):
+    named = [url.replace("127.0.0.1", "localhost") for url in four.urls[:3]]
+    with TaskMesh(NAME + "too", nodes=four.urls[:3], acceptors=named, key=KEY, replicas=2) as too:
+        too.link.open()
+        assert too.agreement.registers
+        changes = NodeChanges(too.agreement, "process")
+        assert changes.acceptor_of(changes.removing("n1")) in named
 
 
 def test_fewer_nodes_than_copies_are_refused(mesh, four):
