@@ -118,7 +118,7 @@ class Target:
                 _have_node(mesh)
             mesh.link.open()
         except NodeUnavailable as error:
-            raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh)}") from error
+            raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh, _away(error))}") from error
         return mesh
 
     def _check_exists(self, mesh: TaskMesh) -> None:
@@ -230,6 +230,11 @@ def _own_part(trace: TracebackType | None) -> TracebackType | None:
             return part
         part = part.tb_next
     return trace
+
+
+def _away(error: NodeUnavailable) -> str:
+    """Return the address of the node that is meant; empty where that is a mesh."""
+    return error.node if "://" in error.node else ""
 
 
 def refuse_private(mesh: TaskMesh) -> None:

@@ -13,8 +13,9 @@ from taskmesh.cli.node_remedy import remedy
 from taskmesh.cli.output import as_size
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes import embedded
-from taskmesh.nodes.embedded_files import is_locked
-from taskmesh.nodes.embedded_paths import paths_of
+from taskmesh.nodes.embedded import Running
+from taskmesh.nodes.embedded_files import NodePaths, is_locked
+from taskmesh.nodes.embedded_several import places_of
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.nodes.server_binary import OLDEST
 from taskmesh.replication.ask import plain
@@ -28,31 +29,31 @@ FULL_FAIL = 0.95
 
 
 def check_embedded(mesh: TaskMesh) -> tuple[list[Finding], bool]:
-    """Look at the embedded node of a mesh without starting it; return also whether it runs."""
-    paths = paths_of(mesh.name)
-    node = next((node for node in embedded.running() if node.mesh == mesh.name), None)
+    """Look at the embedded nodes of a mesh without starting them; return also whether any runs."""
+    running = {node.socket_path: node for node in embedded.running() if node.mesh == mesh.name}
+    found = [_check_embedded(mesh, paths, running.get(paths.socket)) for paths in places_of(mesh.name)]
+    return found, bool(running)
+
+
+def _check_embedded(mesh: TaskMesh, paths: NodePaths, node: Running | None) -> Finding:
     if node is not None:
-        return [ok("embedded node", f"runs, generation {node.generation}, {paths.socket}")], True
+        return ok("embedded node", f"runs, generation {node.generation}, {paths.socket}")
     if is_locked(paths.guardian_lock):
-        return [
-            fail(
-                "embedded node",
-                f"its guardian runs and its server does not answer, see {paths.server_log}",
-                remedy(mesh),
-            )
-        ], False
+        return fail(
+            "embedded node",
+            f"its guardian runs and its server does not answer, see {paths.server_log}",
+            remedy(mesh, f"unix://{paths.socket}"),
+        )
     if Path(paths.socket).exists():
-        return [
-            warn(
-                "embedded node",
-                f"does not run; {paths.socket} is stale, left by a server that was killed",
-                "nothing: whoever uses the mesh next replaces it",
-            )
-        ], False
+        return warn(
+            "embedded node",
+            f"does not run; {paths.socket} is stale, left by a server that was killed",
+            "nothing: whoever uses the mesh next replaces it",
+        )
     text = "does not run; starts at first use"
     if Path(paths.generation).exists():
         text += f", with the data in {paths.data}"
-    return [ok("embedded node", text)], False
+    return ok("embedded node", text)
 
 
 def check_reachable(mesh: TaskMesh, link: Link) -> tuple[list[Finding], NodeFacts | None]:
@@ -64,7 +65,7 @@ def check_reachable(mesh: TaskMesh, link: Link) -> tuple[list[Finding], NodeFact
         took_ms = (time.monotonic() - begun_s) * 1000
         facts = link.driver.run(read_facts(link.session))
     except NodeUnavailable as error:
-        return [fail("node", str(error), remedy(mesh))], None
+        return [fail("node", str(error), remedy(mesh, link.driver.address.url))], None
     except NodeFault as error:
         return [fail("node", f"{link.driver.address} refuses: {error}", advice_on(str(error)))], None
     return [ok("node", f"{link.driver.address} answers in {took_ms:.1f} ms")], facts

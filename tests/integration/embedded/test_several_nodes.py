@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.cli.doctor.finding import Level
+from taskmesh.cli.doctor.nodes import check_nodes
 from taskmesh.errors import ConfigError
 from taskmesh.nodes import embedded
 from taskmesh.nodes.address import NodeAddress
@@ -206,3 +208,18 @@ def test_processes_that_are_started_find_all_private_ones():
         found = python(code).communicate(timeout=60)[0].split()
         assert found == expected
         assert all(answers(url.removeprefix("unix://")) for url in expected)
+
+
+def test_doctor_names_the_node_that_is_down(trio):
+    nodes = [f"unix://{node.socket_path}" for node in trio]
+    with TaskMesh("trio", nodes=nodes, key="0" * 32) as mesh:
+        mesh.link.open()
+        pids = (trio[1].guardian_pid, trio[1].server_pid)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        wait_until(lambda: not answers(trio[1].socket_path))
+        found, link = check_nodes(mesh)
+        (failed,) = [each for each in found if each.level is Level.FAIL]
+        assert failed.remedy.startswith(f"{trio[1].socket_path} is stale, no server listens on it")
+        assert link is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,8 @@ from taskmesh.cli.doctor.finding import Level
 from taskmesh.cli.key_place import KeyPlace
 from taskmesh.cli.node_remedy import remedy, remedy_of_embedded
 from taskmesh.codec.keyring import Keyring
+from taskmesh.nodes.embedded_paths import make_folders
+from taskmesh.nodes.embedded_several import settled
 from taskmesh.nodes.keyfile import write_key_file
 from taskmesh.nodes.node_facts import facts_of
 from taskmesh.nodes.room import existing
@@ -191,6 +194,32 @@ def test_a_silent_node_on_a_full_disk_needs_room(tmp_path):
         f"make room on the disk that holds {tmp_path}, it is full; the node then goes on by itself"
     )
     assert remedy_of_embedded("d", tmp_path, 1 << 30).startswith("`taskmesh down --mesh d`")
+
+
+def test_of_several_the_node_that_is_away_is_named(tmp_path):
+    up, gone, missing = (tmp_path / name for name in ("up", "gone", "missing"))
+    mesh = TaskMesh("d", nodes=[f"unix://{path}" for path in (up, gone, missing)])
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(up))
+        server.listen()
+        with socket.socket(socket.AF_UNIX) as ended:
+            ended.bind(str(gone))
+        assert remedy(mesh, f"unix://{gone}").startswith(f"{gone} is stale, no server listens on it")
+        assert remedy(mesh, f"unix://{missing}").startswith(f"there is no socket {missing}")
+        assert remedy(mesh, f"unix://{up}") == f"a server listens on {up}: look at its log"
+
+
+def test_of_several_embedded_nodes_each_is_looked_at(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TASKMESH_STATE_DIR", str(tmp_path_factory.mktemp("s")))
+    _, second, _ = settled("d", 3)
+    make_folders(second)
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(second.socket)
+    found, runs = node.check_embedded(TaskMesh("d"))
+    assert ([finding.level for finding in found], runs) == ([Level.OK, Level.WARN, Level.OK], False)
+    assert f"{second.socket} is stale" in found[1].text
+    said = remedy(TaskMesh("d"), f"unix://{second.socket}")
+    assert said.endswith(f"it is started again by itself; else see {second.server_log}")
 
 
 def test_the_room_is_looked_at_before_the_folder_of_a_node_exists(tmp_path, monkeypatch):
