@@ -30,7 +30,7 @@ def subscription_in_loop(
         on_lost: Called with the reason when nothing is heard any more.
         on_gap: Called when notices may have been missed though it goes on.
     """
-    if len(link.nodes) == 1:
+    if link.several is None:
         return AsyncSubscription(link.at(link.nodes[0]).async_driver, on_notice, on_lost)
     return AsyncSubscriptions(link, on_notice, on_lost, on_gap)
 
@@ -110,6 +110,15 @@ class AsyncSubscriptions:
         task.add_done_callback(partial(self._opened, node, node not in self._heard))
 
     async def _connect(self, node: str) -> None:
+        try:
+            await self._listen_to(node)
+        except NodeUnavailable:
+            if self._link.several is not None:
+                # another process may be admitted there by now, or another node lead its slots
+                await self._link.several.look_for_newer_async()
+            raise
+
+    async def _listen_to(self, node: str) -> None:
         subscription = self._heard.get(node)
         is_new = subscription is None
         if subscription is None:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from taskmesh.errors import NodeUnavailable
+from taskmesh.errors import NodeUnavailable, TaskMeshError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.member import Place
 from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.nodes.spread_driver import AsyncSpreadDriver, SpreadDriver
 from taskmesh.replication.pin import pin
+from taskmesh.replication.seek import ask_time, seek_view
 from taskmesh.replication.view import UP
 
 if TYPE_CHECKING:
     from taskmesh.core.steps import Session, Steps
     from taskmesh.nodes.async_mesh_driver import AsyncMeshDriver
     from taskmesh.replication.founding import Making
+    from taskmesh.replication.seek import Sought
     from taskmesh.replication.standing import Standing
     from taskmesh.replication.view import View
 
 T = TypeVar("T")
+
+log = logging.getLogger("taskmesh")
+
+#: How often those who cannot be heard have a newer view looked for, and how long that may take.
+LOOK_AGAIN_S, LOOK_S = 0.5, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,8 @@ class Several:
             before_connect=None if before_each is None else lambda node: before_each(self.place(node)[0]),
         )
         self._async_driver: AsyncMeshDriver | None = None
+        self._looking = threading.Lock()
+        self._looked_at_s = -LOOK_AGAIN_S
         self._places: tuple[View | None, dict[str, Place]] = (None, {})
         self._drivers: dict[str, SpreadDriver] = {}
         self._async_drivers: dict[str, AsyncSpreadDriver] = {}
@@ -180,7 +192,6 @@ class Several:
             NodeUnavailable: No node answers; or not all, where the first view is to be made.
         """
         from taskmesh.replication.founding import found
-        from taskmesh.replication.seek import seek_view
 
         nodes = tuple(self.seeds)
         sought = self.driver.run(seek_view(prefix, nodes), within_s=within_s)
@@ -209,12 +220,49 @@ class Several:
             standing: That this process goes by.
             within_s: How long the caller has; None for as long as it takes.
         """
-        from taskmesh.replication.seek import seek_view
-
         sought = self.driver.run(seek_view(standing.session.prefix, self.nodes), within_s=within_s)
+        self._take(standing, sought)
+        return standing.view
+
+    def look_for_newer(self) -> None:
+        """Ask whoever answers at the nodes' addresses for a newer view, and go by it; once for all who come at once.
+
+        For those who only listen: whoever asks anything is told that his view is old, but a connection that cannot be
+        made tells nothing. When all servers were started anew, none of them is spoken with by its id before that.
+        """
+        with self._looking:
+            standing = self._due_to_look()
+            if standing is None:
+                return
+            try:
+                sought = self.driver.run(seek_view(standing.session.prefix, self.addresses), within_s=LOOK_S)
+            except TaskMeshError as error:
+                log.debug("cannot look for a newer view: %s", error)
+            else:
+                self._take(standing, sought)
+            self._looked_at_s = time.monotonic()
+
+    async def look_for_newer_async(self) -> None:
+        """As `look_for_newer`, in an event loop; who comes while another asks does not wait for what that hears."""
+        standing = self._due_to_look()
+        if standing is None:
+            return
+        self._looked_at_s = time.monotonic()
+        steps = seek_view(standing.session.prefix, self.addresses)
+        try:
+            sought = await self.async_driver.run(steps, within_s=LOOK_S)
+        except TaskMeshError as error:
+            log.debug("cannot look for a newer view: %s", error)
+        else:
+            self._take(standing, sought)
+
+    def _due_to_look(self) -> Standing | None:
+        return self.standing if time.monotonic() >= self._looked_at_s + LOOK_AGAIN_S else None
+
+    @staticmethod
+    def _take(standing: Standing, sought: Sought) -> None:
         if sought.view is not None:
             standing.take(sought.view)
-        return standing.view
 
     def time_s(self, prefix: bytes, within_s: float | None) -> float:
         """Return the clock of whichever node answers first, in seconds since 1970.
@@ -222,8 +270,6 @@ class Several:
         Raises:
             NodeUnavailable: None answers.
         """
-        from taskmesh.replication.seek import ask_time
-
         # by their addresses: also a process that waits to be admitted knows the time, and all may do that
         told = self.driver.run(ask_time(prefix, self.addresses), within_s=within_s)
         if isinstance(told, str):
@@ -262,3 +308,4 @@ class Several:
     def forked(self) -> None:
         """Leave to the parent process what is its."""
         self._async_driver = None
+        self._looking = threading.Lock()

@@ -42,7 +42,7 @@ def subscribe(
     Raises:
         NodeUnavailable: No node can be reached.
     """
-    if len(link.nodes) == 1:
+    if link.several is None:
         return Subscription(link.at(link.nodes[0]).driver, channels, within_s=within_s)
     return Subscriptions(link, channels, within_s=within_s)
 
@@ -116,6 +116,9 @@ class Subscriptions:
         except TaskMeshError as error:
             # it has just left the mesh, or nobody knows where it is
             opened = NodeUnavailable(f"cannot listen to node {node}: {error}", node=node)
+        if isinstance(opened, NodeUnavailable) and self._link.several is not None:
+            # another process may be admitted there by now, or another node lead its slots
+            self._link.several.look_for_newer()
         with self._arrived:
             self._opening.discard(node)
             self._tend_at_s[node] = time.monotonic() + AGAIN_S

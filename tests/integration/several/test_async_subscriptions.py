@@ -132,3 +132,39 @@ def test_when_none_is_left_that_is_said(three_nodes, link):
             await Listening(link).subscription.listen([CHANNEL])
 
     run(main())
+
+
+def test_who_can_hear_nobody_learns_of_the_view_that_admits_all_anew(three_nodes, link):
+    async def main() -> None:
+        for at in range(3):
+            three_nodes.kill(at)
+            three_nodes.start(at)
+        here = Listening(link)
+        with pytest.raises(NodeUnavailable, match="waits to be admitted"):
+            await here.subscription.listen([CHANNEL])
+        activate(three_nodes, view_of(three_nodes, 2))
+        while not here.subscription.channels:
+            try:
+                await here.subscription.listen([CHANNEL])
+            except NodeUnavailable:
+                await asyncio.sleep(0.05)
+        assert link.view.number == 2
+        here.subscription.close()
+
+    run(main())
+
+
+def test_who_hears_others_learns_of_the_view_that_admits_one_anew(three_nodes, link):
+    async def main() -> None:
+        here = Listening(link)
+        await here.subscription.listen([CHANNEL])
+        three_nodes.kill(1)
+        await here.until(lambda: here.gaps == 1)
+        three_nodes.start(1)
+        activate(three_nodes, view_of(three_nodes, 2))
+        await here.until(lambda: here.gaps == 2)
+        assert publish(three_nodes, 1, b"again") == 1
+        await here.until(lambda: here.notices == [b"again"])
+        here.subscription.close()
+
+    run(main())

@@ -152,3 +152,41 @@ def test_when_none_is_left_that_is_said(three_nodes, make_subscription):
         wait_for_gaps(subscription, 4)
     with pytest.raises(NodeUnavailable, match="cannot listen"):
         make_subscription()
+
+
+def test_who_can_hear_nobody_learns_of_the_view_that_admits_all_anew(three_nodes, link, make_subscription):
+    """All servers are started anew: by their ids none is spoken with, and only who asks would be told."""
+    for at in range(3):
+        three_nodes.kill(at)
+        three_nodes.start(at)
+    with pytest.raises(NodeUnavailable, match="waits to be admitted"):
+        make_subscription()
+    activate(three_nodes, view_of(three_nodes, 2))
+
+    def listening() -> bool:
+        try:
+            return bool(make_subscription().channels)
+        except NodeUnavailable:
+            return False
+
+    wait_until(listening)
+    assert link.view.number == 2
+
+
+def test_who_hears_others_learns_of_the_view_that_admits_one_anew(three_nodes, link, make_subscription):
+    subscription = make_subscription()
+    three_nodes.kill(1)
+    wait_for_gaps(subscription, 1)
+    three_nodes.start(1)
+    activate(three_nodes, view_of(three_nodes, 2))
+    wait_for_gaps(subscription, 2)
+    assert publish(three_nodes, 1, b"again") == 1
+    assert heard(subscription, 1) == [b"again"]
+
+
+def test_nodes_that_come_to_the_only_one_are_heard_too(three_nodes, link, make_subscription):
+    assert link.several.standing.take(view_of(three_nodes, 2, without=("n2", "n3")))
+    subscription = make_subscription()
+    assert link.several.standing.take(view_of(three_nodes, 3))
+    wait_for_gaps(subscription, 1)
+    wait_until(lambda: subscription.read(0.05) is None and publish(three_nodes, 2, b"x") == 1)
