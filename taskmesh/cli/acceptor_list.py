@@ -27,7 +27,7 @@ def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
                 report.standing.looked.instance if report.standing.looked else None,
                 _part(report),
                 report.configuration or None,
-                report.keeping.in_words() if report.keeping else "unknown",
+                report.keeps or "unknown",
                 report.keeping.policy if report.keeping else None,
                 report.standing.looked.run[:8] if report.standing.looked else None,
                 report.standing.remedy or "; ".join(f"{each.text}: {each.remedy}" for each in report.unsafe),
@@ -65,5 +65,5 @@ def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
             part = NOT_USED if report.is_unused else "takes part"
             yield warn(check, f"{part}; {text}{more}", "; ".join(each.remedy for each in unsafe))
         else:
-            kept = report.keeping.in_words() if report.keeping else "the node itself"
+            kept = report.keeps or "the node itself"
             yield ok(check, f"takes part, configuration {report.configuration}, {kept}")

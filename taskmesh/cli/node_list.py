@@ -148,7 +148,7 @@ def view_facts(mesh: str, view: View, changes: Sequence[Change]) -> RenderableTy
             ("copies missing", f"{missing:,} of {view.slots * view.replicas:,}" if missing else "none"),
             (
                 "last fail-over",
-                "none" if last is None else f"{_at(last)}, in {last.took_s:.1f} s: {last.why}",
+                "none" if last is None else f"{_at(last)}, in {_took(last.took_s)}: {last.why}",
             ),
         ],
     )
@@ -209,6 +209,10 @@ def changes_of(link: Link) -> list[Change]:
 
 def _last_failover(changes: Sequence[Change]) -> Change | None:
     return next((change for change in changes if change.is_failover), None)
+
+
+def _took(took_s: float) -> str:
+    return f"{took_s:.1f} s" if took_s >= 1 else f"{took_s * 1000:.0f} ms" if took_s else "less than 1 ms"
 
 
 def _at(change: Change) -> str:

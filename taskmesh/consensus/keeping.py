@@ -27,11 +27,13 @@ class Unsafe(NamedTuple):
         text: What, for people.
         remedy: What to type on that server, or to do.
         kept: What it leaves of the memory; `Kept.POWER` if it only makes other faults worse.
+        is_of_power: Whether nothing is forgotten by it while the machine goes on.
     """
 
     text: str
     remedy: str
     kept: Kept
+    is_of_power: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +118,21 @@ class Keeping:
             # while it flushes in the background, a reply may precede the write
             found.append(Unsafe("appendfsync everysec", "CONFIG SET appendfsync always", Kept.NOTHING))
         elif self.fsync == "no":
-            found.append(Unsafe("appendfsync no", "CONFIG SET appendfsync always", Kept.PROCESS))
+            found.append(
+                Unsafe("appendfsync no", "CONFIG SET appendfsync always", Kept.PROCESS, is_of_power=True)
+            )
         if self.pauses:
             found.append(
                 Unsafe(
                     "no-appendfsync-on-rewrite yes",
                     "CONFIG SET no-appendfsync-on-rewrite no",
                     Kept.PROCESS,
+                    is_of_power=True,
                 )
             )
         if self.load_truncated:
-            found.append(Unsafe("aof-load-truncated yes", "CONFIG SET aof-load-truncated no", Kept.POWER))
+            remedy = "CONFIG SET aof-load-truncated no"
+            found.append(Unsafe("aof-load-truncated yes", remedy, Kept.POWER, is_of_power=True))
         return found
 
     def _of_server(self) -> list[Unsafe]:

@@ -10,7 +10,7 @@ from taskmesh.consensus.admission import Standing, newest_of
 from taskmesh.consensus.compaction import Compaction
 from taskmesh.consensus.configuration import Configuration
 from taskmesh.consensus.founding import found
-from taskmesh.consensus.keeping import Keeping, Unsafe, read_keeping
+from taskmesh.consensus.keeping import Keeping, Kept, Unsafe, read_keeping
 from taskmesh.consensus.readmission import readmit
 from taskmesh.consensus.replacement import change_members, in_force, replace_forgetful
 from taskmesh.nodes.address import DATA_NODE
@@ -31,12 +31,15 @@ class AcceptorReport:
         keeping: How its server keeps its data; None if it does not tell.
         configuration: The latest that it knows; 0 for none.
         is_member: Whether it is a member of the latest that anybody knows.
+        is_node: Whether it is one of several nodes as well: then `durability` says what it must survive, and `taskmesh
+            doctor` whether it does.
     """
 
     standing: Standing
     keeping: Keeping | None
     configuration: int
     is_member: bool
+    is_node: bool
 
     @property
     def is_unused(self) -> bool:
@@ -49,7 +52,17 @@ class AcceptorReport:
         """By what it may forget; nothing of the data node, which is trusted with its disk."""
         if self.keeping is None or self.standing.address == DATA_NODE:
             return []
-        return self.keeping.unsafe
+        return [each for each in self.keeping.unsafe if not (self.is_node and each.is_of_power)]
+
+    @property
+    def keeps(self) -> str:
+        """Say in a few words how its server keeps its data; empty if it does not tell."""
+        if self.keeping is None:
+            return ""
+        words = self.keeping.in_words()
+        if self.is_node and self.keeping.kept == Kept.PROCESS:
+            return f"{words}: survives the death of processes, not power loss"
+        return words
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
@@ -91,12 +104,15 @@ class AcceptorCare:
         keepings = agreement.run(read_keeping([each.address for each in standings]))
         newest = newest_of(standings)
         members = {member.instance for member in newest.members} if newest else set()
+        view = agreement.link.view
+        nodes = {member.address for member in view.members} if view is not None else set()
         return [
             AcceptorReport(
                 each,
                 keepings.get(each.address),
                 each.looked.latest.number if each.looked and each.looked.latest else 0,
                 each.looked is not None and each.looked.instance in members,
+                each.address in nodes,
             )
             for each in standings
         ]

@@ -11,7 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from taskmesh import TaskMesh
+from taskmesh.cli.acceptor_list import acceptor_findings
+from taskmesh.cli.doctor.finding import Level
 from taskmesh.cli.main import cli
+from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.replication.history import Change, note_change
 from tests.nodes import Nodes
 
@@ -111,6 +114,26 @@ def test_it_tells_of_the_last_failover(mesh, shown):
     text = shown()
     assert "2027-01-15T08:00:02+00:00, in 2.4 s: n2 is gone" in text
     assert "copies missing" in text
+    link.run(note_change(link.session, Change(9, 1_800_000_020_000, 1_800_000_020_040, True, "n3 is gone")))
+    assert ", in 40 ms: n3 is gone" in shown()
+
+
+def test_nodes_that_are_acceptors_and_are_kept_as_the_mesh_asks_are_well(mesh, shown, three_nodes):
+    _ = mesh.agreement.registers
+    limit = "survives the death of processes, not power loss"
+    for report in shown("--json")["acceptors"]:
+        assert (report["takes_part"], report["survives"], report["unsafe"]) == (True, "process", [])
+    assert "CONFIG SET" not in shown()
+    found = {each.check: each for each in acceptor_findings(AcceptorCare(mesh.agreement).reports())}
+    for server in three_nodes:
+        finding = found[f"acceptor {server.url}"]
+        assert (finding.level, finding.remedy) == (Level.OK, "")
+        assert limit in finding.text
+    with three_nodes[0].client() as client:
+        client.config_set("appendfsync", "everysec")
+    unsafe = [report["unsafe"] for report in shown("--json")["acceptors"] if report["unsafe"]]
+    assert [each["what"] for each in unsafe[0]] == ["appendfsync everysec"]
+    assert len(unsafe) == 1
 
 
 def test_options_stand_behind_the_command(mesh, tmp_path, monkeypatch):
