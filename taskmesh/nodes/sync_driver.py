@@ -28,6 +28,9 @@ ANSWER_S_MIN = 0.05
 #: The share of the usual time for an answer from which on a caller's own is kept: it costs two system calls a reply.
 NEARLY = 0.9
 RUN_ID = b"run_id:"
+#: Why a server of a mesh of several is not spoken with, and what to do about it.
+ANEW = "the server was started anew and waits to be admitted"
+WHO_ADMITS = "start a worker or `taskmesh scheduler` if none runs: a leader admits it"
 
 
 class SyncDriver:
@@ -155,7 +158,7 @@ class SyncDriver:
         run_id = run_id_of(connection.read_response(disable_decoding=True))
         if only and run_id != only:
             connection.disconnect()
-            raise ConnectionError("the server was started anew and waits to be admitted")
+            raise ConnectionError(f"{ANEW}; {WHO_ADMITS}")
         if on_other is None:
             return
         with self._lock:

@@ -23,6 +23,7 @@ from taskmesh.cli.target import Target, chosen, is_shared, refuse_private
 from taskmesh.config.settings import load_settings
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.sync_driver import ANEW, WHO_ADMITS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,9 +83,15 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
         try:
             yield from _mesh_findings(mesh, target, place)
         except (NodeUnavailable, NodeFault) as error:
-            yield fail("node", f"it answered and then no more: {error}", "look at the node's log")
+            yield _went_away(str(error))
         finally:
             mesh.close()
+
+
+def _went_away(why: str) -> Finding:
+    if ANEW in why:
+        return fail("node", why.replace(f"; {WHO_ADMITS}", ""), WHO_ADMITS)
+    return fail("node", f"it answered and then no more: {why}", "look at the node's log")
 
 
 def _loaded(target: Target) -> TaskMesh:

@@ -141,3 +141,17 @@ def test_options_stand_behind_the_command(mesh, tmp_path, monkeypatch):
     done = CliRunner().invoke(cli, ["nodes", "--mesh", NAME, "drain", "n1"])
     assert done.exit_code == 2
     assert "there is no command" in done.output or "behind the command" in done.output
+
+
+@pytest.mark.parametrize("words", [["nodes"], ["status"], ["queues"], ["doctor"]], ids=lambda words: words[0])
+def test_who_admits_servers_that_were_started_anew_is_said(mesh, three_nodes, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    mesh.link.open()
+    _ = mesh.agreement.registers
+    for at in range(3):
+        three_nodes.kill(at)
+        three_nodes.start(at)
+    done = CliRunner().invoke(cli, [*words, "--mesh", NAME])
+    assert done.exit_code != 0
+    said = " ".join(done.output.split())
+    assert said.count("start a worker or `taskmesh scheduler` if none runs: a leader admits it") == 1
