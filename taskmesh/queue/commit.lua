@@ -19,7 +19,7 @@ local n = (#ARGV - first + 1) / 4
 local keys = {}
 for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
-local written, released, requeued, soon, verdicts, w = {}, {}, {}, {}, {}, 0
+local written, released, requeued, soon, verdicts, done, w = {}, {}, {}, {}, {}, {}, 0
 
 -- Return a moment as a number that fits the 12 hex digits of a record, whatever was said: what does not is now, or 6429.
 local function moment(due)
@@ -41,8 +41,10 @@ local function is_delayed(op) return op == 'Y' or op == 'S' or op == 'Z' end
 for i = 1, n do
   local at = first + 4 * (i - 1)
   local id, token, op, out = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local rec = records[i]
-  local verdict = 'z'
+  -- one that is named twice was read before it was written: it is done by its first entry
+  local rec = not done[id] and records[i]
+  local verdict = done[id] and 'r' or 'z'
+  done[id] = true
   if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then
     if not may_move('T', STATE_OF[op] or op) then return redis.error_reply('BADMOVE T' .. op) end
     verdict = 'o'

@@ -9,7 +9,7 @@ all it holds; the others are added to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from taskmesh.core import keys
@@ -31,6 +31,8 @@ ADOPTED_AT_ONCE = 500
 FURTHER = b"further"
 #: Of whoever makes the first view: no leader is obeyed yet.
 NO_TOKEN = b"0"
+#: Epoch of a node which belongs to a mesh of several, and obeys nothing yet.
+JOINED = b"x00000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,16 @@ def found(prefix: bytes, making: Making) -> GroupSteps[View]:
         if not isinstance(packed, bytes):
             raise _silent(decider, packed)
         view = unpack(packed)
-        if any(_began_anew(stands.get(member.address), member) for member in view.members):
-            # nobody obeys it yet, or there would be a view to read
-            yield Round([Call(None, prefix, (b"DEL", key), node=decider)], _all)
+        if _differs(view, stands):
+            # somebody may have made it after we looked
+            stands = yield from _stands(prefix, making.addresses)
+            if _differs(view, stands):
+                # nobody obeys it yet, or there would be a view to read
+                yield Round([Call(None, prefix, (b"DEL", key), node=decider)], _all)
             continue
-        yield from _obey(prefix, making, view)
+        # those that were joined keep the mesh that they were told of, also where the one that told them lost it
+        known = [stands[member.address].mesh_id for member in view.members]
+        yield from _obey(prefix, replace(making, mesh_id=next(filter(None, known), making.mesh_id)), view)
         return view
 
 
@@ -152,7 +159,20 @@ def _stands(prefix: bytes, addresses: Sequence[str]) -> GroupSteps[dict[str, Sta
         if not isinstance(reply, list):
             raise _silent(address, reply)
         out[address] = read_stand(reply)
+    names: dict[str, str] = {}
+    for address, stand in out.items():
+        other = names.setdefault(stand.run_id, address)
+        if other != address:
+            raise ConfigError(
+                f"the nodes {other} and {address} are one server by two names; two nodes on one server are lost "
+                "together: name it once",
+                setting="nodes",
+            )
     return out
+
+
+def _differs(view: View, stands: dict[str, Stand]) -> bool:
+    return any(_began_anew(stands.get(member.address), member) for member in view.members)
 
 
 def _began_anew(stand: Stand | None, member: Member) -> bool:
@@ -168,15 +188,33 @@ def _first(making: Making, stands: dict[str, Stand]) -> View:
             "to it by `taskmesh nodes add`",
             setting="nodes",
         )
-    addresses = holders[:1] or list(making.addresses)
+    # where one was begun to be made of all, nobody held it before, though some were told of it
+    addresses = list(making.addresses) if _is_begun_of_all(stands, holders) else holders[:1]
     slots = stands[holders[0]].slots if holders else making.slots
     members = tuple(
-        Member(f"n{at}", address, making.new_instance(), stands[address].run_id)
-        for at, address in enumerate(addresses, 1)
+        _member(making, f"n{at}", address, stands[address]) for at, address in enumerate(addresses, 1)
     )
     copies = min(making.replicas, len(members))
     table = tuple(propose(slots, [RingNode(member.id) for member in members], copies))
     return View(1, ACTIVE, slots, making.replicas, members, table)
+
+
+def _is_begun_of_all(stands: dict[str, Stand], holders: Sequence[str]) -> bool:
+    """Tell whether nobody holds a mesh of its own: who is fenced alone did, for others are fenced together."""
+    if not all(stands[address].has_view for address in holders):
+        return False
+    return len(holders) != 1 or stands[holders[0]].epoch == JOINED
+
+
+def _member(making: Making, node: str, address: str, stand: Stand) -> Member:
+    """Return a first member; of one that was begun with and not finished, the instance that its node is already."""
+    if stand.instance and stand.id != node:
+        raise ConfigError(
+            f"node {address} was to become {stand.id} of a mesh that was begun with other nodes and never finished, "
+            f"and would be {node} now: name the same nodes as then, or delete the keys of this mesh on it",
+            setting="nodes",
+        )
+    return Member(node, address, stand.instance or making.new_instance(), stand.run_id)
 
 
 def _obey(prefix: bytes, making: Making, view: View) -> GroupSteps[None]:
@@ -227,7 +265,7 @@ def _join_words(making: Making, mesh_id: str, view: View) -> tuple[bytes, ...]:
         b"%d" % FORMAT,
         b"%d" % making.now_ms,
         making.key_id.encode(),
-        b"x00000000000",
+        JOINED,
     )
 
 

@@ -523,7 +523,7 @@ DEFECTS = (
     Defect(
         "a claim that was full is taken for one that looked everywhere",
         "shared_out",
-        Rule(Balance, "claimed"),
+        Rule(Balance, "claimed_from"),
         (("at_end = len(queues) < most", "at_end = len(queues) <= most"),),
     ),
     Defect(

@@ -67,7 +67,7 @@ class Holder:
         request = self.random.getrandbits(64).to_bytes(8, "big")
         coordinator: Any = peer
         try:
-            got = yield from holding._acquire(coordinator, peer.means, request, wait_s)
+            got = yield from holding._acquire(coordinator, peer.means, request, wait_s, in_block=False)
         except AgreementError:
             return False
         if not got:

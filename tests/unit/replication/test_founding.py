@@ -151,3 +151,36 @@ def test_a_node_that_holds_the_mesh_alone_keeps_all_it_holds(servers: Servers) -
         spread(claim(session, b"a" * 16 + b"000001", 1, 100, [b"default"], idle=False), standing, "n1")
     )
     assert {each.task_id for each in found_there} == {each.task_id for each in messages}
+
+
+def test_who_finds_one_begun_with_servers_that_were_started_anew_makes_it_of_all(servers: Servers) -> None:
+    """Whoever began it died, and so did one server, with its disk or without: nobody obeys anything yet."""
+    for stop_after in range(1, 40):
+        for address, loses in itertools.product(ADDRESSES, (False, True)):
+            some = Servers()
+            if some.run(found(PREFIX, making()), stop_after) is not None:
+                return
+            if any(epoch and epoch.startswith(b"f") for epoch in epochs(some)):
+                return
+            some[address].crash()
+            if loses:
+                some[address].wipe()
+            some[address].restart()
+            some.rounds = 0
+            view = some.run(found(PREFIX, making(1)), 60)
+            assert view is not None, f"it never ends: {stop_after} rounds, {address}, {loses}"
+            assert [member.address for member in view.members] == ADDRESSES
+            assert epochs(some) == [view.epoch] * 3
+            assert len({node.call((b"HGET", PREFIX + b"meta", b"mesh_id")) for node in some.values()}) == 1
+
+
+def test_one_server_by_two_names_is_refused(servers: Servers) -> None:
+    servers.names["redis://b:6379"] = "redis://a:6379"
+    with pytest.raises(ConfigError, match="are one server by two names"):
+        servers.run(found(PREFIX, making()), 60)
+
+
+def test_one_begun_with_others_is_named(servers: Servers) -> None:
+    servers["redis://c:6379"].call((b"HSET", PREFIX + b"me", b"id", b"n2", b"instance", b"1"))
+    with pytest.raises(ConfigError, match="was to become n2 of a mesh that was begun"):
+        servers.run(found(PREFIX, making()), 60)
