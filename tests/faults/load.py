@@ -277,7 +277,7 @@ class Load:
         self.ledger.read_book(self.book.path)
         deadly = {task_id for task_id, kind in self.ledger.sent().items() if kind in ("poison", "overdue")}
         self.ledger.gone |= {run.pid for run in self.ledger.begins if run.task_id in deadly}
-        self.ledger.suspected = {worker.name for worker in self.scene.workers if worker.was_suspected()}
+        self.ledger.suspected |= {worker.name for worker in self.scene.workers if worker.was_suspected()}
         if counted:
             self.ledger.counted = self._counted() - self._before
         self.ledger.check()

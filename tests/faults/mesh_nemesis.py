@@ -140,6 +140,8 @@ class MeshNemesis:
         for at in self._rng.sample(nodes, len(nodes)):
             self._scene.nodes.start(at)
         self._scene.newer(before)
+        # while no node counted their beats, nobody could tell them from dead ones
+        load.ledger.suspected.update(run.worker for run in load.ledger.begins)
         load.ran(RUNS)
 
     def drain(self, load: Load, at: int) -> None:
