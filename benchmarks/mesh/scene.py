@@ -61,7 +61,8 @@ class Node:
     def _answers(self) -> bool:
         try:
             resp.command(self.url, "PING")
-        except OSError:
+        except (OSError, resp.ServerError):
+            # it is not there yet, or loads what is on its disk
             return False
         return True
 
