@@ -43,6 +43,9 @@ FETCH = load_script("taskmesh.replication", "fetch")
 #: How often the view is read again within one call before the protocol is told that nobody could do it.
 LOOKS_MAX = 20
 LOOK_AGAIN_S = 0.05
+#: What the protocol is told when a change was made that does not count yet; it repeats it, and knows that it does.
+_TOO_FEW = "fewer copies than must have it could be reached"
+_BY_ANOTHER_VIEW = "the view changed before enough copies had it"
 #: What stands for a node that did not answer.
 _SILENT = (Refused, NoAnswer)
 #: The letter of an entry that a backup has.
@@ -84,11 +87,10 @@ def _all(replies: Sequence[Reply]) -> bool:
 class _Part:
     """One call of the protocol, split."""
 
-    __slots__ = ("call", "done", "merge", "repeated", "subs")
+    __slots__ = ("call", "done", "merge", "subs")
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.repeated = False
         self.done: Reply = OUT
         self.subs: list[Call] = []
         self.merge: Any = None
@@ -131,14 +133,12 @@ def _perform(
         replies = yield Round(subs, _all)
         answers = iter(zip(subs, replies, strict=True))
         told: list[tuple[_Part, list[Reply], list[Changes]]] = []
-        is_stale = False
         for part in waiting:
             plain, changes, stale = _unwrap([next(answers) for _ in part.subs], view)
-            if stale:
-                part.repeated = True
-                is_stale = True
-            else:
+            if not stale:
                 told.append((part, plain, changes))
+            elif changes:
+                part.done = NoAnswer(_BY_ANOTHER_VIEW)
         counts, stale = yield from _replicate(
             [each for _, _, changes in told for each in changes], standing, view
         )
@@ -147,11 +147,9 @@ def _perform(
             mine, at = counts[at : at + len(changes)], at + len(changes)
             if all(mine):
                 part.done = part.merge(plain)
-            elif stale:
-                part.repeated = True
             else:
-                part.done = NoAnswer("fewer copies than must have it could be reached")
-        is_stale = is_stale or stale
+                part.done = NoAnswer(_BY_ANOTHER_VIEW if stale else _TOO_FEW)
+        is_stale = any(part.done is OUT for part in parts)
         if not is_stale:
             silent = {
                 sub.node: reply for sub, reply in zip(subs, replies, strict=True) if type(reply) in _SILENT
@@ -222,9 +220,9 @@ def _unwrap(answers: list[tuple[Call, Reply]], view: View) -> tuple[list[Reply],
     """Return the plain replies to one call, what they changed, and whether the view they were split by is old."""
     plain: list[Reply] = []
     changes: list[Changes] = []
+    is_stale = False
     for sub, reply in answers:
-        if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
-            return [], [], True
+        is_stale = is_stale or (isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"))
         checks = sub.script is not None and sub.script.checks_epoch
         if checks and isinstance(reply, list) and reply[:1] == [TOLD]:
             told = read_changes(sub.node, reply, view)
@@ -233,7 +231,7 @@ def _unwrap(answers: list[tuple[Call, Reply]], view: View) -> tuple[list[Reply],
             plain.append(reply[1])
         else:
             plain.append(reply)
-    return plain, changes, False
+    return plain, changes, is_stale
 
 
 class _Copying:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from taskmesh.core import keys
@@ -43,6 +43,7 @@ class SmallMesh:
         self.calls: list[Call] = []
         self.told: list[tuple[bytes, bytes]] = []
         self.late: dict[str, bool] = {}
+        self.on_pause: Callable[[], None] = lambda: None
         self.anew: set[str] = set()
         for node in view.members:
             self.activate(node.id, view)
@@ -67,6 +68,7 @@ class SmallMesh:
             while True:
                 if isinstance(request, Pause):
                     self.now_ms += int(request.seconds * 1000)
+                    self.on_pause()
                     request = conversation.send([])
                 else:
                     request = conversation.send(self._round(request))

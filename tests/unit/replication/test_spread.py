@@ -231,3 +231,17 @@ def test_a_view_is_learned_from_servers_that_were_all_started_anew(mesh: SmallMe
     mesh.anew = set(mesh.nodes)
     send(mesh, 1)
     assert mesh.standing.view == newer
+
+
+def test_a_send_that_met_two_views_is_known_to_be_its_own_repetition(mesh: SmallMesh) -> None:
+    """Or its caller would be told that the id had been given before."""
+    newer = replace(make_view(2), table=mesh.standing.view.table)
+    ready = [message(at) for at in range(40) if newer.primary(int(message(at).slot, 16)) == "n1"]
+    for node in ("n2", "n3"):
+        mesh.activate(node, newer)
+    # made by its primary, refused by the backups; then that is in the new view, too
+    mesh.on_pause = lambda: mesh.activate("n1", newer)
+    sent = mesh.run(enqueue(mesh.session, ready, patience_s=5))
+    assert len(sent.accepted) == len(ready)
+    assert sent.known
+    assert set(sent.known) <= sent.resent
