@@ -94,6 +94,11 @@ OUT = Out()
 Reply = Any
 
 
+def all_answered(replies: Sequence[Reply]) -> bool:
+    """Tell whether every call of a round was answered, or failed."""
+    return OUT not in replies
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """Calls to several nodes at once, of which not all answers need be waited for.

@@ -10,9 +10,6 @@ DIGITS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 WIDTH = 8
 #: So many moves of one record fit into a view, and so many views into the versions.
 _PART = 36**4
-#: What an epoch of a mesh of several nodes begins with.
-REPLICATED = 0x66
-FENCED = 0x78
 
 
 def encode(number: int) -> bytes:

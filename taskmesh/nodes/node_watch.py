@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.core import keys
-from taskmesh.core.steps import OUT, Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round
+from taskmesh.core.steps import Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round, all_answered
 from taskmesh.nodes.mesh_driver import MeshDriver
-from taskmesh.replication.founding import STAND, Stand, read_stand
+from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.observing import Observer, confirmed, outdated, pack_note
+from taskmesh.replication.scripts import STAND
 
 if TYPE_CHECKING:
     from taskmesh.nodes.address import NodeAddress
@@ -132,19 +133,15 @@ def _in_words(reply: Reply) -> str:
     return reply.text if isinstance(reply, NodeError) else f"it says {reply!r}"
 
 
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies
-
-
 def _ask(prefix: bytes, nodes: Sequence[str]) -> GroupSteps[Sequence[Reply]]:
-    return (yield Round([Call(STAND, prefix, (), node=node) for node in nodes], _all))
+    return (yield Round([Call(STAND, prefix, (), node=node) for node in nodes], all_answered))
 
 
 def _tell(prefix: bytes, nodes: Sequence[str], words: tuple[bytes, ...]) -> GroupSteps[Sequence[Reply]]:
     calls = [Call(None, prefix, (b"HSET", *words), node=node) for node in nodes]
     calls += [Call(None, prefix, (b"HGETALL", words[0]), node=node) for node in nodes]
-    return (yield Round(calls, _all))
+    return (yield Round(calls, all_answered))
 
 
 def _order(prefix: bytes, nodes: Sequence[str], words: tuple[bytes, ...]) -> GroupSteps[Sequence[Reply]]:
-    return (yield Round([Call(None, prefix, words, node=node) for node in nodes], _all))
+    return (yield Round([Call(None, prefix, words, node=node) for node in nodes], all_answered))

@@ -204,6 +204,7 @@ class Several:
                 may_be_done=False,
                 lasts=sought.lasts,
             )
+
         view = self.driver.run(found(prefix, making(nodes)), within_s=within_s)
         return Learned(view, view.members[0].address, is_new=True)
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round
+from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round, all_answered
 from taskmesh.replication.join import PASSING
-from taskmesh.replication.mandate import Mandate, all_answered, checked
+from taskmesh.replication.mandate import Mandate, checked
 from taskmesh.replication.scripts import FENCE, STAND
 from taskmesh.replication.view import Member, Row, View
 from taskmesh.replication.view_register import Agreed, ViewSteps

@@ -13,18 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from taskmesh.core import keys
-from taskmesh.core.script import Script, load_script
-from taskmesh.core.steps import OUT, Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round
+from taskmesh.core.script import Script
+from taskmesh.core.steps import Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round, all_answered
 from taskmesh.errors import ConfigError, NodeUnavailable
 from taskmesh.replication.join import FORMAT, JOIN
 from taskmesh.replication.packed_view import pack, unpack
+from taskmesh.replication.scripts import ACTIVATE, ADOPT, FENCE, STAND
 from taskmesh.replication.view import ACTIVE, Member, View
 from taskmesh.ring import RingNode, propose
 
-STAND = load_script("taskmesh.replication", "stand")
-FENCE = load_script("taskmesh.replication", "fence")
-ADOPT = load_script("taskmesh.replication", "adopt")
-ACTIVATE = load_script("taskmesh.replication", "activate")
 #: Keys that are looked at in one step of taking over what a node held alone.
 ADOPTED_AT_ONCE = 500
 #: Stands for the answer of a node that obeys the view already, or a later one.
@@ -118,10 +115,10 @@ def found(prefix: bytes, making: Making) -> GroupSteps[View]:
     decider = min(making.addresses)
     key = keys.founding(prefix)
     while True:
-        (packed,) = yield Round([Call(None, prefix, (b"GET", key), node=decider)], _all)
+        (packed,) = yield Round([Call(None, prefix, (b"GET", key), node=decider)], all_answered)
         if packed is None:
             view = _first(making, stands)
-            yield Round([Call(None, prefix, (b"SETNX", key, pack(view)), node=decider)], _all)
+            yield Round([Call(None, prefix, (b"SETNX", key, pack(view)), node=decider)], all_answered)
             continue
         if not isinstance(packed, bytes):
             raise _silent(decider, packed)
@@ -131,16 +128,12 @@ def found(prefix: bytes, making: Making) -> GroupSteps[View]:
             stands = yield from _stands(prefix, making.addresses)
             if _differs(view, stands):
                 # nobody obeys it yet, or there would be a view to read
-                yield Round([Call(None, prefix, (b"DEL", key), node=decider)], _all)
+                yield Round([Call(None, prefix, (b"DEL", key), node=decider)], all_answered)
             continue
         # those that were joined keep the mesh that they were told of, also where the one that told them lost it
         known = [stands[member.address].mesh_id for member in view.members]
         yield from _obey(prefix, replace(making, mesh_id=next(filter(None, known), making.mesh_id)), view)
         return view
-
-
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies
 
 
 def _silent(address: str, reply: Reply) -> NodeUnavailable:
@@ -153,7 +146,7 @@ def _silent(address: str, reply: Reply) -> NodeUnavailable:
 
 
 def _stands(prefix: bytes, addresses: Sequence[str]) -> GroupSteps[dict[str, Stand]]:
-    replies = yield Round([Call(STAND, prefix, (), node=address) for address in addresses], _all)
+    replies = yield Round([Call(STAND, prefix, (), node=address) for address in addresses], all_answered)
     out = {}
     for address, reply in zip(addresses, replies, strict=True):
         if not isinstance(reply, list):
@@ -273,7 +266,7 @@ def _each(
     prefix: bytes, script: Script, asked: Sequence[tuple[str, tuple[bytes, ...]]]
 ) -> GroupSteps[list[Any]]:
     """Run a script on some nodes, all of which must answer."""
-    replies = yield Round([Call(script, prefix, args, node=address) for address, args in asked], _all)
+    replies = yield Round([Call(script, prefix, args, node=address) for address, args in asked], all_answered)
     for (address, _), reply in zip(asked, replies, strict=True):
         if isinstance(reply, (Refused, NoAnswer, NodeError)) and not _is_further(reply):
             raise _silent(address, reply)

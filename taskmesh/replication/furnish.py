@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskmesh.core.steps import OUT, Call, GroupSteps, Reply, Round
+from taskmesh.core.steps import Call, GroupSteps, Reply, Round, all_answered
 from taskmesh.errors import NodeUnavailable
 
 #: Hashes, sets and single values; see `core/keys.py`. Not the leader's token: a node may know a newer one by itself.
@@ -37,12 +37,8 @@ def furnish(prefix: bytes, source: str, node: str) -> GroupSteps[None]:
     yield from _ask(prefix, node, writes)
 
 
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies
-
-
 def _ask(prefix: bytes, node: str, commands: Sequence[tuple[bytes, ...]]) -> GroupSteps[list[Reply]]:
-    replies = yield Round([Call(None, prefix, words, node=node) for words in commands], _all)
+    replies = yield Round([Call(None, prefix, words, node=node) for words in commands], all_answered)
     for reply in replies:
         if hasattr(reply, "reason") or hasattr(reply, "text"):
             raise NodeUnavailable(f"node {node} does not answer: {reply}", node=node, may_be_done=True)

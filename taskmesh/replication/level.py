@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from taskmesh.core import keys
 from taskmesh.core.script import Script, load_script
-from taskmesh.core.steps import OUT, Call, NodeError, Pause, Reply, Round
+from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round, all_answered
 from taskmesh.errors import InvariantBroken
 from taskmesh.replication.changes import TOLD
-from taskmesh.replication.copy import Copy, read_copy
+from taskmesh.replication.copy import read_copy
+from taskmesh.replication.functions import fetch_functions
 from taskmesh.replication.spread import APPLY, FETCH, Spread
 from taskmesh.replication.standing import Standing
 from taskmesh.replication.view import Row, View
@@ -150,7 +150,7 @@ def drop_unheld(standing: Standing, view: View, node: str, slots: Sequence[int])
     words = [b"%04x" % slot for slot in slots]
     removed = 0
     while True:
-        (reply,) = yield Round([compared.call(DROP, node, b"%d" % DROPPED_AT_ONCE, *words)], _all)
+        (reply,) = yield Round([compared.call(DROP, node, b"%d" % DROPPED_AT_ONCE, *words)], all_answered)
         if not isinstance(reply, list):
             # it is away, or in another view: that is seen to then
             return removed
@@ -193,12 +193,8 @@ def mark_level(standing: Standing, view: View, moment_ms: int) -> Spread[bool]:
         compared.call(MARK_LEVEL, node, b"%d" % moment_ms)
         for node in dict.fromkeys(node for row in view.table for node in row)
     ]
-    replies = yield Round(calls, _all)
+    replies = yield Round(calls, all_answered)
     return all(reply == 1 for reply in replies)
-
-
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies
 
 
 def _answers(replies: Sequence[Reply]) -> list[list[bytes] | None]:
@@ -222,7 +218,7 @@ def _sums(view: _Compared, slots: Sequence[int]) -> Spread[dict[tuple[str, int],
         for node in view.row(slot):
             asked.setdefault(node, []).append(slot)
     calls = [view.call(DIGEST, node, *(b"%04x" % slot for slot in some)) for node, some in asked.items()]
-    answers = _answers((yield Round(calls, _all)))
+    answers = _answers((yield Round(calls, all_answered)))
     return {
         (node, slot): digest
         for (node, some), answer in zip(asked.items(), answers, strict=True)
@@ -250,7 +246,7 @@ def _listed(view: _Compared, slot: int, node: str) -> Spread[dict[bytes, bytes]]
                                 b"%d" % LISTED_AT_ONCE,
                             )
                         ],
-                        _all,
+                        all_answered,
                     )
                 )
             )
@@ -274,7 +270,7 @@ def _repair(view: _Compared, slot: int, node: str, found: Levelled, bandwidth: i
     wrong = [task_id for task_id, mark in theirs.items() if mark > ours.get(task_id, b"")]
     for some in _groups(wrong, LISTED_AT_ONCE):
         words = [word for task_id in some for word in (task_id, theirs[task_id][:8])]
-        (reply,) = yield Round([view.call(DISCARD, node, b"%04x" % slot, *words)], _all)
+        (reply,) = yield Round([view.call(DISCARD, node, b"%04x" % slot, *words)], all_answered)
         if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
             raise _Stale
         found.removed += sum(task_id not in ours for task_id in some)
@@ -288,11 +284,13 @@ def _repair(view: _Compared, slot: int, node: str, found: Levelled, bandwidth: i
 
 def _copy(view: _Compared, primary: str, node: str, ids: Sequence[bytes]) -> Spread[int]:
     """Copy records from a primary to a backup, and return how many bytes that were."""
-    (answer,) = _answers((yield Round([view.call(FETCH, primary, *ids)], _all)))
+    (answer,) = _answers((yield Round([view.call(FETCH, primary, *ids)], all_answered)))
     if answer is None:
         raise _Silent
     copies = [copy for at, task_id in enumerate(ids) if (copy := read_copy(task_id, answer, at)).record]
-    functions = yield from _functions(view, primary, copies)
+    functions = yield from fetch_functions(
+        view.prefix, {copy.function: primary for copy in copies if copy.function}
+    )
     words: list[bytes] = []
     for copy in copies:
         blob = functions.get(copy.function)
@@ -303,24 +301,12 @@ def _copy(view: _Compared, primary: str, node: str, ids: Sequence[bytes]) -> Spr
             words += each
     if not words:
         return 0
-    (reply,) = yield Round([view.call(APPLY, node, *words)], _all)
+    (reply,) = yield Round([view.call(APPLY, node, *words)], all_answered)
     if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
         raise _Stale
     if not isinstance(reply, bytes):
         raise _Silent
     return sum(map(len, words))
-
-
-def _functions(view: _Compared, primary: str, copies: Sequence[Copy]) -> Spread[dict[bytes, bytes]]:
-    names = list(dict.fromkeys(copy.function for copy in copies if copy.function))
-    if not names:
-        return {}
-    prefix = view.prefix
-    calls = [
-        Call(None, prefix, (b"GET", keys.function(prefix, name.decode())), node=primary) for name in names
-    ]
-    replies = yield Round(calls, _all)
-    return {name: reply for name, reply in zip(names, replies, strict=True) if isinstance(reply, bytes)}
 
 
 def _groups(ids: Sequence[bytes], size: int) -> list[list[bytes]]:

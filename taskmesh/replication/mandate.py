@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from taskmesh.core.script import Script
-from taskmesh.core.steps import OUT, Call, NoAnswer, NodeError, Pause, Refused, Reply, Round
+from taskmesh.core.steps import OUT, Call, NoAnswer, NodeError, Pause, Refused, Reply, Round, all_answered
 from taskmesh.errors import LeadershipLost, NodeFault
 from taskmesh.replication.changes import TOLD
 from taskmesh.replication.join import PASSING
@@ -59,11 +59,6 @@ class Mandate:
     def order(self, script: Script, epoch: bytes, node: str, *args: bytes) -> Call:
         """Return a call that only the newest leader may make."""
         return self.call(script, epoch, node, b"%d" % self.token, *args)
-
-
-def all_answered(replies: Sequence[Reply]) -> bool:
-    """Tell whether every call was answered, or failed."""
-    return OUT not in replies
 
 
 def checked(call: Call, reply: Reply) -> Reply:

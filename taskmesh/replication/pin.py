@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TypeVar
 
-from taskmesh.core.steps import OUT, Call, Pause, Reply, Request, Round, Steps
+from taskmesh.core.steps import Call, Pause, Reply, Request, Round, Steps, all_answered
 
 T = TypeVar("T")
 
@@ -23,10 +23,6 @@ def pin(steps: Steps[T], node: str) -> Generator[Round | Pause, Sequence[Reply],
                     Call(call.script, call.prefix, call.args, call.patience_s, call.node or node)
                     for call in request
                 ]
-                request = steps.send(list((yield Round(calls, _all))))
+                request = steps.send(list((yield Round(calls, all_answered))))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-
-
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies

@@ -12,9 +12,9 @@ ACTIVATE = load_script(_HERE, "activate")
 PROMOTE = load_script(_HERE, "promote", fenced=True)
 PROMOTE_KEYS = load_script(_HERE, "promote_keys", fenced=True)
 PROMOTE_LINES = load_script(_HERE, "promote_lines", fenced=True)
-ADOPT = load_script(_HERE, "adopt", fenced=True)
+ADOPT = load_script(_HERE, "adopt")
 
 #: Sets of a slot's ids: those that are not final, and those that are.
 SETS = (b"L", b"F")
 #: About how many records a step looks at: a few milliseconds of the node.
-LIST_STEP, PROMOTE_STEP, LINE_STEP, ADOPT_STEP = 1000, 200, 500, 300
+LIST_STEP, PROMOTE_STEP, LINE_STEP = 1000, 200, 500

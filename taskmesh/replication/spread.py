@@ -26,9 +26,11 @@ from taskmesh.core.steps import (
     Round,
     Session,
     Steps,
+    all_answered,
 )
 from taskmesh.replication.changes import TOLD, Changes, Entry, read_changes
 from taskmesh.replication.copy import Copy, read_copy
+from taskmesh.replication.functions import fetch_functions
 from taskmesh.replication.packed_view import unpack
 from taskmesh.replication.route_commands import route_plain
 from taskmesh.replication.routes import Routed, route
@@ -80,10 +82,6 @@ def spread(
         return stop.value  # type: ignore[no-any-return]
 
 
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies
-
-
 class _Part:
     """One call of the protocol, split."""
 
@@ -130,7 +128,7 @@ def _perform(
         for part in waiting:
             part.split(view, node)
         subs = [sub for part in waiting for sub in part.subs]
-        replies = yield Round(subs, _all)
+        replies = yield Round(subs, all_answered)
         answers = iter(zip(subs, replies, strict=True))
         told: list[tuple[_Part, list[Reply], list[Changes]]] = []
         for part in waiting:
@@ -201,7 +199,7 @@ def _ask_for_view(standing: Standing, nodes: Sequence[str]) -> Spread[Sequence[R
         yield Round(
             [Call(None, prefix, words, node=node) for node in nodes],
             # one that tells a newer view is enough; nobody waits for the dead
-            lambda so_far: _all(so_far) or _newest(so_far, view) is not None,
+            lambda so_far: all_answered(so_far) or _newest(so_far, view) is not None,
         )
     )
 
@@ -335,7 +333,7 @@ def _replicate(
     ]
     if notices:
         # one that is lost is made up for by reading, as after a lost connection
-        yield Round(notices, _all)
+        yield Round(notices, all_answered)
     return done, copying.is_stale
 
 
@@ -347,13 +345,19 @@ def _send_whole(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[None
         wanted.setdefault(primary, {})[entry.task_id] = None
     replies = yield Round(
         [copying.call(FETCH, primary, *ids) for primary, ids in wanted.items()],
-        _all,
+        all_answered,
     )
     found: dict[bytes, Copy] = {}
     for ids, reply in zip(wanted.values(), replies, strict=True):
         if isinstance(reply, list):
             found.update({task_id: read_copy(task_id, reply, i) for i, task_id in enumerate(ids)})
-    functions = yield from _functions(copying, found, wanted)
+    holders = {
+        copy.function: primary
+        for primary, ids in wanted.items()
+        for task_id in ids
+        if (copy := found.get(task_id)) is not None and copy.function
+    }
+    functions = yield from fetch_functions(copying.session.prefix, holders)
     for node in dict(needed):
         entries: list[tuple[Sequence[bytes], int | None]] = []
         for at in [at for to, at in needed if to == node]:
@@ -368,26 +372,3 @@ def _send_whole(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[None
             copying.send(node, entries)
     if copying.calls:
         copying.take((yield Round(copying.calls, copying.enough)))
-
-
-def _functions(
-    copying: _Copying, found: dict[bytes, Copy], wanted: dict[str, dict[bytes, None]]
-) -> Spread[dict[bytes, bytes]]:
-    """Fetch the functions that records refer to from the primaries of these."""
-    asked: dict[bytes, str] = {}
-    for primary, ids in wanted.items():
-        for task_id in ids:
-            copy = found.get(task_id)
-            if copy is not None and copy.function:
-                asked.setdefault(copy.function, primary)
-    if not asked:
-        return {}
-    prefix = copying.session.prefix
-    replies = yield Round(
-        [
-            Call(None, prefix, (b"GET", keys.function(prefix, name.decode())), node=primary)
-            for name, primary in asked.items()
-        ],
-        _all,
-    )
-    return {name: reply for name, reply in zip(asked, replies, strict=True) if isinstance(reply, bytes)}

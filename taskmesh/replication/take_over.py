@@ -15,14 +15,14 @@ active it tells the nodes again. (PacificA, section 2.4; Vertical Paxos, section
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round
+from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round, all_answered
 from taskmesh.errors import ImpossibleView
 from taskmesh.replication.equalize import equalize
 from taskmesh.replication.fencing import Answers, Judge, fence, look
-from taskmesh.replication.mandate import Mandate, Silent, all_answered, checked
+from taskmesh.replication.mandate import Mandate, Silent, checked
 from taskmesh.replication.packed_view import pack
 from taskmesh.replication.plan import Goal
 from taskmesh.replication.promotion import promote
@@ -53,12 +53,19 @@ class TakenOver:
     deaf: tuple[str, ...]
 
 
-def carry_on(mandate: Mandate, known: View) -> ViewSteps[Kept]:
+def as_begun(moving: View) -> Goal:
+    """Return the goal of a view that is moving: what whoever began it wanted."""
+    return Goal(moving.members, moving.table, "another leader began it", is_urgent=True)
+
+
+def carry_on(mandate: Mandate, known: View, goal_of: Callable[[View], Goal] = as_begun) -> ViewSteps[Kept]:
     """Bring to an end what a leader of before has begun; return what the register holds then, or is to come after.
 
     Args:
         mandate: Whose.
         known: The newest view that a node obeys. It counts where the register says nothing, as that of a new mesh.
+        goal_of: Returns what a view that is moving is to become: as nodes are by now, that may be something else than
+            what was begun.
 
     Raises:
         VersionConflict, LeadershipLost: Another leader is at it.
@@ -70,9 +77,7 @@ def carry_on(mandate: Mandate, known: View) -> ViewSteps[Kept]:
         return kept
     if view.phase == MOVING:
         mandate.note(f"view {view.number} was being made by another leader: it is replaced by the next")
-        done = yield from take_over(
-            mandate, kept, Goal(view.members, view.table, "another leader began it", is_urgent=True)
-        )
+        done = yield from take_over(mandate, kept, goal_of(view))
         return done.kept
     yield from tell(mandate, view)
     return kept

@@ -54,10 +54,6 @@ class Member:
     domain: str = ""
     state: str = UP
 
-    def is_same_life(self, other: Member) -> bool:
-        """Tell whether the other one is the same memory, in the same process: it cannot have forgotten anything."""
-        return self.id == other.id and self.instance == other.instance and self.run_id == other.run_id
-
 
 @dataclass(frozen=True)
 class View:
@@ -149,13 +145,6 @@ class View:
     def activated(self) -> View:
         """Return this view as it is once all that was needed was copied."""
         return replace(self, phase=ACTIVE, before=None)
-
-
-def number_of(epoch: bytes) -> int:
-    """Return the number of the view that an epoch of a node belongs to; 0 if the node obeys none."""
-    if epoch[:1] not in (OBEYS, WAITS):
-        return 0
-    return int(epoch[1:], 16)
 
 
 def check(view: View) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskmesh.consensus.registers import Registers
 from taskmesh.coordination.node_wish import REGISTER, unpack_wishes, wished
-from taskmesh.core.steps import OUT, Call, GroupSteps, Pause, Reply, Round
+from taskmesh.core.steps import Call, GroupSteps, Pause, Reply, Round, all_answered
 from taskmesh.errors import LeadershipLost, NodeUnavailable
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish
@@ -24,9 +24,8 @@ from taskmesh.replication.history import Change, note_change
 from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
-from taskmesh.replication.scripts import FENCE
-from taskmesh.replication.take_over import TakenOver, newest, take_over, tell
-from taskmesh.replication.view import LEARNER, MOVING, Member, View
+from taskmesh.replication.take_over import as_begun, carry_on, take_over, teach, tell
+from taskmesh.replication.view import LEARNER, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
 
 if TYPE_CHECKING:
@@ -135,20 +134,18 @@ class NodeCare:
         """Return the view that counts; brings to an end what a leader of before has begun, or this one has left."""
         kept = self._kept
         if kept is None:
-            # what nodes obey counts where the register says nothing yet, or was lost with its acceptors
-            kept = newest(self._agreement.run(self._mandate.register.read()), self._standing().view)
-            if kept.view is not None and kept.view.phase == MOVING and kept.view.before is not None:
-                kept = self._go_on(kept, kept.view.before)
-            elif kept.view is not None:
-                self._hold(tell(self._mandate, kept.view))
-            self._kept = kept
+            known = self._standing().view
+            kept = self._kept = self._hold(carry_on(self._mandate, known, self._as_nodes_are), GIVE_UP_S)
             self._follow(kept)
         if kept.view is None:
             raise LeadershipLost("the mesh has no view")
         return kept.view
 
-    def _go_on(self, kept: Kept, before: View) -> Kept:
-        """Bring a change of the view to an end that somebody has begun: to what is right as nodes are now."""
+    def _as_nodes_are(self, moving: View) -> Goal:
+        """Return what a view that was begun is to become: who was to take part may be gone by now."""
+        before = moving.before
+        if before is None:
+            return as_begun(moving)
         gone = self.watch.look(before)
         goal = plan(before, self.watch.seen, gone, self._instance)
         if goal is None or not goal.is_urgent:
@@ -156,8 +153,7 @@ class NodeCare:
                 before.members, before.table, "a change that was begun is brought to an end", is_urgent=True
             )
         self.watch.expect(goal.members)
-        done: TakenOver = self._hold(take_over(self._mandate, kept, goal), GIVE_UP_S)
-        return done.kept
+        return goal
 
     def _tell_again(self, view: View) -> None:
         """Have nodes obey the view that did not hear of it."""
@@ -287,17 +283,13 @@ class NodeCare:
         known = view.member(member.id)
         if known is not None and known.state == "up":
             return Learner(member.id, stand.epoch)
-        if stand.epoch not in (view.waiting, view.epoch):
+        if stand.epoch != view.epoch:
             source = next(node for node in view.nodes if node in self.watch.seen)
             self._run(furnish(self._link.prefix, source, member.id))
-            name = member.id.encode() if not stand.instance else b""
-            call = self._mandate.order(FENCE, view.waiting, member.id, member.instance.encode(), name)
-            (reply,) = self._run(_one(call))
-            if not isinstance(reply, list):
-                log.info("nodes: %s cannot be copied to yet: %s", member.id, reply)
+            if not self._hold(teach(self._mandate, view, member)):
+                log.info("nodes: %s cannot be copied to yet", member.id)
                 return None
-        epoch = view.epoch if stand.epoch == view.epoch else view.waiting
-        return Learner(member.id, epoch)
+        return Learner(member.id, view.epoch)
 
     # -- copies -------------------------------------------------------------------
 
@@ -379,9 +371,5 @@ class NodeCare:
         self.watch.close()
 
 
-def _all(replies: Sequence[Reply]) -> bool:
-    return OUT not in replies
-
-
 def _one(call: Call) -> GroupSteps[Sequence[Reply]]:
-    return (yield Round([call], _all))
+    return (yield Round([call], all_answered))

@@ -25,7 +25,6 @@ class NodeTalk:
         sequence: Of the child's last answered claim there.
         is_idle: Whether the child is registered there as idle.
         next_due_ms: When its next delayed message is due; 0 if none is known.
-        empty_s: When it was last found to hold nothing for this child, on the monotonic clock.
         rest: When it is asked again.
         line: Where the child waits for it.
         outbox: Outcomes of what was claimed there.
@@ -45,7 +44,6 @@ class NodeTalk:
         self.sequence = 0
         self.is_idle = False
         self.next_due_ms = 0
-        self.empty_s = float("-inf")
         self.rest = Rest()
         self.line = WakeLine(self.link, keys.wake(link.prefix, holder))
         self.outbox = Outbox(lambda entries, done: commit(self, entries, done))

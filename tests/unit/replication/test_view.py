@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from taskmesh.errors import ImpossibleView, Malformed, NewerFormat
 from taskmesh.replication import packed_view
-from taskmesh.replication.view import ACTIVE, MOVING, Member, View, number_of
+from taskmesh.replication.view import ACTIVE, MOVING, Member, View
 
 
 def member(number: int, **changes: Any) -> Member:
@@ -57,12 +57,6 @@ def test_any_majority_meets_any_fence() -> None:
         found = view(slots=1, replicas=length, members=members, table=(nodes,))
         assert found.copies_needed(0) + found.fences_needed(0) == length + 1
         assert 2 * found.copies_needed(0) > length
-
-
-def test_numbers_of_epochs() -> None:
-    """Of a node of one only, none; of others that of the view, whether it is obeyed or waited for."""
-    assert number_of(b"000000000001") == 0
-    assert number_of(view(number=255).epoch) == number_of(view(number=255).waiting) == 255
 
 
 @pytest.mark.parametrize("count", [1, 3, 255, 256, 300])
