@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,7 @@ Steps = Generator[Any, Any, Any]
 T = TypeVar("T")
 
 
-class Party:
+class Party(ABC):
     """One process of the mesh.
 
     Attributes:
@@ -44,9 +45,9 @@ class Party:
         """Return the nodes' clock as this process believes it to be."""
         return BEGIN_MS + int(self.world.network.now_s * 1000) + self.process.skew_ms
 
+    @abstractmethod
     def begin(self) -> None:
         """Begin to do what it is for."""
-        raise NotImplementedError
 
     def do(self, name: str, steps: Steps) -> None:
         """Begin something, beside whatever else this process does. Steps may say `talk` and `pause` only."""
