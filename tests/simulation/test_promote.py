@@ -25,8 +25,9 @@ MOMENTS = 6
 
 
 def run(node: SimulatedNode, script: Script, now_ms: int, *args: bytes) -> Any:
-    """Run a script of a leader on a node."""
-    reply = node.eval(script.source, [PREFIX], [EPOCH, b"%d" % now_ms, TOKEN, *args])
+    """Run a script of a leader, or of who makes the first view, on a node."""
+    token = () if script is scripts.ADOPT else (TOKEN,)  # who makes the first view has none yet
+    reply = node.eval(script.source, [PREFIX], [EPOCH, b"%d" % now_ms, *token, *args])
     assert not hasattr(reply, "text"), reply
     return reply
 
