@@ -34,7 +34,7 @@ from taskmesh.worker.options import (
 )
 from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.pace import CLAIM_MAX, Pace
-from taskmesh.worker.page import NOTHING, Page
+from taskmesh.worker.page import NOTHING, Page, name_of
 from taskmesh.worker.patience import text_of
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.task_log import tell_of_tasks
@@ -148,14 +148,14 @@ class Child:
         begun_s = now_s = time.monotonic()
         ran = 0
         for position in range(1, total + 1):
-            desk.note(sequence, position, total, now_s)
+            claimed = batch[position - 1]
+            desk.note(sequence, position, total, now_s, name_of(claimed.task_id))
             if desk.recalled() == sequence or talk.stopping:
                 # what waits goes back; the supervisor does the same, and either may come first
                 desk.note(sequence, NOTHING, total, now_s)
                 self._pace.slow()
                 talk.give_back(position - 1)
                 break
-            claimed = batch[position - 1]
             letter, outcome = runner.run(
                 claimed.task_id.decode(errors="backslashreplace"), claimed.token.decode(), claimed.record
             )

@@ -24,7 +24,7 @@ from taskmesh.queue.claim import ELSEWHERE, recall
 from taskmesh.worker.calling_off import CallingOff
 from taskmesh.worker.every_node import held_everywhere, link_of, wake_children, within_s
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S, ChildOrder
-from taskmesh.worker.page import NOTHING, Page
+from taskmesh.worker.page import NOTHING, Deadline, Page, name_of
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.sentence import Sentence, overdue, terminated
@@ -143,7 +143,7 @@ class Endings:
             return
         sender = child.calling_off.sender(deadline.sequence, deadline.position)
         if sender is not None:
-            self._end_called_off(child, deadline.sequence, deadline.position, sender)
+            self._end_called_off(child, deadline, sender)
             return
         log.warning(
             "worker %s ends child %d: its task has run longer than its time_limit of %g s",
@@ -156,14 +156,14 @@ class Endings:
 
     # -- runs that are called off -------------------------------------------------
 
-    def _end_called_off(self, child: KnownChild, sequence: int, position: int, sender: str) -> None:
+    def _end_called_off(self, child: KnownChild, run: Deadline, sender: str) -> None:
         log.warning(
             "worker %s ends child %d: a task of it was revoked by %s and goes on",
             self._worker,
             child.order.number,
             sender,
         )
-        child.sentence = terminated(sequence, position, signal.SIGKILL.name, sender)
+        child.sentence = terminated(run.sequence, run.position, signal.SIGKILL.name, sender, run.name)
         send_signal(child.pid, signal.SIGKILL)
 
     def _end_unread(self, child: KnownChild, now_s: float) -> None:
@@ -181,7 +181,8 @@ class Endings:
             return True
         if insist:
             self._condemn(child, order.claim)
-            self._end_called_off(child, order.claim, position, order.sender)
+            run = Deadline(sequence=order.claim, position=position, name=name_of(order.task_id.encode()))
+            self._end_called_off(child, run, order.sender)
             return True
         told = child.calling_off.tell(self._page, child.order.place, order, position, time.monotonic())
         if told:
@@ -263,7 +264,8 @@ class Endings:
                 order.task_id,
                 order.sender,
             )
-            child.sentence = terminated(order.claim, position, order.signal.name, order.sender, order.task_id)
+            name = name_of(order.task_id.encode())
+            child.sentence = terminated(order.claim, position, order.signal.name, order.sender, name)
             if order.signal is not signal.SIGKILL:
                 child.kill_at_s = time.monotonic() + TERMINATE_GRACE_S
             send_signal(child.pid, order.signal)
@@ -277,22 +279,17 @@ class Endings:
         return True
 
     def _moved(self, child: KnownChild, order: Termination, holds: _Held) -> tuple[str, int]:
-        """Return where a message was claimed that another node leads since; position 0 if it cannot be told to run.
+        """Return where a message was claimed that another node leads since; position 0 if it does not run.
 
-        Its position in the claim is forgotten. So it is known to run only where it was claimed alone.
+        Its position in the claim is forgotten: what runs is found by its name.
         """
         note = self._page.read(child.order.place)
-        node = node_of(note.sequence)
         is_held = any(
             sequence >= ELSEWHERE and (task_id, token) == (order.task_id, order.token.encode())
             for sequence, task_id, token in holds
         )
-        # a claim of another node may have the same sequence; then that one holds something of it
-        is_other = any(
-            sequence == order.sequence and where == node for (sequence, _, _), (where, _) in holds.items()
-        )
-        is_it = note.total == 1 and sequence_of(note.sequence) == order.sequence
-        return (node, note.position) if is_held and is_it and not is_other else ("", 0)
+        is_it = note.name == name_of(order.task_id.encode()) and sequence_of(note.sequence) == order.sequence
+        return (node_of(note.sequence), note.position) if is_held and is_it else ("", 0)
 
     def _held(self, holder: bytes) -> _Held:
         """Return where the messages that a child holds stand in their claims, from 1."""

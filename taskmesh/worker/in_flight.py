@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from taskmesh.queue.claim import Claimed
 from taskmesh.worker.limits import wait_for_the_end
 from taskmesh.worker.outbox import Done
-from taskmesh.worker.page import CLAIMS_NOTED_MAX, MANY, NO_DEADLINE, NOTHING, Deadline, Desk
+from taskmesh.worker.page import CLAIMS_NOTED_MAX, MANY, NO_DEADLINE, NOTHING, Deadline, Desk, name_of
 
 #: A message, by id and token: one that runs twice, since a lease was lost, is two.
 Message = tuple[bytes, bytes]
@@ -134,7 +134,7 @@ class InFlight:
         before = self._deadlines.get(message)
         if before is not None and before.until_s <= until_s:
             return
-        self._deadlines[message] = Deadline(until_s, limit_s, *self._running[message])
+        self._deadlines[message] = Deadline(until_s, limit_s, *self._running[message], name_of(message[0]))
         heapq.heappush(self._by_time, (until_s, next(self._numbers), message))
         self._note_deadline()
 
@@ -195,4 +195,4 @@ class InFlight:
     def _note_one(self, message: Message, now_s: float) -> None:
         sequence, position = self._running[message]
         # nothing waits behind it that could be recalled
-        self._desk.note(sequence, position, position, now_s)
+        self._desk.note(sequence, position, position, now_s, name_of(message[0]))

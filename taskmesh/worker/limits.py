@@ -96,9 +96,9 @@ class Guard:
     def begin(self, limits: Limits, job: Job) -> None:  # noqa: ARG002 - the one that runs
         """Note the hard limit in the page."""
         if limits.hard_s:
-            sequence, position = self._desk.noted()
+            run = self._desk.noted()
             until_s = time.monotonic() + limits.hard_s
-            self._desk.set_deadline(Deadline(until_s, limits.hard_s, sequence, position))
+            self._desk.set_deadline(Deadline(until_s, limits.hard_s, run.sequence, run.position, run.name))
 
     def called_off(self, job: Job) -> str | None:  # noqa: ARG002 - it is ended with its process
         """See `GuardLike`."""

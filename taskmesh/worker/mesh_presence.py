@@ -11,17 +11,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from taskmesh.codec.control import Control
-from taskmesh.core.claim_names import node_of, sequence_of
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import ONE_NODE, Link
-from taskmesh.queue.claim import ELSEWHERE
+from taskmesh.worker.deaths import Death, Deaths
 from taskmesh.worker.orders import Orders
-from taskmesh.worker.page import MANY, Note
-from taskmesh.worker.presence import DeclaredDead, Presence, new_incarnation
+from taskmesh.worker.page import Note
+from taskmesh.worker.presence import DeclaredDead, Presence, beat_s_of, new_incarnation
 from taskmesh.worker.rest import MOMENT_S, Rest, is_there
 from taskmesh.worker.sentence import Sentence
 from taskmesh.worker.words import are
@@ -70,8 +68,9 @@ class MeshPresence:
         self.incarnation = new_incarnation()
         self._link = link
         orders = Orders(link.controls, worker)
-        self._make: Callable[[Link], Presence] = lambda at: Presence(
-            at,
+        self._deaths = Deaths()
+        self._make: Callable[[str], Presence] = lambda node: Presence(
+            link.at(node),
             worker,
             build,
             lease_ttl_s=lease_ttl_s,
@@ -80,11 +79,12 @@ class MeshPresence:
             incarnation=self.incarnation,
             orders=orders,
             within_s=MOMENT_S,
+            death_of=partial(self._deaths.at, node),
         )
         self._places: dict[str, _Place] = {}
         self._info = b""
-        self.beat_s = self._make(link).beat_s
-        self.undertaker = MeshUndertaker(self._usable, self._missed)
+        self.beat_s = beat_s_of(lease_ttl_s)
+        self.undertaker = MeshUndertaker(self._usable, self._missed, self._deaths)
 
     @property
     def is_registered(self) -> bool:
@@ -98,8 +98,7 @@ class MeshPresence:
             del self._places[node]
         for node in nodes:
             if node not in self._places:
-                at = self._link.at(node)
-                self._places[node] = _Place(at, self._make(at))
+                self._places[node] = _Place(self._link.at(node), self._make(node))
         return self._places
 
     def _usable(self) -> Iterator[tuple[str, _Place, bool]]:
@@ -236,16 +235,21 @@ class MeshUndertaker:
     """Puts back what dead children held, on every node. A node that is away is told when it is there again."""
 
     def __init__(
-        self, usable: Callable[[], Iterator[tuple[str, _Place, bool]]], missed: Callable[[_Place], None]
+        self,
+        usable: Callable[[], Iterator[tuple[str, _Place, bool]]],
+        missed: Callable[[_Place], None],
+        deaths: Deaths,
     ) -> None:
         """Prepare.
 
         Args:
             usable: Yields the nodes, and whether each can be asked.
             missed: Is told of one that did not answer.
+            deaths: Remembers who died, for nodes that hold what moves to them later.
         """
         self._usable = usable
         self._missed = missed
+        self._deaths = deaths
 
     def child_died(
         self,
@@ -260,17 +264,18 @@ class MeshUndertaker:
     ) -> int:
         """Put back what a child held, and return how many messages that were. Arguments as `Undertaker` has them."""
         total = 0
+        self._deaths.remember(holder, Death(note, how, singly, last, sentence))
         for node, place, can_be in self._usable():
+            death = self._deaths.at(node, holder)
             bury = partial(
                 place.presence.undertaker.child_died,
                 holder,
                 queues,
-                _note_at(node, note),
+                death.note,
                 how,
                 singly=singly,
-                # of claims on other nodes nobody knows whether they were made before or after
-                last=_note_at(node, last),
-                sentence=_sentence_at(node, sentence),
+                last=death.last,
+                sentence=death.sentence,
             )
             try:
                 if can_be:
@@ -300,19 +305,3 @@ def make_presence(
         max_crashes=max_crashes,
         dead_expires_s=dead_expires_s,
     )
-
-
-def _note_at(node: str, note: Note | None) -> Note | None:
-    """Return what a note says of a node's own claims; None if nothing."""
-    if note is None or note.position == MANY:
-        return note
-    return replace(note, sequence=sequence_of(note.sequence)) if node_of(note.sequence) == node else None
-
-
-def _sentence_at(node: str, sentence: Sentence | None) -> Sentence | None:
-    """Return a sentence as a node can carry it out: by its own claims, or else by the message, which may have moved."""
-    if sentence is None:
-        return None
-    if node_of(sentence.sequence) == node:
-        return replace(sentence, sequence=sequence_of(sentence.sequence))
-    return replace(sentence, sequence=ELSEWHERE) if sentence.task_id else None

@@ -4,18 +4,22 @@ A child notes the position of a message before it starts it; that costs less tha
 survives the child. So the supervisor knows which message a dead child was running, and which ones
 wait behind a slow one.
 
-Per place, 8400 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the
-current message on the monotonic clock (8), the sequence that the supervisor has recalled (8), how many messages a
-child runs that runs several at once (4), from byte 40 on the claim in which the supervisor is about to end a run (8);
-from byte 64 on how many runs were committed with each of the letters in `COUNTED` (8 each); and from byte 112 on which
-run must have ended first: when (8), how long it was given (8), its claim (8) and its position in that (4); from byte
-192 on how many slips the supervisor has written (8) and the child has read (8), and the slips, 64 of 64 bytes: each a
-run that a child of many is to call off, by claim (8), position (4), and who wants that. From byte 4304 on which claims
-a child of many runs, and since when: 256 of claim (8) and start (8), which is 0 where nothing stands.
+Per place, 8416 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the current
+message on the monotonic clock (8) and its name (40); the sequence that the supervisor has recalled (8), how many
+messages a child runs that runs several at once (4), from byte 80 on the claim in which the supervisor is about to end
+a run (8); from byte 88 on how many runs were committed with each of the letters in `COUNTED` (8 each); and from byte
+136 on which run must have ended first: when (8), how long it was given (8), its claim (8), its position in that (4)
+and, from byte 168 on, its name (40); from byte 208 on how many slips the supervisor has written (8) and the child has
+read (8), and the slips, 64 of 64 bytes: each a run that a child of many is to call off, by claim (8), position (4),
+and who wants that. From byte 4320 on which claims a child of many runs, and since when: 256 of claim (8) and start
+(8), which is 0 where nothing stands.
+
+Claim and position say where a message was claimed. A node that has taken it over since knows only its name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import struct
@@ -25,30 +29,32 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE_BYTES = 192 + 16 + 64 * 64 + 256 * 16
-_NOTE = struct.Struct("<qIId")
+PLACE_BYTES = 208 + 16 + 64 * 64 + 256 * 16
+#: A message whose id is longer goes by a hash of that.
+NAME_BYTES_MAX = 40
+_NOTE = struct.Struct("<qIId40s")
 _RECALLED = struct.Struct("<q")
 _RECALLED_AT = _NOTE.size
 _RUNNING = struct.Struct("<I")
 _RUNNING_AT = _RECALLED_AT + _RECALLED.size
-_CONDEMNED_AT = 40
+_CONDEMNED_AT = 80
 #: Letters of the states in which runs end: succeeded, failed, to be tried again, given up, expired, revoked.
 COUNTED = b"KFYDXV"
 _COUNTS = struct.Struct("<6Q")
-_COUNTS_AT = 64
+_COUNTS_AT = 88
 _COUNT = struct.Struct("<Q")
-_DEADLINE = struct.Struct("<ddqI")
-_DEADLINE_AT = 112
-_SLIPS_WRITTEN_AT = 192
-_SLIPS_READ_AT = 200
-_SLIPS_AT = 208
+_DEADLINE = struct.Struct("<ddqI4x40s")
+_DEADLINE_AT = 136
+_SLIPS_WRITTEN_AT = 208
+_SLIPS_READ_AT = 216
+_SLIPS_AT = 224
 _SLIP_COUNTS = struct.Struct("<QQ")
 _SLIP = struct.Struct("<qI52s")
 #: Slips that a child may leave unread.
 SLIPS_MAX = 64
-_NAME_BYTES_MAX = 52
+_SENDER_BYTES_MAX = 52
 _CLAIM = struct.Struct("<qd")
-_BEGUN_AT = 4304
+_BEGUN_AT = 4320
 #: Claims of which a child of many notes when it began them; of what it runs beyond that, nobody knows.
 CLAIMS_NOTED_MAX = 256
 
@@ -68,12 +74,14 @@ class Note:
         position: Of the message that it runs, from 1; `NOTHING` when it runs none, `MANY` when several.
         total: How many messages the claim has.
         started_s: When the message was started, on the monotonic clock.
+        name: Of the message, as `name_of` has it; empty when it is none, or one of several.
     """
 
     sequence: int
     position: int
     total: int
     started_s: float
+    name: bytes = b""
 
     @property
     def waiting(self) -> int:
@@ -90,12 +98,14 @@ class Deadline:
         limit_s: How long it was given.
         sequence: Of the claim.
         position: Of the message in it, from 1.
+        name: Of the message, as `name_of` has it.
     """
 
     until_s: float = 0.0
     limit_s: float = 0.0
     sequence: int = 0
     position: int = 0
+    name: bytes = b""
 
 
 NO_DEADLINE = Deadline()
@@ -116,6 +126,13 @@ class Slip:
     sender: str
 
 
+def name_of(task_id: bytes) -> bytes:
+    """Return by what the page names a message."""
+    if len(task_id) <= NAME_BYTES_MAX:
+        return task_id
+    return hashlib.blake2b(task_id, digest_size=NAME_BYTES_MAX // 2).hexdigest().encode()
+
+
 def make_page(places: int) -> int:
     """Return a file descriptor of zeroed memory for so many children."""
     if hasattr(os, "memfd_create"):
@@ -125,6 +142,11 @@ def make_page(places: int) -> int:
         Path(path).unlink()
     os.ftruncate(fd, places * PLACE_BYTES)
     return fd
+
+
+def _read_note(memory: mmap.mmap, at: int) -> Note:
+    sequence, position, total, started_s, name = _NOTE.unpack_from(memory, at)
+    return Note(sequence, position, total, started_s, name.rstrip(b"\0"))
 
 
 class Page:
@@ -143,7 +165,7 @@ class Page:
 
     def read(self, place: int) -> Note:
         """Return what a child noted last."""
-        return Note(*_NOTE.unpack_from(self._memory, place * PLACE_BYTES))
+        return _read_note(self._memory, place * PLACE_BYTES)
 
     def set_recalled(self, place: int, sequence: int) -> None:
         """Tell a child that what waits in one of its claims is taken back."""
@@ -166,7 +188,9 @@ class Page:
 
     def deadline(self, place: int) -> Deadline:
         """Return which of the runs of a child must have ended first, and when."""
-        return Deadline(*_DEADLINE.unpack_from(self._memory, place * PLACE_BYTES + _DEADLINE_AT))
+        at = place * PLACE_BYTES + _DEADLINE_AT
+        until_s, limit_s, sequence, position, name = _DEADLINE.unpack_from(self._memory, at)
+        return Deadline(until_s, limit_s, sequence, position, name.rstrip(b"\0"))
 
     def set_condemned(self, place: int, sequence: int) -> None:
         """Tell a child that it is about to be ended for what it runs in one of its claims; -1 takes that back.
@@ -181,7 +205,7 @@ class Page:
         written: int = _COUNT.unpack_from(self._memory, at + _SLIPS_WRITTEN_AT)[0]
         if written - self.slips_read(place) >= SLIPS_MAX:
             return 0
-        name = slip.sender.encode(errors="replace")[:_NAME_BYTES_MAX]
+        name = slip.sender.encode(errors="replace")[:_SENDER_BYTES_MAX]
         slip_at = at + _SLIPS_AT + written % SLIPS_MAX * _SLIP.size
         _SLIP.pack_into(self._memory, slip_at, slip.sequence, slip.position, name)
         # counted only when it stands there
@@ -208,9 +232,9 @@ class Desk:
         self._at = at
         self._counting = threading.Lock()
 
-    def note(self, sequence: int, position: int, total: int, started_s: float) -> None:
+    def note(self, sequence: int, position: int, total: int, started_s: float, name: bytes = b"") -> None:
         """Note what is started now."""
-        _NOTE.pack_into(self._memory, self._at, sequence, position, total, started_s)
+        _NOTE.pack_into(self._memory, self._at, sequence, position, total, started_s, name)
 
     def running(self, count: int) -> None:
         """Say how many messages run at once."""
@@ -238,20 +262,23 @@ class Desk:
 
     def set_deadline(self, deadline: Deadline) -> None:
         """Note which run must have ended first, and when."""
-        until_s, limit_s = deadline.until_s, deadline.limit_s
         _DEADLINE.pack_into(
-            self._memory, self._at + _DEADLINE_AT, until_s, limit_s, deadline.sequence, deadline.position
+            self._memory,
+            self._at + _DEADLINE_AT,
+            deadline.until_s,
+            deadline.limit_s,
+            deadline.sequence,
+            deadline.position,
+            deadline.name,
         )
 
-    def noted(self) -> tuple[int, int]:
-        """Return the claim and the position in it that was noted last."""
-        sequence, position, _, _ = _NOTE.unpack_from(self._memory, self._at)
-        return sequence, position
+    def noted(self) -> Note:
+        """Return what was noted last."""
+        return _read_note(self._memory, self._at)
 
     def blame_nobody(self) -> None:
         """Note that nothing runs, though something may: this process is about to end, for no message's fault."""
-        sequence, _ = self.noted()
-        self.note(sequence, NOTHING, 0, time.monotonic())
+        self.note(self.noted().sequence, NOTHING, 0, time.monotonic())
 
     def condemned(self) -> int:
         """Return the sequence of the claim in which the supervisor is about to end a run; -1 for none."""

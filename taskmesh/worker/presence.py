@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from taskmesh.codec.attempts import attempts_so_far
@@ -19,6 +19,7 @@ from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.workers import Beat, beat, bury, children, register, tell, unpark
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
+from taskmesh.worker.deaths import Death
 from taskmesh.worker.namesakes import namesakes
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.orders import Orders
@@ -58,6 +59,7 @@ class Presence:
         incarnation: bytes = b"",
         orders: Orders | None = None,
         within_s: float | None = None,
+        death_of: Callable[[bytes], Death] = lambda _holder: Death(),
     ) -> None:
         """Prepare; `register` begins.
 
@@ -71,6 +73,7 @@ class Presence:
             incarnation: This life; empty for a new one.
             orders: Which it has heard; None for none yet.
             within_s: How long to wait for an answer; None for as long as the link waits.
+            death_of: Tells how a child of this life died, for what this node comes to hold after that.
         """
         self.incarnation = incarnation or new_incarnation()
         self.undertaker = Undertaker(
@@ -82,12 +85,13 @@ class Presence:
             within_s=within_s,
         )
         self.is_registered = False
-        self.beat_s = min(BEAT_S_MAX, lease_ttl_s / BEATS_PER_LEASE)
+        self.beat_s = beat_s_of(lease_ttl_s)
         self._link = link
         self._build = build.encode()
         self._watch = Watch(lease_ttl_s, self.beat_s)
         self._orders = orders or Orders(link.controls, worker)
         self._within_s = within_s
+        self._death_of = death_of
         self._worker = worker
         self._lease_ttl_s = lease_ttl_s
         self._unpark_at = 0.0
@@ -222,7 +226,8 @@ class Presence:
     def _disown(self, own: Collection[bytes]) -> None:
         """Put back, after each change of the epoch, what children that are no more are said to hold.
 
-        An older disk may say so of a child that has been dealt with, and nobody would ask again.
+        An older disk may say so of a child that has been dealt with, or what it held came here from another node.
+        Nobody would ask again.
         """
         session = self._link.session
         if session.epoch == self._epoch:
@@ -236,7 +241,16 @@ class Presence:
         for number in self._run(children(self._link.session, self.incarnation)):
             holder = self.incarnation + number
             if holder not in own:
-                self.undertaker.child_died(holder, (), None, "")
+                death = self._death_of(holder)
+                self.undertaker.child_died(
+                    holder,
+                    (),
+                    death.note,
+                    death.how,
+                    singly=death.singly,
+                    last=death.last,
+                    sentence=death.sentence,
+                )
 
     def _over(self, others: Sequence[Beat]) -> list[Beat]:
         """Return the others whose lease is over, or who are known to be gone."""
@@ -285,6 +299,11 @@ class Presence:
         ]
         count = self._run(expire(self._link.session, entries))
         log.info("%s expired before beginning", messages(count))
+
+
+def beat_s_of(lease_ttl_s: float) -> float:
+    """Return how often a counter moves that may stand still for so long."""
+    return min(BEAT_S_MAX, lease_ttl_s / BEATS_PER_LEASE)
 
 
 def new_incarnation() -> bytes:

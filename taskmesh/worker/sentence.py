@@ -22,7 +22,7 @@ class Sentence:
         state: In which the message ends.
         why: In words.
         limit_s: The hard limit that is over; 0 if it is not that.
-        task_id: Of the message, if it is known: then it is found also where it was not claimed.
+        name: Of the message, as the page has it: by that it is found also where it was not claimed.
     """
 
     sequence: int
@@ -30,7 +30,7 @@ class Sentence:
     state: State
     why: str
     limit_s: float = 0.0
-    task_id: str = ""
+    name: bytes = b""
 
     @property
     def letter(self) -> bytes:
@@ -87,7 +87,7 @@ class Sentence:
         )
 
 
-def terminated(sequence: int, position: int, signal: str, sender: str, task_id: str = "") -> Sentence:
+def terminated(sequence: int, position: int, signal: str, sender: str, name: bytes) -> Sentence:
     """Return the sentence of a run that was revoked with terminate.
 
     Args:
@@ -95,13 +95,13 @@ def terminated(sequence: int, position: int, signal: str, sender: str, task_id: 
         position: Of the message in it.
         signal: Name of the signal by which its process is told.
         sender: Who revoked it.
-        task_id: Of the message.
+        name: Of the message, as the page has it.
     """
     why = f"while it ran, by {sender}, with {signal}"
-    return Sentence(sequence, position, State.REVOKED, why, task_id=task_id)
+    return Sentence(sequence, position, State.REVOKED, why, name=name)
 
 
 def overdue(deadline: Deadline) -> Sentence:
     """Return the sentence of a run beyond its hard limit."""
     why = f"ran longer than its time_limit of {deadline.limit_s:g} s, so its process was ended"
-    return Sentence(deadline.sequence, deadline.position, State.FAILURE, why, deadline.limit_s)
+    return Sentence(deadline.sequence, deadline.position, State.FAILURE, why, deadline.limit_s, deadline.name)

@@ -22,7 +22,7 @@ from taskmesh.queue.workers import Charge, bury, children, declare_dead, reap
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
-from taskmesh.worker.page import MANY, NOTHING, Note
+from taskmesh.worker.page import MANY, NOTHING, Note, name_of
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.process import pid_space, started_at
 from taskmesh.worker.sentence import Sentence
@@ -93,10 +93,9 @@ class Undertaker:
         elif sentence is not None or (note is not None and note.position):
             for sequence, position, task_id, head in found:
                 if sentence is not None:
-                    is_moved = sequence >= ELSEWHERE and task_id == sentence.task_id
-                    if is_moved or (sequence, position) == (sentence.sequence, sentence.position):
+                    if is_it(sentence, sequence, position, task_id):
                         charge = self._sentenced(task_id, head, sentence)
-                elif note is not None and (sequence, position) == (note.sequence, note.position):
+                elif note is not None and is_it(note, sequence, position, task_id):
                     charge = self._charge(task_id, head, how)
         count: int = self._run(
             reap(
@@ -210,8 +209,8 @@ class Undertaker:
                 holds = [found for found in holds if found[2] not in not_begun]
             note = None
             if blame and len(holds) == 1:
-                sequence, position, _, _ = holds[0]
-                note = Note(sequence, position, position, 0.0)
+                sequence, position, task_id, _ = holds[0]
+                note = Note(sequence, position, position, 0.0, name_of(task_id.encode()))
             total += self.child_died(
                 holder, queues, note, "the death of its worker", singly=blame and len(holds) > 1
             )
@@ -251,6 +250,15 @@ class Undertaker:
 
     def _run(self, steps: Any) -> Any:
         return run_patiently(self._link, steps, SUPERVISOR_PATIENCE_S, within_s=self._within_s)
+
+
+def is_it(run: Note | Sentence, sequence: int, position: int, task_id: str) -> bool:
+    """Tell whether a message that a child held is that of a run, which goes by where it was claimed, and by name."""
+    if sequence < ELSEWHERE:
+        return (sequence, position) == (run.sequence, run.position)
+    # another node has taken it over since: it knows the claim, but not what else was of it
+    same_claim = sequence % ELSEWHERE == run.sequence % ELSEWHERE
+    return same_claim and run.name == name_of(task_id.encode())
 
 
 def may_have_begun(last: Note | None, sequence: int, position: int) -> bool:

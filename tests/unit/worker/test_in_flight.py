@@ -73,7 +73,7 @@ def test_a_run_that_is_called_off_has_a_deadline_until_it_ends(page: Page) -> No
     a, b = claims("a", "b")
     flight.begin(7, [a, b])
     assert flight.call_off(7, 2, 50.0) == (b.task_id, b.token)
-    assert page.deadline(0) == Deadline(50.0, 0.0, 7, 2)
+    assert page.deadline(0) == Deadline(50.0, 0.0, 7, 2, b"b")
     flight.end(b)
     assert page.deadline(0) == NO_DEADLINE
     assert flight.call_off(7, 2, 50.0) is None
@@ -85,7 +85,7 @@ def test_calling_off_makes_no_hard_limit_later(page: Page) -> None:
     flight.begin(7, [a])
     flight.set_deadline((a.task_id, a.token), 40.0, 3.0)
     flight.call_off(7, 1, 50.0)
-    assert page.deadline(0) == Deadline(40.0, 3.0, 7, 1)
+    assert page.deadline(0) == Deadline(40.0, 3.0, 7, 1, b"a")
 
 
 def test_the_page_tells_since_when_each_claim_runs(page: Page) -> None:
