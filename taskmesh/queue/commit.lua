@@ -19,7 +19,7 @@ local n = (#ARGV - first + 1) / 4
 local keys = {}
 for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
-local written, released, requeued, soon, verdicts, done, w = {}, {}, {}, {}, {}, {}, 0
+local written, released, requeued, soon, verdicts, taken, w = {}, {}, {}, {}, {}, {}, 0
 
 -- Return a moment as a number that fits the 12 hex digits of a record, whatever was said: what does not is now, or 6429.
 local function moment(due)
@@ -41,10 +41,10 @@ local function is_delayed(op) return op == 'Y' or op == 'S' or op == 'Z' end
 for i = 1, n do
   local at = first + 4 * (i - 1)
   local id, token, op, out = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  -- one that is named twice was read before it was written: it is done by its first entry
-  local rec = not done[id] and records[i]
-  local verdict = done[id] and 'r' or 'z'
-  done[id] = true
+  -- one that is named twice was read before it was written: it is done by the entry that was taken. Who gives back a claim that is
+  -- over, and has claimed the same anew, names it twice, and only the second entry is of the claim that counts
+  local rec = not taken[id] and records[i]
+  local verdict = taken[id] == token and 'r' or 'z'
   if rec and string.sub(rec, 2, 2) == 'T' and string.sub(rec, 3, 52) == token then
     if not may_move('T', STATE_OF[op] or op) then return redis.error_reply('BADMOVE T' .. op) end
     verdict = 'o'
@@ -101,6 +101,7 @@ for i = 1, n do
     verdict = 'r'
   end
   if verdict == 'r' and SEEN then SEEN[#SEEN + 1] = id end
+  if verdict ~= 'z' then taken[id] = token end
   verdicts[i] = verdict
 end
 

@@ -12,7 +12,7 @@ from taskmesh.core.state import State
 from taskmesh.core.steps import Session, Steps
 from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import Claimed, claim, held, recall
-from taskmesh.queue.commit import REQUEUED, SNOOZED, commit, retried
+from taskmesh.queue.commit import RELEASED, REQUEUED, SNOOZED, commit, retried
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.queue.manage import FORGOTTEN, HAS_IDLE, HAS_MESSAGES, IS_PAUSED, NOT_LISTED, forget_queue
 from taskmesh.queue.pause import pause, resume
@@ -167,6 +167,20 @@ def test_the_commit_of_a_worker_that_was_declared_dead_is_refused() -> None:
     assert scene.commit(CHILD, *zombie) == b"zz"
     assert scene.commit(OTHER + b"000001", *heirs) == b"oo"
     assert scene.commit(CHILD, *zombie) == b"zz"
+
+
+def test_an_outcome_counts_beside_the_release_of_an_earlier_claim() -> None:
+    """Supervisor and child both give a message back, and the child claims it anew: both entries may leave together."""
+    scene = Scene()
+    scene.send(b"m")
+    (before,) = scene.claim(CHILD, 1)
+    assert scene.ask(recall(scene.session, CHILD, 1, 0)) == 1
+    (now,) = scene.claim(CHILD, 2)
+    released = [before.task_id, before.token, RELEASED, b""]
+    ended = [now.task_id, now.token, b"K", b"its outcome"]
+    assert scene.ask(commit(scene.session, CHILD, b"build", (), [*released, *ended])) == b"zo"
+    assert scene.state(b"m") is State.SUCCESS
+    assert scene.ask(commit(scene.session, CHILD, b"build", (), [*ended, *released, *ended])) == b"rzr"
 
 
 def test_a_message_handed_over_is_claimed_when_its_wake_up_is_lost() -> None:
