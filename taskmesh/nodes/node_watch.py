@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.core import keys
 from taskmesh.core.steps import Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round, all_answered
 from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.replication.founding import Stand, read_stand
-from taskmesh.replication.observing import Observer, confirmed, outdated, pack_note
+from taskmesh.replication.observing import OBSERVERS, Observer, confirmed, outdated, pack_note
 from taskmesh.replication.scripts import STAND
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: How long a node may take to answer, and to be connected to, before it is silent.
 ANSWER_S, CONNECT_S = 1.0, 0.5
-#: How often others hear of an observer that sees nobody silent.
-PRESENT_S = 3.0
+#: How often others hear of an observer that sees nobody silent: sooner than they go on without its word, see `WORD_S`.
+PRESENT_S = 1.0
 
 
 class NodeWatch:
@@ -34,25 +34,31 @@ class NodeWatch:
         seen: What each member that answered at the last look said of itself.
         away: Why each of the others did not.
         observers: How many processes have looked lately, this one among them.
+        is_unsure: Whether a node did not answer that is not silent for long yet.
     """
 
-    def __init__(self, link: Link, several: Several) -> None:
+    def __init__(
+        self, link: Link, several: Several, observer: Observer | None = None, *, decides: bool = False
+    ) -> None:
         """Prepare; connects when it first looks.
 
         Args:
             link: To the mesh; it has been joined.
             several: Its nodes.
+            observer: What this process has seen so far; None for nothing. All that look from one process are one.
+            decides: It is to hear what others say of a node that is silent whenever it looks, as the leader does.
         """
         self._link = link
         self._several = several
-        self._me = os.urandom(8).hex()
-        self._observer = Observer(time.monotonic())
+        self._observer = observer or new_observer()
+        self._decides = decides
         self._members: dict[str, Member] = {}
         self._noted_s = 0.0
         self._was_silent: frozenset[str] = frozenset()
         self.seen: dict[str, Stand] = {}
         self.away: dict[str, str] = {}
         self.observers = 1
+        self.is_unsure = False
         self.driver = MeshDriver(
             self._place,
             connect_timeout_s=CONNECT_S,
@@ -87,10 +93,11 @@ class NodeWatch:
         now_s = time.monotonic()
         self._observer.looked(self.seen, asked_s, now_s)
         silent = self._observer.silent(view.nodes, now_s)
+        self.is_unsure = any(node in self.away and node not in silent for node in view.nodes)
         if (
-            silent
+            (silent and self._decides)
             or silent != self._was_silent
-            or now_s - self._noted_s >= PRESENT_S * max(1, self.observers / 8)
+            or now_s - self._noted_s >= PRESENT_S * max(1, self.observers / OBSERVERS)
         ):
             gone = self._compare(silent)
             self._noted_s = now_s
@@ -103,12 +110,12 @@ class NodeWatch:
         """Return for how long a node has been silent."""
         return self._observer.silent_s(node, time.monotonic())
 
-    def _compare(self, silent: frozenset[str]) -> frozenset[str]:
+    def _compare(self, silent: Collection[str]) -> frozenset[str]:
         """Tell other observers who is silent, hear what they say, and return who counts as gone."""
         prefix, now_ms = self._link.prefix, self._link.clock.now_ms()
         key = keys.observed(prefix)
         note = pack_note(now_ms, silent)
-        heard = self.driver.run(_tell(prefix, list(self.seen), (key, self._me.encode(), note)))
+        heard = self.driver.run(_tell(prefix, list(self.seen), (key, self._observer.name.encode(), note)))
         notes: dict[str, bytes] = {}
         for reply in heard:
             if isinstance(reply, list):
@@ -120,11 +127,16 @@ class NodeWatch:
         if old:
             words = (b"HDEL", key, *(who.encode() for who in old))
             self.driver.run(_order(prefix, list(self.seen), words))
-        return confirmed(silent, notes, self._me, now_ms)
+        return confirmed({node: self.silent_s(node) for node in silent}, notes, self._observer.name, now_ms)
 
     def close(self) -> None:
         """Close the connections."""
         self.driver.close()
+
+
+def new_observer() -> Observer:
+    """Return an observer that has seen nothing yet."""
+    return Observer(time.monotonic(), os.urandom(8).hex())
 
 
 def _in_words(reply: Reply) -> str:

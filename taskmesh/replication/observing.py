@@ -1,7 +1,8 @@
 """Who of a mesh's nodes is gone: one that was silent for some seconds, to more than one observer.
 
 An observer goes by its own monotonic clock. What it notes for others, on the nodes that it reaches, is who was silent
-when; it counts for a while, and a leader acts only when another observer says the same, or where there is none.
+when. A leader acts only when another observer says the same, or where there is none that has looked since: who died
+together with a node says nothing of it any more.
 """
 
 from __future__ import annotations
@@ -12,17 +13,38 @@ from collections.abc import Collection, Iterable, Mapping
 SILENT_S = 2.0
 #: For how long what an observer noted counts.
 NOTED_S = 6.0
+#: How often one observer looks, and how many may look so often.
+LOOK_S = 0.5
+OBSERVERS = 8
+#: An observer that has noted something lately is waited for so long, once it should have seen that a node is silent.
+WORD_S = 1.5
+
+
+def look_again_s(observers: int, *, is_unsure: bool) -> float:
+    """Return after how long an observer looks again.
+
+    Args:
+        observers: How many there are: all together look about as often, however many that is.
+        is_unsure: A node did not answer, and is not silent for long yet. That is to be known soon, by however few.
+    """
+    return LOOK_S if is_unsure else LOOK_S * max(1.0, observers / OBSERVERS)
 
 
 class Observer:
-    """What one process hears of the nodes."""
+    """What one process hears of the nodes.
 
-    def __init__(self, now_s: float) -> None:
+    Attributes:
+        name: By which others know it.
+    """
+
+    def __init__(self, now_s: float, name: str) -> None:
         """Begin; a node that is never heard is silent from now on.
 
         Args:
             now_s: This process's monotonic clock, as for all else here.
+            name: Its own.
         """
+        self.name = name
         self._begun_s = now_s
         self._heard_s: dict[str, float] = {}
         self._looked_s = now_s
@@ -62,11 +84,13 @@ def read_note(note: bytes) -> tuple[int, frozenset[str]]:
     return int(moment), frozenset(filter(None, silent.split(",")))
 
 
-def confirmed(silent: Collection[str], notes: Mapping[str, bytes], own: str, now_ms: int) -> frozenset[str]:
+def confirmed(
+    silent_s: Mapping[str, float], notes: Mapping[str, bytes], own: str, now_ms: int
+) -> frozenset[str]:
     """Return which of the nodes that are silent to us count as gone.
 
     Args:
-        silent: Those.
+        silent_s: Those, and for how long each was silent.
         notes: Of all observers, by their names; ours may be among them.
         own: Our name.
         now_ms: The nodes' clock, by which notes are dated.
@@ -76,9 +100,17 @@ def confirmed(silent: Collection[str], notes: Mapping[str, bytes], own: str, now
         for who, note in notes.items()
         if who != own and now_ms - (told := read_note(note))[0] <= NOTED_S * 1000
     ]
-    if not others:
-        return frozenset(silent)
-    return frozenset(node for node in silent if any(node in told for _, told in others))
+    return frozenset(node for node, seconds in silent_s.items() if _is_gone(node, seconds, others, now_ms))
+
+
+def _is_gone(node: str, silent_s: float, others: Collection[tuple[int, frozenset[str]]], now_ms: int) -> bool:
+    if any(node in silent for _, silent in others):
+        return True
+    if silent_s < SILENT_S + WORD_S:
+        return not others
+    # what was noted before it could be seen does not say that it is there
+    seen_ms = now_ms - int((silent_s - SILENT_S) * 1000)
+    return all(moment_ms < seen_ms for moment_ms, _ in others)
 
 
 def outdated(notes: Mapping[str, bytes], now_ms: int) -> list[str]:

@@ -22,6 +22,7 @@ from taskmesh.core import keys
 from taskmesh.errors import LeadershipLost, TaskMeshError
 from taskmesh.nodes.embedded import running
 from taskmesh.nodes.lease_clock import lease_now_s
+from taskmesh.nodes.node_watch import new_observer
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import embedded_generation, refresh
 from taskmesh.scheduler.care import begin_care
@@ -72,6 +73,7 @@ class Standing:
         self._thread = threading.Thread(target=self.run, name="taskmesh-candidate", daemon=True)
         self._work: threading.Thread | None = None
         self._candidacy: Candidacy | None = None
+        self._observer = new_observer()
         self._hindrance = Hindrance(name, "take part in the election of the leader")
 
     @property
@@ -113,7 +115,9 @@ class Standing:
             self._until_done(self._declare)
             if self._is_candidate:
                 if len(self._link.nodes) > 1:
-                    begin_observing(self._link, self._stopping, lambda: self.tenure is not None)
+                    begin_observing(
+                        self._link, self._stopping, lambda: self.tenure is not None, self._observer
+                    )
                 self._until_done(self._enter)
                 self._stand()
         except Exception:
@@ -219,7 +223,12 @@ class Standing:
         self._work.start()
         begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping)
         begin_node_care(
-            self._link, self._agreement, tenure.token, lambda: self._leads(candidacy, tenure), self._stopping
+            self._link,
+            self._agreement,
+            tenure.token,
+            lambda: self._leads(candidacy, tenure),
+            self._stopping,
+            self._observer,
         )
 
     def _leads(self, candidacy: Candidacy, tenure: Tenure) -> bool:

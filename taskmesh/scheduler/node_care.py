@@ -23,6 +23,7 @@ from taskmesh.replication.furnish import furnish
 from taskmesh.replication.history import Change, note_change
 from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
 from taskmesh.replication.mandate import Mandate
+from taskmesh.replication.observing import LOOK_S, Observer
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.take_over import as_begun, carry_on, take_over, teach, tell
 from taskmesh.replication.view import LEARNER, Member, View
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from taskmesh.nodes.several import Several
 
 log = logging.getLogger("taskmesh.scheduler")
-#: How often the leader looks at the nodes.
-LOOK_S = 0.5
 #: How long it waits between two portions of what is copied to a node that is to take part.
 LEARN_S = 0.05
 #: How often the copies of all slots are compared, and how many slots at a look.
@@ -65,7 +64,13 @@ class NodeCare:
     """Looks after the nodes, a turn at a time."""
 
     def __init__(
-        self, link: Link, several: Several, agreement: Agreement, token: int, leads: Callable[[], bool]
+        self,
+        link: Link,
+        several: Several,
+        agreement: Agreement,
+        token: int,
+        leads: Callable[[], bool],
+        observer: Observer | None = None,
     ) -> None:
         """Prepare.
 
@@ -75,12 +80,13 @@ class NodeCare:
             agreement: To the registers, for this alone.
             token: The leader's.
             leads: Whether the lead lasts.
+            observer: What this process has seen of the nodes before it led; None for nothing.
         """
         self._link = link
         self._several = several
         self._agreement = agreement
         self._leads = leads
-        self.watch = NodeWatch(link, several)
+        self.watch = NodeWatch(link, several, observer, decides=True)
         registers: Registers = agreement.registers
         self._mandate = Mandate(
             link.prefix, link.clock.now_ms, token, ViewRegister(registers, os.urandom), self._note

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from taskmesh.errors import LeadershipLost, TaskMeshError
 from taskmesh.nodes.node_watch import NodeWatch
-from taskmesh.scheduler.node_care import LOOK_S, NodeCare
+from taskmesh.replication.observing import LOOK_S, Observer, look_again_s
+from taskmesh.scheduler.node_care import NodeCare
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("taskmesh.scheduler")
 #: After how long a leader that met another one looks whether it leads still.
 AGAIN_S = 2.0
-#: So many observers look as often as they can; more of them look less often each.
-OBSERVERS = 8
 
 
 def begin_node_care(
@@ -29,6 +28,7 @@ def begin_node_care(
     token: int,
     leads: Callable[[], bool],
     stopping: threading.Event,
+    observer: Observer,
 ) -> None:
     """Look after the nodes for as long as this process leads; nothing where there is but one.
 
@@ -38,13 +38,17 @@ def begin_node_care(
         token: The leader's.
         leads: Whether the lead lasts.
         stopping: Is set when this process ends.
+        observer: What this process sees of the nodes, whether it leads or not.
     """
     several = link.several
     if several is None:
         return
     own = agreement.another()
     threading.Thread(
-        target=_care, args=(link, several, own, token, leads, stopping), name="taskmesh-nodes", daemon=True
+        target=_care,
+        args=(link, several, own, token, leads, stopping, observer),
+        name="taskmesh-nodes",
+        daemon=True,
     ).start()
 
 
@@ -55,6 +59,7 @@ def _care(
     token: int,
     leads: Callable[[], bool],
     stopping: threading.Event,
+    observer: Observer,
 ) -> None:
     care: NodeCare | None = None
     said = ""
@@ -62,7 +67,7 @@ def _care(
         while leads():
             try:
                 if care is None:
-                    care = NodeCare(link, several, agreement, token, leads)
+                    care = NodeCare(link, several, agreement, token, leads, observer)
                 wait_s = care.turn()
             except LeadershipLost as error:
                 log.warning("nodes are left to another leader: %s", error)
@@ -83,20 +88,23 @@ def _care(
         agreement.close()
 
 
-def begin_observing(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -> None:
+def begin_observing(
+    link: Link, stopping: threading.Event, leads: Callable[[], bool], observer: Observer
+) -> None:
     """Look at the nodes as one of those whose word the leader needs; nothing where there is but one node.
 
     Args:
         link: To the mesh; it need not be joined yet.
         stopping: Is set when this process ends.
         leads: Whether this process leads, and so looks anyway.
+        observer: What this process sees of the nodes, whether it leads or not.
     """
     threading.Thread(
-        target=_observe, args=(link, stopping, leads), name="taskmesh-observer", daemon=True
+        target=_observe, args=(link, stopping, leads, observer), name="taskmesh-observer", daemon=True
     ).start()
 
 
-def _observe(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -> None:
+def _observe(link: Link, stopping: threading.Event, leads: Callable[[], bool], observer: Observer) -> None:
     watch: NodeWatch | None = None
     try:
         while not stopping.is_set():
@@ -106,11 +114,10 @@ def _observe(link: Link, stopping: threading.Event, leads: Callable[[], bool]) -
                 if several is None or several.standing is None:
                     return
                 if watch is None:
-                    watch = NodeWatch(link, several)
+                    watch = NodeWatch(link, several, observer)
                 if not leads():
                     watch.look(several.standing.view)
-                # all observers together look about as often, however many they are
-                wait_s = LOOK_S * max(1.0, watch.observers / OBSERVERS)
+                wait_s = look_again_s(watch.observers, is_unsure=watch.is_unsure)
             except TaskMeshError as error:
                 log.debug("the nodes cannot be looked at: %s", error)
             stopping.wait(wait_s)

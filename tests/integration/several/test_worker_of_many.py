@@ -15,6 +15,7 @@ from taskmesh.errors import TaskRevoked, TimeLimitExceeded
 from taskmesh.queue.claim import claim
 from taskmesh.queue.workers import register
 from taskmesh.replication.ask import plain
+from taskmesh.replication.observing import read_note
 from taskmesh.testing.thread_worker import ThreadWorker
 from tests.support import wait_until
 
@@ -186,3 +187,19 @@ def test_a_run_is_ended_whose_message_another_node_has_taken_over(mesh, three_no
             held.get(timeout=5)
         assert mesh.link.view.primary(slot) != primary
     assert lines(tmp_path / "ran") == ["held"]
+
+
+def test_a_process_that_comes_to_lead_is_one_observer_of_the_nodes(mesh):
+    """What it noted before it led would be another's word, by which no node is gone."""
+    link, session = mesh.link, mesh.link.session
+    with mesh.workers(1):
+        wait_for_a_leader(mesh)
+        led_ms = link.clock.now_ms()
+
+        def notes() -> dict[bytes, bytes]:
+            found = link.at("n1").run(plain(session, b"HGETALL", keys.observed(link.prefix)))
+            return dict(zip(found[::2], found[1::2], strict=True))
+
+        # whoever leads has noted by then what it sees
+        wait_until(lambda: any(read_note(note)[0] > led_ms + 1000 for note in notes().values()))
+        assert len(notes()) == 1
