@@ -107,6 +107,7 @@ class Wiring:
             before_each=self._node.ensure_at,
             replicas=self.settings.replicas,
             acceptors=self.settings.acceptors,
+            durability=self.settings.asked_of_servers,
         )
 
     @property

@@ -123,6 +123,11 @@ class Settings:
     configure_logging: bool
     sources: Mapping[str, str] = field(compare=False)
 
+    @property
+    def asked_of_servers(self) -> Literal["process", "disk", "memory"]:
+        """What servers of the user's own are to survive; of embedded ones, which are started so, nothing is asked."""
+        return self.durability if self.nodes else "memory"
+
     def source_of(self, name: str) -> str:
         """Return where the value of a setting came from, in words for people."""
         return self.sources[name]

@@ -6,6 +6,7 @@ one attempt at a time, however many would like a connection.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 #: How long a node is left alone that could not be reached.
 REST_S = 0.5
+
+
+log = logging.getLogger("taskmesh")
+
+#: Of which nodes it was said that they refuse this process, as long as they do.
+_refusing: set[str] = set()
 
 
 class Attempt:
@@ -84,7 +91,14 @@ class Connector:
                 self._is_well, self._failure = False, failure
                 self._rest_until_s = time.monotonic() + REST_S
             attempt.made = failure
+            if failure.lasts and self.name not in _refusing:
+                # others may answer in its place for a while: whoever can mend it should know before they do not
+                _refusing.add(self.name)
+                log.warning(
+                    "node %s refuses this process, and will until that is put right: %s", self.name, error
+                )
         else:
+            _refusing.discard(self.name)
             with self._lock:
                 self._under_way -= 1
                 self._is_well = True

@@ -12,12 +12,12 @@ from taskmesh.replication.founding import Stand
 CLOCK_OFFSET_S = 1.0
 
 
-def why_unfit(facts: NodeFacts, stand: Stand, offset_s: float, durability: str) -> list[str]:
+def why_unfit(facts: NodeFacts, stand: Stand | None, offset_s: float, durability: str) -> list[str]:
     """Return why a server cannot become a node; nothing if it can.
 
     Args:
         facts: What it tells of itself.
-        stand: What it is already.
+        stand: What it is already; None where that is looked at elsewhere.
         offset_s: By how much its clock is ahead of the mesh's, in seconds.
         durability: What the data of the mesh is to survive.
     """
@@ -26,7 +26,7 @@ def why_unfit(facts: NodeFacts, stand: Stand, offset_s: float, durability: str) 
         found.append(f"maxmemory-policy {facts.policy}: when full it throws messages away; set noeviction")
     if abs(offset_s) > CLOCK_OFFSET_S:
         found.append(f"its clock differs from the mesh's by {offset_s:+.1f} s; synchronise it (chrony, ntpd)")
-    if stand.instance or stand.mesh_id:
+    if stand is not None and (stand.instance or stand.mesh_id):
         what = "was a node of it" if stand.id else "holds it by itself"
         found.append(
             f"it has data of a mesh of this name: it {what}; give an empty server, or empty this one (FLUSHALL)"

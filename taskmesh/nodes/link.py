@@ -53,8 +53,8 @@ class Link:
 
     Attributes:
         patience_s: How long those who `ask` wait for the node, unless they say so themselves.
-        tells_restarts: Whether to say in the log that a server of the user's own was started anew; the children of a
-            worker leave it to their supervisor.
+        tells_restarts: Whether to say in the log that a server of the user's own was started anew, or that the mesh
+            has another number of copies; the children of a worker leave it to their supervisor.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Link:
         before_each: Callable[[NodeAddress], None] | None = None,
         replicas: int | None = None,
         acceptors: Sequence[str] = (),
+        durability: str = "memory",
     ) -> None:
         """Prepare; nothing is started, read or connected yet.
 
@@ -88,6 +89,8 @@ class Link:
             replicas: For a mesh of many that is made now: of how many nodes each message has a record; None for as
                 many as there are nodes, three at most.
             acceptors: Of a mesh of many that is made now: URLs of servers that hold its registers; none: its own nodes.
+            durability: For a mesh of many that is made now: what its nodes' data is to survive; those that were
+                started for it survive what they were told to, so that nothing is asked of them.
         """
         self.mesh = mesh
         self.patience_s = patience_s
@@ -104,6 +107,7 @@ class Link:
         self._before_each = before_each
         self._replicas = replicas
         self._acceptors = acceptors
+        self._durability = durability
         self._driver: Driver | None = None
         self._async_driver: LoopDriver | None = None
         self._several: Several | None = None
@@ -146,6 +150,7 @@ class Link:
             answer_timeout_s=min(self._timeouts[1], MANY_ANSWER_S),
             name=f"taskmesh-{self.mesh}",
             before_each=self._before_each,
+            durability=self._durability,
         )
         return self._several.driver_at("")
 
@@ -211,10 +216,23 @@ class Link:
         several.begin(learned.view, self.session)
         self.measure_clock(_left_s(deadline_s))
         self.meta = meta
+        self._tell_of_other_copies(learned.view)
         if learned.is_new:
             from taskmesh.nodes.first_registers import make_registers
 
             make_registers(self, self._acceptors)
+
+    def _tell_of_other_copies(self, view: View) -> None:
+        if self._replicas in (None, view.replicas):
+            return
+        log.log(
+            logging.WARNING if self.tells_restarts else logging.DEBUG,
+            "mesh %r was made with replicas=%d and keeps that number, whatever this process asks for: replicas=%d has "
+            "no effect; set what the mesh has, or leave it out",
+            self.mesh,
+            view.replicas,
+            self._replicas,
+        )
 
     def _making(self, nodes: Sequence[str]) -> Making:
         from taskmesh.replication.founding import Making

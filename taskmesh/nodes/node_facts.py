@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ from taskmesh.core.steps import Session, Steps
 from taskmesh.errors import NodeFault
 from taskmesh.replication.ask import plain
 
-_ASKED = (b"appendfsync", b"save", b"aof-load-truncated")
+#: What a node is asked.
+ASK_INFO = (b"INFO",)
+ASK_CONFIG = (b"CONFIG", b"GET", b"appendfsync", b"save", b"aof-load-truncated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +85,22 @@ def read_facts(session: Session) -> Steps[NodeFacts]:
         NodeUnavailable: It does not answer.
         NodeFault: It refuses `INFO`.
     """
-    raw = yield from plain(session, b"INFO")
-    info = dict(
-        line.split(":", 1)
-        for line in raw.decode("utf-8", "replace").splitlines()
-        if ":" in line and line[0] != "#"
-    )
+    told = yield from plain(session, *ASK_INFO)
     try:
-        words = yield from plain(session, b"CONFIG", b"GET", *_ASKED)
+        words = yield from plain(session, *ASK_CONFIG)
     except NodeFault:
         words = []  # an account without the right to ask
-    asked = {words[at].decode(): words[at + 1].decode() for at in range(0, len(words), 2)}
-    return facts_of(info, asked)
+    return facts_in(told, words)
+
+
+def facts_in(told: bytes, words: Sequence[bytes]) -> NodeFacts:
+    """Return the facts in the answers to `ASK_INFO` and `ASK_CONFIG` as they come; none to the latter is allowed."""
+    info = dict(
+        line.split(":", 1)
+        for line in told.decode("utf-8", "replace").splitlines()
+        if ":" in line and line[0] != "#"
+    )
+    return facts_of(info, {words[at].decode(): words[at + 1].decode() for at in range(0, len(words), 2)})
 
 
 def facts_of(info: Mapping[str, str], asked: Mapping[str, str]) -> NodeFacts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from taskmesh.errors import NodeUnavailable, TaskMeshError
+from taskmesh.errors import ConfigError, NodeUnavailable, TaskMeshError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.member import Place
 from taskmesh.nodes.mesh_driver import MeshDriver
@@ -71,6 +71,7 @@ class Several:
         answer_timeout_s: float,
         name: str,
         before_each: Callable[[NodeAddress], None] | None = None,
+        durability: str = "memory",
     ) -> None:
         """Prepare; nothing is connected yet.
 
@@ -80,7 +81,9 @@ class Several:
             answer_timeout_s: For one reply.
             name: Shown in the nodes' `CLIENT LIST`.
             before_each: Called before each new connection with where that leads.
+            durability: What their data is to survive, where the first view is made of them.
         """
+        self._durability = durability
         self.seeds = {str(address): address for address in sorted(addresses, key=str)}
         self.standing: Standing | None = None
         self.answer_timeout_s = answer_timeout_s
@@ -190,11 +193,19 @@ class Several:
 
         Raises:
             NodeUnavailable: No node answers; or not all, where the first view is to be made.
+            ConfigError: They belong to different meshes; or one cannot be a node, where the first view is to be made.
         """
+        from taskmesh.nodes.fit_nodes import refuse_unfit
         from taskmesh.replication.founding import found
 
         nodes = tuple(self.seeds)
         sought = self.driver.run(seek_view(prefix, nodes), within_s=within_s)
+        if sought.stranger:
+            raise ConfigError(
+                f"the nodes {sought.by} and {sought.stranger} belong to different meshes of this name: name nodes of "
+                "one mesh; if the other is meant to join it, empty it (FLUSHALL) and add it by `taskmesh nodes add`",
+                setting="nodes",
+            )
         if sought.view is not None:
             return Learned(sought.view, sought.by, is_new=False)
         if not sought.answered:
@@ -205,6 +216,7 @@ class Several:
                 lasts=sought.lasts,
             )
 
+        refuse_unfit(self.driver, nodes, self._durability, within_s)
         view = self.driver.run(found(prefix, making(nodes)), within_s=within_s)
         return Learned(view, view.members[0].address, is_new=True)
 

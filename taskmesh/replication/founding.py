@@ -137,11 +137,12 @@ def found(prefix: bytes, making: Making) -> GroupSteps[View]:
 
 
 def _silent(address: str, reply: Reply) -> NodeUnavailable:
-    why = reply.text if isinstance(reply, NodeError) else reply.reason
+    why = reply.text if isinstance(reply, NodeError) else reply.reason.removeprefix(f"{address}: ")
     return NodeUnavailable(
         f"node {address} must answer when a mesh of several nodes is made for the first time: {why}",
         node=address,
         may_be_done=False,
+        lasts=isinstance(reply, Refused) and reply.lasts,
     )
 
 

@@ -82,6 +82,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         urls: Its nodes.
         embedded: Whether those are the shared embedded ones.
         durability: What was asked of that node; empty for nothing.
+        asked_of_servers: What servers of the user's own are to survive.
         keyring: The keys, as the text of a key file. Travels only between a worker's own processes.
         tasks: Names of the app's tasks.
         task_queues: Where the messages of each go, unless a call says otherwise.
@@ -114,6 +115,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     urls: tuple[str, ...]
     embedded: bool
     durability: str
+    asked_of_servers: str
     keyring: str
     tasks: tuple[str, ...]
     task_queues: tuple[str, ...]

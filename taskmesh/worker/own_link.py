@@ -40,4 +40,5 @@ def own_link(facts: MeshFacts) -> Link:
         before_each=ensure_one if facts.embedded else None,
         replicas=facts.replicas,
         acceptors=facts.acceptors,
+        durability=facts.asked_of_servers,
     )

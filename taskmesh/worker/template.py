@@ -70,6 +70,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         urls=tuple(address.url for address in addresses),
         embedded=bool(addresses[0].embedded),
         durability="" if settings.source_of("durability") == "default" else settings.durability,
+        asked_of_servers=settings.asked_of_servers,
         keyring=mesh.keyring().dump(),
         tasks=tuple(sorted(mesh.tasks)),
         task_queues=tuple(queue_of(mesh, name) for name in sorted(mesh.tasks)),
