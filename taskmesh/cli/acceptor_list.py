@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
-from taskmesh.cli.output import table
+from taskmesh.cli.output import table_or_list
 from taskmesh.consensus.keeping import Kept
 from taskmesh.consensus.quorum import majority
 from taskmesh.nodes.acceptor_care import NOT_USED, AcceptorReport
 from taskmesh.nodes.address import DATA_NODE
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 
-def acceptor_table(reports: Sequence[AcceptorReport]) -> Table:
+def acceptor_table(reports: Sequence[AcceptorReport]) -> RenderableType:
     """Return the acceptors as a table."""
-    return table(
+    return table_or_list(
         "acceptors",
         ["address", "instance", "takes part", "configuration", "keeps", "when full", "run", "what to do"],
         [

@@ -73,6 +73,11 @@ def down(*, all_wanted: bool, delete_wanted: bool, yes: bool, target: Target, js
         them = "it" if fact["nodes"] == 1 else "them"
         users = f" while {_connections(fact['clients'])} used {them}" if fact["clients"] else ""
         click.echo(f"stopped {embedded.called(fact['mesh'], fact['nodes'])}{users}; its data stays")
+        if fact["clients"]:
+            say(
+                f"who used {them} and still runs starts {them} again when it is needed: end `taskmesh up`, workers "
+                f"(`taskmesh workers --mesh {fact['mesh']} --stop-all`) and callers first, for {them} to stay down"
+            )
     for fact in left:
         them = "it" if fact["nodes"] == 1 else "them"
         click.echo(

@@ -137,10 +137,11 @@ def _do(
             f"`taskmesh acceptors replace {acceptor} NEW`, or `taskmesh acceptors move` to those that the settings name"
         )
     done = False
+    came_of_it = ""
     if not dry_run:
         changes.wish(change)
         if not no_wait:
-            _show_until_done(changes, change, what)
+            came_of_it = _show_until_done(changes, change, what)
             done = True
     if json_wanted:
         print_json(
@@ -156,10 +157,12 @@ def _do(
         )
     elif done:
         ended = "; its server can be ended now" if change.wish.leaves and not acceptor else ""
-        click.echo(f"{change.node} {what}: done{ended}")
+        share = f", it {came_of_it}" if change.wish.weight and not change.wish.leaves else ""
+        click.echo(f"{change.node} {what}: done{share}{ended}")
 
 
-def _show_until_done(changes: NodeChanges, change: NodeChange, what: str) -> None:
+def _show_until_done(changes: NodeChanges, change: NodeChange, what: str) -> str:
+    """Wait until a change is done, and return what came of it."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -168,20 +171,21 @@ def _show_until_done(changes: NodeChanges, change: NodeChange, what: str) -> Non
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{change.node} {what}", total=None)
-        unbegun, hindered = 0, False
+        unbegun, hindered, text = 0, False, ""
         for progress in changes.watch(change):
             unbegun = _count_unbegun(progress, unbegun, change.node)
             if progress.hindrance and not hindered:
                 say(
                     f"{change.node} cannot go on: {progress.hindrance}. It goes on when it does, also after Ctrl-C"
                 )
-            hindered = bool(progress.hindrance)
+            hindered, text = bool(progress.hindrance), progress.text
             bar.update(
                 task,
                 description=f"{change.node} {progress.text}",
                 completed=progress.done,
                 total=progress.total or None,
             )
+    return text
 
 
 def _count_unbegun(progress: Progress, unbegun: int, node: str) -> int:

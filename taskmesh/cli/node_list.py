@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from taskmesh.cli.output import as_size, facts, table
+from taskmesh.cli.output import as_size, facts, table_or_list
 from taskmesh.core.steps import Call
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.replication.ask import look
 from taskmesh.replication.founding import Stand, read_stand
-from taskmesh.replication.history import Change, read_changes
+from taskmesh.replication.history import KEPT, Change, read_changes
 from taskmesh.replication.holding import Holding, read_holding
 from taskmesh.replication.scripts import STAND
 from taskmesh.replication.view import MOVING, Member, View
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 #: How long one node may take to answer.
 LOOK_S = 2.0
+#: How many are asked side by side.
+ASKED_AT_ONCE = 32
+_SILENT = "does not answer: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,13 @@ class Told:
         facts: Of its server.
         stand: As a member.
         holding: Of the slots that the view says it keeps.
+        changes: Of the view, as far as it was told.
     """
 
     facts: NodeFacts
     stand: Stand
     holding: Holding
+    changes: list[Change]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class NodeReport:
         held: How many it keeps a copy of, those included.
         told: What it says; None if it does not answer.
         trouble: Why it does not; empty if it does.
+        is_silent: Whether it said nothing for as long as it was waited for.
     """
 
     member: Member
@@ -60,6 +68,7 @@ class NodeReport:
     held: int
     told: Told | None
     trouble: str
+    is_silent: bool
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
@@ -81,25 +90,35 @@ class NodeReport:
 
 
 def node_reports(link: Link, view: View) -> list[NodeReport]:
-    """Ask each member how it is."""
-    return [_report(link, view, member) for member in view.members]
+    """Ask each member how it is; all at once, so that those who are silent are waited for once."""
+    members = view.members
+    with ThreadPoolExecutor(min(len(members), ASKED_AT_ONCE)) as pool:
+        return list(pool.map(lambda member: _report(link, view, member), members))
 
 
 def _report(link: Link, view: View, member: Member) -> NodeReport:
     led, held = view.led_by(member.id), view.held_by(member.id)
     told, trouble = None, ""
+    until_s = time.monotonic() + LOOK_S
     try:
         told = link.at(member.id).run(_tell(link.session, held), within_s=LOOK_S)
     except (NodeUnavailable, NodeFault) as error:
-        trouble = str(error)
-    return NodeReport(member, len(led), len(held), told, trouble)
+        trouble = _trouble(str(error), member.address)
+    is_silent = told is None and time.monotonic() >= until_s
+    return NodeReport(member, len(led), len(held), told, trouble, is_silent)
+
+
+def _trouble(text: str, address: str) -> str:
+    """Return why a node does not answer without what the table says already."""
+    why = text.removeprefix("the node did not answer: ").removeprefix(f"{address}: ")
+    return f"{_SILENT}{why.replace('no answer', 'nothing came')}" if why != text else text
 
 
 def _tell(session: Session, held: Sequence[int]) -> Steps[Told]:
     found = yield from read_facts(session)
     stand = yield from look(session, Call(STAND, session.prefix, ()))
     holding = yield from read_holding(session, held)
-    return Told(found, read_stand(stand), holding)
+    return Told(found, read_stand(stand), holding, (yield from read_changes(session)))
 
 
 def copies_missing(view: View) -> int:
@@ -156,7 +175,7 @@ def view_facts(mesh: str, view: View, changes: Sequence[Change]) -> RenderableTy
 
 def node_table(reports: Sequence[NodeReport]) -> RenderableType:
     """Return the members as a table."""
-    return table(
+    return table_or_list(
         "members",
         [
             "node",
@@ -198,13 +217,17 @@ def _row(report: NodeReport) -> tuple[object, ...]:
     )
 
 
-def changes_of(link: Link) -> list[Change]:
-    """Return the last changes of the view, the newest first.
+def changes_of(reports: Sequence[NodeReport]) -> list[Change]:
+    """Return the last changes of the view, the newest first, as the members together know them.
 
     Raises:
-        NodeUnavailable: No node answers.
+        NodeUnavailable: None of them answers.
     """
-    return link.run(read_changes(link.session), within_s=LOOK_S)
+    if all(report.told is None for report in reports):
+        whys = dict.fromkeys(report.trouble.removeprefix(_SILENT) for report in reports)
+        raise NodeUnavailable(f"no node answers: {'; '.join(whys)}", node=reports[0].member.address)
+    known = {change.number: change for report in reports if report.told for change in report.told.changes}
+    return [known[number] for number in sorted(known, reverse=True)][:KEPT]
 
 
 def _last_failover(changes: Sequence[Change]) -> Change | None:

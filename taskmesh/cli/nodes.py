@@ -44,23 +44,24 @@ def nodes(*, target: Target, json_wanted: bool) -> None:
             )
         return
     mesh = target.look()
-    reports = AcceptorCare(mesh.agreement).reports()
-    view = mesh.link.view
+    care, view = AcceptorCare(mesh.agreement), mesh.link.open().view
     if view is None:
-        _show_one(mesh, reports, json_wanted=json_wanted)
+        _show_one(mesh, care.reports(), json_wanted=json_wanted)
     else:
-        _show_several(mesh, view, reports, json_wanted=json_wanted)
+        _show_several(mesh, view, care, json_wanted=json_wanted)
 
 
 for command in (add, remove, drain, weight):
     nodes.add_command(command)
 
 
-def _show_several(mesh: TaskMesh, view: View, acceptors: list[AcceptorReport], *, json_wanted: bool) -> None:
+def _show_several(mesh: TaskMesh, view: View, care: AcceptorCare, *, json_wanted: bool) -> None:
     members = node_reports(mesh.link, view)
+    # a server that stands still, or is cut off, is waited for once
+    acceptors = care.reports(without=[each.member.address for each in members if each.is_silent])
     # who was asked may have told of a newer one
     view = mesh.link.view or view
-    changes = changes_of(mesh.link)
+    changes = changes_of(members)
     if json_wanted:
         print_json(
             {

@@ -96,6 +96,32 @@ def table(
     return made
 
 
+def table_or_list(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()
+) -> RenderableType:
+    """Return a table as `table` does; where it would not fit, a list: each row by itself, without what it lacks.
+
+    For tables of many columns, which a usual terminal would break into single syllables.
+
+    Args:
+        title: Above it.
+        columns: Their names.
+        rows: Their cells.
+        numbers: Names of the columns that are aligned to the right.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    from taskmesh.cli.fitting import Fitting
+
+    listed = []
+    for row in rows:
+        said = [pair for pair in zip(columns[1:], row[1:], strict=True) if pair[1] not in (None, "")]
+        listed.append(facts(f"{columns[0]} {row[0]}", said))
+    narrow = Group(Text(f"{title}\n", style="bold"), *listed)
+    return Fitting(table(title, columns, rows, numbers=numbers), narrow)
+
+
 def facts(title: str, pairs: Iterable[tuple[str, object]]) -> RenderableType:
     """Return names and values below a title."""
     from rich.console import Group

@@ -17,14 +17,15 @@ log = logging.getLogger("taskmesh.worker")
 class CommandSupervisor(Supervisor):
     """A supervisor that looks who is there already when it registers."""
 
-    def __init__(self, options: WorkerOptions, *, nodes: int = 0) -> None:
+    def __init__(self, options: WorkerOptions, *, who: str, nodes: int = 0) -> None:
         """Prepare.
 
         Args:
             options: Of the worker.
+            who: The command, as its errors begin.
             nodes: How many embedded nodes were asked for; 0 if nothing was said.
         """
-        super().__init__(options)
+        super().__init__(options, who=who)
         self._nodes = nodes
 
     @property

@@ -54,7 +54,7 @@ def up(*, given: dict[str, Any], json_wanted: bool) -> None:
         os.environ[NODES] = str(nodes)  # for the process that imports the app
     before = {node.mesh for node in embedded.running()}
     begun_s = time.monotonic()
-    supervisor = CommandSupervisor(options, nodes=nodes)
+    supervisor = CommandSupervisor(options, who="taskmesh up", nodes=nodes)
     code = 1
     stopped = False
     try:

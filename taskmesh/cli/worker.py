@@ -58,7 +58,7 @@ def worker(*, given: dict[str, Any], json_wanted: bool) -> None:
     """
     options = resolved(given, os.environ, current_folder())
     begun_s = time.monotonic()
-    supervisor = CommandSupervisor(options)
+    supervisor = CommandSupervisor(options, who="taskmesh worker")
     with output_to_stderr() if json_wanted else nullcontext():
         code = supervisor.run()
     if json_wanted:

@@ -121,6 +121,11 @@ def admit(
     ]
 
 
+def silent(address: str) -> Standing:
+    """Return how an acceptor stands that does not answer."""
+    return _standing(address, None, "")
+
+
 def _standing(address: str, looked: Looked | None, refusal: str) -> Standing:
     if refusal:
         return Standing(

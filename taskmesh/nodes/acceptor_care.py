@@ -93,15 +93,20 @@ class AcceptorCare:
         self._agreement = agreement
         self._compaction = Compaction()
 
-    def reports(self) -> list[AcceptorReport]:
+    def reports(self, without: Collection[str] = ()) -> list[AcceptorReport]:
         """Return how each acceptor stands; nothing is changed.
+
+        Args:
+            without: Addresses of servers that are known not to answer, and so are not waited for.
 
         Raises:
             NodeUnavailable: The data node does not answer.
         """
         agreement = self._agreement
-        standings = agreement.assess()
-        keepings = agreement.run(read_keeping([each.address for each in standings]))
+        standings = agreement.assess(without)
+        # who said nothing a moment ago would have everybody wait once more
+        answering = [each.address for each in standings if each.looked is not None]
+        keepings = agreement.run(read_keeping(answering))
         newest = newest_of(standings)
         members = {member.instance for member in newest.members} if newest else set()
         view = agreement.link.view

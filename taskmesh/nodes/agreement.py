@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.config.nodes import own_acceptors
-from taskmesh.consensus.admission import Rules, Standing, admit, note_of
+from taskmesh.consensus.admission import Rules, Standing, admit, note_of, silent
 from taskmesh.consensus.chain import Chain, look
 from taskmesh.consensus.founding import fit, found
 from taskmesh.consensus.keeping import Kept, read_keeping
@@ -27,7 +27,7 @@ from taskmesh.nodes.seat import Seat, ask_seat, claim_seat, note_seat, read_seat
 from taskmesh.replication.view import UP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from taskmesh.core.steps import GroupSteps
     from taskmesh.nodes.link import Link
@@ -144,13 +144,13 @@ class Agreement:
             link.ask_each(lambda: note_seat(link.session, newest), within_s=SEAT_S)
         return registers
 
-    def _seat(self) -> Seat | None:
+    def _seat(self, without: Collection[str] = ()) -> Seat | None:
         """Return where the registers are, as the nodes remember it: the last that any of them saw.
 
         Whichever process answers is asked, for those that wait to be admitted wait for a leader.
         """
         link = self.link
-        told = link.ask_each(lambda: read_seat(link.session), within_s=SEAT_S)
+        told = link.ask_each(lambda: read_seat(link.session), within_s=SEAT_S, without=without)
         return max((seat for seat in told if seat is not None), key=lambda seat: seat.number, default=None)
 
     def _rules_at(self, places: Sequence[str]) -> Rules:
@@ -158,18 +158,24 @@ class Agreement:
         trusted = frozenset([DATA_NODE] if list(places) == [DATA_NODE] else [])
         return Rules(self._boot_of, Packing(signer.sign, signer.verify), trusted)
 
-    def assess(self) -> list[Standing]:
+    def assess(self, without: Collection[str] = ()) -> list[Standing]:
         """Return how each acceptor stands; nothing is made, and nobody admitted.
+
+        Args:
+            without: Addresses of servers that are known not to answer, and so are not waited for.
 
         Raises:
             NodeUnavailable: The data node does not answer.
         """
         link = self.link.open()
-        seat = self._seat()
+        seat = self._seat(without)
         places = seat.addresses if seat else self.addresses
         # as the user lists them, not in the order of their ids
         places = list(dict.fromkeys([*(each for each in self.addresses if each in places), *places]))
-        standings = self.run(admit(link.prefix, places, self._rules_at(places), only_look=True))
+        asked = [each for each in places if each not in without]
+        found = self.run(admit(link.prefix, asked, self._rules_at(places), only_look=True))
+        by_address = {each.address: each for each in found}
+        standings = [by_address.get(each) or silent(each) for each in places]
         if seat is not None and seat.number:
             return standings
         return [

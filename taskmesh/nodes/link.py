@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.codec.keyring import Keyring
@@ -371,19 +371,24 @@ class Link:
             self.open(within_s)
         return self.driver.run(steps, within_s=within_s)
 
-    def ask_each(self, make: Callable[[], Steps[T]], *, within_s: float | None = None) -> list[T]:
+    def ask_each(
+        self, make: Callable[[], Steps[T]], *, within_s: float | None = None, without: Collection[str] = ()
+    ) -> list[T]:
         """Run a protocol at each node by itself, and return what those say that answer; see `Several.ask_each`.
 
         Args:
             make: Makes the protocol.
             within_s: How long each may take; None for as long as it takes.
+            without: Addresses of nodes that need not be asked.
 
         Raises:
             NodeUnavailable: None answers.
         """
         self.open(within_s)
         several = self._several
-        return [self.run(make(), within_s=within_s)] if several is None else several.ask_each(make, within_s)
+        if several is None:
+            return [self.run(make(), within_s=within_s)]
+        return several.ask_each(make, within_s, without)
 
     # -- in event loops -----------------------------------------------------------
 

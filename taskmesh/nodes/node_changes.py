@@ -24,8 +24,9 @@ from taskmesh.replication.ask import look, plain
 from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.holding import read_holding
 from taskmesh.replication.pin import pin
+from taskmesh.replication.plan import Goal, as_proposed
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import DRAINED, LEARNER, UP, WEIGHT, Member, View
+from taskmesh.replication.view import DRAINED, LEARNER, UP, WEIGHT, Member, Table, View
 from taskmesh.ring import RingNode, propose
 from taskmesh.ring.node import WEIGHT_MAX
 from taskmesh.ring.table import handed_over, moved
@@ -93,6 +94,8 @@ class NodeChanges:
         """
         self._agreement = agreement
         self._durability = durability
+        #: The number of a view, and what the leader would make of it.
+        self._reckoned: tuple[int, Goal | None] | None = None
 
     def members(self) -> tuple[Member, ...]:
         """Return all that are members, or were.
@@ -174,9 +177,7 @@ class NodeChanges:
         return self._change(view, member.id, wish)
 
     def _change(self, view: View, node: str, wish: NodeWish) -> NodeChange:
-        after = propose(
-            view.slots, _nodes_after(view, node, wish), _replicas_after(view, node, wish), view.table
-        )
+        after = _table_after(view, node, wish)
         return NodeChange(
             node,
             wish,
@@ -253,8 +254,7 @@ class NodeChanges:
             text = "hands over what it keeps" if left else "keeps nothing any more"
             return Progress(member.state == DRAINED, text, view.slots - left, view.slots)
         if member.state == UP and (member.weight, member.domain) == (wish.weight, wish.domain):
-            held = len(view.held_by(member.id))
-            return Progress(held > 0, f"keeps {held:,} slots", held, held)
+            return self._shared_out(view, member)
         away = self._why_away(member)
         if away:
             text = f"is {member.state}, and does not answer"
@@ -262,6 +262,22 @@ class NodeChanges:
         if member.state == LEARNER:
             return self._copied(view, member)
         return Progress(is_done=False, text=f"is {member.state}, and waits for the leader")
+
+    def _shared_out(self, view: View, member: Member) -> Progress:
+        """Tell how far slots have moved because of a node that takes part as it is to."""
+        held = len(view.held_by(member.id))
+        if self._reckoned is None or self._reckoned[0] != view.number:
+            self._reckoned = view.number, as_proposed(view)
+        goal = self._reckoned[1]
+        if goal is None:
+            return Progress(is_done=True, text=f"keeps {held:,} slots", done=held, total=held)
+        share = sum(member.id in row for row in goal.table)
+        text = f"keeps {held:,} slots, and {share:,} when others are copied"
+        return (
+            replace(self._copied(view, member), text=text)
+            if share > held
+            else Progress(is_done=False, text=text)
+        )
 
     def _why_away(self, member: Member) -> str:
         """Return why a node does not answer; empty if it does."""
@@ -360,6 +376,21 @@ def _member(view: View, node: str) -> Member:
         known = ", ".join(f"{each.id} ({each.address})" for each in view.members if each.state != DRAINED)
         raise UsageError(f"{shown(node)!r} is no node of this mesh; it has {known}")
     return serving[0]
+
+
+def _table_after(view: View, node: str, wish: NodeWish) -> Table:
+    """Return which nodes keep which slots once a wish is fulfilled."""
+    member = view.member(node)
+    if member is None or member.state != UP or wish.leaves or not wish.weight:
+        return tuple(
+            propose(view.slots, _nodes_after(view, node, wish), _replicas_after(view, node, wish), view.table)
+        )
+    weighed = replace(member, weight=wish.weight, domain=wish.domain)
+    goal = as_proposed(
+        replace(view, members=tuple(weighed if each is member else each for each in view.members))
+    )
+    # shares that are only a little uneven stay as they are
+    return view.table if goal is None else goal.table
 
 
 def _nodes_after(view: View, node: str, wish: NodeWish) -> list[RingNode]:

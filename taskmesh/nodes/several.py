@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -57,7 +57,8 @@ class Several:
     it by its address; then whichever process answers there is spoken with, and else only the one that was admitted.
 
     Attributes:
-        seeds: The addresses from which the others are learned, by their names; in the same order for all.
+        seeds: The addresses from which the others are learned, by their names; in the same order for all: that of
+            their names, or, of embedded ones, that in which the folder of the mesh has them.
         standing: The view; None until it is known.
         driver: Runs conversations whose calls name their nodes.
         answer_timeout_s: How long a node may take to answer.
@@ -84,7 +85,8 @@ class Several:
             durability: What their data is to survive, where the first view is made of them.
         """
         self._durability = durability
-        self.seeds = {str(address): address for address in sorted(addresses, key=str)}
+        ordered = addresses if all(each.embedded for each in addresses) else sorted(addresses, key=str)
+        self.seeds = {str(address): address for address in ordered}
         self.standing: Standing | None = None
         self.answer_timeout_s = answer_timeout_s
         self.driver = MeshDriver(
@@ -113,7 +115,9 @@ class Several:
             return tuple(self.seeds)
         return tuple(member.address for member in self.standing.view.members if member.state == UP)
 
-    def ask_each(self, make: Callable[[], Steps[T]], within_s: float | None = None) -> list[T]:
+    def ask_each(
+        self, make: Callable[[], Steps[T]], within_s: float | None = None, without: Collection[str] = ()
+    ) -> list[T]:
         """Ask each node by itself, whichever process answers there, and return what those say that answer.
 
         For what must be known before any of them is admitted: after a restart of everything all wait for a leader, who
@@ -122,13 +126,14 @@ class Several:
         Args:
             make: Makes the protocol.
             within_s: How long each may take; None for as long as it takes.
+            without: Addresses of nodes that need not be asked, unless these are all.
 
         Raises:
             NodeUnavailable: None answers.
         """
         found: list[T] = []
         failed: NodeUnavailable | None = None
-        for address in self.addresses:
+        for address in [each for each in self.addresses if each not in without] or self.addresses:
             try:
                 found.append(self.driver.run(pin(make(), address), within_s=within_s))
             except NodeUnavailable as error:

@@ -54,7 +54,7 @@ def plan(
     return (
         _without_those_gone(view, seen, silent)
         or _with_those_back(view, seen, new_instance)
-        or _as_proposed(view)
+        or as_proposed(view)
     )
 
 
@@ -150,7 +150,7 @@ def _instance_of(
     return stand.instance if is_ours else None
 
 
-def _as_proposed(view: View) -> Goal | None:
+def as_proposed(view: View) -> Goal | None:
     """Return the view with the table that members and weights ask for, if that is worth a change.
 
     A change stops all slots for a moment, so a table that is only a little uneven stays.

@@ -65,8 +65,14 @@ LEAVE_S = 1.0
 class Supervisor:
     """One worker."""
 
-    def __init__(self, options: WorkerOptions) -> None:
-        """Prepare; `run` does the rest."""
+    def __init__(self, options: WorkerOptions, *, who: str = "taskmesh worker") -> None:
+        """Prepare; `run` does the rest.
+
+        Args:
+            options: Of the worker.
+            who: As its errors begin.
+        """
+        self._who = who
         self._signals = 0
         self._joining: Joining | None = None
         self._stop_by: float | None = None
@@ -112,7 +118,7 @@ class Supervisor:
             nursery = make_nursery(template, self._options, facts)
             return self._work(facts, nursery)
         except TaskMeshError as error:
-            sys.stderr.write(f"taskmesh worker: {error}\n")
+            sys.stderr.write(f"{self._who}: {error}\n")
             return 2 if is_usage(error) else 1
         finally:
             (nursery or template).close()
@@ -138,7 +144,7 @@ class Supervisor:
             for message in messages:
                 if "failed" in message:
                     self._watch(message["sources"], self._options.path)
-                    sys.stderr.write(f"taskmesh worker: {message['failed']}\n")
+                    sys.stderr.write(f"{self._who}: {message['failed']}\n")
                     self._exit_code = 2 if message["usage"] else 1
                     return None
                 facts = msgspec.convert(message["ready"], MeshFacts)

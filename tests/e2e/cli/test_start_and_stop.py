@@ -74,6 +74,14 @@ def test_up_makes_a_mesh_of_several_nodes_and_down_ends_them_all(shell):
     shell.write("app.py")
     up = shell.start("up", "app.py", "-c", "1", "--nodes", "3", "--json").until("1 process")
     assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "30", "--json").json["value"] == 5
+    members = {
+        each["id"]: each["address"] for each in shell.run("nodes", "--mesh", "shop", "--json").json["nodes"]
+    }
+    assert ["node-2" in members["n2"], "node-3" in members["n3"], "node-" in members["n1"]] == [
+        True,
+        True,
+        False,
+    ]
     stopped = shell.run("down", "--mesh", "shop", "--json").json["stopped"]
     assert [(fact["mesh"], fact["nodes"]) for fact in stopped] == [("shop", 3)]
     up.ends(signal.SIGTERM)
@@ -108,7 +116,7 @@ def test_up_refuses_another_number_of_nodes_than_the_mesh_was_made_with(shell):
 def test_up_refuses_a_number_of_nodes_when_the_app_says_another(shell, settings, has):
     shell.write("app.py", APP.replace('TaskMesh("shop")', f'TaskMesh("shop", {settings})'))
     refused = shell.run("up", "app.py", "-c", "1", "--nodes", "3", code=2).err
-    assert "--nodes 3: the app says otherwise" in refused
+    assert "\n".join(refused.splitlines()[-1:]).startswith("taskmesh up: --nodes 3: the app says otherwise")
     assert has in refused
 
 
@@ -132,6 +140,9 @@ def test_down_leaves_alone_what_others_use(shell):
     done = shell.run("down", "--json").json
     assert [node["mesh"] for node in done["stopped"]] == ["shop"]
     assert [node["mesh"] for node in done["left"]] == ["used"]
+    ended = shell.run("down", "--mesh", "used")
+    assert "stopped the embedded node of mesh used while" in ended.out
+    assert "starts it again when it is needed: end `taskmesh up`, workers" in ended.err
     worker.ends(signal.SIGTERM)
     assert "mesh used" in shell.run("down", "--mesh", "used").out
     assert "no embedded node runs for mesh used" in shell.run("down", "--mesh", "used").out

@@ -118,6 +118,24 @@ def test_the_commands_do_the_same_and_tell_what_moves(mesh, leader, four):
     assert held(mesh, "n4") > 0
 
 
+def test_a_node_that_is_weighed_is_not_done_before_its_share_has_moved(mesh, leader, four):
+    send(mesh, 10)
+    run("add", four.urls[3])
+    assert held(mesh, "n4") == 32
+    done = CliRunner().invoke(cli, ["nodes", "weight", "n4", "300", "--mesh", NAME])
+    assert held(mesh, "n4") == 64
+    assert done.stdout == "n4 has weight 300: done, it keeps 64 slots\n"
+    assert mesh.nodes.weigh("n4", 100, timeout=RUN_S) == "n4"
+    assert held(mesh, "n4") < 40
+
+
+def test_shares_that_are_a_little_uneven_stay_and_no_move_is_promised(mesh, leader, four):
+    run("add", four.urls[3])
+    told = run("weight", "n4", "101")
+    assert (told["copies_moved"], told["primaries_moved"], told["done"]) == (0, 0, True)
+    assert held(mesh, "n4") == 32
+
+
 def test_without_a_leader_it_is_written_down_and_goes_on_later(mesh, four, request):
     assert run("add", four.urls[3], "--no-wait")["done"] is False
     with pytest.raises(TaskTimeout, match=r"n4 waits for the leader, and is not done within 0\.1 s"):

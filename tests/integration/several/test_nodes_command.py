@@ -14,7 +14,9 @@ from taskmesh import TaskMesh
 from taskmesh.cli.acceptor_list import acceptor_findings
 from taskmesh.cli.doctor.finding import Level
 from taskmesh.cli.main import cli
+from taskmesh.core.steps import OUT, Round
 from taskmesh.nodes.acceptor_care import AcceptorCare
+from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.replication.history import Change, note_change
 from tests.nodes import Nodes
 
@@ -76,6 +78,33 @@ def test_it_says_which_node_does_not_answer_and_why(mesh, shown, three_nodes):
     three_nodes.start(1)
     node = next(node for node in shown("--json")["nodes"] if node["id"] == dead.id)
     assert "started anew" in node["trouble"]
+
+
+def test_one_that_stands_still_is_waited_for_once_and_said_not_to_answer(
+    mesh, shown, three_nodes, monkeypatch
+):
+    _ = mesh.agreement.registers
+    three_nodes.stop(1)
+    asked: list[str] = []
+    perform = MeshDriver.perform
+
+    def note(driver: MeshDriver, request: Any, deadline_s: float | None = None) -> Any:
+        calls = request.calls if isinstance(request, Round) else request
+        silent = [call.node for call in calls if str(driver.member(call.node).place[0]) == three_nodes[1].url]
+        replies = perform(driver, request, deadline_s)
+        # of the first round a majority is enough, and nobody waits for the rest
+        if silent and OUT not in replies:
+            asked.extend(silent)
+        return replies
+
+    monkeypatch.setattr(MeshDriver, "perform", note)
+    told = shown("--json")
+    node = next(node for node in told["nodes"] if node["address"] == three_nodes[1].url)
+    assert not node["answers"]
+    assert node["trouble"].startswith("does not answer: nothing came within ")
+    acceptor = next(each for each in told["acceptors"] if each["address"] == three_nodes[1].url)
+    assert (acceptor["takes_part"], acceptor["why_not"]) == (False, "it does not answer")
+    assert asked == [node["id"]]
 
 
 @pytest.mark.parametrize("away", [0, 1, 2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskmesh.cli.output import as_arguments, as_duration, as_iso, as_size, as_time, visible
+from taskmesh.cli.output import as_arguments, as_duration, as_iso, as_size, as_time, table_or_list, visible
 
 
 def test_arguments_stand_as_in_a_call_and_long_ones_are_cut():
@@ -36,3 +36,49 @@ def test_times():
 
 def test_text_from_elsewhere_cannot_steer_the_terminal():
     assert visible("a\x1b[31mb\nc\x07\udc80").plain == "a\\x1b[31mb\nc\\x07\\udc80"
+
+
+@pytest.fixture
+def at_width(capsys: pytest.CaptureFixture[str]):
+    """Show something as on a terminal of so many columns."""
+
+    def at(width: int, *parts: object) -> str:
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False, width=width)
+        for part in parts:
+            console.print(part)
+        return capsys.readouterr().out
+
+    return at
+
+
+WIDE = (
+    "members",
+    ["node", "address", "leads", "says"],
+    [
+        ("n1", "redis://10.0.0.1:6379", 1024, "answers"),
+        ("n2", "redis://10.0.0.2:6379", None, "does not answer"),
+    ],
+)
+
+
+def test_a_table_that_fits_is_shown_as_one(at_width):
+    shown = at_width(70, table_or_list(*WIDE, numbers=["leads"]))
+    (row,) = [line for line in shown.splitlines() if "n1" in line]
+    assert row.split() == ["n1", "redis://10.0.0.1:6379", "1,024", "answers"]
+    assert max(map(len, shown.splitlines())) <= 70
+
+
+def test_a_table_that_would_be_broken_becomes_a_list(at_width):
+    lines = at_width(40, table_or_list(*WIDE, numbers=["leads"])).splitlines()
+    assert [line.split() for line in lines if line.strip()] == [
+        ["members"],
+        ["node", "n1"],
+        ["address", "redis://10.0.0.1:6379"],
+        ["leads", "1,024"],
+        ["says", "answers"],
+        ["node", "n2"],
+        ["address", "redis://10.0.0.2:6379"],
+        ["says", "does", "not", "answer"],
+    ]
