@@ -23,7 +23,7 @@ from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, PART_S, REA
 from taskmesh.client.unserved import STATES as WAITING
 from taskmesh.codec.outcome import Outcome, decode_outcome
 from taskmesh.core import keys
-from taskmesh.core.notice import split_notice
+from taskmesh.core.notice import TOO_LARGE, split_notice
 from taskmesh.core.record import Record
 from taskmesh.core.state import FINAL
 from taskmesh.errors import NodeUnavailable, TaskMeshError, TrustError
@@ -144,7 +144,10 @@ class Ear:
         self._heard_at_s = asyncio.get_running_loop().time()
         signer = self._portal.link.results
         try:
-            for wire in list(split_notice(payload)):
+            wires = list(split_notice(payload))
+            for wire in wires:
+                if wire == TOO_LARGE:
+                    continue
                 try:
                     outcome = decode_outcome(wire, signer)
                 except TrustError as error:
@@ -153,6 +156,8 @@ class Ear:
                     continue
                 if outcome.state in _FINAL_NAMES:
                     self._put_in(outcome)
+            if TOO_LARGE in wires:
+                self._gap()
         except TrustError as error:
             log.warning("a notice was refused: %s", error)
 

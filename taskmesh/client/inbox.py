@@ -23,7 +23,7 @@ from taskmesh.client.line import Line
 from taskmesh.client.waiter import FIRST_LOOK_S, LOOK_AGAIN_S, Waiter
 from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
-from taskmesh.core.notice import split_notice
+from taskmesh.core.notice import TOO_LARGE, split_notice
 from taskmesh.core.state import FINAL
 from taskmesh.errors import Malformed, NodeUnavailable, TrustError
 from taskmesh.results.read import read, read_some
@@ -285,7 +285,9 @@ class Inbox:
                 if payload is None:
                     return
                 self._heard_at_s = time.monotonic()
-                self._deliver(payload)
+                if self._deliver(payload):
+                    self._note_gap(subscription)
+                    return
                 if self._line.parked:
                     self._line.wake_satisfied()
                 if enough() or time.monotonic() >= until_s:
@@ -309,21 +311,22 @@ class Inbox:
             except NodeUnavailable as error:
                 log.debug("%s; listening again", error)
 
-    def _deliver(self, payload: bytes) -> None:
+    def _deliver(self, payload: bytes) -> bool:
+        """Put outcomes into their handles; tell whether one was too large to be told, and is to be read."""
         signer = self._link.results
         try:
             wires = list(split_notice(payload))
         except TrustError as error:
             log.warning("a notice was refused: %s", error)
-            return
-        for wire in wires:
+            return False
+        for wire in [wire for wire in wires if wire != TOO_LARGE]:
             try:
                 outcome = decode_outcome(wire, signer)
-            except TrustError as error:
-                # not of this mesh: never decoded
+            except TrustError as error:  # not of this mesh: never decoded
                 log.warning("an outcome in a notice was refused: %s", error)
                 continue
             self._put_in(outcome)
+        return TOO_LARGE in wires
 
     def _put_in(self, outcome: Outcome) -> None:
         if outcome.state in _FINAL_NAMES:

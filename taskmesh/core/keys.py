@@ -14,6 +14,8 @@
 <prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms): while the node
                        becomes the primary of their slots
 <prefix>history        in a mesh of several nodes: list of the last changes of the view, for people
+<prefix>coming         in a mesh of several nodes: hash id -> of which copy pieces are coming (see `parts/coming.lua`)
+<prefix>c:<id>         what has come of it
 <prefix>level          in a mesh of several nodes: up to which moment (ms) all copies here are known to be level
 <prefix>q:<queue>:<p>  list of hints `id:version` that are ready, priority p (0-9)
 <prefix>queues         set of the queues that ever held a message, and were not forgotten since
@@ -30,7 +32,8 @@
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
 <prefix>wake:<holder>  list on which an idle child blocks
 <prefix>control:<incarnation>  list of signed control messages for a supervisor
-<prefix>x:<minute>     list of the ids to be removed in this minute, some in each element, joined by newlines
+<prefix>x:<minute>     list of the ids to be removed in this minute, some in each element, joined by newlines; with a
+                       space in front where only what came of it in pieces is meant
 <prefix>xf:<minute>    list of the functions to be removed in this minute, unless something refers to them again
 <prefix>xb             sorted set of the minutes in which there is something to be removed
 <prefix>dead           sorted set of dead letters by the time they died (ms)

@@ -1,6 +1,7 @@
 """A notice: the outcomes of one commit that one client process waits for, in one publication.
 
-Each is preceded by its length as 8 hex digits, which is how the scripts join them.
+Each is preceded by its length as 8 hex digits, which is how the scripts join them. One of no bytes says that there is
+an outcome which is too large to be told: who waits reads what he waits for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from taskmesh.errors import Malformed
+
+#: What stands in place of an outcome that is to be read.
+TOO_LARGE = b""
 
 
 def split_notice(payload: bytes) -> Iterator[bytes]:

@@ -1,14 +1,15 @@
 -- Keeps copies: what the primaries of their slots changed, the newer one of each record.
 -- flags: allow-oom
--- parts: copies, moves, buckets, finish
+-- parts: copies, moves, buckets, finish, coming
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then entries, each with its kind first:
 --   'w' id, record, what stands beside it ('' = nothing)
+--   'i' id, bytes of the record, head (108), what stands beside it: the record has come in pieces (see `take_piece.lua`)
 --   'h' id, the version on which the change stands, head (108 bytes): the rest of the record stayed as it was
 --   'b' name (rv, tellings, parked), id, version, value: noted beside a record of that version
 --   'f' content hash, function
 --   'p' channel, notice: published if this node has now all that stood before it
--- Returns a string, a letter per entry: 'o' it is here, or something newer; 'n' the whole record is needed; 'F' the function
---   of that record is needed first; '-' not published.
+-- Returns a string, a letter per entry: 'o' it is here, or something newer; 'n' the whole record is needed, or a piece of it;
+--   'F' the function of that record is needed first; '-' not published.
 -- In which order changes arrive does not matter: versions only grow.
 local REMEMBER_MS = 600000
 local R = P .. 'r:'
@@ -116,6 +117,26 @@ local function head_only(id, base, head)
   return 'o'
 end
 
+-- Put a record that has come in pieces where it belongs; by the same rule as one that comes whole.
+local function come(id, size, head, side)
+  local old, version = CALL('GETRANGE', R .. id, 0, HEAD_AND_NAMES), string.sub(head, 3, 10)
+  local known, stands = string.sub(old, 3, 10), coming(id)
+  if stands and string.sub(stands, 13, 20) <= known then drop_coming(id) end
+  if known >= version then return head_only(id, version, head) end
+  if old == '' and may_be_forgotten(head) then return 'o' end
+  if stands ~= EPOCH .. version .. size then return 'n' end
+  if CALL('STRLEN', P .. 'c:' .. id) ~= tonumber(size) then return 'n' end
+  local new = head .. CALL('GETRANGE', P .. 'c:' .. id, 108, HEAD_AND_NAMES)
+  local hash = function_of(new)
+  if hash ~= '' and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then return 'F' end
+  CALL('RENAME', P .. 'c:' .. id, R .. id)
+  CALL('SETRANGE', R .. id, 0, head)
+  drop_coming(id)
+  if side ~= '' then CALL('HSET', P .. 'side', id, side) end
+  index(id, old ~= '' and old or nil, new)
+  return 'o'
+end
+
 local function beside(name, id, version, value)
   local known = CALL('GETRANGE', R .. id, 2, 9)
   if known > version then return 'o' end
@@ -134,6 +155,9 @@ while at <= #ARGV do
   if kind == 'w' then
     letter = whole(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     at = at + 4
+  elseif kind == 'i' then
+    letter = come(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    at = at + 5
   elseif kind == 'h' then
     letter = head_only(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     at = at + 4

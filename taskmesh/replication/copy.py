@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from taskmesh.core.record import HEAD_LENGTH
 
 #: Words of a copy in the answer of `fetch.lua`.
-WORDS = 5
+WORDS = 6
 VERSION = slice(2, 10)
 
 
@@ -18,11 +18,12 @@ class Copy:
 
     Attributes:
         task_id: Whose.
-        record: The record; empty when this replica has none.
+        record: The record; empty when this replica has none. Its head and names only where it did not fit the answer.
         side: What stands outside it and never changes.
         revoked: The outcome by which it ends unless its run brings one.
         telling: What it tells of itself while it runs.
         parked: The build that could not take it.
+        size: How many bytes the record has.
     """
 
     task_id: bytes
@@ -31,6 +32,12 @@ class Copy:
     revoked: bytes
     telling: bytes
     parked: bytes
+    size: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is all of the record."""
+        return len(self.record) == self.size
 
     @property
     def version(self) -> bytes:
@@ -65,4 +72,5 @@ def read_copy(task_id: bytes, answer: Sequence[bytes], at: int) -> Copy:
         answer: To all ids.
         at: Which of these it is, from 0.
     """
-    return Copy(task_id, *answer[WORDS * at : WORDS * (at + 1)])
+    record, side, revoked, telling, parked, size = answer[WORDS * at : WORDS * (at + 1)]
+    return Copy(task_id, record, side, revoked, telling, parked, int(size))

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from taskmesh.core import keys
-from taskmesh.core.steps import Call
-from taskmesh.replication.copy import Copy, read_copy
+from taskmesh.core.script import Script
+from taskmesh.core.steps import Call, Round
+from taskmesh.replication.copy import Copy
 from taskmesh.replication.fencing import Judge
 from taskmesh.replication.level import DIGEST, DISCARD, LISTING
-from taskmesh.replication.mandate import Ask, Mandate, together
+from taskmesh.replication.mandate import Ask, Mandate, Silent, together
+from taskmesh.replication.pieces import APPLY, Brought, ask_for_copies, bring, sort_copies
 from taskmesh.replication.scripts import LIST_STEP, SETS
-from taskmesh.replication.spread import APPLY, FETCH
 from taskmesh.replication.view import Row, View
 from taskmesh.replication.view_register import ViewSteps
 
@@ -179,25 +180,47 @@ def _remove(mandate: Mandate, view: View, node: str, slot: int, ids: Marks) -> A
 
 def _copy(mandate: Mandate, view: View, holder: str, node: str, ids: Sequence[bytes]) -> Ask[None]:
     """Copy records from one node to another."""
-    answer = yield mandate.call(FETCH, view.waiting, holder, *ids)
-    copies = [read_copy(task_id, answer, at) for at, task_id in enumerate(ids)]
-    functions: dict[bytes, bytes] = {}
-    for name in _functions(copies):
-        blob = yield Call(
-            None, mandate.prefix, (b"GET", keys.function(mandate.prefix, name.decode())), node=holder
-        )
-        if isinstance(blob, bytes):
-            functions[name] = blob
-    words: list[bytes] = []
-    for copy in copies:
-        if copy.record:
-            words += _entries(copy, functions)
-    if words:
-        letters = yield mandate.call(APPLY, view.waiting, node, *words)
+
+    def make(script: Script, to: str, *args: bytes) -> Call:
+        return mandate.call(script, view.waiting, to, *args)
+
+    left = list(ids)
+    while left:
+        found = sort_copies(left, (yield ask_for_copies(make, holder, left)))
+        left = found.later
+        functions: dict[bytes, bytes] = {}
+        for name in _functions((*found.whole, *found.large)):
+            blob = yield Call(
+                None, mandate.prefix, (b"GET", keys.function(mandate.prefix, name.decode())), node=holder
+            )
+            if isinstance(blob, bytes):
+                functions[name] = blob
+        words = [word for copy in found.whole for word in _entries(copy, functions)]
+        letters = (yield make(APPLY, node, *words)) if words else b""
+        for copy in found.large:
+            brought = yield from _one_by_one(bring(make, holder, (node,), copy, functions))
+            answer = brought[node]
+            if not isinstance(answer, bytes):
+                raise Silent(node, str(getattr(answer, "reason", answer)))
+            letters += answer
         if b"F" in letters:
             mandate.note(
                 f"node {holder} has lost a function that its messages refer to: they were not copied"
             )
+
+
+def _one_by_one(steps: Brought) -> Ask[dict[str, Any]]:
+    """Hold a conversation with one node of which each round is one call, or two that may go one after the other."""
+    try:
+        request = next(steps)
+        while True:
+            replies: list[Any] = []
+            for call in request.calls if isinstance(request, Round) else ():
+                reply = yield call
+                replies.append(reply)
+            request = steps.send(replies)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
 
 
 def _functions(copies: Iterable[Copy]) -> list[bytes]:

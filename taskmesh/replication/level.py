@@ -10,7 +10,7 @@ which it could come back as something that still waits or runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -18,9 +18,10 @@ from taskmesh.core.script import Script, load_script
 from taskmesh.core.steps import Call, NodeError, Pause, Reply, Round, all_answered
 from taskmesh.errors import InvariantBroken
 from taskmesh.replication.changes import TOLD
-from taskmesh.replication.copy import read_copy
+from taskmesh.replication.copy import Copy
 from taskmesh.replication.functions import fetch_functions
-from taskmesh.replication.spread import APPLY, FETCH, Spread
+from taskmesh.replication.pieces import APPLY, ask_for_copies, bring, sort_copies
+from taskmesh.replication.spread import Spread
 from taskmesh.replication.standing import Standing
 from taskmesh.replication.view import Row, View
 
@@ -276,21 +277,34 @@ def _repair(view: _Compared, slot: int, node: str, found: Levelled, bandwidth: i
         found.removed += sum(task_id not in ours for task_id in some)
     lacking = [task_id for task_id, mark in ours.items() if theirs.get(task_id) != mark]
     for some in _groups(lacking, COPIES_AT_ONCE):
-        size = yield from _copy(view, primary, node, some)
+        left = some
+        while left:
+            left = yield from _copy(view, primary, node, left, bandwidth)
         found.copied += len(some)
-        if bandwidth:
-            yield Pause(size / bandwidth)
 
 
-def _copy(view: _Compared, primary: str, node: str, ids: Sequence[bytes]) -> Spread[int]:
-    """Copy records from a primary to a backup, and return how many bytes that were."""
-    (answer,) = _answers((yield Round([view.call(FETCH, primary, *ids)], all_answered)))
+def _copy(view: _Compared, primary: str, node: str, ids: list[bytes], bandwidth: int) -> Spread[list[bytes]]:
+    """Copy records from a primary to a backup, and return those for which there was no room in one step."""
+    (answer,) = _answers((yield Round([ask_for_copies(view.call, primary, ids)], all_answered)))
     if answer is None:
         raise _Silent
-    copies = [copy for at, task_id in enumerate(ids) if (copy := read_copy(task_id, answer, at)).record]
+    found = sort_copies(ids, answer)
     functions = yield from fetch_functions(
-        view.prefix, {copy.function: primary for copy in copies if copy.function}
+        view.prefix, {copy.function: primary for copy in (*found.whole, *found.large) if copy.function}
     )
+    words = _words(found.whole, functions)
+    if words:
+        _check((yield Round([view.call(APPLY, node, *words)], all_answered))[0])
+        if bandwidth:
+            yield Pause(sum(map(len, words)) / bandwidth)
+    for copy in found.large:
+        brought = yield from bring(view.call, primary, (node,), copy, functions, bandwidth=bandwidth)
+        _check(brought[node])
+    return found.later
+
+
+def _words(copies: Sequence[Copy], functions: Mapping[bytes, bytes]) -> list[bytes]:
+    """Return the arguments of `apply.lua` for whole copies."""
     words: list[bytes] = []
     for copy in copies:
         blob = functions.get(copy.function)
@@ -299,14 +313,19 @@ def _copy(view: _Compared, primary: str, node: str, ids: Sequence[bytes]) -> Spr
         words += copy.entry()
         for each in copy.beside():
             words += each
-    if not words:
-        return 0
-    (reply,) = yield Round([view.call(APPLY, node, *words)], all_answered)
+    return words
+
+
+def _check(reply: Reply) -> None:
+    """Raise if copies did not arrive.
+
+    Raises:
+        _Stale, _Silent: Why.
+    """
     if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
         raise _Stale
     if not isinstance(reply, bytes):
         raise _Silent
-    return sum(map(len, words))
 
 
 def _groups(ids: Sequence[bytes], size: int) -> list[list[bytes]]:

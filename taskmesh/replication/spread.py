@@ -9,11 +9,11 @@ Too few: it hears `NoAnswer`, and repeats the call, as it does when an answer is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from taskmesh.core import keys
-from taskmesh.core.script import Script, load_script
+from taskmesh.core.script import Script
 from taskmesh.core.steps import (
     OUT,
     Call,
@@ -29,9 +29,10 @@ from taskmesh.core.steps import (
     all_answered,
 )
 from taskmesh.replication.changes import TOLD, Changes, Entry, read_changes
-from taskmesh.replication.copy import Copy, read_copy
+from taskmesh.replication.copy import Copy
 from taskmesh.replication.functions import fetch_functions
 from taskmesh.replication.packed_view import unpack
+from taskmesh.replication.pieces import APPLY, Sorted, ask_for_copies, bring, sort_copies
 from taskmesh.replication.route_commands import route_plain
 from taskmesh.replication.routes import Routed, route
 from taskmesh.replication.standing import Standing
@@ -40,8 +41,6 @@ from taskmesh.replication.view import View
 T = TypeVar("T")
 Spread = Generator[Round | Pause, Sequence[Reply], T]
 
-APPLY = load_script("taskmesh.replication", "apply")
-FETCH = load_script("taskmesh.replication", "fetch")
 #: How often the view is read again within one call before the protocol is told that nobody could do it.
 LOOKS_MAX = 20
 LOOK_AGAIN_S = 0.05
@@ -300,6 +299,15 @@ class _Copying:
         self.calls, self._about = [], []
         return needed
 
+    def take_brought(self, about: Sequence[tuple[str, int]], brought: Mapping[str, Reply]) -> None:
+        """Count the copies that were brought in pieces: which nodes needed it for which entries, and what they said."""
+        for node, at in about:
+            answer = brought[node]
+            if answer == b"o":
+                self.missing[at] -= 1
+            elif isinstance(answer, NodeError) and answer.text.startswith("STALEVIEW"):
+                self.is_stale = True
+
     @property
     def is_done(self) -> bool:
         """Whether W copies have everything."""
@@ -338,31 +346,58 @@ def _replicate(
 
 
 def _send_whole(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[None]:
-    """Fetch from the primaries what backups lack, and send it to them."""
+    """Fetch from the primaries what backups lack, and send it to them; as much at a time as one step bears."""
+    left = needed
+    while left and not copying.is_done and not copying.is_stale:
+        left = yield from _send_some(copying, left)
+
+
+def _send_some(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[list[tuple[str, int]]]:
+    """Send what one answer of each primary bears, and return what is left."""
     wanted: dict[str, dict[bytes, None]] = {}
     for _, at in needed:
         entry, primary = copying.entries[at]
         wanted.setdefault(primary, {})[entry.task_id] = None
     replies = yield Round(
-        [copying.call(FETCH, primary, *ids) for primary, ids in wanted.items()],
-        all_answered,
+        [ask_for_copies(copying.call, primary, ids) for primary, ids in wanted.items()], all_answered
     )
-    found: dict[bytes, Copy] = {}
-    for ids, reply in zip(wanted.values(), replies, strict=True):
-        if isinstance(reply, list):
-            found.update({task_id: read_copy(task_id, reply, i) for i, task_id in enumerate(ids)})
+    told = {
+        primary: sort_copies(list(ids), reply)
+        for (primary, ids), reply in zip(wanted.items(), replies, strict=True)
+        if isinstance(reply, list)
+    }
     holders = {
         copy.function: primary
-        for primary, ids in wanted.items()
-        for task_id in ids
-        if (copy := found.get(task_id)) is not None and copy.function
+        for primary, found in told.items()
+        for copy in (*found.whole, *found.large)
+        if copy.function
     }
     functions = yield from fetch_functions(copying.session.prefix, holders)
+    _send_found(copying, needed, told, functions)
+    if copying.calls:
+        copying.take((yield Round(copying.calls, copying.enough)))
+    for primary, found in told.items():
+        for copy in found.large:
+            about = [(node, at) for node, at in needed if copying.entries[at][0].task_id == copy.task_id]
+            brought = yield from bring(copying.call, primary, dict(about), copy, functions)
+            copying.take_brought(about, brought)
+    later = {task_id for found in told.values() for task_id in found.later}
+    return [(node, at) for node, at in needed if copying.entries[at][0].task_id in later]
+
+
+def _send_found(
+    copying: _Copying,
+    needed: list[tuple[str, int]],
+    told: dict[str, Sorted],
+    functions: dict[bytes, bytes],
+) -> None:
+    """Make the calls that send what came as a whole."""
+    copies: dict[bytes, Copy] = {copy.task_id: copy for found in told.values() for copy in found.whole}
     for node in dict(needed):
         entries: list[tuple[Sequence[bytes], int | None]] = []
         for at in [at for to, at in needed if to == node]:
-            copy = found.get(copying.entries[at][0].task_id)
-            if copy is not None and copy.record:
+            copy = copies.get(copying.entries[at][0].task_id)
+            if copy is not None:
                 blob = functions.get(copy.function)
                 if blob is not None:
                     entries.append(((b"f", copy.function, blob), None))
@@ -370,5 +405,3 @@ def _send_whole(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[None
                 entries += [(words, None) for words in copy.beside()]
         if entries:
             copying.send(node, entries)
-    if copying.calls:
-        copying.take((yield Round(copying.calls, copying.enough)))

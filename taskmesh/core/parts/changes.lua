@@ -1,12 +1,15 @@
 -- A mesh of several nodes, behind the body of a script (`main`): it sees the records that this node leads, and only those; what it
 -- changed is told behind its reply, so that the caller brings it to the backups. Notices wait for that, too.
 -- Reply: '+', the reply, then of each record that was changed or seen: 'w', id, record, what stands beside it; or 'h', id, the version
---   on which the change stands, head (108 bytes), where the rest stayed as it was. 'b', hash, id, version, value: what is noted
+--   on which the change stands, head (108 bytes), where the rest stayed as it was, or is so large that who lacks it fetches it in
+--   pieces: then that version is its own. 'b', hash, id, version, value: what is noted
 --   beside a record that runs or waits. 'p', channel, notice.
 local CHANGED, ORDER, BASE, BESIDE, NOTICES_OF = {}, {}, {}, {}, {}
 -- What was read and written is not read again: the versions that records were seen with, and whole records as they stand now.
 local SEEN_AT, STANDS = {}, {}
 local NOTED = {[P .. 'rv'] = 'rv', [P .. 'tellings'] = 'tellings', [P .. 'parked'] = 'parked'}
+-- What is larger goes to other nodes in pieces, which is also how much one of these has.
+LARGE_BYTES = 1048576
 local RECORD, SLOT, OWN = P .. 'r:', P .. 'L:', nil
 SEEN = {}
 
@@ -160,7 +163,11 @@ local told, sides = {'+', reply}, nil
 for i = 1, #ORDER do
   local id = ORDER[i]
   local n = #told
-  if CHANGED[id] == 'w' then
+  local size = CHANGED[id] ~= 'w' and 0 or STANDS[id] and #STANDS[id] or redis.call('STRLEN', RECORD .. id)
+  if size > LARGE_BYTES then
+    local head = redis.call('GETRANGE', RECORD .. id, 0, 107)
+    told[n + 1], told[n + 2], told[n + 3], told[n + 4] = 'h', id, string.sub(head, 3, 10), head
+  elseif CHANGED[id] == 'w' then
     local record = STANDS[id] or redis.call('GET', RECORD .. id)
     if record then
       if sides == nil then sides = redis.call('EXISTS', P .. 'side') == 1 end

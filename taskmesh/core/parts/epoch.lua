@@ -9,6 +9,8 @@ local FLOOR
 local SEEN
 -- True while each replica sees to its own copies, whoever leads them.
 local COPIES = false
+-- In a mesh of several nodes: what is larger is not told, but fetched or read by those who want it.
+local LARGE_BYTES
 do
   local epoch = CALL('GET', P .. 'epoch')
   if epoch ~= EPOCH then return redis.error_reply('STALEVIEW ' .. (epoch or 'none')) end

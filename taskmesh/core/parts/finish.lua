@@ -93,6 +93,8 @@ local function final(id, rec, op, out)
     local n = #notices
     notices[n + 1] = length
     notices[n + 2] = out
+    -- who waits reads it instead
+    if LARGE_BYTES and #out > LARGE_BYTES then notices[n + 1], notices[n + 2] = '00000000', '' end
   end
   local head = '1' .. op .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11, 74) .. NOW12 .. ttl .. length
   if string.find(KEEPS_ENVELOPE, op, 1, true) then

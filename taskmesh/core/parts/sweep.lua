@@ -51,7 +51,23 @@ local function is_level(ended_ms)
   return ended_ms < LEVEL
 end
 
+-- What came in pieces, and whose sender is gone.
+local LEFT_MS = 300000
+
+local function sweep_pieces(id)
+  local stands = CALL('HGET', P .. 'coming', id)
+  if not stands then return end
+  if (tonumber(string.sub(stands, 1, 12), 16) or 0) + LEFT_MS > NOW then
+    remove_later(' ' .. id, math.floor(NOW / 60000) + AGAIN_MINUTES)
+  else
+    CALL('HDEL', P .. 'coming', id)
+    CALL('UNLINK', P .. 'c:' .. id)
+  end
+end
+
 local function sweep_record(id)
+  -- no id has a space
+  if string.byte(id) == 32 then return sweep_pieces(string.sub(id, 2)) end
   local key = P .. 'r:' .. id
   local rec = CALL('GET', key)
   if not rec or not is_final(string.sub(rec, 2, 2)) then return end

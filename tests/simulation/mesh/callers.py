@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskmesh.core import keys
 from taskmesh.core.ids import make_id, routing_of, slot_of
-from taskmesh.core.notice import split_notice
+from taskmesh.core.notice import TOO_LARGE, split_notice
 from taskmesh.core.record import head_parts
 from taskmesh.core.state import FINAL, STATE_OF
 from taskmesh.core.steps import Pause
@@ -210,6 +210,8 @@ class Caller(Party):
             self.process.waiting.append((self._take_in, payload))
             return
         for outcome in split_notice(payload):
+            if outcome == TOO_LARGE:
+                continue
             letter, task_id, *_rest = bytes(outcome).split(b"|")
             self.world.ledger.saw(task_id, STATE_OF[letter[0]].value, bytes(outcome))
 

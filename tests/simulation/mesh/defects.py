@@ -19,8 +19,8 @@ from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.manage import REVOKE
 from taskmesh.replication import equalize, spread
 from taskmesh.replication.level import DISCARD
+from taskmesh.replication.pieces import APPLY, TAKE_PIECE
 from taskmesh.replication.scripts import ACTIVATE, PROMOTE
-from taskmesh.replication.spread import APPLY
 from taskmesh.replication.view import View
 from taskmesh.results.read import READ
 from tests.simulation.mesh.rates import Rates, draw
@@ -107,6 +107,7 @@ CUTS = {
     "late": 0.1,
     "late_s": 1.0,
 }
+PIECES = {"piece_bytes": 60, "by_value": 0.0}
 
 _OFF_LIVE = "    CALL('SREM', P .. 'L:' .. slot, unpack(ids))\n"
 _ON_FINAL = "    CALL('SADD', P .. 'F:' .. slot, unpack(ids))\n"
@@ -283,5 +284,24 @@ DEFECTS = (
         (("    CALL('UNLINK', key)\n", ""),),
         {**CUTS, "lost": 0.2},
         400,
+    ),
+    Defect(
+        "a piece is put behind what has come, wherever it belongs",
+        TAKE_PIECE,
+        (("if from ~= has then return has end\n", ""),),
+        {**LATE, **PIECES},
+    ),
+    Defect(
+        "a piece of one version is put behind pieces of another",
+        TAKE_PIECE,
+        (("  drop_coming(id)\n  remove_in(", "  remove_in("),),
+        {**LATE, **PIECES, "lost": 0.2},
+        600,
+    ),
+    Defect(
+        "a copy counts that did not arrive in all its pieces",
+        Rule(spread._Copying, "take_brought"),
+        (('if answer == b"o":', 'if answer != b"n":'),),
+        {**LOSSY, **PIECES, "lost": 0.35},
     ),
 )

@@ -40,6 +40,8 @@ class Rates:
         change: Weight: of a change of the view without need.
         leaders: How many processes may lead; more than one may believe so.
         long_s: How long there are faults.
+        piece_bytes: How much of records one step bears: with few bytes nearly every copy is brought in pieces; 0 for
+            as much as always, which is more than there is.
     """
 
     nodes: int
@@ -74,6 +76,7 @@ class Rates:
     change: float
     leaders: int
     long_s: float
+    piece_bytes: int
 
     @property
     def needed(self) -> int:
@@ -90,6 +93,9 @@ def draw(random: Random) -> Rates:
 
     replicas = random.choices((1, 2, 3), (1, 2, 9))[0]
     moves = chance() < 0.5
+    # drawn apart, so that nothing else of a run depends on whether it is
+    beside = Random()
+    beside.setstate(random.getstate())
     return Rates(
         nodes=max(replicas, random.choices((1, 3, 4, 5), (1, 6, 3, 2))[0]),
         replicas=replicas,
@@ -123,4 +129,5 @@ def draw(random: Random) -> Rates:
         change=some(0.6, 1.0) if moves else 0.0,
         leaders=random.choice((1, 2, 2)),
         long_s=random.choice((0.5, 1.0, 2.0)),
+        piece_bytes=beside.choice((40, 100, 180)) if beside.random() < 0.25 else 0,
     )

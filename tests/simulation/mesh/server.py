@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, NodeError
 from taskmesh.testing.lua_runtime import SimulatedError
 from taskmesh.testing.simulated_node import SimulatedNode, Snapshot
+
+
+@cache
+def _in_pieces(script: Script, size: int) -> Script:
+    """Return a script to which records of more bytes are large."""
+    source = script.source.replace(b"LARGE_BYTES = 1048576", b"LARGE_BYTES = %d" % size)
+    sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+    return replace(script, source=source, sha=sha)
 
 
 class Server:
@@ -22,7 +33,9 @@ class Server:
         waiting: What has come in meanwhile.
     """
 
-    def __init__(self, address: str, clock_us: Callable[[], int], scripts: Mapping[str, Script]) -> None:
+    def __init__(
+        self, address: str, clock_us: Callable[[], int], scripts: Mapping[str, Script], piece_bytes: int = 0
+    ) -> None:
         self.address = address
         self.node = SimulatedNode(address, clock_us=clock_us)
         self.up = True
@@ -31,6 +44,7 @@ class Server:
         self._lost_at = 0
         self._runs: dict[str, int] = {}
         self._scripts = scripts
+        self._piece_bytes = piece_bytes
         self._disks: list[Snapshot] = []
         self._loaded: set[bytes] = set()
 
@@ -60,6 +74,8 @@ class Server:
             reply = self.node.call(call.args)
         else:
             script = self._scripts.get(call.script.name, call.script)
+            if self._piece_bytes:
+                script = _in_pieces(script, self._piece_bytes)
             if script.sha not in self._loaded:
                 self.node.call((b"SCRIPT", b"LOAD", script.source))
                 self._loaded.add(script.sha)

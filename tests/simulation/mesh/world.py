@@ -12,13 +12,15 @@ end all is final; I15 who refuses sends for want of memory still takes commits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import TypeVar
 
 from taskmesh.consensus.registers import Versioned
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, Reply
+from taskmesh.replication import pieces
 from taskmesh.replication.packed_view import joined, pack, unpack
 from taskmesh.replication.view import ACTIVE, Member, View
 from taskmesh.replication.view_register import VIEW
@@ -40,6 +42,18 @@ from tests.simulation.mesh.server import Server
 from tests.simulation.mesh.workers import Worker
 
 T = TypeVar("T")
+
+
+@contextmanager
+def pieces_of(size: int) -> Iterator[None]:
+    """Have whoever copies do it in pieces of so many bytes."""
+    before, pieces.PIECE_BYTES = pieces.PIECE_BYTES, size
+    try:
+        yield
+    finally:
+        pieces.PIECE_BYTES = before
+
+
 #: Virtual seconds in which all must be over once the trouble has ended.
 HEALED_S_MAX = 60.0
 #: A node is recounted after so many calls.
@@ -69,7 +83,7 @@ class World:
         self.network = Network(self.random, self.rates, self.servers)
         for number in range(1, self.rates.nodes + 1):
             address = f"s{number}"
-            self.servers[address] = Server(address, self._clock_us, scripts or {})
+            self.servers[address] = Server(address, self._clock_us, scripts or {}, self.rates.piece_bytes)
         self.registers = Registers(self.network)
         self.registers.watchers.append(self._agreed)
         self.ledger = Ledger()
@@ -120,6 +134,10 @@ class World:
         Raises:
             BrokenPromise: A promise was broken.
         """
+        with pieces_of(self.rates.piece_bytes or pieces.PIECE_BYTES):
+            self._run()
+
+    def _run(self) -> None:
         for party in self.parties():
             party.begin()
         self.network.faulty = True

@@ -65,6 +65,13 @@ class SmallMesh:
         """Run a conversation with several nodes to its end."""
         try:
             request = next(conversation)
+        except StopIteration as stop:
+            return stop.value
+        return self.go_on(conversation, request)
+
+    def go_on(self, conversation: Spread[Any], request: Round | Pause) -> Any:
+        """Run one that has begun to its end."""
+        try:
             while True:
                 if isinstance(request, Pause):
                     self.now_ms += int(request.seconds * 1000)

@@ -141,7 +141,8 @@ def function_of(record: bytes) -> bytes:
 
 
 def _sends(call: Call) -> bool:
-    return call.script is not None and call.script.name.startswith("queue.enqueue")
+    # plain commands furnish a node that is to be one, which is tried again
+    return call.script is None or call.script.name.startswith("queue.enqueue")
 
 
 def _rest(record: bytes) -> bytes:

@@ -1,0 +1,11 @@
+-- A copy that comes in pieces: what has come stands in `c:<id>`, and in `coming` when the last of it came (12 hex, ms), then of
+-- what it is: the epoch in which it is brought (12), the version (8), and how many bytes the whole record has.
+local function coming(id)
+  local stands = CALL('HGET', P .. 'coming', id)
+  return stands and string.sub(stands, 13)
+end
+
+local function drop_coming(id)
+  CALL('HDEL', P .. 'coming', id)
+  CALL('UNLINK', P .. 'c:' .. id)
+end
