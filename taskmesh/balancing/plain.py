@@ -40,11 +40,15 @@ class Random(Strategy):
 
 
 class Priority(Strategy):
-    """Strictly by the order of the queues: the second gives something only when the first is empty."""
+    """Strictly by the order of the queues: the second gives something only when the first is empty.
+
+    The nodes that have a queue stand in no order: the one that gave of it longest ago goes first.
+    """
 
     may_starve = True
 
     def choose(self, sources: Sequence[Source], loads: Loads, rng: Chance) -> Sequence[Source]:
-        """Return the sources as they are."""
-        del loads, rng
-        return sources
+        """Return the sources by queue as they are, those of a queue by when they were served."""
+        del rng
+        rank = {queue: at for at, queue in enumerate(dict.fromkeys(source.queue for source in sources))}
+        return sorted(sources, key=lambda source: (rank[source.queue], loads.of(source).served_s))
