@@ -23,7 +23,7 @@ SIZES = (
     (500, 50_000),
     (1000, 100_000),
 )
-#: How workers keep to nodes, and whether they watch few others.
+#: From which nodes workers claim, and whether they beat on those only.
 WAYS = ((EVERY, False), (SOME, False), (SOME, True))
 SEED = 1
 

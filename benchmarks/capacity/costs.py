@@ -15,7 +15,7 @@ REPLICAS = 3
 BEAT_S = 2.0
 #: A child keeps one connection to talk and one to wait, its supervisor two.
 CHILDREN = 2
-CONNECTIONS_PER_WORKER = 2 * CHILDREN + 2
+CONNECTIONS_OF_CHILDREN, CONNECTIONS_OF_SUPERVISOR = 2 * CHILDREN, 2
 #: Of how many nodes a worker takes messages, where it does not of all.
 NODES_PER_WORKER = 8
 #: After so much silence a node is suspected, by two observers, who look so often.

@@ -8,13 +8,12 @@ from random import Random
 from benchmarks.capacity import costs as known
 from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.fail_over import FailOver, fail_over
+from taskmesh.queue.workers import WATCHED
 from taskmesh.ring import RingNode, propose
 from taskmesh.ring.table import Table, copies, moved, primaries
 
-#: How workers keep to nodes: with all of them, or with some.
+#: From which nodes the children of a worker claim: from all of them, or from some.
 EVERY, SOME = "all", "some"
-#: Whose counters a worker reads with each beat: of all others that stand on the node, or of so many.
-WATCHED_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +23,14 @@ class Size:
     Attributes:
         nodes: That keep messages.
         workers: Processes that run tasks; each has some children.
-        to: `all`: each worker keeps connections to every node; `some`: to a few.
-        watches_few: Each worker reads the counters of a few others only, which the code does not do yet.
+        to: `all`: a worker's children keep connections to every node; `some`: to a few.
+        beats_at_few: Its supervisor beats on those few only, which the code does not do yet: it does on every node.
     """
 
     nodes: int
     workers: int
     to: str = EVERY
-    watches_few: bool = False
+    beats_at_few: bool = False
 
     @property
     def slots(self) -> int:
@@ -54,7 +53,7 @@ class Reckoned:
     """A size, and what it comes to; of nodes always the one that has most.
 
     Attributes:
-        workers_most: Workers at one node.
+        workers_most: Workers whose children claim at one node.
         connections: Of workers to one node.
         beats_per_s: At one node.
         beats_cpu: What these take of its core.
@@ -118,11 +117,12 @@ def reckon(size: Size, costs: Costs, placed: Placed, seed: int) -> Reckoned:
     """
     random = Random(f"{seed} {size.nodes} {size.workers} {size.to}")
     at_node = _workers_at(size, random)
-    beats_per_s = at_node / known.BEAT_S
-    read = min(at_node, WATCHED_FEW) if size.watches_few else at_node
+    beating = at_node if size.beats_at_few else size.workers
+    beats_per_s = beating / known.BEAT_S
+    read = min(beating, WATCHED)
     beats_cpu = beats_per_s * (costs.beat_us + read * costs.beat_per_worker_us) / 1e6
     beats_bytes = beats_per_s * read * costs.beat_per_worker_bytes
-    connections = at_node * known.CONNECTIONS_PER_WORKER
+    connections = at_node * known.CONNECTIONS_OF_CHILDREN + beating * known.CONNECTIONS_OF_SUPERVISOR
     connection_bytes = connections * costs.connection_bytes
     view_bytes = _view_bytes(size)
     spread_s = _spread_s(size, costs, view_bytes, at_node)
@@ -164,7 +164,7 @@ def reckon(size: Size, costs: Costs, placed: Placed, seed: int) -> Reckoned:
 
 
 def _workers_at(size: Size, random: Random) -> int:
-    """Return how many workers keep to the node that has most of them."""
+    """Return how many workers claim from the node that has most of them."""
     if size.to == EVERY or size.nodes <= known.NODES_PER_WORKER:
         return size.workers
     counts = [0] * size.nodes

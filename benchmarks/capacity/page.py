@@ -26,7 +26,7 @@ def write(found: Found) -> None:
 
 def bottlenecks(found: Found) -> str:
     """Return which part is at its end first, in each of the ways."""
-    heads = ("nodes", "workers", "to all nodes", "to at most 8", "to at most 8, each watching 16 others")
+    heads = ("nodes", "workers", "to all nodes", "to at most 8", "to at most 8, beats too")
     rows = [
         [*_size(ways[0]), *(f"{each.bottleneck}: {_percent(each.uses[each.bottleneck])}" for each in ways)]
         for ways in found
@@ -35,15 +35,15 @@ def bottlenecks(found: Found) -> str:
 
 
 def sizes(found: Found) -> str:
-    """Return what nodes and leader have to do where workers keep to at most 8 nodes and watch few others."""
+    """Return what nodes and leader have to do where workers claim from at most 8 nodes."""
     heads = (
         *(
             "nodes",
             "workers",
             "slots",
-            "connections to a node: all / 8",
+            "connections to a node: all / 8 / beats too",
             "beats/s at a node",
-            "a core by beats: all / 8 / few",
+            "a core by beats: every node / 8",
         ),
         *(
             "view",
@@ -57,18 +57,18 @@ def sizes(found: Found) -> str:
     )
     rows = [
         [
-            *_size(few),
-            f"{few.size.slots:,}",
-            f"{every.connections:,} / {some.connections:,}",
-            shown(few.beats_per_s),
-            f"{_percent(every.beats_cpu)} / {_percent(some.beats_cpu)} / {_percent(few.beats_cpu)}",
-            f"{few.view_bytes / 1024:,.0f} KiB",
-            _seconds(few.spread_view_s),
-            f"{few.placed.joined:,}, {_seconds(few.move_join_s)}",
-            f"{few.placed.lost:,}, {_seconds(few.move_loss_s)}",
-            _percent(few.leader_looks),
-            _percent(few.leader_fires),
-            f"{few.tasks_per_s:,.0f}",
+            *_size(some),
+            f"{some.size.slots:,}",
+            f"{every.connections:,} / {some.connections:,} / {few.connections:,}",
+            shown(some.beats_per_s),
+            f"{_percent(some.beats_cpu)} / {_percent(few.beats_cpu)}",
+            f"{some.view_bytes / 1024:,.0f} KiB",
+            _seconds(some.spread_view_s),
+            f"{some.placed.joined:,}, {_seconds(some.move_join_s)}",
+            f"{some.placed.lost:,}, {_seconds(some.move_loss_s)}",
+            _percent(some.leader_looks),
+            _percent(some.leader_fires),
+            f"{some.tasks_per_s:,.0f}",
         ]
         for every, some, few in found
     ]
@@ -89,11 +89,11 @@ def fail_overs(found: Found) -> str:
         "in all, p99",
     )
     rows = []
-    for _, _, few in found:
-        over = few.fail_over
+    for _, some, _ in found:
+        over = some.fail_over
         detect = f"{_seconds(over.detect_p50_s)} / {_seconds(over.detect_p99_s)}"
         steps = (over.fence_s, over.compare_s, over.copy_s, over.rebuild_s, over.spread_s, over.worst_s)
-        rows.append([*_size(few), detect, *map(_seconds, steps)])
+        rows.append([*_size(some), detect, *map(_seconds, steps)])
     return pages.table(heads, rows)
 
 

@@ -26,6 +26,7 @@
 <prefix>parked         hash id -> build that could not take it
 <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
 <prefix>workers        set of the incarnations
+<prefix>ring           sorted set of the incarnations by the number in their names: who watches whom
 <prefix>w:<incarnation> hash: state, beat, info, report, s<child> = last claim sequence of a child (ffffffff: dead)
 <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
 <prefix>paused         set of the queues from which nothing is claimed

@@ -14,6 +14,9 @@ WORKER = load_script("taskmesh.queue", "worker")
 REAP = load_script("taskmesh.queue", "reap")
 UNPARK = load_script("taskmesh.queue", "unpark")
 
+#: So many others a worker watches, and is watched by: a beat costs the same however many workers there are.
+WATCHED = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -58,22 +61,31 @@ def beat(
     *,
     sweep_ahead_s: int = 0,
     report: bytes = b"",
+    watched: int = WATCHED,
     patience_s: float = 2.0,
 ) -> Steps[list[Beat]]:
-    """Move this worker's counter and read everybody's.
+    """Move this worker's counter, and read those of some others.
 
     Args:
         session: Where.
         incarnation: Of this worker.
         sweep_ahead_s: How much sooner than due results are removed.
         report: What it publishes of itself, signed; empty leaves what it published before.
+        watched: So many that come behind this one on a ring; of fewer workers all, this one included.
         patience_s: How long to go on repeating.
 
     Raises:
         NodeFault: `DEADWORKER`: this worker was declared dead.
     """
     reply = yield from ask(
-        session, WORKER, b"beat", incarnation, b"%d" % sweep_ahead_s, report, patience_s=patience_s
+        session,
+        WORKER,
+        b"beat",
+        incarnation,
+        b"%d" % sweep_ahead_s,
+        report,
+        b"%d" % watched,
+        patience_s=patience_s,
     )
     # a counter that is none stands still, and nothing else: anybody may have written there
     return [

@@ -192,7 +192,14 @@ class Presence:
         session = self._link.session
         ahead_s = sweep_ahead_s(self._run(plain(session, b"INFO", b"memory")))
         try:
-            beats = self._run(beat(session, self.incarnation, sweep_ahead_s=ahead_s, report=report))
+            steps = beat(
+                session,
+                self.incarnation,
+                sweep_ahead_s=ahead_s,
+                report=report,
+                watched=self._watch.wanted,
+            )
+            beats = self._run(steps)
         except NodeFault as error:
             if text_of(error).startswith("DEADWORKER"):
                 raise DeclaredDead(str(error)) from error

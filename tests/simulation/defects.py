@@ -382,9 +382,10 @@ DEFECTS = (
     ),
     Defect(
         "a child gets what was handed to it, and the wake-up says that it has not",
-        "at_most_once",
+        "side_by_side",
         CLAIM,
         (("  if #out > 0 then CALL('UNLINK', P .. 'wake:' .. holder) end\n", ""),),
+        seeds=200,
     ),
     Defect(
         "what may begin only once begins again after a death",

@@ -267,7 +267,8 @@ class Supervisor:
             self._hire()
         self.process.start(self._heed_orders(life))
         self.process.start(self._keep_telling(life))
-        watch = Watch(LEASE_TTL_S, BEAT_S)
+        # as in a fleet so large that nobody watches all
+        watch = Watch(LEASE_TTL_S, BEAT_S, 1 + self.world.seed % 3)
         while life == self._life and not self._retired:
             try:
                 yield from self._look_at_others(watch)
@@ -293,7 +294,7 @@ class Supervisor:
             yield Pause(TELL_S)
 
     def _look_at_others(self, watch: Watch) -> Steps[None]:
-        beats = yield from beat(self.session, self.incarnation, patience_s=PATIENCE_S)
+        beats = yield from beat(self.session, self.incarnation, watched=watch.wanted, patience_s=PATIENCE_S)
         if self.session.epoch != self.epoch_seen:
             epoch = self.session.epoch
             yield from self._disown()

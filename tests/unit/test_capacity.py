@@ -13,6 +13,7 @@ from benchmarks.capacity import page
 from benchmarks.capacity.costs import read
 from benchmarks.capacity.model import SOME, Placed, Size, place, reckon
 from benchmarks.harness import pages
+from taskmesh.queue.workers import WATCHED
 
 #: Sizes that take no more than a moment.
 SMALL = capacity.SIZES[:4]
@@ -45,24 +46,30 @@ def test_the_chart_has_a_bar_for_each_size(small):
     assert page.chart(small).count(" workers</text>") == len(SMALL)
 
 
-def test_beats_grow_with_the_square_of_workers():
+def test_beats_grow_with_the_workers_and_not_with_their_square():
     costs = dataclasses.replace(read(), beat_us=0.0)
     one, ten = (reckon(Size(10, workers), costs, PLACED, 1) for workers in (100, 1000))
-    assert ten.beats_cpu == pytest.approx(100 * one.beats_cpu)
-    assert one.beats_cpu == pytest.approx(100 / known.BEAT_S * 100 * costs.beat_per_worker_us / 1e6)
-
-
-def test_beats_do_not_where_few_are_watched():
-    costs = dataclasses.replace(read(), beat_us=0.0)
-    one, ten = (reckon(Size(10, workers, watches_few=True), costs, PLACED, 1) for workers in (100, 1000))
     assert ten.beats_cpu == pytest.approx(10 * one.beats_cpu)
+    assert one.beats_cpu == pytest.approx(100 / known.BEAT_S * WATCHED * costs.beat_per_worker_us / 1e6)
+
+
+def test_beats_reach_every_node_wherever_workers_claim():
+    costs = read()
+    some, few = (reckon(Size(50, 1000, SOME, at_few), costs, PLACED, 1) for at_few in (False, True))
+    assert some.beats_per_s == 1000 / known.BEAT_S
+    assert few.beats_per_s == some.workers_most / known.BEAT_S
 
 
 def test_few_nodes_for_each_worker_take_connections_off_each_node():
     costs = read()
     every = reckon(Size(50, 1000), costs, PLACED, 1)
     some = reckon(Size(50, 1000, SOME), costs, PLACED, 1)
-    assert every.connections == 1000 * known.CONNECTIONS_PER_WORKER
+    each = known.CONNECTIONS_OF_CHILDREN + known.CONNECTIONS_OF_SUPERVISOR
+    assert every.connections == 1000 * each
+    assert (
+        some.connections
+        == some.workers_most * known.CONNECTIONS_OF_CHILDREN + 1000 * known.CONNECTIONS_OF_SUPERVISOR
+    )
     mean = 1000 * known.NODES_PER_WORKER / 50
     assert mean <= some.workers_most < 1.5 * mean
 
@@ -90,7 +97,7 @@ def test_figures_can_be_read_by_a_program(capsys, monkeypatch, small):
     assert capacity.main(["--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found) == len(SMALL) * len(capacity.WAYS)
-    assert found[0]["size"] == {"nodes": 10, "workers": 100, "to": "all", "watches_few": False}
+    assert found[0]["size"] == {"nodes": 10, "workers": 100, "to": "all", "beats_at_few": False}
 
 
 @pytest.mark.needs_server

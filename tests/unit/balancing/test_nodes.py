@@ -49,7 +49,9 @@ class NodesDrain:
         usable = {node for node, rest in self._rests.items() if rest.until_s <= self.now_s}
         if self.balance.wants_backlogs(self.now_s):
             for node in usable:
-                here = {source.queue: (count, 0) for source, count in self.lines.items() if source.node == node}
+                here = {
+                    source.queue: (count, 0) for source, count in self.lines.items() if source.node == node
+                }
                 self.balance.read_backlogs(here, self.now_s, node)
         order = self.balance.order_sources(self.now_s, usable=usable)
         looked: list[Source] = []
