@@ -155,7 +155,6 @@ def commit(means: Means, wanted: Wanted, now_ms: Callable[[], int]) -> GroupStep
     except Fenced:
         raise
     except AgreementError as error:
-        # parts that stay are swept
         raise _aborted(wanted.transaction, f"it could not be prepared: {error}") from error
     doing = wanted.doing
     state = TransactionState(
@@ -333,5 +332,9 @@ def _change_file(
 
 
 def _drop_parts(means: Means, transaction: str, attempt: bytes, parts: int) -> GroupSteps[None]:
+    """Drop what an attempt was to do: what became of it is known, and what cannot be dropped now is swept later."""
     for number in range(parts):
-        yield from means.registers.delete(part_of(transaction, attempt, number), means.operation())
+        try:
+            yield from means.registers.delete(part_of(transaction, attempt, number), means.operation())
+        except AgreementError:
+            return

@@ -20,7 +20,7 @@ from taskmesh.errors import AgreementError, ChangeUnknown, Fenced, VersionConfli
 from tests.simulation.agreement.checkers.broken import BrokenPromise
 from tests.simulation.agreement.checkers.chain import Chosen
 from tests.simulation.agreement.clients import Steps
-from tests.simulation.coordination.world import TTL_S, CoordinationWorld
+from tests.simulation.coordination.world import QUIET_S, TTL_S, CoordinationWorld
 
 if TYPE_CHECKING:
     from tests.simulation.coordination.peers import Peer
@@ -108,6 +108,7 @@ class FileJudge:
     """
 
     watches = True
+    quiet_s = QUIET_S
     prefix = PREFIX
 
     def __init__(self, world: CoordinationWorld) -> None:

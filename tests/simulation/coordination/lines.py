@@ -21,7 +21,7 @@ from taskmesh.errors import AgreementError
 from tests.simulation.agreement.checkers.broken import BrokenPromise
 from tests.simulation.agreement.checkers.chain import Chosen
 from tests.simulation.agreement.clients import Steps
-from tests.simulation.coordination.world import TTL_S, CoordinationWorld
+from tests.simulation.coordination.world import QUIET_S, TTL_S, CoordinationWorld
 
 if TYPE_CHECKING:
     from tests.simulation.coordination.peers import Peer
@@ -93,6 +93,7 @@ class Lines:
     """
 
     watches = False
+    quiet_s = QUIET_S
 
     def __init__(
         self, world: CoordinationWorld, kind: str, limit: int, made: Callable[[Peer], Holding]

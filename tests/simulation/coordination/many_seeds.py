@@ -1,4 +1,4 @@
-"""Many histories of locks and files."""
+"""Many histories of locks, files and transactions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from contextlib import contextmanager
 
 from tests.simulation.coordination.files import files
 from tests.simulation.coordination.lines import elections, semaphores
+from tests.simulation.coordination.transactions import transactions
 from tests.simulation.coordination.world import CoordinationWorld, Kind
 
 KINDS: dict[str, Callable[[CoordinationWorld], Kind]] = {
     "semaphores": semaphores,
     "elections": elections,
     "files": files,
+    "transactions": transactions,
 }
 
 

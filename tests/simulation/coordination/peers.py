@@ -60,7 +60,7 @@ class Peer(Process):
         self.id = (len(world.peers) + 1).to_bytes(PROCESS_SIZE, "big")
         self.owner = self.name
         world.peers[self.id] = self
-        self.means, renewing = self._means(PATIENCE_S), self._means(RENEW_PATIENCE_S)
+        self.means, renewing = self.means_of(PATIENCE_S), self.means_of(RENEW_PATIENCE_S)
         self.registers = self.means.registers
         self.renewing = renewing
         self.sessions = UnkeptSessions(self.id, self.name, renewing)
@@ -74,7 +74,8 @@ class Peer(Process):
         """Return the time by its own clock."""
         return self.world.now_s * self.speed + self._ahead_s
 
-    def _means(self, patience_s: float) -> Means:
+    def means_of(self, patience_s: float) -> Means:
+        """Return what one agrees by who waits for acceptors for so long."""
         world, chain = self.world, self.registers.chain
         registers = Registers(PREFIX, chain, world.packing, world.random, self.clock_s, patience_s=patience_s)
         return Means(registers, self._operation, self.clock_s, world.random)

@@ -1,4 +1,4 @@
-"""Semaphores, elections and files over acceptors that are lost, moved and cut off, from seeds."""
+"""Semaphores, elections, files and transactions over acceptors that are lost, moved and cut off, from seeds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from tests.simulation.coordination.defects import DEFECTS, Defect
 from tests.simulation.coordination.files import FileJudge, files
 from tests.simulation.coordination.lines import Lines, elections
 from tests.simulation.coordination.many_seeds import KINDS, failures, unlogged
+from tests.simulation.coordination.transaction_defects import DEFECTS as TRANSACTION_DEFECTS
+from tests.simulation.coordination.transactions import Judged, transactions
 from tests.simulation.coordination.world import CoordinationWorld
 
 SEEDS = 160
+#: Of transactions, whose leaders look for longer.
+TRANSACTION_SEEDS = 80
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_goes_wrong(kind: str) -> None:
     """Whatever processes, acceptors and operators do, as long as clocks go as right as they are believed to."""
-    found = failures(kind, range(SEEDS))
+    found = failures(kind, range(TRANSACTION_SEEDS if kind == "transactions" else SEEDS))
     for seed, trace in found[:3]:
         print(f"\n{trace}\nseed {seed} failed; to see all that happened:")
         print(f"    python -m tests.simulation.agreement {seed} --of {kind}")
@@ -57,7 +61,24 @@ def test_what_is_to_be_tried_happens() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda each: each.name.replace(" ", "-"))
+def test_transactions_come_to_all_their_ends() -> None:
+    """They are done, given up, met by others with the same id, and by others with another content."""
+    ended: dict[str, int] = {}
+    with unlogged():
+        for seed in range(30):
+            world = CoordinationWorld(seed, transactions)
+            world.run()
+            assert isinstance(world.history_kind, Judged)
+            for end, count in world.history_kind.ended.items():
+                ended[end] = ended.get(end, 0) + count
+    wanted = {"committed", "done", "aborted", "told committed", "told that another is", "told of a conflict"}
+    assert wanted | {"told aborted", "told done"} <= ended.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "defect", [*DEFECTS, *TRANSACTION_DEFECTS], ids=lambda each: each.name.replace(" ", "-")
+)
 def test_defect_is_found(defect: Defect) -> None:
     """In the trouble in which it must show; the right version bears that."""
     with unlogged():

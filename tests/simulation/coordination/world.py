@@ -11,8 +11,9 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Protocol
 
+from taskmesh.coordination.committing import Deliver
 from taskmesh.coordination.lease import RHO
-from taskmesh.coordination.means import Nap, Tell
+from taskmesh.coordination.means import AskGeneration, Nap, Tell
 from taskmesh.core.steps import Call, Reply
 from tests.simulation.agreement.checkers.chain import Chosen
 from tests.simulation.agreement.clients import Steps
@@ -20,10 +21,11 @@ from tests.simulation.agreement.nemesis import Nemesis
 from tests.simulation.agreement.rates import Rates, draw
 from tests.simulation.agreement.servers import Server
 from tests.simulation.agreement.world import Task, World
+from tests.simulation.coordination.deliveries import Queue
 from tests.simulation.coordination.peers import CLIENT, Peer
 
 TTL_S = 2.0
-#: With all clients done it goes on for so long: whoever died is declared dead, and what vanishes with him is gone.
+#: So long it takes until whoever died is declared dead, and what vanishes with him is gone.
 QUIET_S = 25.0
 #: How often somebody is not told that it is his turn.
 DEAF = 0.3
@@ -42,10 +44,12 @@ class Kind(Protocol):
     Attributes:
         watches: Whether processes watch files.
         prefix: Of the registers that it judges.
+        quiet_s: With all clients done it goes on for so long: what others look after comes to its end.
     """
 
     watches: bool
     prefix: str
+    quiet_s: float
 
     def client(self, peer: Peer) -> Client:
         """Return a client of a process."""
@@ -75,6 +79,7 @@ class CoordinationWorld(World):
         obeys: Whether clocks are as right as they are believed to be.
         history_kind: What it is about.
         peers: All processes that there ever were, by id.
+        queue: Where messages are recorded.
         clients: Of each process.
     """
 
@@ -102,11 +107,14 @@ class CoordinationWorld(World):
         self.clock_error = clock_error
         self.obeys = clock_error <= RHO / 2
         self.peers: dict[bytes, Peer] = {}
+        # kinds draw from it what they are like
+        self.seed = seed
+        self.queue = Queue(self)
         self.history_kind = kind(self)
         self._seen: dict[str, int] = {}
         self.clients = 2
         # who has the slowest clock waits for the longest time
-        self.settled_s = 180.0 / (1 - clock_error)
+        self.settled_s = 400.0 / (1 - clock_error)
         super().__init__(seed, rates=replace(drawn(seed), **(rates or {})))
 
     # -- what is chosen -------------------------------------------------------------------
@@ -130,7 +138,7 @@ class CoordinationWorld(World):
     # -- waiting --------------------------------------------------------------------------
 
     def perform(self, task: Task, request: Any) -> None:
-        """Let somebody wait for his turn, or be told of it."""
+        """Let somebody wait for his turn, or be told of it, or record messages."""
         peer = task.process
         assert isinstance(peer, Peer)
         go_on = (task, task.round, [])
@@ -138,12 +146,23 @@ class CoordinationWorld(World):
             peer.napping[request.request] = task, task.round
             self.after(request.seconds / peer.speed, self._go_on, go_on)
             return
+        if isinstance(request, Deliver):
+            self.queue.deliver(task, request)
+            return
+        if isinstance(request, AskGeneration):
+            # no node is embedded
+            self.after(0.0, self._go_on, (*go_on[:2], [0]))
+            return
         assert isinstance(request, Tell), request
         for session, wish in request.whom:
             told = self.peers[session[: len(peer.id)]].napping.get(wish)
             if told is not None and not (self.faulty and self.random.random() < DEAF):
                 self.after(self.random.random() * 0.1, self._go_on, (*told, []))
         self.after(0.0, self._go_on, go_on)
+
+    def go_on(self, given: tuple[Task, int, Any]) -> None:
+        """Have a conversation go on with an answer, if it still waits for that."""
+        self._go_on(given)
 
     # -- the end --------------------------------------------------------------------------
 
@@ -156,7 +175,7 @@ class CoordinationWorld(World):
         if any(CLIENT in task.name for process in self.processes for task in process.tasks):
             self.after(0.5, self._look_for_the_end)
         else:
-            self.after(QUIET_S, self._end)
+            self.after(self.history_kind.quiet_s, self._end)
 
     def _end(self, _: Any) -> None:
         # those who keep sessions alive and watch files never end by themselves

@@ -187,7 +187,8 @@ class Leader(Party):
             name = member.id.encode() if not stand.instance else b""
             call = self._mandate.order(FENCE, view.waiting, member.id, member.instance.encode(), name)
             (reply,) = yield Round([call], lambda some: OUT not in some)
-            if isinstance(reply, NodeError) and reply.text.startswith("STALETOKEN"):
+            if isinstance(reply, NodeError) and reply.text.startswith(("STALETOKEN", "STALEVIEW")):
+                # one before it has begun another view, which the nodes that lead never heard of
                 raise LeadershipLost(reply.text)
             if not isinstance(reply, list):
                 return None

@@ -119,6 +119,25 @@ def test_the_same_id_is_decided_once() -> None:
     assert mesh.transactions() == ["tx/t"]
 
 
+def test_who_is_cut_off_anywhere_hears_what_is_so() -> None:
+    """Also after the decision, while what an attempt was to do is dropped: another one is decided already."""
+    heard = set()
+    for step in range(200):
+        mesh = prepared()
+        mesh.run(mesh.decides(mesh.process(), wanted()))
+        steps = commit(mesh.process(), wanted(large=True, attempt=b"attempt2"), mesh.now_ms)
+        try:
+            is_own, asked = mesh.cut_off(steps, step)
+        except TransactionAborted:
+            heard.add(TransactionAborted)
+            continue
+        assert not is_own
+        heard.add(bool)
+        if asked < step:
+            break
+    assert heard == {TransactionAborted, bool}
+
+
 def test_who_prepares_for_too_long_is_aborted_and_may_try_again() -> None:
     mesh = prepared()
     slow = commit(mesh.process(), wanted(large=True), mesh.now_ms)

@@ -18,7 +18,7 @@ from taskmesh.coordination.line import EXCLUSIVE, Entry, join, read_line, take
 from taskmesh.coordination.means import AskGeneration, Means, Nap
 from taskmesh.coordination.transaction import PART_SIZE, Doing, FileChange, Outgoing, Release
 from taskmesh.coordination.transaction_sweep import KNOWN_MS, PREPARED_S_MAX, Swept, TransactionSweep
-from taskmesh.core.steps import Pause, Round
+from taskmesh.core.steps import NoAnswer, Pause, Round
 from tests.unit.consensus.acceptors import PREFIX, ModelAcceptor
 
 PLACES = ["a", "b", "c"]
@@ -89,6 +89,18 @@ class Mesh:
                 replies = self.perform(request)
         except StopIteration as stop:
             return stop.value
+
+    def cut_off(self, steps: Steps, step: int) -> tuple[Any, int]:
+        """Have a conversation which no acceptor answers from a step on; return what it returns, and its steps."""
+        replies = None
+        try:
+            for at in count():
+                request = steps.send(replies)
+                is_cut = at >= step and isinstance(request, Round)
+                replies = [NoAnswer("late")] * len(request.calls) if is_cut else self.perform(request)
+        except StopIteration as stop:
+            return stop.value, at
+        raise AssertionError("it has no end")
 
     def interleave(self, chance: Random, *conversations: Steps) -> None:
         """Have conversations at once; of each step the order is drawn."""

@@ -154,6 +154,10 @@ class Chains:
             chain = self._chains[name] = Chain(name, is_list=name in self._lists)
         return chain
 
+    def names(self) -> list[str]:
+        """Return the registers of which something was chosen."""
+        return sorted(name for name, chain in self._chains.items() if chain.links)
+
     def accepted(self, args: Sequence[bytes], reply: Sequence[bytes]) -> None:
         """Look at an answer to an accept."""
         if reply[0] != b"ACCEPTED":
