@@ -17,7 +17,8 @@ REGISTER_BYTES_MAX = 60 * 1024
 ONE_BYTE_MEMBERS_MAX = 255
 #: How the content of a register begins that holds a view, and of one that names the registers in which the parts stand.
 _WHOLE, _PARTS = b"V", b"P"
-#: Name of a register that holds a part: written once, named by its digest.
+#: How the name of a register begins that holds a part. Behind it stand the version of the view's register that is to be
+#: followed, and a digest: so no later view can have the same part, and those of an earlier one can be deleted.
 PART = "view/"
 
 
@@ -67,18 +68,36 @@ def unpack(packed: bytes) -> View:
         raise Malformed(f"the view cannot be read: {error}") from error
 
 
-def split(packed: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """Return what the register of the view is to hold, and by name the registers of its parts, to be written first."""
+def split(packed: bytes, if_version: int) -> tuple[bytes, dict[str, bytes]]:
+    """Return what the register of the view is to hold, and by name the registers of its parts, to be written first.
+
+    Args:
+        packed: The view.
+        if_version: The version of the view's register that this is to follow.
+    """
     if len(packed) < REGISTER_BYTES_MAX:
         return _WHOLE + packed, {}
     parts = [packed[at : at + REGISTER_BYTES_MAX] for at in range(0, len(packed), REGISTER_BYTES_MAX)]
-    named = {part_name(part): part for part in parts}
-    return _PARTS + "\n".join(part_name(part) for part in parts).encode(), named
+    named = {f"{PART}{if_version}/{_digest(part)}": part for part in parts}
+    return _PARTS + "\n".join(f"{PART}{if_version}/{_digest(part)}" for part in parts).encode(), named
 
 
-def part_name(part: bytes) -> str:
-    """Return the name of the register that holds a part."""
-    return PART + hashlib.blake2b(part, digest_size=16).hexdigest()
+def _digest(part: bytes) -> str:
+    return hashlib.blake2b(part, digest_size=16).hexdigest()
+
+
+def is_outdated(name: str, version: int, content: bytes) -> bool:
+    """Tell whether a register holds a part that nobody will ever need, of a view that is not in force any more.
+
+    Args:
+        name: Of the register.
+        version: Of the view's register.
+        content: Of that.
+    """
+    follows, _, digest = name.removeprefix(PART).partition("/")
+    if not name.startswith(PART) or not follows.isdigit() or not digest:
+        return False
+    return int(follows) < version and name not in parts_of(content)
 
 
 def parts_of(content: bytes) -> tuple[str, ...]:
@@ -98,7 +117,7 @@ def joined(content: bytes, parts: Mapping[str, bytes]) -> bytes:
     if not names:
         raise Malformed(f"the register of the view begins with {content[:1]!r}")
     for name in names:
-        if name not in parts or part_name(parts[name]) != name:
+        if name not in parts or _digest(parts[name]) != name.rpartition("/")[2]:
             raise Malformed(f"the view cannot be read: its part {name} is not there, or not the same")
     return b"".join(parts[name] for name in names)
 

@@ -92,11 +92,13 @@ class ViewRegister:
             if found.content is None:
                 return Kept(found.version, None)
             parts = {}
-            for name in parts_of(found.content):
+            # the same part may be in a view more than once
+            needed = set(parts_of(found.content))
+            for name in sorted(needed):
                 part = yield from self._registers.read(name)
                 if part.content is not None:
                     parts[name] = part.content
-            if len(parts) == len(parts_of(found.content)):
+            if len(parts) == len(needed):
                 return Kept(found.version, unpack(joined(found.content, parts)))
             # a newer one has taken its place since, and its parts are gone; else this says what is wrong
             again = yield from self._registers.read(VIEW)
@@ -126,7 +128,7 @@ class ViewRegister:
             NoMajority: Too few acceptors answered; it is certainly not written.
             ChangeUnknown: It may be written, or may be later.
         """
-        content, parts = split(pack(view))
+        content, parts = split(pack(view), if_version)
         for name, part in parts.items():
             yield from self._certainly(partial(self._registers.change, name, _put(part)))
         changed = yield from self._certainly(

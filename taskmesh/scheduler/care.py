@@ -20,6 +20,7 @@ from taskmesh.consensus.keeping import Kept
 from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.operator_settings import OperatorSettings
+from taskmesh.replication.view_parts import delete_outdated_parts
 from taskmesh.scheduler.sweeping import Sweeping
 from taskmesh.scheduler.transactions import Transactions
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("taskmesh.scheduler")
 #: How often it looks.
 CARE_S = 5.0
-#: How often it looks whether most registers are deleted.
+#: How often it deletes what is left of earlier views, and looks whether most registers are deleted.
 COMPACT_S = 60.0
 
 
@@ -65,6 +66,7 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
                     _tell_unsafe(acceptors)
                 if time.monotonic() >= compact_at_s:
                     compact_at_s = time.monotonic() + COMPACT_S
+                    _drop_parts(agreement)
                     configuration = _compact(acceptors, configuration)
                     number = configuration.number
             except TaskMeshError as error:
@@ -86,6 +88,12 @@ def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.E
         )
     finally:
         agreement.close()
+
+
+def _drop_parts(agreement: Agreement) -> None:
+    count = agreement.run(delete_outdated_parts(agreement.registers, agreement.operation))
+    if count:
+        log.info("%d registers are deleted, which held parts of earlier views", count)
 
 
 def _compact(acceptors: AcceptorCare, before: Configuration) -> Configuration:

@@ -100,7 +100,7 @@ def test_a_large_one_is_split() -> None:
     before = view(members=members, slots=65_536, table=table)
     found = replace(before, number=8, phase=MOVING, before=before)
 
-    content, parts = packed_view.split(packed_view.pack(found))
+    content, parts = packed_view.split(packed_view.pack(found), 4)
     assert len(content) < 2_000
     assert all(len(part) <= packed_view.REGISTER_BYTES_MAX for part in parts.values())
     assert packed_view.parts_of(content) == tuple(parts)
@@ -114,7 +114,7 @@ def test_a_large_one_is_split() -> None:
 
 def test_a_small_one_is_whole() -> None:
     """One register, and no part."""
-    content, parts = packed_view.split(packed_view.pack(view()))
+    content, parts = packed_view.split(packed_view.pack(view()), 4)
     assert (parts, packed_view.parts_of(content)) == ({}, ())
     assert packed_view.unpack(packed_view.joined(content, {})) == view()
 
