@@ -44,6 +44,7 @@ ROUTES: dict[str, Route] = {
     "queue.wish": route_shared.everywhere(route_shared.changed),
     "replication.accept": route_shared.alike,
     "results.forget": messages(0, 1, total),
+    "results.piece": one_message,
     "results.read": messages(0, 1, values(1), in_parts=True),
     "results.tellings": messages(0, 1, values(2)),
 }

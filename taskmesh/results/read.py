@@ -10,6 +10,7 @@ from taskmesh.core.steps import NoAnswer, NodeError, Pause, Refused, Session, St
 from taskmesh.errors import InvariantBroken, Malformed, NodeUnavailable
 from taskmesh.replication.ask import RETRY_DELAY_S_MAX, RETRY_DELAY_S_MIN, answer, ask
 from taskmesh.replication.routed import FAILURES, Parts
+from taskmesh.results.large import lacks_outcome, read_outcome
 
 READ = load_script("taskmesh.results", "read")
 FORGET = load_script("taskmesh.results", "forget")
@@ -80,11 +81,33 @@ def _read(
                 away += some
                 continue
             for at, raw in zip(some, part, strict=True):
-                found[at] = _parsed(names[at], raw) if raw is not None else None
+                found[at] = yield from _completed(session, names[at], raw)
+                if isinstance(found[at], NodeUnavailable):
+                    away.append(at)
         if not away or once or session.now_ms() >= give_up_ms:
             return [found[at] for at in range(len(names))]
         yield Pause(delay_s)
         delay_s, left = min(delay_s * 2, RETRY_DELAY_S_MAX), away
+
+
+def _completed(
+    session: Session, task_id: bytes, raw: bytes | None
+) -> Steps[Record | Malformed | NodeUnavailable | None]:
+    """Return the record; its outcome is read by itself where that is too large to be told with others."""
+    if raw is None:
+        return None
+    if lacks_outcome(raw):
+        try:
+            raw = yield from read_outcome(session, task_id, raw)
+        except NodeUnavailable as error:
+            return error
+        if raw is None:
+            return NodeUnavailable(
+                f"the record of {task_id.decode()} changed while its outcome was read",
+                node=session.prefix.decode(),
+                may_be_done=False,
+            )
+    return _parsed(task_id, raw)
 
 
 def _failure(session: Session, reply: Refused | NoAnswer | NodeError) -> NodeUnavailable:

@@ -41,6 +41,7 @@ class SmallMesh:
         self.nodes = {member.id: SimulatedNode(member.id) for member in view.members}
         self.now_ms = NOW_MS
         self.calls: list[Call] = []
+        self.replies: list[Reply] = []
         self.told: list[tuple[bytes, bytes]] = []
         self.late: dict[str, bool] = {}
         self.on_pause: Callable[[], None] = lambda: None
@@ -98,6 +99,7 @@ class SmallMesh:
         reply = (
             node.eval(script.source, [call.prefix], call.args) if script is not None else node.call(call.args)
         )
+        self.replies.append(reply)
         if isinstance(reply, SimulatedError):
             return NodeError(reply.text.removeprefix("ERR "))
         if self.late.pop(call.node, False):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from taskmesh.core.steps import Call, NodeError
+from taskmesh.errors import NodeUnavailable
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import NewMessage, enqueue
@@ -17,7 +18,9 @@ from taskmesh.replication import pieces
 from taskmesh.replication.copy import Copy
 from taskmesh.replication.level import level
 from taskmesh.replication.pieces import APPLY, PIECE_OF, TAKE_PIECE, ask_for_copies, bring, sort_copies
-from taskmesh.results.read import read
+from taskmesh.replication.spread import spread
+from taskmesh.results.large import PIECE
+from taskmesh.results.read import read, read_some
 from tests.unit.replication.small_mesh import NOW_MS, PREFIX, SLOTS, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
@@ -169,6 +172,16 @@ def test_pieces_of_a_newer_version_take_the_place_of_older_ones(mesh: SmallMesh)
     assert mesh.nodes["n2"].values[PREFIX + b"c:" + sent.task_id] == newer.record[:SIZE]
 
 
+def test_pieces_of_what_has_come_as_a_whole_meanwhile_are_let_go_of(mesh: SmallMesh) -> None:
+    sent = large_at_primary(mesh)
+    assert take(mesh, sent, 0, sent.record[:SIZE]) == SIZE
+    newer = sent.record[:2] + b"00010001" + sent.record[10:200]
+    mesh.nodes["n2"].call((b"SET", PREFIX + b"r:" + sent.task_id, newer))
+    assert install(mesh, sent) == b"o"
+    assert mesh.record("n2", sent.task_id) == newer
+    assert not left_over(mesh, "n2")
+
+
 def test_what_was_begun_in_another_view_gives_way(mesh: SmallMesh) -> None:
     """Also to an older version: what is newer may never have counted."""
     sent = large_at_primary(mesh)
@@ -243,9 +256,54 @@ def test_what_was_left_behind_goes_after_a_while(mesh: SmallMesh) -> None:
     assert take(mesh, sent, 0, sent.record[:SIZE], node="n2") == SIZE
     assert left_over(mesh, "n2")
     mesh.now_ms = NOW_MS + 9 * 60_000
+    assert take(mesh, sent, SIZE, sent.record[SIZE : 2 * SIZE]) == 2 * SIZE
+    mesh.now_ms = NOW_MS + 12 * 60_000
     sweep(mesh)
+    # looked for, and still coming
     assert left_over(mesh, "n2")
-    mesh.now_ms = NOW_MS + 20 * 60_000
+    mesh.now_ms = NOW_MS + 30 * 60_000
     sweep(mesh)
     assert not left_over(mesh, "n2")
     assert mesh.record("n1", sent.task_id) == sent.record
+
+
+def test_a_large_outcome_is_read_in_pieces(mesh: SmallMesh) -> None:
+    sent = final_with(mesh, b"o" * (SIZE + SIZE // 2))
+    small = final_with(mesh, b"small", 2)
+    mesh.replies.clear()
+    found = mesh.run(read(mesh.session, [small.task_id.decode(), sent.task_id.decode()]))
+    assert [each.outcome for each in found] == [b"small", b"o" * (SIZE + SIZE // 2)]
+    assert max(length(reply) for reply in mesh.replies) < SIZE + 2000
+
+
+def test_an_outcome_that_is_dropped_while_it_is_read_is_read_anew(mesh: SmallMesh) -> None:
+    sent = final_with(mesh, b"o" * (2 * SIZE))
+    steps = spread(read_some(mesh.session, [sent.task_id.decode()]), mesh.standing)
+    request = steps.send(mesh._round(next(steps)))
+    while not any(call.script is PIECE for call in request.calls):
+        request = steps.send(mesh._round(request))
+    dropped = sent.record[:94] + b"00000000" + sent.record[102:]
+    mesh.nodes["n1"].call((b"SET", PREFIX + b"r:" + sent.task_id, dropped))
+    (found,) = mesh.go_on(steps, request)
+    assert isinstance(found, NodeUnavailable)
+    (found,) = mesh.run(read(mesh.session, [sent.task_id.decode()]))
+    assert found.outcome == b""
+
+
+def final_with(mesh: SmallMesh, outcome: bytes, nth: int = 0) -> NewMessage:
+    """Have a message that has succeeded on all nodes; the first one is led."""
+    led = [message(at) for at in range(99)]
+    sent = [each for each in led if mesh.standing.view.primary(int(each.slot, 16)) == "n1"][nth]
+    record = sent.record
+    stop = 108 + sum(int(record[at : at + 2], 16) for at in (102, 104, 106))
+    sent.record = b"1K" + record[2:94] + b"%08x" % len(outcome) + record[102:stop] + outcome
+    for node in mesh.nodes.values():
+        node.call((b"SET", PREFIX + b"r:" + sent.task_id, sent.record))
+    return sent
+
+
+def length(reply: object) -> int:
+    """Return how many bytes an answer has."""
+    if isinstance(reply, list):
+        return sum(map(length, reply))
+    return len(reply) if isinstance(reply, bytes) else 0
