@@ -13,10 +13,11 @@ from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.observing import OBSERVERS, Observer, confirmed, outdated, pack_note
 from taskmesh.replication.scripts import STAND
+from taskmesh.replication.view import UP
 
 if TYPE_CHECKING:
-    from taskmesh.nodes.address import NodeAddress
     from taskmesh.nodes.link import Link
+    from taskmesh.nodes.member import Place
     from taskmesh.nodes.several import Several
     from taskmesh.replication.view import Member, View
 
@@ -31,6 +32,7 @@ class NodeWatch:
 
     Attributes:
         driver: Speaks with whichever server answers at a member's address, be it one that was started anew.
+        admitted: Speaks with the servers that the view admitted, as all do who rely on what they have.
         seen: What each member that answered at the last look said of itself.
         away: Why each of the others did not.
         observers: How many processes have looked lately, this one among them.
@@ -59,16 +61,26 @@ class NodeWatch:
         self.away: dict[str, str] = {}
         self.observers = 1
         self.is_unsure = False
-        self.driver = MeshDriver(
-            self._place,
-            connect_timeout_s=CONNECT_S,
-            answer_timeout_s=ANSWER_S,
-            name=f"taskmesh-{link.mesh}-watch",
+        self.driver, self.admitted = (
+            MeshDriver(
+                place,
+                connect_timeout_s=CONNECT_S,
+                answer_timeout_s=ANSWER_S,
+                name=f"taskmesh-{link.mesh}-watch",
+            )
+            for place in (self._place, self._admitted_place)
         )
 
-    def _place(self, node: str) -> tuple[NodeAddress, None]:
+    def _place(self, node: str) -> Place:
         member = self._members.get(node)
         return self._several.place(member.address if member is not None else node)[0], None
+
+    def _admitted_place(self, node: str) -> Place:
+        """Return where a node is, and the process which the view admitted; a learner is in none yet."""
+        standing = self._several.standing
+        member = standing.view.member(node) if standing is not None else None
+        run_id = member.run_id.encode() if member is not None and member.state == UP else None
+        return self._place(node)[0], run_id
 
     def expect(self, members: Sequence[Member]) -> None:
         """Have these members be found by their ids, though the view may not know them yet."""
@@ -132,6 +144,7 @@ class NodeWatch:
     def close(self) -> None:
         """Close the connections."""
         self.driver.close()
+        self.admitted.close()
 
 
 def new_observer() -> Observer:

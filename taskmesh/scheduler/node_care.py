@@ -264,7 +264,7 @@ class NodeCare:
             if learner is None:
                 return False
             some = slots[:SLOTS_AT_ONCE]
-            found = self._run(level(self._standing(), some, learner=learner))
+            found = self._copy(level(self._standing(), some, learner=learner))
             learning.left[node] = [slot for slot in slots if slot not in set(found.compared)]
             return False
         return True
@@ -312,12 +312,12 @@ class NodeCare:
             self._level_from_ms, self._level_missed = self._link.clock.now_ms(), False
             self._level_at_s = now_s + LEVEL_S
         some, self._to_level = self._to_level[:SLOTS_AT_ONCE], self._to_level[SLOTS_AT_ONCE:]
-        found = self._run(level(self._standing(), some))
+        found = self._copy(level(self._standing(), some))
         self._level_missed = self._level_missed or bool(found.missed)
         if found.copied or found.removed:
             log.info("nodes: %d copies were made level, %d removed", found.copied, found.removed)
         if not self._to_level and not self._level_missed:
-            self._run(mark_level(self._standing(), view, self._level_from_ms))
+            self._copy(mark_level(self._standing(), view, self._level_from_ms))
             if self._dropped_view != view.number:
                 self._drop_unheld(view)
 
@@ -331,7 +331,7 @@ class NodeCare:
             slots = [slot for slot in range(view.slots) if slot not in held]
             removed = 0
             for at in range(0, len(slots), SLOTS_AT_ONCE):
-                removed += self._run(
+                removed += self._copy(
                     drop_unheld(self._standing(), view, member.id, slots[at : at + SLOTS_AT_ONCE])
                 )
             if removed:
@@ -344,6 +344,10 @@ class NodeCare:
 
     def _run(self, steps: Any) -> Any:
         return self.watch.driver.run(steps)
+
+    def _copy(self, steps: Any) -> Any:
+        """Compare or copy, with those only that the view admitted: a primary that came back may have forgotten."""
+        return self.watch.admitted.run(steps)
 
     def _hold(self, steps: ViewSteps[Any], within_s: float = inf) -> Any:
         """Hold a conversation with nodes and acceptors.

@@ -125,3 +125,30 @@ def test_copies_that_were_missed_are_made_up_for(mesh: TaskMesh, three_nodes: No
         client.delete(key)
     cared._level_at_s = 0.0  # now, not within half a minute
     wait_until(lambda: key.encode() in records(three_nodes, backup), RUN_S)
+
+
+def test_copies_are_not_compared_with_a_server_that_was_started_anew(
+    mesh: TaskMesh, three_nodes: Nodes
+) -> None:
+    """It may have come back with an older disk, and says that it leads: what only others have counts all the same."""
+    (task_id,) = send(mesh, 1)
+    key = f"tm:cared:r:{task_id}".encode()
+    wait_until(lambda: all(key in records(three_nodes, at) for at in range(3)), RUN_S)
+    view, slot = mesh.link.view, int(records(three_nodes, 0)[key][52:56], 16)
+    places = [view.member(node).address for node in view.table[slot]]
+    primary, *backups = [next(at for at in range(3) if place in three_nodes.urls[at]) for place in places]
+    link = mesh.link.open()
+    care = NodeCare(link, link.several, mesh.agreement, 1, lambda: True)
+    try:
+        care.watch.look(view)
+        three_nodes.kill(primary)
+        three_nodes.start(primary)
+        with three_nodes[primary].client() as client:
+            client.delete(key)
+            client.srem(f"tm:cared:L:{slot:04x}", task_id)
+        care._to_level, care._level_view = [slot], view.number
+        care._compare(view)
+        assert care._level_missed
+    finally:
+        care.close()
+    assert all(key in records(three_nodes, at) for at in backups)

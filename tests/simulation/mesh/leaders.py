@@ -50,15 +50,24 @@ class Leader(Party):
         self._instances: dict[str, str] = {}
         self._kept: Kept | None = None
         self._mandate = self._begun()
-        self._is_level = 0
+        self._copies = False
 
     def begin(self) -> None:
         """Begin to lead."""
         self.process.start(f"{self.name} leads", self._lead(), self._where)
 
     def _where(self, node: str) -> tuple[str | None, str | None]:
-        """A leader speaks with every life of a server: what it is, that tells."""
-        return self.world.address_of(node), None
+        """A leader speaks with every life of a server, which tells what it is; it copies among those admitted only."""
+        member = self.speaking.standing.view.member(node) if self._copies else None
+        run_id = member.run_id if member is not None and member.state == UP else None
+        return self.world.address_of(node), run_id
+
+    def _copying(self, steps: Steps) -> Steps:
+        self._copies = True
+        try:
+            return (yield from steps)
+        finally:
+            self._copies = False
 
     def _begun(self) -> Mandate:
         token = self.world.next_token()
@@ -166,7 +175,7 @@ class Leader(Party):
             )
             if learner is None:
                 return False
-            found = yield from level(self.speaking.standing, slots, learner=learner)
+            found = yield from self._copying(level(self.speaking.standing, slots, learner=learner))
             if len(found.compared) < len(slots):
                 return False
         return True
@@ -200,8 +209,8 @@ class Leader(Party):
         """Make all copies level, and have the nodes know if they are."""
         standing = self.speaking.standing
         began_s, began_ms, view = self.world.network.now_s, self.now_ms(), standing.view
-        found = yield from level(standing, list(range(self.world.rates.slots)))
-        if not found.missed and (yield from mark_level(standing, view, began_ms)):
+        found = yield from self._copying(level(standing, list(range(self.world.rates.slots))))
+        if not found.missed and (yield from self._copying(mark_level(standing, view, began_ms))):
             self.world.were_level(view, began_s)
 
 
