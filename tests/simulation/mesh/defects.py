@@ -6,7 +6,7 @@ in a function. The text must stand there exactly once: when a rule changes, its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -18,11 +18,13 @@ from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.manage import REVOKE
 from taskmesh.replication import equalize, spread
+from taskmesh.replication.fencing import Judge
 from taskmesh.replication.level import DISCARD
 from taskmesh.replication.pieces import APPLY, TAKE_PIECE
 from taskmesh.replication.scripts import ACTIVATE, PROMOTE
 from taskmesh.replication.view import View
 from taskmesh.results.read import READ
+from tests.simulation.mesh.directed import who_may_have_forgotten_is_not_sure
 from tests.simulation.mesh.rates import Rates, draw
 from tests.simulation.mesh.world import World
 from tests.simulation.patching import Changes, Rule, in_place_of, patched
@@ -39,6 +41,7 @@ class Defect:
         rates: What runs are like, where it differs from what seeds draw: the trouble in which it must show.
         seeds: Within so many seeds it must be found.
         admits_all: Whether callers speak with any life of a server as if it were the one that was admitted.
+        schedule: Shows it, where seeds do not; else None.
     """
 
     name: str
@@ -47,10 +50,14 @@ class Defect:
     rates: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 300
     admits_all: bool = False
+    schedule: Callable[[], None] | None = None
 
     def run(self, seed: int) -> None:
-        """Run one seed; raises if something is found."""
+        """Run one seed, or the schedule; raises if something is found."""
         with self._in_place() as scripts:
+            if self.schedule is not None:
+                self.schedule()
+                return
             world = World(seed, rates=self.rates_of(seed), scripts=scripts)
             world.network.admits_all = self.admits_all
             world.run()
@@ -242,6 +249,13 @@ DEFECTS = (
         800,
     ),
     Defect("a server that was started anew counts as what it was", None, (), LOSES, admits_all=True),
+    Defect(
+        "whoever answers is believed to have forgotten nothing",
+        Rule(Judge, "_sources_of"),
+        (("_run_id(before.member(node)) == run_ids[node]", "True"),),
+        seeds=1,
+        schedule=who_may_have_forgotten_is_not_sure,
+    ),
     Defect(
         "the oldest of several copies is chosen",
         Rule(equalize, "_newest"),
