@@ -11,8 +11,8 @@
 <prefix>observed       in a mesh of several nodes: hash observer -> when it looked (ms), and which nodes were silent
 <prefix>own            in a mesh of several nodes: one character per slot, `1` where this node leads
 <prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
-<prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms): while the node
-                       becomes the primary of their slots
+<prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms), or below 0
+                       once it stands there: while the node becomes the primary of their slots
 <prefix>history        in a mesh of several nodes: list of the last changes of the view, for people
 <prefix>coming         in a mesh of several nodes: hash id -> of which copy pieces are coming (see `parts/coming.lua`)
 <prefix>c:<id>         what has come of it

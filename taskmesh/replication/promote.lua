@@ -74,8 +74,8 @@ local function note(list, moment, member)
 end
 
 local function write_down(index, list)
-  -- Lua can pass no more than some thousand arguments
-  for first = 1, #list, 2000 do CALL('ZADD', index, unpack(list, first, math.min(first + 1999, #list))) end
+  -- Lua can pass no more than some thousand arguments. What a promotion that was broken off has put into its line stays marked.
+  for first = 1, #list, 2000 do CALL('ZADD', index, 'NX', unpack(list, first, math.min(first + 1999, #list))) end
 end
 
 local sides = CALL('EXISTS', P .. 'side') == 1 and CALL('HMGET', P .. 'side', unpack(ids)) or {}

@@ -7,7 +7,15 @@ from collections.abc import Collection, Sequence
 from taskmesh.replication.equalize import groups
 from taskmesh.replication.fencing import Answers
 from taskmesh.replication.mandate import Ask, Mandate, together
-from taskmesh.replication.scripts import LINE_STEP, PROMOTE, PROMOTE_KEYS, PROMOTE_LINES, PROMOTE_STEP, SETS
+from taskmesh.replication.scripts import (
+    LINE_STEP,
+    PROMOTE,
+    PROMOTE_ANEW,
+    PROMOTE_KEYS,
+    PROMOTE_LINES,
+    PROMOTE_STEP,
+    SETS,
+)
 from taskmesh.replication.view import View
 from taskmesh.replication.view_register import ViewSteps
 
@@ -52,6 +60,7 @@ def promote(
             nodes.append((node, kept))
             parts += [(node, some) for some in groups(slots, SLOTS_AT_ONCE)]
             count += len(slots)
+    yield from together([_forget_lines(mandate, view, node) for node, kept in nodes if not kept])
     yield from together([_forget_keys(mandate, view, node, kept) for node, kept in nodes])
     yield from together([_gather(mandate, view, node, some) for node, some in parts])
     yield from together([_line_up(mandate, view, node) for node, _ in nodes])
@@ -66,6 +75,11 @@ def _kept(view: View, node: str, answers: Answers, changed: Collection[tuple[str
         return set()
     led = set(view.led_by(node))
     return {slot for slot in before.led_by(node) if slot in led and (node, slot) not in changed}
+
+
+def _forget_lines(mandate: Mandate, view: View, node: str) -> Ask[None]:
+    """Forget what the lines of a node hold of which no slot is as it was."""
+    yield mandate.order(PROMOTE_ANEW, view.waiting, node)
 
 
 def _forget_keys(mandate: Mandate, view: View, node: str, kept: Collection[int]) -> Ask[None]:

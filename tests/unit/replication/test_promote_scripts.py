@@ -127,6 +127,26 @@ def test_the_oldest_come_first_and_those_of_a_sequence_one_by_one() -> None:
     assert node.call([b"SMEMBERS", PREFIX + b"blk:mail"]) == [b"x"]
 
 
+def test_what_a_promotion_that_was_broken_off_has_lined_up_does_not_stand_twice() -> None:
+    """The next leader gathers it again; what it has not lined up yet comes behind."""
+    node = node_with(a=(record(b"P", created=1), b""), b=(record(b"P", created=2), b""))
+    for kind in scripts.SETS:
+        run(node, scripts.PROMOTE, b"0003", kind, b"0", b"100")
+    assert run(node, scripts.PROMOTE_LINES, b"1")
+    promote(node)
+    assert node.call([b"LRANGE", PREFIX + b"q:mail:4", 0, -1]) == [b"a:00010000", b"b:00010000"]
+
+
+def test_a_node_of_whose_slots_none_is_as_it_was_has_its_lines_made_anew() -> None:
+    """It led them before its process was started anew, with the disk of before, or before others led them."""
+    node = node_with(a=(record(b"P", created=1), b""))
+    promote(node)
+    node.call([b"UNLINK", PREFIX + b"gathered"])
+    assert run(node, scripts.PROMOTE_ANEW) == 1
+    promote(node)
+    assert node.call([b"LRANGE", PREFIX + b"q:mail:4", 0, -1]) == [b"a:00010000"]
+
+
 def test_what_keys_held_long_ago_is_forgotten_first() -> None:
     """A node may have led the slot before, and others since: its keys may be free now. What it led all along stays."""
     node = node_with(a=(record(b"P"), b""), b=(record(b"P", slot=5), b""))
@@ -158,7 +178,12 @@ def test_only_the_newest_leader_is_obeyed_and_only_in_its_view() -> None:
         (EPOCH, b"4", "STALETOKEN 5"),
         (b"x00000000001", b"6", "STALEVIEW x00000000002"),
     ):
-        for script in (scripts.PROMOTE, scripts.PROMOTE_KEYS, scripts.PROMOTE_LINES):
+        for script in (
+            scripts.PROMOTE,
+            scripts.PROMOTE_ANEW,
+            scripts.PROMOTE_KEYS,
+            scripts.PROMOTE_LINES,
+        ):
             reply = node.eval(script.source, [PREFIX], [epoch, b"1", token, b"0003", b"L", b"0", b"9"])
             assert why in str(reply.text)  # type: ignore[union-attr]
     assert node.call([b"EXISTS", PREFIX + b"gathered"]) == 0

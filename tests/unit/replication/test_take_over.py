@@ -76,7 +76,15 @@ class Scene:
                 state = State.STARTED
             assert parse(primary).state is state
             assert sum(copy == primary for copy in copies) >= view.copies_needed(int(each.slot, 16))
+            if state is State.PENDING:
+                assert self.lines(row[0]).count(each.task_id) == 1
         self.goes_on()
+
+    def lines(self, node: str) -> list[bytes]:
+        """Return what waits on a node, as its lines say it."""
+        hints = self.mesh.nodes[node].call((b"LRANGE", PREFIX + b"q:default:4", b"0", b"-1"))
+        assert isinstance(hints, list)
+        return [hint[:-9] for hint in hints]
 
     def goes_on(self) -> None:
         """What runs can be committed, and what waits be claimed, once."""

@@ -1,0 +1,12 @@
+-- Forgets the lines of a node of whose slots none is as it was: all that it leads is gathered anew, and what it led before its
+-- process was started anew, or before others led it, would stand there twice. Before `promote.lua`.
+-- flags: allow-oom
+-- parts: epoch
+-- KEYS[1] prefix  ARGV: epoch, now_ms
+-- Returns of how many queues. A repeat changes nothing.
+local queues = CALL('SMEMBERS', P .. 'queues')
+for _, queue in ipairs(queues) do
+  for priority = 0, 9 do CALL('UNLINK', P .. 'q:' .. queue .. ':' .. priority) end
+end
+CALL('UNLINK', P .. 'gathered')
+return #queues
