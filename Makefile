@@ -44,13 +44,13 @@ test-fast: $(DEV_READY) ## the tests which are not marked slow
 pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
 	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q -o faulthandler_timeout=7200 tests/pains $(ARGS)
 
-chaos: $(DEV_READY) ## a thousand kills under load, the ledger checked (ARGS="--kills 1000 --seed N" or "--leaders 200")
+chaos: $(DEV_READY) ## a thousand kills, 20 faults of a mesh of nodes, the ledger checked (ARGS="--kills 1000 --mesh 20 --seed N" or "--leaders 200")
 	@$(PY) -m tests.faults $(ARGS)
 
 soak: $(DEV_READY) ## many seeds of the simulation (ARGS="--seeds N --from M --history NAME", or "--replay NAME SEED")
 	@$(PY) -m tests.simulation.soak $(ARGS)
 
-soak-mesh: $(DEV_READY) ## nodes of a mesh killed, stopped and emptied under load for MINUTES=10 (ARGS="--nodes 5 --seed N")
+soak-mesh: $(DEV_READY) ## everybody of a mesh of 5 nodes killed, stopped, emptied for MINUTES=10 (ARGS="--nodes 3 --workers 3 --seed N")
 	@$(PY) -m tests.faults.mesh_soak --minutes $(MINUTES) $(ARGS)
 
 check: $(DEV_READY) ## style, types, layers

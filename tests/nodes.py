@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.faults.server import NEVER, Server
@@ -12,15 +12,18 @@ from tests.faults.server import NEVER, Server
 class Nodes:
     """Servers on loopback, each with its own disk; counted from 0."""
 
-    def __init__(self, folder: Path, count: int, *, fsync: str = NEVER) -> None:
+    def __init__(
+        self, folder: Path, count: int, *, fsync: str = NEVER, servers: Iterable[Server] = ()
+    ) -> None:
         """Start them.
 
         Args:
             folder: For their data and logs.
             count: How many.
             fsync: See `Server`.
+            servers: Some more, which run already, and come first.
         """
-        self._servers: list[Server] = []
+        self._servers: list[Server] = list(servers)
         try:
             for at in range(count):
                 self._servers.append(Server(folder / f"node-{at}", fsync=fsync))

@@ -1,7 +1,11 @@
 """The long loop: kills of every kind under load, and the ledger checked now and then.
 
-    python -m tests.faults [--kills 1000] [--round 25] [--seed N]
+    python -m tests.faults [--kills 1000] [--round 25] [--mesh 20] [--seed N]
     python -m tests.faults --leaders 200 [--seed N]
+
+First so many kills of workers and of the one node; then so many faults on a mesh of three nodes, with two workers
+and two schedulers, whose nodes are killed, stopped, emptied and filled as well. `python -m tests.faults.mesh_soak` goes
+on with the latter for as long as wanted.
 
 The seed says who is harmed, how and in which order. When the machine acts is its own affair, so a seed repeats
 the plan and not each interleaving.
@@ -20,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 
 from taskmesh.nodes.embedded import PrivateNode, start_private
-from tests.faults import leaders
+from tests.faults import leaders, mesh_soak
 from tests.faults.load import Load
 from tests.faults.nemesis import Nemesis
 from tests.faults.scene import Scene
@@ -28,6 +32,8 @@ from tests.faults.server import Server
 
 #: So many runs come to their end between two kills.
 RUNS = 20
+#: So many faults on a mesh of several before the ledger is checked.
+MESH_ROUND = 10
 
 
 class Totals:
@@ -96,21 +102,40 @@ def lose_leaders(count: int, seed: int) -> int:
 def main(words: list[str]) -> int:
     """Run the loop; an imbalance ends it with its text, and the folder with logs and books is kept."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0]
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument(
+        "--kills", type=int, default=1000, help="of workers and of the node; 0 leaves them out"
+    )
     parser.add_argument("--round", type=int, default=25, help="so many kills before the ledger is checked")
+    parser.add_argument(
+        "--mesh", type=int, default=20, help="so many faults on a mesh of three nodes; 0 leaves them out"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--leaders", type=int, default=0, help="lose so many leaders of schedules instead")
     given = parser.parse_args(words)
     if given.leaders:
         return lose_leaders(given.leaders, given.seed)
-    print(f"to repeat it: --seed {given.seed} --kills {given.kills} --round {given.round}", flush=True)
+    print(
+        f"to repeat it: --seed {given.seed} --kills {given.kills} --round {given.round} --mesh {given.mesh}",
+        flush=True,
+    )
+    if given.kills:
+        harm_one_node(given.kills, given.round, given.seed)
+    if given.mesh:
+        with mesh_soak.soaking(3, workers=2, schedulers=2, seed=given.seed) as soak:
+            print(soak.play(min(given.mesh, MESH_ROUND), faults=given.mesh))
+    return 0
+
+
+def harm_one_node(kills: int, per_round: int, seed: int) -> None:
+    """Kill workers and the node, and print what came of it."""
     folder = Path(tempfile.mkdtemp(prefix="taskmesh-faults-"))
     print(f"logs and books: {folder}", flush=True)
     with start_private("chaos", durability="process") as node:
-        print(play(node, folder, kills=given.kills, per_round=given.round, seed=given.seed))
-    return 0
+        print(play(node, folder, kills=kills, per_round=per_round, seed=seed))
 
 
 if __name__ == "__main__":

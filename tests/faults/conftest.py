@@ -11,10 +11,30 @@ import psutil
 import pytest
 
 from taskmesh.nodes.embedded import PrivateNode
-from tests.faults.stage import chaos_node, make_scene, make_server, proxy, scene, server
+from tests.faults.stage import (
+    chaos_node,
+    clock,
+    make_mesh_scene,
+    make_scene,
+    make_server,
+    proxy,
+    scene,
+    server,
+    small_disk,
+)
 from tests.support import wait_until
 
-__all__ = ["chaos_node", "make_scene", "make_server", "proxy", "scene", "server"]
+__all__ = [
+    "chaos_node",
+    "clock",
+    "make_mesh_scene",
+    "make_scene",
+    "make_server",
+    "proxy",
+    "scene",
+    "server",
+    "small_disk",
+]
 
 #: In the environment of every process that a test starts, however far down.
 MARK = "FAULTS_TEST"

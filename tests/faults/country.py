@@ -89,6 +89,16 @@ class Country:
         for other in others:
             _ip(f"-n {self._place(place)} route del blackhole {self.host(other)}/32")
 
+    def mute(self, place: int) -> None:
+        """Have nothing come from a place to anybody, while all that is sent to it arrives."""
+        for half in (0, 128):
+            _ip(f"-n {self._place(place)} route add blackhole {self._net}.{half}/25")
+
+    def unmute(self, place: int) -> None:
+        """Undo that."""
+        for half in (0, 128):
+            _ip(f"-n {self._place(place)} route del blackhole {self._net}.{half}/25")
+
     def close(self) -> None:
         """Remove all of it, as far as it exists."""
         for place in range(self.count):

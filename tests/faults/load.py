@@ -64,6 +64,7 @@ class Load:
         bulk: int = 20,
         name: str = "load",
         functions: Sequence[Callable[..., Any]] = (ledger_tasks.entry,),
+        pause_s: float = 0.0,
     ) -> None:
         """Prepare.
 
@@ -75,6 +76,7 @@ class Load:
             bulk: How many are sent together.
             name: Of the folder for the book.
             functions: What is sent, each as often as the others.
+            pause_s: How long it rests after each send.
         """
         self.scene = scene
         self.ledger = Ledger()
@@ -87,6 +89,7 @@ class Load:
         self._seconds = seconds
         self._ahead = ahead
         self._bulk = bulk
+        self._pause_s = pause_s
         self._tasks = [scene.task(function) for function in functions]
         self.presses = False
         self._stopped = threading.Event()
@@ -121,6 +124,11 @@ class Load:
         count = book.ends() + more
         self._wait(lambda: book.ends() >= count, f"{count} were run")
 
+    def rest(self, seconds: float) -> None:
+        """Let that much time go by, with all that goes on in it."""
+        ends_s = time.monotonic() + seconds
+        self._wait(lambda: time.monotonic() >= ends_s, f"{seconds} s go by")
+
     def all_ran(self) -> None:
         """Wait until all that was accepted has been run."""
         book = Book(self.book.path)
@@ -145,6 +153,7 @@ class Load:
         try:
             while not self._stopped.is_set():
                 self._rng.choice((self._one, self._one, self._one, self._many, self._batch))()
+                self._stopped.wait(self._pause_s)
                 wait_until(
                     lambda: self._stopped.is_set() or self._has_room(), 90, "somebody runs what was sent"
                 )

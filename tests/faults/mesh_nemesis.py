@@ -12,9 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from taskmesh.coordination.node_wish import NodeWish
 from taskmesh.replication.view import WEIGHT
 from tests.faults.load import Load
+from tests.faults.mesh_people import MeshPeople
 from tests.faults.mesh_scene import CHANGE_S, MeshScene
 from tests.support import wait_until
 
@@ -29,19 +32,28 @@ class MeshNemesis:
         done: How often it has done what.
     """
 
-    def __init__(self, scene: MeshScene, rng: random.Random, *, workers: int = 2) -> None:
-        """Start the workers, and wait until one of them leads.
+    def __init__(
+        self,
+        scene: MeshScene,
+        rng: random.Random,
+        *,
+        workers: int = 2,
+        schedulers: int = 0,
+        people: bool = False,
+    ) -> None:
+        """Start the workers, and wait until somebody leads.
 
         Args:
             scene: What it harms.
             rng: Says what and whom.
             workers: So many are kept alive.
+            schedulers: So many there are.
+            people: Whether workers and schedulers are harmed, too.
         """
         self.done: Counter[str] = Counter()
         self._scene = scene
         self._rng = rng
-        self._workers = workers
-        self._made = 0
+        self._people = MeshPeople(scene, rng, workers=workers, schedulers=schedulers)
         self._copies = 0
         self._harm: dict[str, tuple[int, Callable[[Load, int], None]]] = {
             "a node is killed and comes back": (30, self.kill),
@@ -52,7 +64,8 @@ class MeshNemesis:
             "all nodes are killed": (5, self.kill_all),
             "a node is emptied by order and filled again": (10, self.drain),
         }
-        self.replace()
+        if people:
+            self._harm |= self._people.harm
         scene.led()
 
     def strike(self, load: Load) -> str:
@@ -62,14 +75,17 @@ class MeshNemesis:
         self._harm[what][1](load, self._rng.randrange(len(self._scene.nodes)))
         self.done[what] += 1
         self._scene.whole()
-        self.replace()
+        self._people.replace()
         return what
 
-    def replace(self) -> None:
-        """Start as many workers as are missing."""
-        while sum(worker.process.poll() is None for worker in self._scene.workers) < self._workers:
-            self._made += 1
-            self._scene.worker(2, name=f"w{self._made}", ready=False, log_level="INFO")
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of workers and schedulers that live."""
+        supervised = [process for worker in self._scene.workers for process in worker.family()]
+        return [*supervised, *(psutil.Process(each.process.pid) for each in self._people.schedulers)]
+
+    def close(self) -> None:
+        """Kill the schedulers; the scene sees to its workers."""
+        self._people.close()
 
     # -- what it does -------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from tests.nodes import Nodes
 from tests.support import wait_until
 
 #: A slow machine takes as long as that to change a view and to copy all; when it has passed, it never will be.
-CHANGE_S = 90.0
+CHANGE_S = 180.0
 
 
 class MeshScene(Scene):

@@ -1,64 +1,137 @@
-"""The long loop on a mesh of several nodes: node after node is harmed under load, and the ledger is checked.
+"""The long loop on a mesh of several nodes: everybody is harmed under load, and the ledger is checked.
 
-    python -m tests.faults.mesh_soak [--minutes 10] [--nodes 3] [--round 8] [--seed N]
+    python -m tests.faults.mesh_soak [--minutes 10] [--nodes 5] [--workers 3] [--schedulers 2] [--round 12] [--seed N]
 
-The seed says who is harmed, how and in which order; when the machine acts is its own affair.
+A thread sends steadily, a schedule fires each second. Nodes, workers, schedulers and connections are harmed as the
+seed says; when the machine acts is its own affair. After each round both ledgers must balance and all copies be alike;
+at the end nothing may have grown, and no log may hold a traceback that is not a task's.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
+from taskmesh.client.result_set import ResultSet
+from tests.faults.growth import Sample, look, tracebacks
+from tests.faults.ledger import Imbalance
 from tests.faults.load import Load
 from tests.faults.mesh_nemesis import RUNS, MeshNemesis
+from tests.faults.mesh_people import Ticks
 from tests.faults.mesh_scene import MeshScene, balance
 from tests.nodes import Nodes
 
+#: The sender rests so long after each send: what is looked for are faults, not throughput.
+PAUSE_S = 0.05
 
-def play(nodes: Nodes, folder: Path, *, seconds: float, per_round: int, seed: int) -> str:
-    """Do all of it, and return the summary.
 
-    Args:
-        nodes: The servers.
-        folder: For logs and books.
-        seconds: No round begins later.
-        per_round: So many times somebody is harmed before the ledger is checked.
-        seed: Of everything that is drawn.
+class Soak:
+    """One loop.
 
-    Raises:
-        Imbalance: A promise was broken.
+    Attributes:
+        facts: What it has done and counted.
     """
-    rng, ends_s = random.Random(seed), time.monotonic() + seconds
-    scene = MeshScene("soak", nodes, folder, max_crashes=99, lease_ttl=3.0)
-    facts: Counter[str] = Counter()
-    try:
-        nemesis, rounds = MeshNemesis(scene, rng), 0
-        while time.monotonic() < ends_s:
+
+    def __init__(self, nodes: Nodes, folder: Path, *, workers: int, schedulers: int, seed: int) -> None:
+        """Start everybody.
+
+        Args:
+            nodes: The servers.
+            folder: For logs and books.
+            workers: So many are kept alive.
+            schedulers: So many there are.
+            seed: Of everything that is drawn.
+        """
+        self.facts: Counter[str] = Counter()
+        self._folder = folder
+        self._rng = random.Random(seed)
+        self._scene = MeshScene("soak", nodes, folder, max_crashes=99, lease_ttl=3.0)
+        self._nemesis = MeshNemesis(
+            self._scene, self._rng, workers=workers, schedulers=schedulers, people=True
+        )
+        self._samples: list[Sample] = []
+
+    def play(self, per_round: int, *, seconds: float = math.inf, faults: float = math.inf) -> str:
+        """Do all of it, and return the summary.
+
+        Args:
+            per_round: So many times somebody is harmed before the ledger is checked.
+            seconds: No round begins later.
+            faults: No round begins after so many.
+
+        Raises:
+            Imbalance: A promise was broken, something grows, or somebody has logged a traceback.
+        """
+        ends_s, rounds = time.monotonic() + seconds, 0
+        while time.monotonic() < ends_s and self._nemesis.done.total() < faults:
             rounds += 1
-            with Load(scene, seed=rng.randrange(1 << 32), name=f"round{rounds}") as load:
-                for _ in range(per_round):
-                    load.ran(RUNS)
-                    began_s = time.monotonic()
-                    what = nemesis.strike(load)
-                    print(f"{what}: whole after {time.monotonic() - began_s:.1f} s", flush=True)
-                load.look()
-            balance(scene, load)
-            facts["accepted"] += len(load.ledger.accepted)
-            facts["unknown to the sender"] += len(load.ledger.unknown)
-            facts["runs begun"] += len(load.ledger.begins)
-            facts["runs ended"] += len(load.ledger.ends)
-            print(f"round {rounds} balanced: {len(load.ledger.accepted)} accepted", flush=True)
-        harmed = [f"{count:8}  {what}" for what, count in nemesis.done.most_common()]
-        counted = [f"{count:8}  {what}" for what, count in facts.items()]
-        return "\n".join([*harmed, *counted, f"the ledger balanced after each of {rounds} rounds"])
+            self._round(rounds, per_round)
+        self._check()
+        harmed = [f"{count:8}  {what}" for what, count in self._nemesis.done.most_common()]
+        counted = [f"{count:8}  {what}" for what, count in self.facts.items()]
+        return "\n".join([*harmed, *counted, f"both ledgers balanced after each of {rounds} rounds"])
+
+    def _round(self, number: int, per_round: int) -> None:
+        ticks = Ticks(self._scene, f"ticks{number}")
+        load = Load(self._scene, seed=self._rng.randrange(1 << 32), name=f"round{number}", pause_s=PAUSE_S)
+        with load:
+            for _ in range(per_round):
+                load.ran(RUNS)
+                began_s = time.monotonic()
+                what = self._nemesis.strike(load)
+                print(f"{what}: {time.monotonic() - began_s:.1f} s", flush=True)
+            load.look()
+            ticks.stop()
+        balance(self._scene, load)
+        self.facts["moments fired"] += ticks.balance(load.ledger)
+        self.facts["accepted"] += len(load.ledger.accepted)
+        self.facts["unknown to the sender"] += len(load.ledger.unknown)
+        self.facts["runs begun"] += len(load.ledger.begins)
+        self.facts["runs ended"] += len(load.ledger.ends)
+        ResultSet(list(load.handles.values())).forget()
+        self._samples.append(look(self._scene, [*self._nemesis.processes(), psutil.Process()]))
+        print(
+            f"round {number} balanced: {len(load.ledger.accepted)} accepted; {self._samples[-1]}", flush=True
+        )
+
+    def _check(self) -> None:
+        # what was forgotten is known for ten minutes more: until then, keys can only grow
+        wrong = self._samples[-1].grown(self._samples[len(self._samples) // 2]) + tracebacks(
+            self._folder.glob("*.log")
+        )
+        if wrong:
+            raise Imbalance("\n".join(wrong))
+
+    def close(self) -> None:
+        """End everybody but the nodes."""
+        self._nemesis.close()
+        self._scene.close()
+
+
+@contextmanager
+def soaking(nodes: int, *, workers: int, schedulers: int, seed: int) -> Iterator[Soak]:
+    """Have so many nodes, workers and schedulers, in a folder of their own, which is kept."""
+    folder = Path(tempfile.mkdtemp(prefix="taskmesh-mesh-soak-"))
+    print(f"logs and books: {folder}", flush=True)
+    servers = Nodes(folder / "nodes", nodes)
+    try:
+        soak = Soak(servers, folder, workers=workers, schedulers=schedulers, seed=seed)
+        try:
+            yield soak
+        finally:
+            soak.close()
     finally:
-        scene.close()
+        servers.close()
 
 
 def main(words: list[str]) -> int:
@@ -67,18 +140,15 @@ def main(words: list[str]) -> int:
         prog="python -m tests.faults.mesh_soak", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--round", type=int, default=8, help="so many faults before the ledger is checked")
+    parser.add_argument("--nodes", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--schedulers", type=int, default=2)
+    parser.add_argument("--round", type=int, default=12, help="so many faults before the ledger is checked")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     given = parser.parse_args(words)
-    folder = Path(tempfile.mkdtemp(prefix="taskmesh-mesh-soak-"))
-    print(f"to repeat it: --seed {given.seed} --nodes {given.nodes}; logs and books: {folder}", flush=True)
-    nodes = Nodes(folder / "nodes", given.nodes)
-    try:
-        seconds = given.minutes * 60
-        print(play(nodes, folder, seconds=seconds, per_round=given.round, seed=given.seed))
-    finally:
-        nodes.close()
+    print(f"to repeat it: --seed {given.seed} --nodes {given.nodes}", flush=True)
+    with soaking(given.nodes, workers=given.workers, schedulers=given.schedulers, seed=given.seed) as soak:
+        print(soak.play(given.round, seconds=given.minutes * 60))
     return 0
 
 

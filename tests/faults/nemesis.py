@@ -30,6 +30,7 @@ class Nemesis:
         *,
         workers: int = 2,
         pools: tuple[str, ...] = (),
+        log_level: str = "DEBUG",
     ) -> None:
         """Start the workers.
 
@@ -39,6 +40,7 @@ class Nemesis:
             kill_node: Kills the node and has it come back.
             workers: So many are kept alive.
             pools: What each of them runs; none for two processes.
+            log_level: How much they say.
         """
         self.done: Counter[str] = Counter()
         self._scene = scene
@@ -46,6 +48,7 @@ class Nemesis:
         self._kill_node = kill_node
         self._workers = workers
         self._pools = pools
+        self._log_level = log_level
         self._made = 0
         self._harm: dict[str, Callable[[Load], None]] = {
             "a child is killed": self.kill_child,
@@ -70,7 +73,9 @@ class Nemesis:
         """Start as many workers as are missing."""
         while len(self._living()) < self._workers:
             self._made += 1
-            self._scene.worker(2, name=f"w{self._made}", pools=self._pools, ready=False)
+            self._scene.worker(
+                2, name=f"w{self._made}", pools=self._pools, ready=False, log_level=self._log_level
+            )
 
     def _living(self) -> list[Worker]:
         return [worker for worker in self._scene.workers if worker.process.poll() is None]

@@ -14,6 +14,8 @@ from taskmesh import AsyncResult, TaskMesh
 from tests.faults.ledger import Seen
 
 ROOT = Path(__file__).parents[2]
+#: A machine that has far too much to do may take as long as that to read thousands.
+PATIENCE_S = 60.0
 
 
 def see(mesh: TaskMesh, ids: Iterable[str]) -> dict[str, Seen]:
@@ -22,7 +24,7 @@ def see(mesh: TaskMesh, ids: Iterable[str]) -> dict[str, Seen]:
     They look together: one by one, a round trip each, would take most of the time of the tests.
     """
     handles = [mesh.result(task_id) for task_id in ids]
-    mesh.portal.inbox.look(handles)
+    mesh.portal.inbox.look(handles, PATIENCE_S)
     return {handle.id: seen for handle in handles if (seen := _seen(handle)) is not None}
 
 

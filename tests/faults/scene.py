@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,15 @@ class Scene:
         """Return the settings of who sends and reads."""
         return {key: value for key, value in self.settings.items() if key not in WORKERS_ONLY}
 
+    def environ(self) -> dict[str, str]:
+        """Return the environment of a process that takes part in the mesh."""
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
+        for variable in ("TASKMESH_STATE_DIR", "TASKMESH_SERVER_BINARY"):
+            if variable in os.environ:
+                environ[variable] = os.environ[variable]
+        environ |= {f"TASKMESH_{key.upper()}": str(value) for key, value in self.settings.items()}
+        return environ | {"TASKMESH_TEST_MESH": self.name}
+
     # -- workers ------------------------------------------------------------------
 
     def worker(
@@ -206,13 +215,14 @@ class Scene:
         ready: bool = True,
         pools: tuple[str, ...] = (),
         log_fd: int = -1,
+        within: Sequence[str] = (),
         **options: Any,
     ) -> Worker:
         """Start a worker; `ready` waits until its children are idle or have taken something.
 
         One that died under its name a moment ago may still count as live: what is sent then is handed to nobody.
 
-        What it logs goes to `log_fd`, if that is given, and is not known then.
+        What it logs goes to `log_fd`, if that is given, and is not known then. `within` are words before its command.
         """
         name = name or f"worker{len(self.workers) + 1}"
         order = WorkerOptions(
@@ -226,19 +236,21 @@ class Scene:
             log_level=options.pop("log_level", "DEBUG"),
             **options,
         )
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
-        for variable in ("TASKMESH_STATE_DIR", "TASKMESH_SERVER_BINARY"):
-            if variable in os.environ:
-                environ[variable] = os.environ[variable]
-        environ |= {f"TASKMESH_{key.upper()}": str(value) for key, value in self.settings.items()}
-        environ["TASKMESH_TEST_MESH"] = self.name
-        environ |= env or {}
+        environ = self.environ() | (env or {})
         children = len(seats(settled(order.pools, queues, default_queue="", processes=concurrency)))
         log = self.folder / f"{name}.log"
         before = self._incarnations(name) if ready else set()
         with log.open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "taskmesh.worker.supervisor", msgspec.json.encode(order).decode()],
+                [
+                    *within,
+                    *(
+                        sys.executable,
+                        "-m",
+                        "taskmesh.worker.supervisor",
+                        msgspec.json.encode(order).decode(),
+                    ),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file if log_fd < 0 else log_fd,

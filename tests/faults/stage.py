@@ -12,9 +12,13 @@ import pytest
 from taskmesh.errors import ServerBinaryMissing
 from taskmesh.nodes.embedded import PrivateNode, start_private
 from taskmesh.nodes.server_binary import find_server
+from tests.faults.clock import Clock
+from tests.faults.mesh_scene import MeshScene
 from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
 from tests.faults.server import Server
+from tests.faults.small_disk import SmallDisk
+from tests.nodes import Nodes
 
 _numbers = count(1)
 
@@ -78,3 +82,33 @@ def proxy(server: Server) -> Iterator[Proxy]:
     """A network in front of that node."""
     with Proxy(server.port) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def make_mesh_scene(tmp_path: Path) -> Iterator[Callable[..., MeshScene]]:
+    """Make a mesh of a test's own on servers of its own; no message is given up, however often a run is harmed."""
+    scenes: list[MeshScene] = []
+
+    def make(nodes: Nodes, **more: object) -> MeshScene:
+        folder = tmp_path / f"scene{len(scenes)}"
+        folder.mkdir()
+        scenes.append(MeshScene("meshed", nodes, folder, max_crashes=99, lease_ttl=3.0, **more))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.close()
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    """A wall clock for those processes that are started with it."""
+    return Clock(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of a few megabytes, that is gone with the test."""
+    disk = SmallDisk(tmp_path / "small")
+    yield disk
+    disk.close()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.apps import worker_tasks as tasks
+from tests.faults.clock import Clock
 from tests.faults.leaders import Contest
 from tests.faults.load import Load
 from tests.faults.scene import Scene
@@ -18,34 +16,6 @@ from tests.faults.server import Server
 from tests.support import wait_until
 
 HOUR_S = 3600
-SOURCE = Path(__file__).with_name("moved_clock.c")
-
-
-class Clock:
-    """A wall clock that can be moved while processes read it.
-
-    Attributes:
-        env: What a process needs in its environment to read this clock.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "clock"
-        self.move(0)
-        library = folder / "moved_clock.so"
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True, timeout=60)
-        self.env = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self._file)}
-
-    def move(self, seconds: int) -> None:
-        """Have it that many seconds off."""
-        with self._file.open("r+b" if self._file.exists() else "xb") as file:
-            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
-
-
-@pytest.fixture
-def clock(tmp_path: Path) -> Clock:
-    if sys.platform != "linux" or shutil.which("gcc") is None:
-        pytest.skip("gcc is missing, with which the clock's library is made")
-    return Clock(tmp_path)
 
 
 @pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])

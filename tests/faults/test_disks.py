@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.apps.ledger_tasks import entry
 from tests.faults.load import Load
 from tests.faults.scene import Scene
 from tests.faults.server import ALWAYS, Server
-from tests.support import unmount
+from tests.faults.small_disk import SmallDisk
 
 
 def test_a_killed_server_with_its_disk_as_it_was(
@@ -167,55 +166,24 @@ def test_an_empty_disk(make_scene: Callable[..., Scene], server: Server, seed: i
     load.balance(counted=False)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a few megabytes, that is gone with the test."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount the small disk")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"the small disk cannot be mounted: {mounted.stderr.strip()}")
-    yield folder
-    unmount(folder)
-
-
 @pytest.mark.needs_root
 def test_a_full_disk(
-    small_disk: Path, make_scene: Callable[..., Scene], make_server: Callable[..., Server], seed: int
+    small_disk: SmallDisk, make_scene: Callable[..., Scene], make_server: Callable[..., Server], seed: int
 ) -> None:
     """Sends are refused, nothing that runs is lost or charged, and all goes on when there is room again."""
-    server = make_server(folder=small_disk)
+    server = make_server(folder=small_disk.folder)
     scene = make_scene("full-disk", server.url, send_timeout=1.0)
     worker = scene.worker(2)
     with Load(scene, seed=seed) as load:
         load.ran(100)
-        filler = small_disk / "filler"
-        fill(filler)
+        small_disk.fill()
         load.refused(3)
         worker.says("refuses for now")
-        filler.unlink()
+        small_disk.make_room()
         load.ran(100)
     assert "MISCONF" in worker.said()
     load.balance()
     server.close()
-
-
-def fill(path: Path) -> None:
-    """Write until there is no room any more."""
-    with path.open("wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError as error:
-                assert "No space left" in str(error)  # noqa: PT017 - that is how it is known to be full
 
 
 def test_full_memory(make_scene: Callable[..., Scene], server: Server, seed: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,22 +18,6 @@ from tests.nodes import Nodes
 from tests.support import wait_until
 
 MakeScene = Callable[..., MeshScene]
-
-
-@pytest.fixture
-def make_mesh_scene(tmp_path: Path) -> Iterator[MakeScene]:
-    """Make a mesh of a test's own on servers of its own; no message is given up, however often a run is harmed."""
-    scenes: list[MeshScene] = []
-
-    def make(nodes: Nodes, **more: object) -> MeshScene:
-        folder = tmp_path / f"scene{len(scenes)}"
-        folder.mkdir()
-        scenes.append(MeshScene("meshed", nodes, folder, max_crashes=99, lease_ttl=3.0, **more))
-        return scenes[-1]
-
-    yield make
-    for scene in scenes:
-        scene.close()
 
 
 @pytest.fixture

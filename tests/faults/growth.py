@@ -1,0 +1,76 @@
+"""What grows in a long run, of nodes and of processes; and the tracebacks that were logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.faults.mesh_scene import MeshScene
+
+MIB = 1 << 20
+#: What a figure may grow by over a whole run: a third, and what a process needs to have once had much to do.
+SHARE = 1.33
+SPARE = {"MiB": 24.0, "": 40.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at everybody: what -> how much, of whoever has most."""
+
+    figures: dict[str, float]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{what} {figure:.0f}" for what, figure in self.figures.items())
+
+    def grown(self, since: Sample) -> list[str]:
+        """Return what has grown since, in words."""
+        return [
+            f"{what} grew from {before:.0f} to {self.figures[what]:.0f}"
+            for what, before in since.figures.items()
+            if self.figures[what] > before * SHARE + SPARE["MiB" if what.endswith("MiB") else ""]
+        ]
+
+
+def look(scene: MeshScene, processes: Iterable[psutil.Process]) -> Sample:
+    """Look at the nodes of a scene, and at those of some processes that live: who caller is, and who was started."""
+    nodes = []
+    for server in scene.nodes:
+        with server.client() as client:
+            info = client.info()
+            nodes.append((info["used_memory"] / MIB, info["connected_clients"], client.dbsize()))
+    seen = [found for process in processes if (found := _of(process)) is not None]
+    memory, connections, keys = (max(each) for each in zip(*nodes, strict=True))
+    rss, files, threads = (max(each) for each in zip(*seen, strict=True))
+    return Sample(
+        {
+            "node MiB": memory,
+            "connections": connections,
+            "keys": keys,
+            "process MiB": rss,
+            "files": files,
+            "threads": threads,
+        }
+    )
+
+
+def _of(process: psutil.Process) -> tuple[float, int, int] | None:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process.memory_info().rss / MIB, process.num_fds(), process.num_threads()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def tracebacks(logs: Iterable[Path]) -> list[str]:
+    """Return the tracebacks in logs, but for those of tasks that failed: no fault of this kind explains one."""
+    found = []
+    for log in logs:
+        lines = log.read_text("utf-8", "replace").splitlines()
+        for at, line in enumerate(lines):
+            if "Traceback" in line and ") failed: Traceback" not in line:
+                found.append(f"{log.name}: " + "\n  ".join(lines[max(0, at - 1) : at + 25]))
+    return found
