@@ -20,12 +20,14 @@ class Running(msgspec.Struct, frozen=True, array_like=True):
     """The last firings of a schedule that does not allow overlaps. An array in this order: new fields go at the end.
 
     Attributes:
-        nominal_ms: The nominal moment of the last one that was enqueued.
+        nominal_ms: The nominal moment of the last one that was enqueued, or is about to be.
         buffered_ms: That of the one which waits for its message; 0 for none.
+        is_recorded: Whether its message is recorded for certain: before it is sent, it is written down here.
     """
 
     nominal_ms: int
     buffered_ms: int = 0
+    is_recorded: bool = True
 
 
 class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):

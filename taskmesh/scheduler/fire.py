@@ -78,6 +78,7 @@ class Firing:
         self._undecided: list[Due] = []
         self._unseen: set[int] = set()
         self._unwritten: set[int] = set()
+        self._unnoted: set[int] = set()
         self._look_at_s = self._write_at_s = self._settle_at_s = 0.0
         self._clock_at_s = time.monotonic() + CLOCK_S
         self.fired = 0
@@ -94,7 +95,10 @@ class Firing:
         # before anything is sent; it says nothing that the node knows better
         self._link.run(settle(self._link.session, self._token, 0), within_s=SEND_S)
         self._agreement.run(self.definitions.load())
-        self._look_at_s = time.monotonic() + LOOK_S
+        self._pending = self._overlapping.unrecorded()
+        self._unseen |= self._waiting()
+        # what a leader before may have left is tried with the first look
+        self._look_at_s = 0.0 if self._pending else time.monotonic() + LOOK_S
 
     def turn(self) -> float:
         """Enqueue what is due, and return after how many seconds something may be to do again.
@@ -125,6 +129,7 @@ class Firing:
                 self._pending += due
                 raise
             due += chosen
+            self._unnoted |= {shard_of(name) for name, _ in chosen}
             self._unseen |= changed | {shard_of(name) for name, _ in guarded}
         self._send(due, now_ms, retry=looks)
         # also those whose firings were tried again: else the next leader would try them, whenever that is
@@ -165,7 +170,8 @@ class Firing:
     def _send(self, due: list[Due], now_ms: int, *, retry: bool) -> None:
         """Enqueue firings; those that cannot be now are tried again with the next look."""
         if retry and self._pending:
-            due = self._in_order(due, now_ms)
+            # a schedule that was given other times may be due once more at a moment that is pending
+            due = list(dict.fromkeys(self._in_order(due, now_ms)))
             self._pending = []
         for at in range(0, len(due), SLICE):
             part = due[at : at + SLICE]
@@ -191,7 +197,17 @@ class Firing:
         late = self._pending + [each for each in due if each[0] in behind]
         return ahead + self._wanted(late, now_ms, decided=True)
 
+    def _note_begun(self, due: Sequence[Due]) -> None:
+        """Write down what is about to be sent of schedules that want no overlaps.
+
+        A leader that is lost between such a message and its cursor would leave one of which the next knows nothing.
+        """
+        for shard in sorted({shard_of(name) for name, _ in due} & self._unnoted):
+            self._write_cursor(shard)
+            self._unnoted.discard(shard)
+
     def _send_some(self, due: Sequence[Due]) -> None:
+        self._note_begun(due)
         messages: list[NewMessage] = []
         functions: dict[bytes, bytes] = {}
         of_message: dict[str, Due] = {}
@@ -208,6 +224,7 @@ class Firing:
             enqueue(self._link.session, messages, functions, patience_s=SEND_S, token=self._token)
         )
         self.fired += len(sent.accepted) - len(sent.known)
+        self._overlapping.recorded(of_message[task_id] for task_id in sent.accepted)
         self._keep_what_failed(sent, of_message)
 
     def _keep_what_failed(self, sent: Sent, of_message: dict[str, Due]) -> None:
@@ -258,15 +275,18 @@ class Firing:
     def flush(self) -> None:
         """Write the cursors that have moved; not where firings are not recorded yet, to which the next leader sees."""
         for shard in sorted(self._unwritten - self._waiting()):
-            self._agreement.run(
-                self._agreement.registers.change(
-                    cursor_register(shard),
-                    moved(self.definitions.cursors[shard], self._token),
-                    self._agreement.operation(),
-                    sticky=True,
-                )
-            )
+            self._write_cursor(shard)
             self._unwritten.discard(shard)
+
+    def _write_cursor(self, shard: int) -> None:
+        self._agreement.run(
+            self._agreement.registers.change(
+                cursor_register(shard),
+                moved(self.definitions.cursors[shard], self._token),
+                self._agreement.operation(),
+                sticky=True,
+            )
+        )
 
     def _settle(self, now_s: float, now_ms: int) -> None:
         """Have the node forget, in its time, the firings of which cursors say that they were seen to."""

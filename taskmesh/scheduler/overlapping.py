@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from taskmesh.coordination.cursor import Cursor, Running, key_of
 from taskmesh.coordination.firing import firing_id, shard_of
+from taskmesh.coordination.schedule import ALLOW
 from taskmesh.core.record import Record
 from taskmesh.core.state import FINAL
 from taskmesh.results.read import read
@@ -36,7 +39,7 @@ class Overlapping:
     def buffered(self) -> list[str]:
         """Return the schedules of which a firing waits for its message."""
         cursors = self._definitions.cursors
-        names = [name for name, known in self._definitions.known.items() if known.schedule.overlap != "allow"]
+        names = [name for name, known in self._definitions.known.items() if known.schedule.overlap != ALLOW]
         return [name for name in names if (running := _running(cursors, name)) and running.buffered_ms]
 
     def waiting_ms(self) -> list[int]:
@@ -65,13 +68,10 @@ class Overlapping:
         def begin(name: str, nominal_ms: int, buffered_ms: int = 0) -> None:
             chosen.append((name, nominal_ms))
             begun.add(name)
-            note(name, Running(nominal_ms, buffered_ms))
+            note(name, Running(nominal_ms, buffered_ms, is_recorded=False))
 
         def note(name: str, running: Running) -> None:
-            shard = shard_of(name)
-            cursor = self._definitions.cursors[shard]
-            self._definitions.cursors[shard] = cursor.moved(cursor.seen_ms, {key_of(name): running})
-            shards.add(shard)
+            shards.add(self._note(name, running))
 
         for name in waiting:
             running = _running(self._definitions.cursors, name)
@@ -90,8 +90,32 @@ class Overlapping:
             elif said is Verdict.RUN_BUFFERED:
                 begin(name, buffered_ms, nominal_ms)
             elif said is Verdict.BUFFER and running is not None:
-                note(name, Running(running.nominal_ms, nominal_ms))
+                note(name, replace(running, buffered_ms=nominal_ms))
         return chosen, shards
+
+    def unrecorded(self) -> list[Due]:
+        """Return the firings that were decided upon, perhaps by a leader that was lost before it had sent them."""
+        found: list[Due] = []
+        for name, known in self._definitions.known.items():
+            running = _running(self._definitions.cursors, name) if known.schedule.overlap != ALLOW else None
+            # what fell before it was resumed does not count any more
+            if running and not running.is_recorded and running.nominal_ms > known.schedule.since_ms:
+                found.append((name, running.nominal_ms))
+        return found
+
+    def recorded(self, done: Iterable[Due]) -> None:
+        """Note that these are recorded, those that it concerns."""
+        for name, nominal_ms in done:
+            running = _running(self._definitions.cursors, name)
+            if running and running.nominal_ms == nominal_ms and not running.is_recorded:
+                self._note(name, replace(running, is_recorded=True))
+
+    def _note(self, name: str, running: Running) -> int:
+        """Put an entry into the cursor of a schedule, and return its shard."""
+        shard = shard_of(name)
+        cursor = self._definitions.cursors[shard]
+        self._definitions.cursors[shard] = cursor.moved(cursor.seen_ms, {key_of(name): running})
+        return shard
 
     def _ended(self, names: Iterable[str]) -> Callable[[str], bool]:
         """Return what tells of schedules whether the message that they enqueued last has ended, or is forgotten."""

@@ -12,7 +12,14 @@ from redis import Redis
 
 from taskmesh import TaskMesh, crontab, every, once
 from taskmesh.consensus.registers import Write
-from taskmesh.coordination.cursor import cursor_register, unpack_cursor
+from taskmesh.coordination.cursor import (
+    Cursor,
+    Running,
+    cursor_register,
+    key_of,
+    pack_cursor,
+    unpack_cursor,
+)
 from taskmesh.coordination.firing import firing_id, read_firing_id, schedule_register, shard_of
 from taskmesh.coordination.install import install
 from taskmesh.coordination.leader import Tenure
@@ -188,6 +195,40 @@ def test_overlaps_are_skipped_or_buffered(mesh: TaskMesh, node: Redis) -> None:
     turns_until(lambda: all(len(nominal(node, mesh, name)) == 2 for name in ("skip", "buffer-one")))
     buffered = nominal(node, mesh, "buffer-one")[1]
     assert buffered - first == 100, "the firing that waited was another than the first one that had to"
+
+
+def test_what_a_leader_was_about_to_send_is_sent_by_the_next(mesh: TaskMesh, node: Redis) -> None:
+    """It was written down, since it runs alone; whether it is recorded, only the node knows."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    agreement = Agreement(mesh.link)
+    mesh.schedule("alone", every("10s"), task.s(1, 1), overlap="skip")
+    _age(mesh, agreement, "alone", 3_600_000)
+    begun_ms = mesh.link.clock.now_ms() // 10_000 * 10_000 - 600_000
+    register = cursor_register(shard_of("alone"))
+    cursor = Cursor(running={key_of("alone"): Running(begun_ms, is_recorded=False)})
+    agreement.run(
+        agreement.registers.change(register, lambda _: Write(pack_cursor(cursor)), agreement.operation())
+    )
+    firing = Firing(mesh.link, agreement, _tenure(), lambda: True, "test")
+    firing.begin()
+    wait_until(lambda: firing.turn() >= 0 and nominal(node, mesh, "alone"))
+    assert nominal(node, mesh, "alone") == [begun_ms], "another began beside it, or in its place"
+    firing.flush()
+    (entry,) = unpack_cursor(agreement.run(agreement.registers.read(register)).content).running.values()
+    assert entry == Running(begun_ms)
+
+
+def test_a_firing_that_is_due_and_pending_stands_in_line_once(mesh: TaskMesh, node: Redis) -> None:
+    """A schedule that is given other times may be due once more at a moment that could not be sent before."""
+    task = mesh.task(name="sums.add")(lambda x, y: x + y)
+    mesh.schedule("sums", every("1h"), task.s(1, 1))
+    firing = Firing(mesh.link, Agreement(mesh.link), _tenure(), lambda: True, "test")
+    firing.begin()
+    now_ms = mesh.link.clock.now_ms()
+    firing._pending = [("sums", now_ms)]
+    firing._send([("sums", now_ms)], now_ms, retry=True)
+    assert nominal(node, mesh, "sums") == [now_ms]
+    assert node.llen(f"tm:{mesh.name}:q:default:4") == 1
 
 
 def test_what_ran_last_is_forgotten_with_its_schedule(mesh: TaskMesh) -> None:
