@@ -55,10 +55,11 @@ class Child:
         self.session = self.process.session(supervisor.session.prefix, epoch=supervisor.session.epoch)
         self.build = supervisor.build
         # the page: sequence, position, how many, since when; the sequence that is taken back; the claim in which
-        # a run is about to be ended
+        # a run is about to be ended. And whether it is certain that it will be
         self.note = (0, NOTHING, 0, 0.0)
         self.recalled = -1
         self.condemned = -1
+        self.is_sentenced = False
         self.batch: list[Claimed] = []
         self.entries: list[bytes] = []
         self.done: list[tuple[int, bytes]] = []

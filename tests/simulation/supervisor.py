@@ -92,13 +92,18 @@ class Supervisor:
     def _end(self, child: Child, sentence: Sentence) -> Steps[bool]:
         """End a child for a run, unless it is beyond it; tell whether it was."""
         run = sentence[:2]
+        if child.is_sentenced:
+            return True
         if not child.is_in(run):
             return False
         child.recalled = child.condemned = run[0]
         yield Pause(self.world.random.choice([0.0, 0.0, 0.02]))
+        if child.is_sentenced:
+            return True  # it is kept where it is, for another reason to end it
         if not child.is_in(run):
             child.condemned = -1
             return False
+        child.is_sentenced = True
         # a signal takes its time, and the child goes on meanwhile
         yield Pause(self.world.random.choice([0.0, 0.0, 0.02, 0.3]))
         if child.process.alive and child in self.children:
