@@ -146,3 +146,20 @@ def test_a_message_that_kills_its_process_is_charged_where_its_node_was_lost(
         with pytest.raises(TaskDead):
             poison.get(timeout=5)
     assert place.begun() == {"poison": MAX_CRASHES}
+
+
+def test_what_a_worker_runs_is_not_begun_again_where_its_node_was_lost(mesh, three_nodes, place):
+    """It lives, so its lease lasts, and the node that leads then takes what it commits."""
+    run_on = make_endless(mesh, place)
+    with mesh.workers(20, pool="thread"):
+        wait_for_a_leader(mesh)
+        running = [run_on.delay(str(number)) for number in range(20)]
+        wait_until(lambda: len(place.begun()) == len(running))
+        before = kill_primary(mesh, three_nodes, running[0].id)
+        wait_until_another_leads(mesh, running[0].id, before)
+        last = run_on.delay("last")
+        place.allow("end")
+        for result in [*running, last]:
+            wait_until(result.ready)
+            assert result.get(timeout=5) is None
+    assert place.begun() == dict.fromkeys([*map(str, range(20)), "last"], 1)
