@@ -36,8 +36,8 @@ def test_an_emptied_acceptor_is_replaced(leader):
             return client.hget("tm:agreed:ac:instance", "configuration") == b"2"
 
     wait_until(is_in_force, 30, "it is a member again")
-    # until all is taken over, a majority of those before is still needed
-    assert AcceptorCare(mesh.agreement).members().number == 2
+    # it is told before those before are sealed; until all is taken over, a majority of those is still needed
+    wait_until(lambda: AcceptorCare(mesh.agreement).members().number == 2, 30, "all is taken over")
     servers[1].kill()
     assert read(mesh, "file/a") == b"1"
 
