@@ -107,6 +107,9 @@ class World:
         for client in self.clients:
             client.read_all()
         self.time.pass_by(1.0)
+        # what was sent once more and arrived late is a message that nobody waited for, and comes to its end as well
+        if not self.time.run(self.all_over, HEALED_S_MAX):
+            raise Violation(f"no progress of what arrived late: {self._what_is_open()}")
         self.indexes.check(settled=True)
         self._let_days_pass()
 
