@@ -26,8 +26,10 @@ from taskmesh.ring import RingNode, propose
 ADOPTED_AT_ONCE = 500
 #: Stands for the answer of a node that obeys the view already, or a later one.
 FURTHER = b"further"
-#: Of whoever makes the first view: no leader is obeyed yet.
-NO_TOKEN = b"0"
+#: Stands for the answer of a node that knows a newer leader than we say.
+NEW_LEADER = b"new leader"
+#: How often it is begun again for a new leader whom a node came to know meanwhile.
+LEADERS_MAX = 10
 #: Epoch of a node which belongs to a mesh of several, and obeys nothing yet.
 JOINED = b"x00000000000"
 
@@ -132,7 +134,8 @@ def found(prefix: bytes, making: Making) -> GroupSteps[View]:
             continue
         # those that were joined keep the mesh that they were told of, also where the one that told them lost it
         known = [stands[member.address].mesh_id for member in view.members]
-        yield from _obey(prefix, replace(making, mesh_id=next(filter(None, known), making.mesh_id)), view)
+        mesh_id = next(filter(None, known), making.mesh_id)
+        yield from _obey(prefix, replace(making, mesh_id=mesh_id), view)
         return view
 
 
@@ -212,7 +215,24 @@ def _member(making: Making, node: str, address: str, stand: Stand) -> Member:
 
 
 def _obey(prefix: bytes, making: Making, view: View) -> GroupSteps[None]:
-    """Have the members take part in the mesh, and obey the view."""
+    """Have the members take part in the mesh, and obey the view.
+
+    That is no leader's doing. But a node that held the mesh alone may know one, whose token it wants to see.
+    """
+    for _ in range(LEADERS_MAX):
+        stands = yield from _stands(prefix, [member.address for member in view.members])
+        token = max(stand.token for stand in stands.values())
+        if (yield from _obey_by(prefix, making, view, b"%d" % token)):
+            return
+    raise NodeUnavailable(
+        f"the nodes were told of new leaders {LEADERS_MAX} times while the mesh of several was made; try again",
+        node=view.members[0].address,
+        may_be_done=False,
+    )
+
+
+def _obey_by(prefix: bytes, making: Making, view: View, token: bytes) -> GroupSteps[bool]:
+    """As `_obey`, by a leader's token; tell whether the nodes know no newer one."""
     now = b"%d" % making.now_ms
     decider = view.members[0].address
     (told,) = yield from _each(prefix, JOIN, [(decider, _join_words(making, making.mesh_id, view))])
@@ -220,17 +240,19 @@ def _obey(prefix: bytes, making: Making, view: View) -> GroupSteps[None]:
     yield from _each(
         prefix, JOIN, [(member.address, _join_words(making, mesh_id, view)) for member in view.members]
     )
-    yield from _each(
+    fenced = yield from _each(
         prefix,
         FENCE,
         [
             (
                 member.address,
-                (view.waiting, now, NO_TOKEN, member.instance.encode(), member.id.encode()),
+                (view.waiting, now, token, member.instance.encode(), member.id.encode()),
             )
             for member in view.members
         ],
     )
+    if NEW_LEADER in fenced:
+        return False
     for member in view.members:
         cursor = b"0"
         while True:
@@ -239,17 +261,18 @@ def _obey(prefix: bytes, making: Making, view: View) -> GroupSteps[None]:
             )
             if cursor in (b"0", FURTHER):
                 break
-    yield from _each(
+    activated = yield from _each(
         prefix,
         ACTIVATE,
         [
             (
                 member.address,
-                (view.epoch, now, NO_TOKEN, member.instance.encode(), pack(view), view.own(member.id)),
+                (view.epoch, now, token, member.instance.encode(), pack(view), view.own(member.id)),
             )
             for member in view.members
         ],
     )
+    return NEW_LEADER not in activated
 
 
 def _join_words(making: Making, mesh_id: str, view: View) -> tuple[bytes, ...]:
@@ -268,10 +291,17 @@ def _each(
 ) -> GroupSteps[list[Any]]:
     """Run a script on some nodes, all of which must answer."""
     replies = yield Round([Call(script, prefix, args, node=address) for address, args in asked], all_answered)
+    answers: list[Any] = []
     for (address, _), reply in zip(asked, replies, strict=True):
-        if isinstance(reply, (Refused, NoAnswer, NodeError)) and not _is_further(reply):
+        if isinstance(reply, NodeError) and reply.text.startswith("STALETOKEN"):
+            answers.append(NEW_LEADER)
+        elif _is_further(reply):
+            answers.append(FURTHER)
+        elif isinstance(reply, (Refused, NoAnswer, NodeError)):
             raise _silent(address, reply)
-    return [FURTHER if _is_further(reply) else reply for reply in replies]
+        else:
+            answers.append(reply)
+    return answers
 
 
 def _is_further(reply: Reply) -> bool:

@@ -184,3 +184,36 @@ def test_one_begun_with_others_is_named(servers: Servers) -> None:
     servers["redis://c:6379"].call((b"HSET", PREFIX + b"me", b"id", b"n2", b"instance", b"1"))
     with pytest.raises(ConfigError, match="was to become n2 of a mesh that was begun"):
         servers.run(found(PREFIX, making()), 60)
+
+
+def alone(servers: Servers) -> SimulatedNode:
+    """Return a node that holds the mesh by itself."""
+    servers.names[""] = "redis://b:6379"
+    servers.run(join(Session(PREFIX, b"", SLOTS, lambda: NOW_MS), mesh_id="m", slots=SLOTS, key_id="k"))
+    return servers["redis://b:6379"]
+
+
+def test_a_node_that_held_the_mesh_alone_and_knows_a_leader_becomes_a_member(servers):
+    holder = alone(servers)
+    holder.call((b"SET", PREFIX + b"leader", b"7"))
+    view = servers.run(found(PREFIX, making()))
+    assert [member.address for member in view.members] == ["redis://b:6379"]
+    assert holder.call((b"GET", PREFIX + b"epoch")) == view.epoch
+    assert holder.call((b"GET", PREFIX + b"leader")) == b"7"
+
+
+def test_a_leader_who_comes_meanwhile_is_no_hindrance(servers):
+    holder = alone(servers)
+    answer, tokens = servers.answer, iter([b"8", b"9"])
+
+    def answer_and_elect(call):
+        if call.script is not None and call.script.name in ("replication.fence", "replication.activate"):
+            token = next(tokens, None)
+            if token:
+                holder.call((b"SET", PREFIX + b"leader", token))
+        return answer(call)
+
+    servers.answer = answer_and_elect
+    view = servers.run(found(PREFIX, making()))
+    assert holder.call((b"GET", PREFIX + b"epoch")) == view.epoch
+    assert holder.call((b"GET", PREFIX + b"leader")) == b"9"
