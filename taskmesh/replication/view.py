@@ -18,6 +18,8 @@ ACTIVE, MOVING = "active", "moving"
 UP, LOST, LEARNER, DRAINED = "up", "lost", "learner", "drained"
 STATES = (UP, LOST, LEARNER, DRAINED)
 WEIGHT = 100
+#: The id of the first member: of a mesh that had one node, that one.
+FIRST = "n1"
 
 SLOTS_MAX = 65_536
 REPLICAS_MAX = 9

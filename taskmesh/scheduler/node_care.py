@@ -28,6 +28,7 @@ from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.take_over import as_begun, carry_on, take_over, teach, tell
 from taskmesh.replication.view import LEARNER, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
+from taskmesh.scheduler.register_care import RegisterCare
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -91,6 +92,7 @@ class NodeCare:
         self._mandate = Mandate(
             link.prefix, link.clock.now_ms, token, ViewRegister(registers, os.urandom), self._note
         )
+        self._register_care = RegisterCare(agreement)
         self._kept: Kept | None = None
         self._learning: _Learning | None = None
         self._instances: dict[str, str] = {}
@@ -176,7 +178,10 @@ class NodeCare:
             return None
         self._wishes_at_s = now_s + WISHES_S
         found = self._agreement.run(self._agreement.registers.read(REGISTER))
-        return wished(view, unpack_wishes(found.content), lambda: os.urandom(8).hex())
+        wishes = unpack_wishes(found.content)
+        # before nodes leave that hold them
+        self._register_care.look(view, wishes)
+        return wished(view, wishes, lambda: os.urandom(8).hex())
 
     def _follow(self, kept: Kept) -> None:
         if kept.view is not None and self._several.standing is not None:
