@@ -1,4 +1,4 @@
-"""`taskmesh nodes add|remove|drain|weight`: change which nodes a mesh of several has."""
+"""`taskmesh nodes add|remove|drain|weight`: change which nodes a mesh has."""
 
 from __future__ import annotations
 
@@ -59,10 +59,13 @@ def _changing(function: Callable[..., None]) -> Callable[..., None]:
 )
 @_changing
 def add(*, address: str, weight: int | None, domain: str | None, target: Target, **how: bool) -> None:
-    """Add a server to a mesh of several nodes: it is copied to, and then takes its share.
+    """Add a server to a mesh: it is copied to, and then takes its share.
 
-    It must be empty, keep its data as the mesh promises, throw nothing away when full, and have the right time.
-    Interrupted, it goes on; the same command watches it again, and changes only what it is given.
+    A mesh of one node, embedded or not, becomes one of several by that, with all that it holds; workers and callers go
+    on.
+
+    The server must be empty, keep its data as the mesh promises, throw nothing away when full, and have the right
+    time. Interrupted, it goes on; the same command watches it again, and changes only what it is given.
     """
     changes = _changes(target)
     _do(changes, changes.adding(address, weight=weight, domain=domain), "joins", **how)
@@ -76,11 +79,11 @@ def add(*, address: str, weight: int | None, domain: str | None, target: Target,
 def remove(*, node: str, target: Target, **how: bool) -> None:
     """Take a node out of a mesh: what it keeps is handed over first.
 
-    Its server can be ended then, unless it is an acceptor too, as the first three nodes are where no others are named:
-    the command says so, also with --dry-run. Put another in its place first: taskmesh acceptors replace OLD NEW, or
-    taskmesh acceptors move.
+    Its server can be ended then. If it is an acceptor too, another node takes its place as one. Acceptors that the
+    settings name stay: the command says so, also with --dry-run, where the node is one of them.
 
-    NODE is its id or its address. Refused where fewer nodes would be left than copies are wanted.
+    NODE is its id or its address. Refused where fewer nodes would be left than copies are wanted, or none that could
+    take its place as an acceptor.
     """
     changes = _changes(target)
     _do(changes, changes.removing(node), "leaves", **how)
@@ -130,7 +133,7 @@ def _do(
         f"{change.of_slots:,} slots are led by another node that keeps them"
     )
     say(f"{change.node} {what}: {moves}")
-    acceptor = changes.acceptor_of(change) if change.wish.leaves else ""
+    acceptor = changes.named_acceptor_of(change) if change.wish.leaves else ""
     if acceptor:
         say(
             f"{change.node} is an acceptor too, as {acceptor}: do not end its server before another is in its place: "

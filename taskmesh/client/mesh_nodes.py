@@ -1,4 +1,4 @@
-"""`mesh.nodes`: which servers a mesh of several nodes has, changed from Python."""
+"""`mesh.nodes`: which servers a mesh has, changed from Python."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MeshNodes:
         domain: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Add a server, and return its id once it keeps its share.
+        """Add a server, and return its id once it keeps its share; a mesh of one node becomes one of several.
 
         Args:
             url: Where it is, `redis://host:port`.
@@ -58,7 +58,8 @@ class MeshNodes:
     def remove(self, node: str, *, timeout: float | None = None) -> str:
         """Take a node out, by id or address, and return its id once it keeps nothing; else as `add`.
 
-        If it is an acceptor as well, its server must not be ended yet: `taskmesh nodes remove ID --dry-run` says so.
+        If it is an acceptor as well, another node takes its place. One that the settings name as such stays one, and
+        its server must not be ended yet: `taskmesh nodes remove ID --dry-run` says so.
         """
         return self._done(self._changes.removing(node), timeout)
 

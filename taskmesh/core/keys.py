@@ -101,6 +101,11 @@ def view(of: bytes) -> bytes:
     return of + b"view"
 
 
+def me(of: bytes) -> bytes:
+    """Return the key of what a node is as a member."""
+    return of + b"me"
+
+
 def founding(of: bytes) -> bytes:
     """Return the key under which one node keeps the first view, as whoever came first wrote it."""
     return of + b"founding"

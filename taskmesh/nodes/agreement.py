@@ -24,7 +24,7 @@ from taskmesh.nodes.admission import Admission
 from taskmesh.nodes.group_driver import GroupDriver
 from taskmesh.nodes.machine import boot_id
 from taskmesh.nodes.seat import Seat, ask_seat, claim_seat, note_seat, read_seat
-from taskmesh.replication.view import UP
+from taskmesh.replication.view import DRAINED, FIRST, UP
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -66,6 +66,7 @@ class Agreement:
         # what is drawn here must differ between processes, and nobody gains by guessing it
         self._chance = random.SystemRandom()
         self._registers: Registers | None = None
+        self._places: list[str] = []
         self._lock = threading.Lock()
         _all.add(self)
 
@@ -74,13 +75,29 @@ class Agreement:
 
     def _address(self, node: str) -> NodeAddress:
         if node == DATA_NODE:
-            return self.link.driver.address
+            return self._data_node()
         named = self._named.get(node)
         if named is not None:
             return named
         several = self.link.several
         # nodes of a mesh of many are let in with what the user gave for the others
         return NodeAddress(node) if several is None else several.place(node)[0]
+
+    def _data_node(self) -> NodeAddress:
+        """Return where the data node is: of several any, but where it alone holds the registers, the first."""
+        link = self.link
+        if self._is_alone and link.view is not None and link.several is not None:
+            first = link.view.member(FIRST)
+            if first is not None and first.state != DRAINED:
+                # whichever process answers: it may wait for a leader to be admitted
+                return link.several.place(first.address)[0]
+        return link.driver.address
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the only acceptor is the data node."""
+        places = self._registers.chain.places() if self._registers is not None else self._places
+        return list(places) == [DATA_NODE]
 
     @property
     def addresses(self) -> list[str]:
@@ -120,7 +137,7 @@ class Agreement:
             # looked at before the node remembers them: a wrong address must not stay there
             self.run(self._fit(self.addresses))
             (seat, *_) = link.ask_each(lambda: claim_seat(link.session, self.addresses), within_s=SEAT_S)
-        places = seat.addresses
+        places = self._places = seat.addresses
         # who names none says nothing of where they should be
         if self._named and set(places) != set(self._named):
             self._tell_elsewhere(places)
@@ -169,7 +186,7 @@ class Agreement:
         """
         link = self.link.open()
         seat = self._seat(without)
-        places = seat.addresses if seat else self.addresses
+        places = self._places = seat.addresses if seat else self.addresses
         # as the user lists them, not in the order of their ids
         places = list(dict.fromkeys([*(each for each in self.addresses if each in places), *places]))
         asked = [each for each in places if each not in without]

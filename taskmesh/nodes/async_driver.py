@@ -18,16 +18,18 @@ import hiredis
 from redis import exceptions
 
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Reply, Steps
-from taskmesh.errors import TaskMeshError
+from taskmesh.errors import NodeUnavailable, TaskMeshError
 from taskmesh.nodes.async_connection import AsyncConnection
 from taskmesh.nodes.async_line import Line
 from taskmesh.nodes.async_thread import in_thread_once
 from taskmesh.nodes.replies import packed
 from taskmesh.nodes.sync_driver import ANSWER_S_MIN, NEARLY
+from taskmesh.replication.outgrown import resumed, tells_of_several, unheard
 
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
 
+    from taskmesh.nodes.drivers import LoopDriver
     from taskmesh.nodes.sync_driver import SyncDriver
 
 T = TypeVar("T")
@@ -59,6 +61,8 @@ class AsyncDriver:
         self.address = driver.address
         self.answer_timeout_s = answer_timeout_s
         self._driver = driver
+        self._heir: LoopDriver | None = None
+        self._find_heir: Callable[[], LoopDriver] | None = None
         self._homes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Home] = weakref.WeakKeyDictionary()
 
     async def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
@@ -69,17 +73,48 @@ class AsyncDriver:
             within_s: How long the caller has, as for `SyncDriver.run`.
         """
         home = self._home()
-        deadline_s = None if within_s is None else asyncio.get_running_loop().time() + within_s
+        now_s = asyncio.get_running_loop().time
+        deadline_s = None if within_s is None else now_s() + within_s
         try:
             request = next(steps)
             while True:
                 if isinstance(request, Pause):
                     await asyncio.sleep(request.seconds)
                     request = steps.send([])
-                else:
-                    request = steps.send(await home.perform(request, deadline_s))
+                    continue
+                replies: list[Reply] = []
+                # looked at after the request was made: it may be by the epoch of several
+                if self._heir is None:
+                    replies = await home.perform(request, deadline_s)
+                    if tells_of_several(replies):
+                        replies = await self._inherit(replies)
+                if self._heir is not None and (not replies or tells_of_several(replies)):
+                    left_s = None if deadline_s is None else max(0.0, deadline_s - now_s())
+                    return await self._heir.run(resumed(steps, request, replies), within_s=left_s)
+                request = steps.send(replies)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+
+    def when_of_several(self, find_heir: Callable[[], LoopDriver]) -> None:
+        """Have the node be spoken with as one of several from when it says that it is: as `SyncDriver`'s.
+
+        Args:
+            find_heir: Called in a thread.
+        """
+        self._find_heir = find_heir
+
+    def succeeded_by(self, heir: LoopDriver) -> None:
+        """Have another driver run everything from now on, also what is under way."""
+        self._heir = heir
+
+    async def _inherit(self, replies: list[Reply]) -> list[Reply]:
+        """Find who goes on; if that is not possible now, return replies by which the protocol tries again."""
+        if self._find_heir is not None and self._heir is None:
+            try:
+                self._heir = await in_thread_once(self._find_heir)
+            except NodeUnavailable as error:
+                return unheard(replies, str(error))
+        return replies
 
     async def perform(self, calls: list[Call], deadline_s: float | None = None) -> list[Reply]:
         """Make the calls, and return a reply for each.

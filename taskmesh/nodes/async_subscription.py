@@ -12,13 +12,19 @@ from taskmesh.nodes.async_connection import AsyncConnection
 from taskmesh.nodes.async_driver import CONNECT_FAILURES, PACK
 from taskmesh.nodes.drivers import LoopDriver
 from taskmesh.nodes.replies import packed
+from taskmesh.nodes.subscription import OUTGROWN
 
 
 class AsyncSubscription:
     """One connection that only listens. Belongs to the loop in which it was opened."""
 
     def __init__(
-        self, driver: LoopDriver, on_notice: Callable[[bytes], None], on_lost: Callable[[str], None]
+        self,
+        driver: LoopDriver,
+        on_notice: Callable[[bytes], None],
+        on_lost: Callable[[str], None],
+        *,
+        is_outgrown: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare; `listen` connects.
 
@@ -26,7 +32,9 @@ class AsyncSubscription:
             driver: Makes the connection.
             on_notice: Called with each notice.
             on_lost: Called with the reason when the connection is lost: notices may be missed from then on.
+            is_outgrown: Tells that this one node is not enough any more: it is then as if it were lost.
         """
+        self._is_outgrown = is_outgrown
         self._driver = driver
         self._on_notice = on_notice
         self._on_lost = on_lost
@@ -72,7 +80,10 @@ class AsyncSubscription:
         self._channels.update(new)
 
     def tend(self) -> None:
-        """Do nothing: of one node, who lost the connection listens anew."""
+        """Be lost once the node has become one of several; of one node, who lost the connection listens anew."""
+        if self._connection is not None and self._is_outgrown():
+            self.close()
+            self._on_lost(OUTGROWN)
 
     def leave(self, channels: Collection[bytes]) -> None:
         """Listen to these channels no more."""

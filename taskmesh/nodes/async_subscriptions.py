@@ -31,7 +31,8 @@ def subscription_in_loop(
         on_gap: Called when notices may have been missed though it goes on.
     """
     if link.several is None:
-        return AsyncSubscription(link.at(link.nodes[0]).async_driver, on_notice, on_lost)
+        driver = link.at(link.nodes[0]).async_driver
+        return AsyncSubscription(driver, on_notice, on_lost, is_outgrown=lambda: link.several is not None)
     return AsyncSubscriptions(link, on_notice, on_lost, on_gap)
 
 

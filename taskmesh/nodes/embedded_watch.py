@@ -12,6 +12,8 @@ ANSWER_S = 1.0  # how long a busy server may keep the guardian waiting
 SCAN_CALLS_PER_LOOK = 50
 SCAN_COUNT = 1000
 
+# How the epoch begins of a node that obeys a view, and of one that waits for the next.
+_OF_SEVERAL = (b"f", b"x")
 # Also while the memory is full: without the epoch nobody could even clear up.
 _SET = "#!lua flags=allow-oom\nreturn redis.call('set', KEYS[1], ARGV[1])"
 
@@ -57,7 +59,8 @@ class Watch:
         """Set the epoch of a new server and return its generation.
 
         A node of several has the epoch of the view that its members agreed upon. It is left as the data has it, for
-        a server that was started anew does not count before a view admits it.
+        a server that was started anew does not count before a view admits it. So it is with a node that was the only
+        one once, and has become one of several.
 
         Args:
             generation: What the file counts. A larger one is used if the data knows this one already:
@@ -67,6 +70,8 @@ class Watch:
             return generation
         key = f"{self._order.prefix}epoch"
         known = self._connection.call("GET", key)
+        if isinstance(known, bytes) and known[:1] in _OF_SEVERAL:
+            return generation
         if isinstance(known, bytes) and len(known) == 12:
             generation = max(generation, int(known[:8], 16) + 1)
         self._connection.call("EVAL", _SET, "1", key, f"{generation:08x}0001")

@@ -21,6 +21,7 @@ from taskmesh.core.steps import Session, Steps
 from taskmesh.errors import InvariantBroken, NodeFault, NodeUnavailable
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.drivers import Driver, LoopDriver
+from taskmesh.nodes.growing_link import GrowingLink
 from taskmesh.nodes.node_clock import NodeClock
 from taskmesh.nodes.sync_driver import SyncDriver, run_id_of
 from taskmesh.replication.ask import plain
@@ -48,7 +49,7 @@ ONE_NODE = ("",)
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
 
-class Link:
+class Link(GrowingLink):
     """Everything that one process needs to speak with one mesh.
 
     Attributes:
@@ -111,6 +112,7 @@ class Link:
         self._driver: Driver | None = None
         self._async_driver: LoopDriver | None = None
         self._several: Several | None = None
+        self._outgrown: list[Driver | LoopDriver] = []
         self._at: dict[str, Link] = {}
         self._open_lock = threading.RLock()
         _links.add(self)
@@ -133,18 +135,24 @@ class Link:
         addresses = self._addresses()
         if len(addresses) > 1:
             return self._go_to_several(addresses)
-        return SyncDriver(
+        driver = SyncDriver(
             addresses[0],
             connect_timeout_s=self._timeouts[0],
             answer_timeout_s=self._timeouts[1],
             name=f"taskmesh-{self.mesh}",
             before_connect=self._before_connect,
         )
+        driver.when_of_several(self._follow_several)
+        return driver
 
     def _go_to_several(self, addresses: Sequence[NodeAddress]) -> Driver:
+        self._several = self._make_several(addresses)
+        return self._several.driver_at("")
+
+    def _make_several(self, addresses: Sequence[NodeAddress]) -> Several:
         from taskmesh.nodes.several import Several
 
-        self._several = Several(
+        return Several(
             addresses,
             connect_timeout_s=self._timeouts[0],
             answer_timeout_s=min(self._timeouts[1], MANY_ANSWER_S),
@@ -152,7 +160,6 @@ class Link:
             before_each=self._before_each,
             durability=self._durability,
         )
-        return self._several.driver_at("")
 
     def open(self, within_s: float | None = None) -> Link:
         """Join the mesh, unless that is done: check key and format, learn the epoch and the node's time.
@@ -214,13 +221,17 @@ class Link:
         # before the view counts for this process: a node in it may be away, and this one has just answered
         meta = several.driver.run(pin(self._joining(), learned.by), within_s=_left_s(deadline_s))
         several.begin(learned.view, self.session)
+        several.look_beyond()
         self.measure_clock(_left_s(deadline_s))
         self.meta = meta
         self._tell_of_other_copies(learned.view)
         if learned.is_new:
-            from taskmesh.nodes.first_registers import make_registers
+            self._make_registers()
 
-            make_registers(self, self._acceptors)
+    def _make_registers(self) -> None:
+        from taskmesh.nodes.first_registers import make_registers
+
+        make_registers(self, self._acceptors)
 
     def _tell_of_other_copies(self, view: View) -> None:
         if self._replicas in (None, view.replicas):
@@ -406,7 +417,9 @@ class Link:
         if isinstance(driver, SyncDriver):
             from taskmesh.nodes.async_driver import AsyncDriver
 
-            return AsyncDriver(driver, answer_timeout_s=self._timeouts[1])
+            alone = AsyncDriver(driver, answer_timeout_s=self._timeouts[1])
+            alone.when_of_several(self._follow_several_async)
+            return alone
         if self._several is None:
             raise InvariantBroken(f"{driver} speaks with nodes that nobody knows")
         return self._several.async_driver_at("")
@@ -460,6 +473,8 @@ class Link:
             self._driver.close()
         if self._async_driver is not None:
             self._async_driver.close()
+        for driver in self._outgrown:
+            driver.close()
 
     def _forked(self) -> None:
         # a lock may have been held by a thread that does not exist here; sockets are the parent's

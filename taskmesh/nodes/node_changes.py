@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from taskmesh.config.nodes import node_urls, shown
 from taskmesh.consensus.admission import newest_of
 from taskmesh.coordination.node_wish import REGISTER, NodeWish, NodeWishes, next_id, unpack_wishes, wishing
+from taskmesh.coordination.register_places import free_in
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
 from taskmesh.nodes.address import NodeAddress
@@ -26,7 +27,7 @@ from taskmesh.replication.holding import read_holding
 from taskmesh.replication.pin import pin
 from taskmesh.replication.plan import Goal, as_proposed
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import DRAINED, LEARNER, UP, WEIGHT, Member, Table, View
+from taskmesh.replication.view import ACTIVE, DRAINED, FIRST, LEARNER, UP, WEIGHT, Member, Table, View
 from taskmesh.ring import RingNode, propose
 from taskmesh.ring.node import WEIGHT_MAX
 from taskmesh.ring.table import handed_over, moved
@@ -83,7 +84,7 @@ class Progress:
 
 
 class NodeChanges:
-    """Adds nodes to a mesh of several, empties them, takes them out, weighs them."""
+    """Adds nodes to a mesh, empties them, takes them out, weighs them."""
 
     def __init__(self, agreement: Agreement, durability: str) -> None:
         """Prepare.
@@ -121,7 +122,7 @@ class NodeChanges:
             NodeUnavailable: It does not answer, or the mesh does not.
         """
         address = _address(url)
-        view, wishes = self._view(), self._wishes()
+        view, wishes = self._view_or_first(), self._wishes()
         known = _wished_id(wishes, str(address), view) or _member_at(view, str(address))
         # interrupted, or said twice: it goes on, as it was asked for then
         before = wishes.nodes.get(known) or view.member(known) if known is not None else None
@@ -149,7 +150,9 @@ class NodeChanges:
         Raises:
             UsageError: There is no such node, or too few others.
         """
-        return self._emptying(node, leaves=True)
+        change = self._emptying(node, leaves=True)
+        self._refuse_without_acceptors(change)
+        return change
 
     def weighing(self, node: str, weight: int, *, domain: str | None = None) -> NodeChange:
         """Return what it would mean to give a node another weight, or another domain; nothing is changed.
@@ -175,6 +178,24 @@ class NodeChanges:
             )
         wish = NodeWish(member.address, member.weight if leaves else 0, member.domain, leaves=leaves)
         return self._change(view, member.id, wish)
+
+    def _refuse_without_acceptors(self, change: NodeChange) -> None:
+        """Refuse to take out who holds the registers, unless another node can.
+
+        Raises:
+            UsageError: None can.
+        """
+        acceptor = "" if self._agreement.has_others else self.acceptor_of(change)
+        if not acceptor:
+            return
+        view, wishes = self._view(), self._wishes()
+        hold = {each.address for each in self._agreement.assess()}
+        others = [each for each in free_in(view, wishes) if each not in (*hold, change.wish.address)]
+        if not others:
+            raise UsageError(
+                f"{change.node} is an acceptor too, as {acceptor}, and there is no other node to take its place: add a "
+                f"node first (`taskmesh nodes add`), or name a server: `taskmesh acceptors replace {acceptor} NEW`"
+            )
 
     def _change(self, view: View, node: str, wish: NodeWish) -> NodeChange:
         after = _table_after(view, node, wish)
@@ -222,15 +243,21 @@ class NodeChanges:
         )
         return next(there, "")
 
+    def named_acceptor_of(self, change: NodeChange) -> str:
+        """As `acceptor_of`, where acceptors are named; empty where they are not, for then another node takes over."""
+        return self.acceptor_of(change) if self._agreement.has_others else ""
+
     # -- what is done --------------------------------------------------------------
 
     def wish(self, change: NodeChange) -> None:
-        """Write down what is wanted; the leader does it.
+        """Write down what is wanted; the leader does it. A mesh of one node becomes one of several first.
 
         Raises:
             NoMajority: Too few acceptors take part.
+            NodeUnavailable: The mesh does not answer.
         """
         agreement = self._agreement
+        agreement.link.become_several()
         steps = agreement.registers.change(REGISTER, wishing(change.node, change.wish), agreement.operation())
         agreement.run(steps)
 
@@ -252,7 +279,10 @@ class NodeChanges:
         if wish.leaves or not wish.weight:
             left = len(view.held_by(member.id))
             text = "hands over what it keeps" if left else "keeps nothing any more"
-            return Progress(member.state == DRAINED, text, view.slots - left, view.slots)
+            is_done = member.state == DRAINED
+            if is_done and wish.leaves and not self._agreement.has_others and self.acceptor_of(change):
+                is_done, text = False, "hands over the registers"
+            return Progress(is_done, text, view.slots - left, view.slots)
         if member.state == UP and (member.weight, member.domain) == (wish.weight, wish.domain):
             return self._shared_out(view, member)
         away = self._why_away(member)
@@ -314,10 +344,20 @@ class NodeChanges:
         several = link.several
         if several is None:
             raise UsageError(
-                f"mesh {link.mesh!r} runs on one node: name several where it is made, nodes=[...], and it becomes a "
-                "mesh of several with all that it holds"
+                f"mesh {link.mesh!r} runs on one node: add another (`taskmesh nodes add redis://host:port`), and it "
+                "becomes a mesh of several with all that it holds"
             )
         return several
+
+    def _view_or_first(self) -> View:
+        """Return the view; of a mesh of one node, the first that it would have."""
+        link = self._agreement.link.open()
+        if link.several is not None:
+            return self._view()
+        first = Member(FIRST, str(link.driver.address), "not yet", "any")
+        return View(
+            1, ACTIVE, link.session.slots, link.copies_of_several, (first,), ((FIRST,),) * link.session.slots
+        )
 
     def _standing(self) -> Standing:
         several = self._several()

@@ -225,11 +225,39 @@ class Several:
         view = self.driver.run(found(prefix, making(nodes)), within_s=within_s)
         return Learned(view, view.members[0].address, is_new=True)
 
-    def begin(self, view: View, session: Session) -> None:
-        """Go by a view from now on, and by each newer one that is heard of."""
+    def begin(self, view: View, session: Session, *, home: str = "") -> None:
+        """Go by a view from now on, and by each newer one that is heard of.
+
+        Args:
+            view: The view.
+            session: Of the mesh; its epoch follows the view.
+            home: The node that was the only one; see `Standing`.
+        """
         from taskmesh.replication.standing import Standing
 
-        self.standing = Standing(view, session)
+        self.standing = Standing(view, session, home=home)
+
+    def take_session(self, session: Session) -> None:
+        """Have another session follow the view."""
+        standing = self.standing
+        if standing is not None:
+            standing.session = session
+            session.slots, session.epoch = standing.view.slots, standing.view.epoch
+
+    def look_beyond(self) -> None:
+        """Ask also those nodes for a newer view that were not named.
+
+        Those that were named may have left the mesh, and not have heard what became of it since.
+        """
+        standing = self.standing
+        if standing is None or set(self.seeds).issuperset(self.addresses):
+            return
+        try:
+            self._take(
+                standing, self.driver.run(seek_view(standing.session.prefix, self.nodes), within_s=LOOK_S)
+            )
+        except TaskMeshError as error:
+            log.debug("cannot look for a newer view: %s", error)
 
     def newest(self, standing: Standing, within_s: float | None = None) -> View:
         """Ask the nodes for a newer view, go by it if there is one, and return the view that counts.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 READ_BYTES = 256 * 1024
 #: Shortest wait on the socket: with none at all it would not block, and a thread that adds channels must.
 READ_S_MIN = 0.001
+#: Why one node is not listened to any more.
+OUTGROWN = "it has become one of several nodes"
 
 
 class Subscription:
@@ -31,13 +33,21 @@ class Subscription:
 
     gaps = 0
 
-    def __init__(self, driver: Driver, channels: Iterable[bytes], *, within_s: float | None = None) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        channels: Iterable[bytes],
+        *,
+        within_s: float | None = None,
+        is_outgrown: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Connect and subscribe; when this returns, the channels are confirmed.
 
         Args:
             driver: Makes the connection.
             channels: At least one.
             within_s: How long the caller has; None for as long as the driver waits for an answer.
+            is_outgrown: Tells that this one node is not enough any more: reading fails then as if it were lost.
 
         Raises:
             NodeUnavailable: The node cannot be reached.
@@ -53,6 +63,7 @@ class Subscription:
             OSError,
         )
         self._where = str(driver.address)
+        self._is_outgrown = is_outgrown
         # the stubs ask for a tuple of exactly one, and for bytes
         self._pack: Callable[[tuple[bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
         self._reader: Any = hiredis.Reader()
@@ -105,6 +116,8 @@ class Subscription:
             NodeUnavailable: The connection is lost; notices may have been missed.
         """
         found = self.received()
+        if found is None and self._is_outgrown():
+            raise self._lost(ConnectionError(OUTGROWN))
         while found is None:
             self._socket.settimeout(max(READ_S_MIN, timeout_s))
             try:

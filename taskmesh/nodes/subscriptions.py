@@ -43,7 +43,13 @@ def subscribe(
         NodeUnavailable: No node can be reached.
     """
     if link.several is None:
-        return Subscription(link.at(link.nodes[0]).driver, channels, within_s=within_s)
+        return Subscription(
+            link.at(link.nodes[0]).driver,
+            channels,
+            within_s=within_s,
+            # others may lead the slots that are waited for: who listens begins anew, and reads
+            is_outgrown=lambda: link.several is not None,
+        )
     return Subscriptions(link, channels, within_s=within_s)
 
 

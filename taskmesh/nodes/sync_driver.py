@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Pause, Refused, Reply, Steps
 from taskmesh.nodes.address import NodeAddress, connection_factory
 from taskmesh.nodes.away import is_away
+from taskmesh.replication.outgrown import resumed, tells_of_several, unheard
 
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
+
+    from taskmesh.nodes.drivers import Driver
 
 T = TypeVar("T")
 
@@ -66,6 +69,8 @@ class SyncDriver:
         self._servers: set[bytes] = set()
         self._on_other_server: Callable[[], None] | None = None
         self._only_server = b""
+        self._heir: Driver | None = None
+        self._find_heir: Callable[[float | None], Driver] | None = None
         self._idle: deque[AbstractConnection] = deque()
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -91,10 +96,42 @@ class SyncDriver:
                 if isinstance(request, Pause):
                     time.sleep(request.seconds)
                     request = steps.send([])
-                else:
-                    request = steps.send(self._perform(request, deadline_s))
+                    continue
+                # looked at after the request was made: it may be by the epoch of several
+                if self._heir is not None:
+                    return self._heir.run(resumed(steps, request), within_s=_until(deadline_s))
+                replies = self._perform(request, deadline_s)
+                if tells_of_several(replies):
+                    replies, heir = self._inherit(replies, deadline_s)
+                    if heir is not None:
+                        return heir.run(resumed(steps, request, replies), within_s=_until(deadline_s))
+                request = steps.send(replies)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+
+    def when_of_several(self, find_heir: Callable[[float | None], Driver]) -> None:
+        """Have the node be spoken with as one of several from when it says that it is.
+
+        Args:
+            find_heir: Returns what runs protocols on all of them, given how long that may take, in seconds; None for
+                as long as it takes. By any thread; raises `NodeUnavailable` if it cannot be told yet.
+        """
+        self._find_heir = find_heir
+
+    def succeeded_by(self, heir: Driver) -> None:
+        """Have another driver run everything from now on, also what is under way."""
+        self._heir = heir
+
+    def _inherit(self, replies: list[Reply], deadline_s: float | None) -> tuple[list[Reply], Driver | None]:
+        """Find who goes on; if that is not possible now, return replies by which the protocol tries again."""
+        from taskmesh.errors import NodeUnavailable
+
+        if self._find_heir is None:
+            return replies, None
+        try:
+            return replies, self._find_heir(_until(deadline_s))
+        except NodeUnavailable as error:
+            return unheard(replies, str(error)), None
 
     def close(self) -> None:
         """Close idle connections; the driver can still be used, and connects anew."""
@@ -263,6 +300,11 @@ class SyncDriver:
         except self._failures:
             # the calls themselves are about to meet the same failure, and report it
             connection.disconnect()
+
+
+def _until(deadline_s: float | None) -> float | None:
+    """Return how many seconds are left until then; None if there is no end."""
+    return None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
 
 
 def run_id_of(info: object) -> bytes:

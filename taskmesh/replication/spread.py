@@ -31,10 +31,11 @@ from taskmesh.core.steps import (
 from taskmesh.replication.changes import TOLD, Changes, Entry, read_changes
 from taskmesh.replication.copy import Copy
 from taskmesh.replication.functions import fetch_functions
+from taskmesh.replication.home import at_home
 from taskmesh.replication.packed_view import unpack
 from taskmesh.replication.pieces import APPLY, Sorted, ask_for_copies, bring, sort_copies
 from taskmesh.replication.route_commands import route_plain
-from taskmesh.replication.routes import Routed, route
+from taskmesh.replication.routes import Pinned, Routed, route
 from taskmesh.replication.standing import Standing
 from taskmesh.replication.view import View
 
@@ -92,18 +93,13 @@ class _Part:
         self.subs: list[Call] = []
         self.merge: Any = None
 
-    def split(self, view: View, node: str) -> None:
+    def split(self, view: View, node: str, home: str) -> None:
         call = self.call
         script = call.script
         checked = script is not None and script.checks_epoch
         args = call.args[2:] if checked else call.args
         to = call.node or node
-        if to:
-            routed = Routed([(to, args)], _only)
-        else:
-            routed = (
-                route(script.name, view, args) if script is not None else route_plain(view, call.prefix, args)
-            )
+        routed = Routed([(to, args)], _only) if to else _route(call, view, args, home)
         front = (view.epoch, call.args[1]) if checked else ()
         self.subs = [
             Call(script, call.prefix, (*front, *part), call.patience_s, to_node)
@@ -116,6 +112,16 @@ def _only(replies: Sequence[Any]) -> Any:
     return replies[0]
 
 
+def _route(call: Call, view: View, args: tuple[bytes, ...], home: str) -> Routed:
+    script = call.script
+    try:
+        return route(script.name, view, args) if script is not None else route_plain(view, call.prefix, args)
+    except Pinned:
+        if not home:
+            raise
+        return at_home(call, view, args, home)
+
+
 def _perform(
     calls: list[Call], standing: Standing, node: str, may_go_on: Callable[[], bool]
 ) -> Spread[list[Reply]]:
@@ -125,7 +131,7 @@ def _perform(
         view = standing.view
         waiting = [part for part in parts if part.done is OUT]
         for part in waiting:
-            part.split(view, node)
+            part.split(view, node, standing.home)
         subs = [sub for part in waiting for sub in part.subs]
         replies = yield Round(subs, all_answered)
         answers = iter(zip(subs, replies, strict=True))

@@ -14,10 +14,17 @@ class Standing:
     Attributes:
         view: The newest that was heard of; never assumed, always told by a node or by the register.
         session: The mesh's session, whose epoch follows the view.
+        home: The node that was the only one when this process joined the mesh, if it was: what is about one node's own
+            things, and names none, goes there. Empty otherwise.
     """
 
     def __init__(
-        self, view: View, session: Session, on_new: Callable[[View], None] = lambda _view: None
+        self,
+        view: View,
+        session: Session,
+        on_new: Callable[[View], None] = lambda _view: None,
+        *,
+        home: str = "",
     ) -> None:
         """Begin with a view.
 
@@ -25,9 +32,11 @@ class Standing:
             view: As a node or the register told it.
             session: Of the mesh.
             on_new: Called with each newer view; by any thread.
+            home: The node that was the only one.
         """
         self.view = view
         self.session = session
+        self.home = home
         self._on_new = on_new
         session.epoch = view.epoch
         session.slots = view.slots

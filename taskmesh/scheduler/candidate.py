@@ -41,6 +41,8 @@ AGAIN_S = 0.5
 LAST_WORDS_S = 0.2
 #: How long the end of all may take.
 RESIGN_S = 1.0
+#: How often a mesh of one node is looked at for others.
+NODES_S = 1.0
 
 
 class Standing:
@@ -74,6 +76,9 @@ class Standing:
         self._work: threading.Thread | None = None
         self._candidacy: Candidacy | None = None
         self._observer = new_observer()
+        self._look_for_nodes_at_s = 0.0
+        self._observes = False
+        self._cares: Tenure | None = None
         self._hindrance = Hindrance(name, "take part in the election of the leader")
 
     @property
@@ -114,10 +119,7 @@ class Standing:
         try:
             self._until_done(self._declare)
             if self._is_candidate:
-                if len(self._link.nodes) > 1:
-                    begin_observing(
-                        self._link, self._stopping, lambda: self.tenure is not None, self._observer
-                    )
+                self._observe()
                 self._until_done(self._enter)
                 self._stand()
         except Exception:
@@ -161,6 +163,7 @@ class Standing:
     def _token_min(self) -> int:
         """Return the least token that a new leader may have: asked now, for the node may have been started anew."""
         link, session = self._link, self._link.session
+        link.notice_several(within_s=1.0)
         if link.several is None:
             link.run(refresh(session), within_s=1.0)
         key = keys.leader(session.prefix)
@@ -172,8 +175,10 @@ class Standing:
         candidacy = self._candidacy
         while candidacy is not None and not self._stopping.is_set():
             wait_s = self._turn(candidacy)
+            self._look_for_nodes()
             if candidacy.tenure is not None and self._work is None:
                 self._begin_work(candidacy, candidacy.tenure)
+            self._see_to_nodes(candidacy)
             self._stopping.wait(wait_s)
         self._leave()
 
@@ -222,14 +227,37 @@ class Standing:
         )
         self._work.start()
         begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping)
-        begin_node_care(
-            self._link,
-            self._agreement,
-            tenure.token,
-            lambda: self._leads(candidacy, tenure),
-            self._stopping,
-            self._observer,
-        )
+
+    def _look_for_nodes(self) -> None:
+        """Find out, now and then, whether the only node has become one of several: a leader is needed for that."""
+        now_s = time.monotonic()
+        if self._link.several is not None or now_s < self._look_for_nodes_at_s:
+            return
+        self._look_for_nodes_at_s = now_s + NODES_S
+        try:
+            self._link.notice_several(within_s=1.0)
+        except TaskMeshError as error:
+            log.debug("cannot look whether there are several nodes: %s", error)
+
+    def _observe(self) -> None:
+        if self._link.several is not None and not self._observes:
+            self._observes = True
+            begin_observing(self._link, self._stopping, lambda: self.tenure is not None, self._observer)
+
+    def _see_to_nodes(self, candidacy: Candidacy) -> None:
+        """Look at the nodes of a mesh of several and, as leader, after them; of one there is nothing to look after."""
+        self._observe()
+        tenure = candidacy.tenure
+        if tenure is not None and self._link.several is not None and tenure is not self._cares:
+            self._cares = tenure
+            begin_node_care(
+                self._link,
+                self._agreement,
+                tenure.token,
+                lambda: self._leads(candidacy, tenure),
+                self._stopping,
+                self._observer,
+            )
 
     def _leads(self, candidacy: Candidacy, tenure: Tenure) -> bool:
         return candidacy.tenure is tenure and not self._stopping.is_set()

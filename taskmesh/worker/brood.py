@@ -145,6 +145,10 @@ class Brood:
         self._killed = False
         self.disowned = False
 
+    def is_buried_by(self, undertaker: Undertaker | MeshUndertaker) -> None:
+        """Have another put back what dead children held: the only node has become one of several."""
+        self._undertaker = undertaker
+
     # -- what the supervisor asks -------------------------------------------------
 
     def is_empty(self) -> bool:

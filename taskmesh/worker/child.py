@@ -116,6 +116,7 @@ class Child:
     def _live(self) -> int:
         try:
             while True:
+                self._lifetime.heed_growth()
                 batch: list[Claimed] = self._talk.turn(self._lifetime.most(self._pace.most()))
                 if self._talk.stopping:
                     if batch:

@@ -146,6 +146,7 @@ class ConcurrentChild:
             talk.compare_now_and_then()
             self._heed_slips()
             self._lifetime.ran(flight.take_ended(), time.monotonic())
+            self._lifetime.heed_growth()
             if not self._has_room():
                 continue
             was_empty = not len(flight)

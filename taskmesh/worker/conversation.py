@@ -59,6 +59,11 @@ class Conversation(Speaking):
         self._next_due_ms = 0
         self._epoch = self._session.epoch
 
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether the node has become one of several: a child that claims from all of them takes this one's place."""
+        return self.link.several is not None
+
     def next_due_ms(self) -> int:
         """Return when the next delayed message is due, on the node's clock; 0 if none is known."""
         return self._next_due_ms

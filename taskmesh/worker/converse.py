@@ -32,7 +32,9 @@ def converse(
         NodeUnavailable: It cannot be joined now.
         ConfigError: It cannot be joined at all, or there is no strategy of the name that was ordered.
     """
-    if mesh.link.open().nodes == ONE_NODE:
+    # the process that this one was forked from may have joined when there was but one node
+    mesh.link.notice_several()
+    if mesh.link.nodes == ONE_NODE:
         return Conversation(mesh, order, build, holds=holds, count=count)
     # it takes imports that others are spared
     from taskmesh.worker.mesh_conversation import MeshConversation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from taskmesh.core.claim_names import node_of, sequence_of
@@ -32,22 +33,32 @@ class Death:
     last: Note | None = None
     sentence: Sentence | None = None
 
-    def at(self, node: str) -> Death:
-        """Return it as a node can judge it: by its own claims, or else by the message, which may have moved there."""
+    def at(self, node: str, home: str = "") -> Death:
+        """Return it as a node can judge it: by its own claims, or else by the message, which may have moved there.
+
+        Args:
+            node: The node.
+            home: The node of claims whose names say none.
+        """
         return replace(
             self,
-            note=_note_at(node, self.note),
+            note=_note_at(node, self.note, home),
             # of claims on other nodes nobody knows whether they were made before or after
-            last=_note_at(node, self.last),
-            sentence=_sentence_at(node, self.sentence),
+            last=_note_at(node, self.last, home),
+            sentence=_sentence_at(node, self.sentence, home),
         )
 
 
 class Deaths:
     """Those of one worker. A node may come to hold what a child held after it was asked to let go of that."""
 
-    def __init__(self) -> None:
-        """Prepare; nobody has died yet."""
+    def __init__(self, home: Callable[[], str] = str) -> None:
+        """Prepare; nobody has died yet.
+
+        Args:
+            home: Returns the node of claims whose names say none.
+        """
+        self._home = home
         self._known: OrderedDict[bytes, Death] = OrderedDict()
 
     def remember(self, holder: bytes, death: Death) -> None:
@@ -58,20 +69,22 @@ class Deaths:
 
     def at(self, node: str, holder: bytes) -> Death:
         """Return how a child died, as a node can judge it; of one that is not known, a death that charges nobody."""
-        return self._known.get(holder, Death()).at(node)
+        return self._known.get(holder, Death()).at(node, self._home())
 
 
-def _note_at(node: str, note: Note | None) -> Note | None:
+def _note_at(node: str, note: Note | None, home: str) -> Note | None:
     """Return a note as it names claims of a node."""
     if note is None or note.position == MANY:
         return note
     sequence = sequence_of(note.sequence)
-    return replace(note, sequence=sequence if node_of(note.sequence) == node else ELSEWHERE + sequence)
+    is_own = (node_of(note.sequence) or home) == node
+    return replace(note, sequence=sequence if is_own else ELSEWHERE + sequence)
 
 
-def _sentence_at(node: str, sentence: Sentence | None) -> Sentence | None:
+def _sentence_at(node: str, sentence: Sentence | None, home: str) -> Sentence | None:
     """Return a sentence as it names claims of a node."""
     if sentence is None:
         return None
     own = sequence_of(sentence.sequence)
-    return replace(sentence, sequence=own if node_of(sentence.sequence) == node else ELSEWHERE + own)
+    is_own = (node_of(sentence.sequence) or home) == node
+    return replace(sentence, sequence=own if is_own else ELSEWHERE + own)

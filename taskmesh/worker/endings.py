@@ -289,7 +289,7 @@ class Endings:
             for sequence, task_id, token in holds
         )
         is_it = note.name == name_of(order.task_id.encode()) and sequence_of(note.sequence) == order.sequence
-        return (node_of(note.sequence), note.position) if is_held and is_it else ("", 0)
+        return (node_of(note.sequence) or self._link.home, note.position) if is_held and is_it else ("", 0)
 
     def _held(self, holder: bytes) -> _Held:
         """Return where the messages that a child holds stand in their claims, from 1."""

@@ -24,7 +24,8 @@ def within_s(link: Link) -> float | None:
 
 def link_of(link: Link, name: int) -> Link | None:
     """Return the link to the node where a claim was made; None if the node cannot be used any more."""
-    node = node_of(name)
+    # what was claimed while there was but one node has no name of it
+    node = node_of(name) or link.home
     return link.at(node) if node in link.nodes else None
 
 

@@ -69,7 +69,14 @@ class Lifetime:
             count: How many.
             now_s: On the monotonic clock.
         """
-        reason = self._age.ran(count, now_s)
+        self._retire(self._age.ran(count, now_s))
+
+    def heed_growth(self) -> None:
+        """End after the next commit if the mesh has more nodes than this child can claim from."""
+        if self._talk.is_outgrown:
+            self._retire("the mesh has several nodes now, and it claims from one")
+
+    def _retire(self, reason: str) -> None:
         if reason and self.exit_code == EXIT_OK:
             log.info("child %d of worker %s is replaced: %s", self._order.shown, self._order.worker, reason)
             self.exit_code = EXIT_RETIRED

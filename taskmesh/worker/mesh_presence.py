@@ -63,12 +63,13 @@ class MeshPresence:
         lease_ttl_s: float,
         max_crashes: int,
         dead_expires_s: int,
+        before: Presence | None = None,
     ) -> None:
-        """Prepare; `register` begins. Arguments as those of `Presence`."""
-        self.incarnation = new_incarnation()
+        """Prepare; `register` begins. Arguments as those of `Presence`; `before` is this life on one."""
+        self.incarnation = new_incarnation() if before is None else before.incarnation
         self._link = link
-        orders = Orders(link.controls, worker)
-        self._deaths = Deaths()
+        orders = Orders(link.controls, worker) if before is None else before.orders_heard
+        self._deaths = Deaths(lambda: link.home)
         self._make: Callable[[str], Presence] = lambda node: Presence(
             link.at(node),
             worker,
@@ -293,11 +294,30 @@ class MeshUndertaker:
 
 
 def make_presence(
-    link: Link, worker: str, build: str, *, lease_ttl_s: float, max_crashes: int, dead_expires_s: int
+    link: Link,
+    worker: str,
+    build: str,
+    *,
+    lease_ttl_s: float,
+    max_crashes: int,
+    dead_expires_s: int,
+    before: Presence | None = None,
 ) -> Presence | MeshPresence:
-    """Return a new life of a worker, on however many nodes. Arguments as those of `Presence`."""
-    kind = Presence if link.nodes == ONE_NODE else MeshPresence
-    return kind(
+    """Return a life of a worker, on however many nodes.
+
+    Arguments as those of `Presence` and, where the only node has become one of several, of `MeshPresence`.
+    """
+    if link.nodes != ONE_NODE:
+        return MeshPresence(
+            link,
+            worker,
+            build,
+            lease_ttl_s=lease_ttl_s,
+            max_crashes=max_crashes,
+            dead_expires_s=dead_expires_s,
+            before=before,
+        )
+    return Presence(
         link,
         worker,
         build,

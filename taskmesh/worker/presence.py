@@ -45,7 +45,15 @@ class DeclaredDead(WorkerError):
 
 
 class Presence:
-    """One life of a worker, as the mesh sees it."""
+    """One life of a worker, as the mesh sees it.
+
+    Attributes:
+        incarnation: Its name.
+        undertaker: Puts back what others leave.
+        is_registered: Whether the mesh knows of it.
+        beat_s: How often it beats.
+        orders_heard: Tells which orders are new.
+    """
 
     def __init__(
         self,
@@ -89,7 +97,7 @@ class Presence:
         self._link = link
         self._build = build.encode()
         self._watch = Watch(lease_ttl_s, self.beat_s)
-        self._orders = orders or Orders(link.controls, worker)
+        self.orders_heard = orders or Orders(link.controls, worker)
         self._within_s = within_s
         self._death_of = death_of
         self._worker = worker
@@ -174,7 +182,7 @@ class Presence:
             NodeUnavailable, NodeFault: They cannot be read.
         """
         wires = self._run(take_orders(self._link.session, self.incarnation))
-        return self._orders.accept(wires, self._link.clock.now_ms()) if wires else []
+        return self.orders_heard.accept(wires, self._link.clock.now_ms()) if wires else []
 
     def missed(self) -> None:
         """Note that a beat failed: nobody is judged by the time until the next."""

@@ -113,6 +113,11 @@ class Speaking(ABC):
     # -- what a child asks --------------------------------------------------------
 
     @property
+    def is_outgrown(self) -> bool:
+        """Whether a child that speaks otherwise is to take this one's place."""
+        return False
+
+    @property
     def source_count(self) -> int:
         """From how many sources it claims."""
         return self.pick.queue_count

@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 
 import msgspec
@@ -31,13 +32,13 @@ from taskmesh.worker.early import let, taken
 from taskmesh.worker.joining import Joining
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.mesh_presence import make_presence
-from taskmesh.worker.nursery import Began, Lost, Nursery, Template, make_nursery
+from taskmesh.worker.nursery import Began, Ended, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for, pools_for
 from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.own_link import own_link
 from taskmesh.worker.patient_stream import be_patient
 from taskmesh.worker.pools import Pool, in_words, queues_of, seats
-from taskmesh.worker.presence import DeclaredDead
+from taskmesh.worker.presence import DeclaredDead, Presence
 from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
@@ -164,6 +165,15 @@ class Supervisor:
         self._pools = pools_for(self._options, facts)
         self._queues = queues_of(self._pools)
         self._limits = limits_for(self._options, facts)
+        self._make_presence = partial(
+            make_presence,
+            link,
+            self._name,
+            facts.build,
+            lease_ttl_s=facts.lease_ttl_s,
+            max_crashes=facts.max_crashes,
+            dead_expires_s=facts.dead_expires_s,
+        )
         self._begin_life_if_possible()
         log.info(
             "worker %s of mesh %r: %s on %s, queues %s, %s",
@@ -193,15 +203,8 @@ class Supervisor:
         Raises:
             NodeUnavailable: It is not registered yet.
         """
-        facts = self._facts
-        self._presence = presence = make_presence(
-            self._link,
-            self._name,
-            facts.build,
-            lease_ttl_s=facts.lease_ttl_s,
-            max_crashes=facts.max_crashes,
-            dead_expires_s=facts.dead_expires_s,
-        )
+        facts, presence = self._facts, self._make_presence()
+        self._presence = presence
         reporter = Reporter(
             self._link,
             presence.incarnation,
@@ -231,6 +234,15 @@ class Supervisor:
         self._since_ms = int(time.time() * 1000)
         self._next_beat = time.monotonic() + presence.beat_s
         self._register()
+
+    def _heed_growth(self) -> None:
+        """Live on all nodes, under the same name, once the only one is one of several; children see to themselves."""
+        before = self._presence
+        if self._link.several is None or not isinstance(before, Presence):
+            return
+        self._presence = after = self._make_presence(before=before)
+        self._brood.is_buried_by(after.undertaker)
+        self._next_beat = time.monotonic()  # which registers
 
     def _register(self) -> None:
         self._presence.register(self._info(), self._brood.report(time.monotonic()))
@@ -330,6 +342,7 @@ class Supervisor:
             now_s = time.monotonic()
             self._heed_signals(now_s)
             self._look_at_sources(now_s)
+            self._heed_growth()
             if self._stop_by is None and self._presence.is_registered:
                 self._scale(now_s)
                 self._brood.tend(now_s)
@@ -340,6 +353,8 @@ class Supervisor:
                 if isinstance(news, Lost):
                     self._template_died()
                 self._brood.hear(news)
+                if isinstance(news, Ended) and self._link.several is None:
+                    self._next_beat = 0.0  # it may have ended since there are several by now
                 if isinstance(news, Began):
                     # or nobody who looks would know of it until the next beat
                     self._next_beat = min(self._next_beat, time.monotonic() + SHOW_S)

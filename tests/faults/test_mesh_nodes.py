@@ -1,4 +1,8 @@
-"""Nodes of a mesh of several are killed, stopped, cut off and emptied under load: what was accepted ends, once."""
+"""Nodes of a mesh of several are killed, stopped, cut off and emptied under load: what was accepted ends, once.
+
+What is tried is the promise of README.md: an accepted task reaches a final state, and an outcome that anyone saw never
+changes, as long as fewer than W replicas of it lose their data before repair.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmesh import TaskMesh
 from taskmesh.errors import ConfigError
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded_delete import delete, kept
@@ -322,3 +323,14 @@ def test_an_impossible_idle_time_is_refused_by_name(state_root, monkeypatch, val
     monkeypatch.setenv("TASKMESH_EMBEDDED_IDLE_S", value)
     with pytest.raises(ConfigError, match="TASKMESH_EMBEDDED_IDLE_S"):
         embedded.ensure_running("shop")
+
+
+def test_one_that_has_become_one_of_several_keeps_its_epoch_when_it_is_started_anew(state_root):
+    """Else it would pass for the only node again, and those that it was to be copied to for none."""
+    with TaskMesh("shop", key="0" * 32) as mesh:
+        mesh.link.become_several()
+        epoch = mesh.link.view.epoch
+    again = kill_server(embedded.ensure_running("shop"))
+    assert ask(again.socket_path, "GET", "tm:shop:epoch") == epoch
+    with TaskMesh("shop", key="0" * 32) as mesh:
+        assert mesh.link.open().view.number == 1
