@@ -1,6 +1,6 @@
 -- Drops dead letters. Their state alone stays, as long as sending their ids again must be harmless.
 -- flags: allow-oom
--- parts: epoch, moves, buckets, sweep
+-- parts: epoch, moves, ready, buckets, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, ids ...
 -- Returns a string, a letter per id: 'o' dropped (a repeat finds it dropped: 'D'), '-' unknown, else the letter of its state.
 local verdicts = {}
@@ -12,7 +12,7 @@ for i = 3, #ARGV do
   if rec then
     verdict = string.sub(rec, 2, 2)
     if verdict == 'D' and listed == 1 then
-      sweep_record(id)
+      sweep_record(id, version_after)
       verdict = 'o'
     end
   end

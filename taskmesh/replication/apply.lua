@@ -1,6 +1,6 @@
 -- Keeps copies: what the primaries of their slots changed, the newer one of each record.
 -- flags: allow-oom
--- parts: copies, moves, buckets, finish, coming
+-- parts: copies, moves, buckets, finish, coming, short
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then entries, each with its kind first:
 --   'w' id, record, what stands beside it ('' = nothing)
 --   'i' id, bytes of the record, head (108), what stands beside it: the record has come in pieces (see `take_piece.lua`)
@@ -36,14 +36,13 @@ local function revoke_flag(flags)
   return string.format('%x', math.floor(flags / 4) * 4 + 2 + flags % 2)
 end
 
--- One change that came twice, or a part of which did: a revoke that was asked for meanwhile, a moment, an outcome that was dropped.
+-- One change that came twice, or a part of which did: a revoke that was asked for meanwhile, a moment.
 local function same_version(id, old, new)
   local flags = number(new, 62, 62)
   if math.floor(number(old, 62, 62) / 2) % 2 == 1 and math.floor(flags / 2) % 2 == 0 then
     new = string.sub(new, 1, 61) .. revoke_flag(flags) .. string.sub(new, 63)
   end
-  if is_final(string.sub(new, 2, 2)) and number(new, 95, 102) >= number(old, 95, 102) then return end
-  CALL('SET', R .. id, new)
+  if not is_final(string.sub(new, 2, 2)) then CALL('SET', R .. id, new) end
 end
 
 -- What the indexes get, written together at the end: ids by slot that are live, or final, and by their time to live.
@@ -79,13 +78,23 @@ local function write_indexes()
   end
 end
 
+-- An outcome is here again that this node had dropped, and with it what only who leads its slot lists.
+local function index_again(id, old, new)
+  index(id, old, new)
+  local own = CALL('GET', P .. 'own') or ''
+  local leads = string.byte(own, number(new, 53, 56) + 1) == 49
+  if leads and string.sub(new, 2, 2) == 'D' then CALL('ZADD', P .. 'dead', number(new, 75, 86), id) end
+end
+
 local function whole(id, new, side)
   local old = CALL('GETRANGE', R .. id, 0, HEAD_AND_NAMES)
   if old == '' then old = nil end
+  local misses = false
   if old then
     local known, version = string.sub(old, 3, 10), string.sub(new, 3, 10)
-    if known == version then same_version(id, old, new) end
-    if known >= version then return 'o' end
+    misses = known == version and number(new, 95, 102) > 0 and misses_outcome(old)
+    if known == version and not misses then same_version(id, old, new) end
+    if known >= version and not misses then return 'o' end
   elseif may_be_forgotten(new) then
     return 'o'
   end
@@ -93,7 +102,7 @@ local function whole(id, new, side)
   if hash ~= '' and CALL('EXISTS', P .. 'fn:' .. hash) == 0 then return 'F' end
   CALL('SET', R .. id, new)
   if side ~= '' then CALL('HSET', P .. 'side', id, side) end
-  index(id, old, new)
+  if misses then index_again(id, old, new) else index(id, old, new) end
   return 'o'
 end
 
@@ -121,8 +130,9 @@ end
 local function come(id, size, head, side)
   local old, version = CALL('GETRANGE', R .. id, 0, HEAD_AND_NAMES), string.sub(head, 3, 10)
   local known, stands = string.sub(old, 3, 10), coming(id)
-  if stands and string.sub(stands, 13, 20) <= known then drop_coming(id) end
-  if known >= version then return head_only(id, version, head) end
+  local misses = known == version and misses_outcome(old)
+  if stands and string.sub(stands, 13, 20) <= known and not misses then drop_coming(id) end
+  if known >= version and not misses then return head_only(id, version, head) end
   if old == '' and may_be_forgotten(head) then return 'o' end
   if stands ~= EPOCH .. version .. size then return 'n' end
   if CALL('STRLEN', P .. 'c:' .. id) ~= tonumber(size) then return 'n' end
@@ -133,7 +143,7 @@ local function come(id, size, head, side)
   CALL('SETRANGE', R .. id, 0, head)
   drop_coming(id)
   if side ~= '' then CALL('HSET', P .. 'side', id, side) end
-  index(id, old ~= '' and old or nil, new)
+  if misses then index_again(id, old, new) else index(id, old ~= '' and old or nil, new) end
   return 'o'
 end
 

@@ -1,6 +1,6 @@
 -- Sums up what a node holds of some slots, so that copies can be compared. Only a leader asks.
 -- flags: allow-oom
--- parts: copies, moves, marks
+-- parts: copies, moves, short, marks
 -- KEYS[1] prefix  ARGV: epoch, now_ms, slots (4 hex) ...
 -- Returns a digest for each of the first slots, as far as one step goes, at least one: how many records it may hold, and a
 --   sum that does not depend on their order, hex. 'large' for a slot that has too many: compare those by their lists.

@@ -15,7 +15,7 @@ from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, Round
 from taskmesh.replication.copy import Copy
 from taskmesh.replication.fencing import Judge
-from taskmesh.replication.level import DIGEST, DISCARD, LISTING
+from taskmesh.replication.level import DIGEST, DISCARD, LISTING, NEWER
 from taskmesh.replication.mandate import Ask, Mandate, Silent, together
 from taskmesh.replication.pieces import APPLY, Brought, ask_for_copies, bring, sort_copies
 from taskmesh.replication.scripts import LIST_STEP, SETS
@@ -142,7 +142,11 @@ def _level(mandate: Mandate, view: View, slots: Sequence[_Slot], done: Equalized
         newest = _newest({node: marks[slot.number, node] for node in slot.sources})
         for node in slot.targets:
             has = marks[slot.number, node]
-            wrong = [each for each, mark in has.items() if each not in newest or mark > newest[each][0]]
+            wrong = [
+                each
+                for each, mark in has.items()
+                if each not in newest or mark[:NEWER] > newest[each][0][:NEWER]
+            ]
             lacking = [each for each, (mark, _) in newest.items() if has.get(each) != mark]
             if wrong:
                 removals.append(

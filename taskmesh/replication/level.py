@@ -38,6 +38,8 @@ COPIES_AT_ONCE = 50
 LISTED_AT_ONCE = 500
 #: Records that are removed in one step of those that a node keeps no more.
 DROPPED_AT_ONCE = 500
+#: So much of a mark says which copy is the newer one; the rest, whether it is a whole one.
+NEWER = 9
 #: Bytes a second that are copied, so that whoever works is not held up.
 BANDWIDTH = 8 << 20
 
@@ -268,19 +270,27 @@ def _repair(view: _Compared, slot: int, node: str, found: Levelled, bandwidth: i
     theirs = yield from _listed(view, slot, node)
     ours = yield from _listed(view, slot, primary)
     # newer than what counts: of a primary of before, whose change never did
-    wrong = [task_id for task_id, mark in theirs.items() if mark > ours.get(task_id, b"")]
+    wrong = [task_id for task_id, mark in theirs.items() if mark[:NEWER] > ours.get(task_id, b"")[:NEWER]]
+    wrong_ones = set(wrong)
     for some in _groups(wrong, LISTED_AT_ONCE):
         words = [word for task_id in some for word in (task_id, theirs[task_id][:8])]
         (reply,) = yield Round([view.call(DISCARD, node, b"%04x" % slot, *words)], all_answered)
         if isinstance(reply, NodeError) and reply.text.startswith("STALEVIEW"):
             raise _Stale
         found.removed += sum(task_id not in ours for task_id in some)
-    lacking = [task_id for task_id, mark in ours.items() if theirs.get(task_id) != mark]
-    for some in _groups(lacking, COPIES_AT_ONCE):
-        left = some
-        while left:
-            left = yield from _copy(view, primary, node, left, bandwidth)
-        found.copied += len(some)
+    # the same, but its outcome is at the backup alone: the primary was short of memory for a while
+    richer = [
+        task_id for task_id, mark in theirs.items() if task_id not in wrong_ones and mark > ours[task_id]
+    ]
+    lacking = [
+        task_id for task_id, mark in ours.items() if mark > theirs.get(task_id, b"") or task_id in wrong_ones
+    ]
+    for holder, taker, ids in ((node, primary, richer), (primary, node, lacking)):
+        for some in _groups(ids, COPIES_AT_ONCE):
+            left = some
+            while left:
+                left = yield from _copy(view, holder, taker, left, bandwidth)
+            found.copied += len(some)
 
 
 def _copy(view: _Compared, primary: str, node: str, ids: list[bytes], bandwidth: int) -> Spread[list[bytes]]:

@@ -1,6 +1,6 @@
 -- Lists the records that a node holds of a slot, in steps.
 -- flags: allow-oom
--- parts: copies, moves, marks
+-- parts: copies, moves, short, marks
 -- KEYS[1] prefix  ARGV: epoch, now_ms, slot (4 hex), 'L' those that are not final or 'F' those that are, cursor ('0' = begin),
 --   about how many
 -- Returns {cursor of the next step, '0' = that was all, id, mark ...}; see part `marks`. An id may be told twice.

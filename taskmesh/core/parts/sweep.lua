@@ -65,7 +65,8 @@ local function sweep_pieces(id)
   end
 end
 
-local function sweep_record(id)
+-- `next_of`: tells the next version, where somebody wishes it and all copies are to follow.
+local function sweep_record(id, next_of)
   -- no id has a space
   if string.byte(id) == 32 then return sweep_pieces(string.sub(id, 2)) end
   local key = P .. 'r:' .. id
@@ -90,8 +91,11 @@ local function sweep_record(id)
     CALL('UNLINK', key)
     forget_key(id)
   else
-    -- the state alone, so that sending the id again is still harmless
-    CALL('SET', key, string.sub(rec, 1, 94) .. '00000000' .. string.sub(rec, 103, 104) .. '0000'
+    -- the state alone, so that sending the id again is still harmless. What all copies are to drop at somebody's wish is a change;
+    -- what a node drops by itself is none: another one may bring it back
+    local version = string.sub(rec, 3, 10)
+    if FLOOR and next_of then version = next_of(version) end
+    CALL('SET', key, string.sub(rec, 1, 2) .. version .. string.sub(rec, 11, 94) .. '00000000' .. string.sub(rec, 103, 104) .. '0000'
       .. string.sub(rec, 109, 108 + qlen))
     remove_later(id, math.floor(forget_at / 60000) + 1)
   end

@@ -12,7 +12,9 @@ from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import register
 from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
-from tests.unit.replication.small_mesh import PREFIX, SLOTS, SmallMesh, make_view, message
+from taskmesh.replication.pieces import PIECE_BYTES
+from taskmesh.results.read import forget
+from tests.unit.replication.small_mesh import NOW_MS, PREFIX, SLOTS, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
 HOLDER = INCARNATION + b"000001"
@@ -169,3 +171,111 @@ def test_what_a_node_keeps_no_more_is_dropped(mesh: SmallMesh) -> None:
     for slot in gone:
         assert not mesh.members_of("n3", b"L:%04x" % slot)
         assert not mesh.members_of("n3", b"F:%04x" % slot)
+
+
+ENDED_MS = NOW_MS - 60_000
+
+
+def ended(mesh: SmallMesh, *, kept_s: int = 3600, padding: int = 0) -> tuple[bytes, tuple[str, ...]]:
+    """Have a message with an outcome stand on all copies; return its id, and its nodes, primary first."""
+    some = message(5)
+    row = mesh.standing.view.table[int(some.slot, 16)]
+    mesh.run(enqueue(mesh.session, [some], patience_s=0))
+    mesh.converse(level(mesh.standing, ALL))
+    record = mesh.record(row[0], some.task_id)
+    widths, names = (
+        record[102:108],
+        record[108 : 108 + sum(int(record[at : at + 2], 16) for at in (102, 104, 106))],
+    )
+    final = (
+        b"1K"
+        + record[2:74]
+        + b"%012x%08x%08x" % (ENDED_MS, kept_s, padding + len(OUTCOME))
+        + widths
+        + names
+        + b"x" * padding
+        + OUTCOME
+    )
+    for node in row:
+        mesh.nodes[node].call((b"SET", PREFIX + b"r:" + some.task_id, final))
+        mesh.nodes[node].call((b"SREM", PREFIX + b"L:" + some.slot, some.task_id))
+        mesh.nodes[node].call((b"SADD", PREFIX + b"F:" + some.slot, some.task_id))
+    return some.task_id, row
+
+
+def strip(mesh: SmallMesh, node: str, task_id: bytes) -> None:
+    """Have a node drop its copy of an outcome before its time, as it does when it is short of memory."""
+    record = mesh.record(node, task_id)
+    queue = int(record[102:104], 16)
+    stripped = record[:94] + b"0" * 8 + record[102:104] + b"0000" + record[108 : 108 + queue]
+    mesh.nodes[node].call((b"SET", PREFIX + b"r:" + task_id, stripped))
+
+
+OUTCOME = b"an outcome"
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_an_outcome_that_a_node_dropped_while_it_was_short_of_memory_comes_back(
+    mesh: SmallMesh, at: int
+) -> None:
+    task_id, row = ended(mesh)
+    strip(mesh, row[at], task_id)
+    assert mesh.converse(level(mesh.standing, ALL)).removed == 0
+    assert {mesh.record(node, task_id)[-len(OUTCOME) :] for node in row} == {OUTCOME}
+    assert not differences(mesh)
+    assert mesh.converse(level(mesh.standing, ALL)).copied == 0
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_so_does_one_that_comes_in_pieces(mesh: SmallMesh, at: int) -> None:
+    task_id, row = ended(mesh, padding=PIECE_BYTES * 2)
+    strip(mesh, row[at], task_id)
+    mesh.converse(level(mesh.standing, ALL))
+    assert len({mesh.record(node, task_id) for node in row}) == 1
+    assert mesh.record(row[at], task_id).endswith(OUTCOME)
+    assert not differences(mesh)
+    assert mesh.converse(level(mesh.standing, ALL)).copied == 0
+
+
+def test_not_after_its_time_when_each_node_drops_it_as_it_comes_to_that(mesh: SmallMesh) -> None:
+    task_id, row = ended(mesh, kept_s=30)
+    strip(mesh, row[0], task_id)
+    assert mesh.converse(level(mesh.standing, ALL)).copied == 0
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_not_while_the_node_is_short_of_memory(mesh: SmallMesh, at: int) -> None:
+    task_id, row = ended(mesh)
+    strip(mesh, row[at], task_id)
+    mesh.nodes[row[at]].set_memory_full(full=True)
+    # nor is it asked for: whoever compares would send it again and again
+    assert mesh.converse(level(mesh.standing, ALL)).copied == 0
+    mesh.nodes[row[at]].set_memory_full(full=False)
+    assert mesh.converse(level(mesh.standing, ALL)).copied > 0
+    assert OUTCOME in mesh.record(row[at], task_id)
+
+
+def test_a_dead_letter_that_its_primary_dropped_is_listed_again(mesh: SmallMesh) -> None:
+    task_id, row = ended(mesh)
+    for node in row:
+        dead = mesh.record(node, task_id)
+        mesh.nodes[node].call((b"SET", PREFIX + b"r:" + task_id, b"1D" + dead[2:]))
+    strip(mesh, row[0], task_id)
+    strip(mesh, row[1], task_id)
+    for _ in range(2):
+        mesh.converse(level(mesh.standing, ALL))
+    assert {OUTCOME in mesh.record(node, task_id) for node in row} == {True}
+    listed = [mesh.nodes[node].call((b"ZSCORE", PREFIX + b"dead", task_id)) for node in row]
+    assert [each is not None for each in listed] == [True, False, False]
+    assert float(listed[0]) == ENDED_MS
+
+
+def test_what_is_forgotten_at_a_wish_stays_forgotten(mesh: SmallMesh) -> None:
+    """Also where a copy of it did not hear of that."""
+    task_id, row = ended(mesh)
+    mesh.nodes[row[1]].crash()
+    assert mesh.run(forget(mesh.session, [task_id.decode()], patience_s=0)) == 1
+    mesh.nodes[row[1]].restart()
+    mesh.converse(level(mesh.standing, ALL))
+    assert [OUTCOME in mesh.record(node, task_id) for node in row] == [False] * 3
+    assert not differences(mesh)

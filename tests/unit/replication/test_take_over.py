@@ -215,6 +215,47 @@ def test_what_counted_on_one_backup_only_is_found_there() -> None:
     scene.check()
 
 
+def strip(scene: Scene, node: str, task_id: bytes) -> bytes:
+    """Have a node drop its copy of an outcome before its time, as one does that is short of memory; return it."""
+    record = scene.mesh.record(node, task_id)
+    assert record is not None
+    stripped = (
+        record[:94] + b"0" * 8 + record[102:104] + b"0000" + record[108 : 108 + int(record[102:104], 16)]
+    )
+    scene.mesh.nodes[node].call((b"SET", PREFIX + b"r:" + task_id, stripped))
+    return record
+
+
+def test_an_outcome_that_only_one_of_them_kept_is_found_there() -> None:
+    """Neither the one that goes on nor the one that is lost has it: they were short of memory for a while."""
+    scene = Scene()
+    mesh = scene.mesh
+    view = mesh.standing.view
+    done = next(
+        each for each in scene.sent if each.task_id in scene.done and view.primary(int(each.slot, 16)) == "n1"
+    )
+    _, first, second = view.table[int(done.slot, 16)]
+    whole = strip(scene, first, done.task_id)
+    strip(scene, "n1", done.task_id)
+    mesh.cut_off("n1")
+    scene.change(without(view, "n1"))
+    assert mesh.record(first, done.task_id) == mesh.record(second, done.task_id) == whole
+    scene.check()
+
+
+def test_an_outcome_that_only_an_unsure_one_kept_is_not_removed_there() -> None:
+    """It is of the change that counted, so it is right; those that are sure have only dropped it."""
+    scene = Scene()
+    mesh = scene.mesh
+    view = mesh.standing.view
+    done = next(each for each in scene.sent if each.task_id in scene.done)
+    for node in ("n2", "n3"):
+        whole = strip(scene, node, done.task_id)
+    mesh.nodes["n1"].restart()
+    scene.change(without(view))
+    assert mesh.record("n1", done.task_id) == whole
+
+
 def test_it_waits_while_too_few_are_sure() -> None:
     """Two of three are out of reach; the third one goes on obeying the view, and says so. With one back it goes on."""
     scene = Scene()
