@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -50,6 +51,8 @@ def pack(view: View) -> bytes:
     return _encode(_packed(view))
 
 
+# nodes are asked for it again and again, and say the same
+@lru_cache(maxsize=16)
 def unpack(packed: bytes) -> View:
     """Return the view of some bytes.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 
 def shares(total: int, weights: Sequence[int], least: Sequence[int], most: Sequence[int]) -> list[Fraction]:
@@ -15,6 +16,14 @@ def shares(total: int, weights: Sequence[int], least: Sequence[int], most: Seque
         least: Lower bounds, each at most its upper one.
         most: Upper bounds.
     """
+    return [*_shares(total, tuple(weights), tuple(least), tuple(most))]
+
+
+# one mesh asks the same again and again, and fractions are slow
+@lru_cache(maxsize=256)
+def _shares(
+    total: int, weights: tuple[int, ...], least: tuple[int, ...], most: tuple[int, ...]
+) -> tuple[Fraction, ...]:
     # the level at which each vessel begins to fill, and at which it is full
     turns = sorted(
         turn
@@ -30,10 +39,10 @@ def shares(total: int, weights: Sequence[int], least: Sequence[int], most: Seque
         level, slope = at, slope + change
     if slope:
         level += (total - filled) / slope
-    return [
+    return tuple(
         min(max(level * weight, Fraction(low)), Fraction(high)) if weight else Fraction(low)
         for weight, low, high in zip(weights, least, most, strict=True)
-    ]
+    )
 
 
 def whole(parts: Sequence[Fraction], now: Sequence[int]) -> list[int]:

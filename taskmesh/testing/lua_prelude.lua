@@ -193,6 +193,9 @@ local function reply_of(value)
   return true, concat(out)
 end
 
+-- A state that holds little more than its scripts would be searched for garbage after each few runs.
+collectgarbage("setpause", 1000)
+
 -- One run ------------------------------------------------------------------------------------------------
 
 local function line_of_script()

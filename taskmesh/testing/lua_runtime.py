@@ -33,6 +33,8 @@ NO_ARGUMENTS = "ERR Please specify at least one argument for this call"
 
 # Lua 5.1 takes at most 8,000 values in a row across the border to Python.
 _ROW_MAX = 4_000
+#: Whole numbers below this are printed digit by digit by Lua, by a node and by Python alike.
+_PLAIN_MAX = 2**53
 _ERR, _OK = b"err", b"ok"
 _OUTSIDE_SCRIPTS = frozenset({b"EVAL", b"EVALSHA", b"SUBSCRIBE", b"SCRIPT"})
 _FLAGS = {"allow-oom", "no-writes", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
@@ -77,7 +79,8 @@ class LuaRuntime:
         self._lua = lua51.LuaRuntime(
             encoding=None, unpack_returned_tuples=True, register_eval=False, register_builtins=False
         )
-        self._scripts: dict[str, CompiledScript] = {}
+        # by source: to hash it takes longer than to look it up
+        self._scripts: dict[bytes, tuple[str, CompiledScript]] = {}
         # A reply, not an exception: it can stand inside an array.
         as_reply: Any = SimulatedError
         self._replies = hiredis.Reader(replyError=as_reply)
@@ -94,8 +97,7 @@ class LuaRuntime:
         Raises:
             BadScript: It does not compile, or its first line is not understood.
         """
-        digest = _sha1(source)
-        known = self._scripts.get(digest)
+        known = self._scripts.get(source)
         if known is None:
             flags, body = _split_flags(source)
             # More than one value comes back as a tuple: no function, and the reason.
@@ -104,8 +106,8 @@ class LuaRuntime:
                 raise BadScript(
                     f"ERR Error compiling script (new function): {result[1].decode('utf-8', 'replace')}"
                 )
-            known = self._scripts[digest] = CompiledScript(result, flags)
-        return digest, known
+            known = self._scripts[source] = _sha1(source), CompiledScript(result, flags)
+        return known
 
     def run(
         self,
@@ -232,8 +234,10 @@ def _as_text(words: tuple[Any, ...]) -> list[bytes] | None:
     """Print the numbers among the words of a call; None if one is neither text nor a number."""
     argv: list[bytes] = []
     for word in words:
-        if isinstance(word, bytes):
+        if type(word) is bytes:
             argv.append(word)
+        elif type(word) is int and -_PLAIN_MAX < word < _PLAIN_MAX:
+            argv.append(b"%d" % word)
         elif isinstance(word, (int, float)) and not isinstance(word, bool):
             argv.append(format_number(word))
         else:

@@ -107,6 +107,7 @@ class SimulatedNetwork:
         faults: What goes wrong from now on; may be replaced at any time.
         watchers: Called with each `Executed`.
         executed: How many calls the node has executed.
+        last_arrival_s: When the last arrives of all that was sent until now.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class SimulatedNetwork:
         self.faults = NetworkFaults()
         self.watchers: list[Callable[[Executed], None]] = []
         self.executed = 0
+        self.last_arrival_s = 0.0
         self._random = random
         self._scripts = dict(scripts or {})
         self._blocked: list[_Blocked] = []
@@ -156,6 +158,7 @@ class SimulatedNetwork:
         # one connection is in order; a new one, made after a failure, is not in order with the old
         arrival_s = max(arrival_s, self._arrivals.get(caller, 0.0))
         self._arrivals[caller] = arrival_s
+        self.last_arrival_s = max(self.last_arrival_s, arrival_s)
         patience_s = caller.timeout_s + max(call.patience_s for call in calls)
         self.time.after(patience_s, lambda: self._fail(exchange, "no answer in time"))
         self.time.at(arrival_s, lambda: self._proceed(exchange))

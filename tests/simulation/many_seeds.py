@@ -8,14 +8,26 @@ import traceback
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 
+from tests.simulation.garbage import collecting_later
 from tests.simulation.world import World
 
 #: Where several processes run tests already, each keeps to one.
 CORES = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
+#: Between collections of garbage.
+BLOCK = 50
 
 
 def first_failure(history: str, seeds: Sequence[int]) -> tuple[int, str] | None:
     """Run seeds until one fails, and return that with its traceback; None if all promises held."""
+    for at in range(0, len(seeds), BLOCK):
+        with collecting_later():
+            failed = _first_of_block(history, seeds[at : at + BLOCK])
+        if failed is not None:
+            return failed
+    return None
+
+
+def _first_of_block(history: str, seeds: Sequence[int]) -> tuple[int, str] | None:
     for seed in seeds:
         try:
             World(history, seed).run()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from typing import Protocol
 
+from tests.simulation.garbage import collecting_later
 from tests.simulation.many_seeds import CORES, all_cores
 
 Failure = tuple[int, str]
@@ -37,19 +36,8 @@ def failure(make: Callable[[int], World], seed: int) -> Failure | None:
 
 def failures_in(make: Callable[[int], World], first: int, end: int) -> list[Failure]:
     """Run some seeds in this process, and return what failed."""
-    with _collecting_later():
+    with collecting_later():
         return [failed for seed in range(first, end) if (failed := failure(make, seed)) is not None]
-
-
-@contextmanager
-def _collecting_later() -> Iterator[None]:
-    """Collect garbage between blocks only: worlds are circles, and looking for them costs a tenth of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.collect()
 
 
 def failures(

@@ -8,6 +8,7 @@ from taskmesh.balancing.strategy import Strategy
 from taskmesh.queue.claim import CLAIM
 from tests.simulation.conftest import SEEDS
 from tests.simulation.defects import DEFECTS, Defect
+from tests.simulation.garbage import collecting_later
 from tests.simulation.patching import PatchOutdated, Rule, in_place_of, patched
 from tests.simulation.world import World
 
@@ -16,7 +17,7 @@ from tests.simulation.world import World
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name.replace(" ", "-"))
 def test_defect_is_found(defect: Defect) -> None:
     """The right rules pass these very seeds: see `test_history`."""
-    with defect.in_place() as scripts:
+    with defect.in_place() as scripts, collecting_later():
         for seed in range(defect.seeds):
             try:
                 World(defect.history, seed, scripts).run()

@@ -28,7 +28,7 @@ from tests.simulation.checkers.runs import Runs
 from tests.simulation.checkers.starts import Starts
 from tests.simulation.checkers.turns import Turns
 from tests.simulation.checkers.workers import Workers
-from tests.simulation.client import LATE_S_MAX, Client
+from tests.simulation.client import Client
 from tests.simulation.ledger import PREFIX, Ledger, Violation
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.rates import HISTORIES, Rates
@@ -137,7 +137,8 @@ class World:
 
     def _let_days_pass(self) -> None:
         """Sweep far ahead in time; then nothing may be left of any message or function."""
-        self.time.pass_by(LATE_S_MAX + 2.0)
+        # what is late arrives, and those whom it concerns notice
+        self.time.pass_by(max(0.0, self.network.last_arrival_s - self.time.now_s) + 2.0)
         # those who survive notice who does not, and then leave as well
         self.time.pass_by(2 * LEASE_TTL_S)
         for supervisor in self.supervisors:
