@@ -13,6 +13,7 @@
 <prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
 <prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms), or below 0
                        once it stands there: while the node becomes the primary of their slots
+<prefix>promoting      in a mesh of several nodes: the epoch for which the node began to be promoted, until it obeys one
 <prefix>history        in a mesh of several nodes: list of the last changes of the view, for people
 <prefix>coming         in a mesh of several nodes: hash id -> of which copy pieces are coming (see `parts/coming.lua`)
 <prefix>c:<id>         what has come of it
@@ -109,6 +110,11 @@ def me(of: bytes) -> bytes:
 def founding(of: bytes) -> bytes:
     """Return the key under which one node keeps the first view, as whoever came first wrote it."""
     return of + b"founding"
+
+
+def promoting(of: bytes) -> bytes:
+    """Return the key that tells that a promotion was begun and did not come to its end yet."""
+    return of + b"promoting"
 
 
 def history(of: bytes) -> bytes:

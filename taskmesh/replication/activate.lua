@@ -16,6 +16,6 @@ if KNOWN ~= EPOCH then
   CALL('SET', P .. 'own', ARGV[5])
   CALL('SET', P .. 'epoch', EPOCH)
   -- of a promotion that was begun, and came to nothing
-  CALL('UNLINK', P .. 'gathered')
+  CALL('UNLINK', P .. 'gathered', P .. 'promoting')
 end
 return KNOWN

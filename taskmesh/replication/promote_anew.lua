@@ -4,6 +4,8 @@
 -- parts: epoch
 -- KEYS[1] prefix  ARGV: epoch, now_ms
 -- Returns of how many queues. A repeat changes nothing.
+-- whoever leads by another view than this one has to begin anew
+CALL('SET', P .. 'promoting', EPOCH)
 local queues = CALL('SMEMBERS', P .. 'queues')
 for _, queue in ipairs(queues) do
   for priority = 0, 9 do CALL('UNLINK', P .. 'q:' .. queue .. ':' .. priority) end

@@ -5,6 +5,8 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, a char for each slot: '1' if this node led it until now, 'gate' or 'ikid', cursor
 --   ('0' = begin)
 -- Returns the cursor of the next step; '0' = that was all.
+-- whoever leads by another view than this one has to begin anew
+CALL('SET', P .. 'promoting', EPOCH)
 local kept, which = ARGV[3], ARGV[4]
 local cursor, found = unpack(CALL('HSCAN', which == 'gate' and P .. 'gate' or P .. 'ikid', ARGV[5], 'COUNT', 300))
 for i = 1, #found, 2 do

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from taskmesh.core import keys
+from taskmesh.core.steps import Call
 from taskmesh.replication.equalize import groups
 from taskmesh.replication.fencing import Answers
 from taskmesh.replication.mandate import Ask, Mandate, together
@@ -46,10 +48,11 @@ def promote(
     nodes: list[tuple[str, set[int]]] = []
     parts: list[tuple[str, Sequence[int]]] = []
     count = 0
-    for member in view.members:
-        node = member.id
+    leading = [member.id for member in view.members if view.led_by(member.id)]
+    begun = yield from together([_has_begun(mandate, node) for node in leading])
+    for node, was_begun in zip(leading, begun, strict=True):
         led = view.led_by(node)
-        kept = _kept(view, node, answers, changed)
+        kept = set() if was_begun else _kept(view, node, answers, changed)
         slots = [
             slot
             for slot in led
@@ -75,6 +78,11 @@ def _kept(view: View, node: str, answers: Answers, changed: Collection[tuple[str
         return set()
     led = set(view.led_by(node))
     return {slot for slot in before.led_by(node) if slot in led and (node, slot) not in changed}
+
+
+def _has_begun(mandate: Mandate, node: str) -> Ask[bool]:
+    """Tell whether a node was being promoted for a view that came to nothing: nothing is as it was there."""
+    return bool((yield Call(None, mandate.prefix, (b"EXISTS", keys.promoting(mandate.prefix)), node=node)))
 
 
 def _forget_lines(mandate: Mandate, view: View, node: str) -> Ask[None]:

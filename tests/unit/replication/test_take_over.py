@@ -546,3 +546,21 @@ def test_a_child_counts_as_idle_though_its_claims_were_over_elsewhere() -> None:
     for node in mesh.nodes:
         sequences = [str(field) for field in mesh.nodes[node].call((b"HKEYS", running))]  # type: ignore[union-attr]
         assert sequences == [], node
+
+
+def test_a_promotion_that_came_to_nothing_is_not_taken_for_what_was_before() -> None:
+    """Another leader goes back to the table of before: who leads by it again lost its lines to the other."""
+    for step in range(200):
+        scene = Scene(count=18)
+        mesh = scene.mesh
+        view = mesh.standing.view
+        turned = tuple((*row[1:], row[0]) for row in view.table)
+        other = Goal(view.members, turned, "a test", is_urgent=True)
+        try:
+            scene.change(other, crash_after=step)
+        except Crash:
+            scene.change(Goal(view.members, view.table, "a test", is_urgent=True))
+            scene.check()
+        else:
+            break
+    assert 5 < step < 199
