@@ -61,6 +61,15 @@ def next_id(view: View, wishes: NodeWishes) -> str:
     return f"n{max(numbers, default=0) + 1}"
 
 
+def removed(view: View, wishes: NodeWishes) -> frozenset[str]:
+    """Return the ids of the members that left for good; a drained one, which the view shows alike, comes back."""
+    return frozenset(
+        member.id
+        for member in view.members
+        if member.state == DRAINED and member.id in wishes.nodes and wishes.nodes[member.id].leaves
+    )
+
+
 def wished(view: View, wishes: NodeWishes, new_instance: Callable[[], str]) -> Goal | None:
     """Return what the view is to become so that it says of its members what is wanted; None if it does.
 

@@ -17,7 +17,7 @@ def why_unfit(facts: NodeFacts, stand: Stand | None, offset_s: float, durability
 
     Args:
         facts: What it tells of itself.
-        stand: What it is already; None where that is looked at elsewhere.
+        stand: What it is already, and no member of this mesh; None where that is looked at elsewhere.
         offset_s: By how much its clock is ahead of the mesh's, in seconds.
         durability: What the data of the mesh is to survive.
     """
@@ -29,7 +29,7 @@ def why_unfit(facts: NodeFacts, stand: Stand | None, offset_s: float, durability
     if stand is not None and (stand.instance or stand.mesh_id):
         what = "was a node of it" if stand.id else "holds it by itself"
         found.append(
-            f"it has data of a mesh of this name: it {what}; give an empty server, or empty this one (FLUSHALL)"
+            f"it has data of another mesh of this name: it {what}; give an empty server, or empty this one (FLUSHALL)"
         )
     return found
 

@@ -19,6 +19,7 @@ from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.fit_node import why_unfit
+from taskmesh.nodes.known_node import member_of, why_not_new
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.nodes.sync_driver import SyncDriver
 from taskmesh.replication.ask import look, plain
@@ -133,7 +134,7 @@ class NodeChanges:
         )
         if known is not None:
             return self._change(view, known, wish)
-        self._refuse_unfit(address)
+        self._refuse_unfit(address, view, wishes)
         return self._change(view, next_id(view, wishes), wish)
 
     def draining(self, node: str) -> NodeChange:
@@ -208,7 +209,7 @@ class NodeChanges:
             view.slots,
         )
 
-    def _refuse_unfit(self, address: NodeAddress) -> None:
+    def _refuse_unfit(self, address: NodeAddress, view: View, wishes: NodeWishes) -> None:
         link = self._agreement.link
         driver = SyncDriver(
             address, connect_timeout_s=ANSWER_S, answer_timeout_s=ANSWER_S, name=f"taskmesh-{link.mesh}"
@@ -219,6 +220,9 @@ class NodeChanges:
             raise UsageError(f"{address} cannot be a node: it refuses: {error}") from error
         finally:
             driver.close()
+        member = member_of(stand, view, link.meta.mesh_id if link.meta else "")
+        if member is not None:
+            raise UsageError(why_not_new(str(address), member, view, wishes))
         unfit = why_unfit(facts, stand, time_s - link.clock.now_ms() / 1000, self._durability)
         if unfit:
             raise UsageError(f"{address} cannot be a node: {'; '.join(unfit)}")

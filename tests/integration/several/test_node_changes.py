@@ -265,3 +265,40 @@ def test_what_was_asked_for_and_not_begun_is_kept_when_it_is_said_again(mesh, fo
     run("add", four.urls[3], "--weight", "300", "--domain", "rack4", "--no-wait")
     change = NodeChanges(mesh.agreement, "process").adding(four.urls[3])
     assert (change.node, change.wish.weight, change.wish.domain) == ("n4", 300, "rack4")
+
+
+def test_a_drained_member_is_told_how_it_takes_part_again_and_not_to_be_emptied(mesh, leader, four):
+    mesh.nodes.drain("n2", timeout=RUN_S)
+    address = mesh.nodes.members()[1].address
+    for name in (address, address.replace("127.0.0.1", "localhost")):
+        refused = run("add", name, "--dry-run", code=2)
+        assert f"{name} is n2 of this mesh" in refused
+        assert "was drained: `taskmesh nodes weight n2 100` has it take part again" in refused
+        assert "FLUSHALL" not in refused
+
+
+def test_a_member_by_another_address_is_known(mesh, four):
+    member = mesh.nodes.members()[2]
+    alias = member.address.replace("127.0.0.1", "localhost")
+    refused = run("add", alias, "--dry-run", code=2)
+    assert f"{alias} is n3 of this mesh already, known as {member.address} (up)" in refused
+    assert "FLUSHALL" not in refused
+
+
+def test_the_only_node_by_another_address_is_known(four):
+    with TaskMesh(NAME, nodes=[four.urls[3]], key=KEY) as alone:
+        alone.link.open()
+        with pytest.raises(UsageError, match=r"is n1 of this mesh already, known as") as caught:
+            alone.nodes.add(four.urls[3].replace("127.0.0.1", "localhost"))
+        assert "FLUSHALL" not in str(caught.value)
+
+
+def test_a_removed_node_joins_anew_when_it_was_emptied(mesh, leader, four):
+    run("add", four.urls[3])
+    run("remove", "n4")
+    refused = run("add", four.urls[3], code=2)
+    assert "it has the data of n4 of this mesh, which was removed for good" in refused
+    assert "empty this one (FLUSHALL)" in refused
+    with four[3].client() as client:
+        client.flushall()
+    assert run("add", four.urls[3])["node"] == "n5"
