@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from taskmesh.core.context import CURRENT, Terminated
 from taskmesh.core.logs import name_worker
 from taskmesh.core.waiting import note_one_at_a_time
-from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
+from taskmesh.errors import NodeFault, TaskMeshError
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
 from taskmesh.worker.converse import converse
@@ -35,7 +35,7 @@ from taskmesh.worker.options import (
 from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.pace import CLAIM_MAX, Pace
 from taskmesh.worker.page import NOTHING, Page, name_of
-from taskmesh.worker.patience import text_of
+from taskmesh.worker.patience import begin_patiently, text_of
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.task_log import tell_of_tasks
 
@@ -211,13 +211,11 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     # the template had SIGTERM wait until it can be heeded
     let_again()
     page = Page(page_fd)
-    while not child:
-        try:
-            child.append(kind(mesh, order, build, page))
-        except NodeUnavailable as error:
-            log.warning("a child of worker %s waits for the node: %s", order.worker, error)
-        except TaskMeshError as error:
-            log.error("a child of worker %s cannot start: %s", order.worker, error)  # noqa: TRY400 - said plainly
-            return EXIT_CANNOT_START
+    who = f"a child of worker {order.worker}"
+    try:
+        child.append(begin_patiently(lambda: kind(mesh, order, build, page), who))
+    except TaskMeshError as error:
+        log.error("%s cannot start: %s", who, error)  # noqa: TRY400 - said plainly
+        return EXIT_CANNOT_START
     child[0].has_process()
     return child[0].run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from typing import TypeVar
 
 from taskmesh.core.steps import Pause, Steps
@@ -11,9 +13,35 @@ from taskmesh.nodes.link import Link
 from taskmesh.replication.join import PASSING
 
 T = TypeVar("T")
+log = logging.getLogger("taskmesh.worker")
 
 #: How long to leave a node alone that answered with one of them.
 PAUSE_S = 0.2
+#: How long whoever cannot begin waits before the next try: first, and at most. On several nodes a try may be over
+#: at once.
+AGAIN_S_MIN, AGAIN_S_MAX = 0.05, 1.0
+#: How often it is told of meanwhile.
+TELL_S = 10.0
+
+
+def begin_patiently(begin: Callable[[], T], who: str) -> T:
+    """Begin something that has to reach the mesh, and try until it does.
+
+    Args:
+        begin: Begins it.
+        who: Waits for that, as logs have it.
+    """
+    pause_s, tell_at_s = AGAIN_S_MIN, time.monotonic()
+    while True:
+        try:
+            return begin()
+        except NodeUnavailable as error:
+            now_s = time.monotonic()
+            if now_s >= tell_at_s:
+                log.warning("%s waits for the node: %s", who, error)
+                tell_at_s = now_s + TELL_S
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, AGAIN_S_MAX)
 
 
 def run_patiently(
