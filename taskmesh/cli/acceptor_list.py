@@ -44,6 +44,24 @@ def _part(report: AcceptorReport) -> str:
     return "yes" if report.standing.takes_part else f"no: {report.standing.why}"
 
 
+def too_few(reports: Sequence[AcceptorReport]) -> str:
+    """Say that so few acceptors take part that nothing can be agreed upon; empty if enough do."""
+    there = sum(report.standing.takes_part for report in reports)
+    needed = majority(len(reports))
+    return "" if there >= needed else f"{there} of {len(reports)} acceptors take part, and {needed} must"
+
+
+def remedy_of_too_few(reports: Sequence[AcceptorReport]) -> str:
+    """Return what to do where too few acceptors take part."""
+    away = [report.standing.address for report in reports if report.standing.looked is None]
+    lost = "".join(f" --lost {address}" for address in away)
+    which = f" ({', '.join(away)})" if away else ""
+    return (
+        f"bring back their servers{which} with their disks. Only if those are lost: "
+        f"taskmesh acceptors readmit --accept-loss{lost}"
+    )
+
+
 def acceptor_findings(reports: Sequence[AcceptorReport]) -> Iterator[Finding]:
     """Say of each acceptor how it is."""
     out = sum(not report.standing.takes_part for report in reports)

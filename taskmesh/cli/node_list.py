@@ -18,7 +18,7 @@ from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.history import KEPT, Change, read_changes
 from taskmesh.replication.holding import Holding, read_holding
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import MOVING, Member, View
+from taskmesh.replication.view import DRAINED, MOVING, Member, View
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +31,8 @@ LOOK_S = 2.0
 #: How many are asked side by side.
 ASKED_AT_ONCE = 32
 _SILENT = "does not answer: "
+#: The state of a member that was taken out for good.
+REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class NodeReport:
         told: What it says; None if it does not answer.
         trouble: Why it does not; empty if it does.
         is_silent: Whether it said nothing for as long as it was waited for.
+        is_removed: Whether it was taken out for good; the view shows it as it shows drained ones.
     """
 
     member: Member
@@ -69,6 +72,12 @@ class NodeReport:
     told: Told | None
     trouble: str
     is_silent: bool
+    is_removed: bool = False
+
+    @property
+    def state(self) -> str:
+        """What it is, for people and programs."""
+        return REMOVED if self.is_removed else self.member.state
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
@@ -76,7 +85,7 @@ class NodeReport:
         document: dict[str, Any] = {
             "id": member.id,
             "address": member.address,
-            "state": member.state,
+            "state": self.state,
             "weight": member.weight,
             "domain": member.domain or None,
             "slots_led": self.led,
@@ -198,7 +207,7 @@ def node_table(reports: Sequence[NodeReport]) -> RenderableType:
 def _row(report: NodeReport) -> tuple[object, ...]:
     member, told = report.member, report.told
     name = f"{member.id} in {member.domain}" if member.domain else member.id
-    head = (name, member.address, member.state)
+    head = (name, member.address, report.state)
     if told is None:
         return (*head, None, report.led, report.held, None, member.weight, None, None, report.trouble)
     server = f"{told.facts.product} {told.facts.version}"
@@ -224,8 +233,10 @@ def changes_of(reports: Sequence[NodeReport]) -> list[Change]:
         NodeUnavailable: None of them answers.
     """
     if all(report.told is None for report in reports):
-        whys = dict.fromkeys(report.trouble.removeprefix(_SILENT) for report in reports)
-        raise NodeUnavailable(f"no node answers: {'; '.join(whys)}", node=reports[0].member.address)
+        # who keeps nothing is missed by nobody, and its server may have been ended for good
+        missed = [report for report in reports if report.member.state != DRAINED] or reports
+        whys = dict.fromkeys(report.trouble.removeprefix(_SILENT) for report in missed)
+        raise NodeUnavailable(f"no node answers: {'; '.join(whys)}", node=missed[0].member.address)
     known = {change.number: change for report in reports if report.told for change in report.told.changes}
     return [known[number] for number in sorted(known, reverse=True)][:KEPT]
 

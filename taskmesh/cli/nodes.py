@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from taskmesh.cli.acceptor_list import acceptor_table
 from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.node_changes import add, drain, remove, weight
 from taskmesh.cli.node_list import changes_of, node_reports, node_table, view_as_json, view_facts
+from taskmesh.cli.node_outage import removed_nodes
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
 from taskmesh.nodes.acceptor_care import AcceptorCare, AcceptorReport
@@ -25,20 +27,24 @@ if TYPE_CHECKING:
     invoke_without_command=True,
     epilog=ending(
         examples=["taskmesh nodes -A app:mesh", "taskmesh nodes --mesh shop --json"],
-        codes=["0 shown", "1 no node can be reached, or there is no such mesh"],
+        codes=["0 shown", "1 no node can be reached, too few acceptors take part, or there is no such mesh"],
     ),
 )
 @target_options()
 @json_option
-def nodes(*, target: Target, json_wanted: bool) -> None:
+@click.option("--all", "all_wanted", is_flag=True, help="Show also nodes that were removed for good.")
+def nodes(*, target: Target, json_wanted: bool, all_wanted: bool) -> None:
     """Show the servers of a mesh: the nodes with its messages, and the acceptors.
 
     Of several nodes: how each stands, what it leads and keeps, which copies are missing, and how long the last
     fail-over took.
+
+    Those that were removed are left out, unless --all is given. It fails also where so few acceptors take part that
+    no fail-over can happen.
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
-        if json_wanted or context.params["app"] or context.params["mesh"]:
+        if json_wanted or all_wanted or context.params["app"] or context.params["mesh"]:
             raise click.UsageError(
                 f"give options behind the command: taskmesh nodes {context.invoked_subcommand} ..."
             )
@@ -48,20 +54,25 @@ def nodes(*, target: Target, json_wanted: bool) -> None:
     if view is None:
         _show_one(mesh, care.reports(), json_wanted=json_wanted)
     else:
-        _show_several(mesh, view, care, json_wanted=json_wanted)
+        _show_several(mesh, view, care, json_wanted=json_wanted, all_wanted=all_wanted)
 
 
 for command in (add, remove, drain, weight):
     nodes.add_command(command)
 
 
-def _show_several(mesh: TaskMesh, view: View, care: AcceptorCare, *, json_wanted: bool) -> None:
-    members = node_reports(mesh.link, view)
+def _show_several(
+    mesh: TaskMesh, view: View, care: AcceptorCare, *, json_wanted: bool, all_wanted: bool
+) -> None:
+    asked = node_reports(mesh.link, view)
     # a server that stands still, or is cut off, is waited for once
-    acceptors = care.reports(without=[each.member.address for each in members if each.is_silent])
+    acceptors = care.reports(without=[each.member.address for each in asked if each.is_silent])
     # who was asked may have told of a newer one
     view = mesh.link.view or view
-    changes = changes_of(members)
+    changes = changes_of(asked)
+    gone = removed_nodes(mesh.agreement, view, acceptors)
+    known = [replace(each, is_removed=each.member.id in gone) for each in asked]
+    members = [each for each in known if all_wanted or not each.is_removed]
     if json_wanted:
         print_json(
             {

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from taskmesh.config.nodes import node_urls, shown
 from taskmesh.consensus.admission import newest_of
-from taskmesh.coordination.node_wish import REGISTER, NodeWish, NodeWishes, next_id, unpack_wishes, wishing
+from taskmesh.coordination.node_wish import (
+    REGISTER,
+    NodeWish,
+    NodeWishes,
+    next_id,
+    removed,
+    unpack_wishes,
+    wishing,
+)
 from taskmesh.coordination.register_places import free_in
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
@@ -141,8 +149,9 @@ class NodeChanges:
         """Return what it would mean to empty a node, which stays a member; nothing is changed.
 
         Raises:
-            UsageError: There is no such node, or too few others.
+            UsageError: There is no such node, it was removed, or too few others.
         """
+        self._refuse_removed(node)
         return self._emptying(node, leaves=False)
 
     def removing(self, node: str) -> NodeChange:
@@ -159,14 +168,29 @@ class NodeChanges:
         """Return what it would mean to give a node another weight, or another domain; nothing is changed.
 
         Raises:
-            UsageError: There is no such node, or it is no weight.
+            UsageError: There is no such node, it was removed, or it is no weight.
         """
+        self._refuse_removed(node)
         view = self._view()
         member = _member(view, node)
         if not _weight(weight):
             return self.draining(node)
         where = member.domain if domain is None else domain
         return self._change(view, member.id, NodeWish(member.address, weight, where))
+
+    def _refuse_removed(self, node: str) -> None:
+        """Refuse to do anything more with a node that was taken out.
+
+        Raises:
+            UsageError: It was.
+        """
+        view = self._view()
+        member = _member(view, node)
+        if member.state == DRAINED and member.id in removed(view, self._wishes()):
+            raise UsageError(
+                f"{member.id} ({member.address}) was removed from this mesh for good; an empty server joins as a new "
+                f"node: `taskmesh nodes add {member.address}`"
+            )
 
     def _emptying(self, node: str, *, leaves: bool) -> NodeChange:
         view = self._view()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from taskmesh.app import TaskMesh
-from taskmesh.cli.acceptor_list import acceptor_findings
+from taskmesh.cli.acceptor_list import acceptor_findings, remedy_of_too_few, too_few
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.cli.target import Target
-from taskmesh.consensus.quorum import majority
 from taskmesh.coordination.leading import leading
 from taskmesh.errors import AgreementError
-from taskmesh.nodes.acceptor_care import AcceptorCare, AcceptorReport
+from taskmesh.nodes.acceptor_care import AcceptorCare
 
 
 def check_agreement(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
@@ -21,9 +20,13 @@ def check_agreement(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
     yield from acceptor_findings(reports)
     if not any(report.configuration for report in reports):
         return  # nothing was ever agreed upon, so nothing can be missed
-    there = sum(report.standing.takes_part for report in reports)
-    if there < majority(len(reports)):
-        yield _no_majority(reports, there)
+    lack = too_few(reports)
+    if lack:
+        yield fail(
+            "agreement",
+            f"{lack}: schedules do not fire, and locks are not given{_nor_failover(mesh)}",
+            remedy_of_too_few(reports),
+        )
         return
     try:
         yield check_leader(mesh, target.worker_command(mesh.name))
@@ -31,17 +34,8 @@ def check_agreement(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
         yield fail("leader", str(error), "look at the acceptors' logs")
 
 
-def _no_majority(reports: Sequence[AcceptorReport], there: int) -> Finding:
-    lost = "".join(
-        f" --lost {report.standing.address}" for report in reports if report.standing.looked is None
-    )
-    return fail(
-        "agreement",
-        f"{there} of {len(reports)} acceptors take part, and {majority(len(reports))} must: schedules do not fire, and "
-        "locks are not given",
-        "bring back their servers with their disks. Only if those are lost: "
-        f"taskmesh acceptors readmit --accept-loss{lost}",
-    )
+def _nor_failover(mesh: TaskMesh) -> str:
+    return ", and the loss of a node is mended by nobody" if mesh.link.view is not None else ""
 
 
 def check_leader(mesh: TaskMesh, command: str) -> Finding:

@@ -302,3 +302,20 @@ def test_a_removed_node_joins_anew_when_it_was_emptied(mesh, leader, four):
     with four[3].client() as client:
         client.flushall()
     assert run("add", four.urls[3])["node"] == "n5"
+
+
+def test_who_was_removed_is_told_from_who_was_drained_and_stays_out(mesh, leader, four):
+    run("add", four.urls[3])
+    run("drain", "n3")
+    run("remove", "n2")
+    shown = {node["id"]: node["state"] for node in run()["nodes"]}
+    assert shown == {"n1": "up", "n3": "drained", "n4": "up"}
+    assert run("--all")["nodes"][1]["state"] == "removed"
+    address = mesh.nodes.members()[1].address
+    for words in (("weight", "n2", "100"), ("weight", "n2", "0"), ("drain", address)):
+        refused = run(*words, code=2)
+        assert f"n2 ({address}) was removed from this mesh for good" in refused
+    assert {member.id: member.state for member in mesh.nodes.members()}["n2"] == "drained"
+    # said again it is done, and who is drained comes back
+    assert run("remove", "n2")["done"]
+    assert run("weight", "n3", "100")["done"]
