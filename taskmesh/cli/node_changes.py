@@ -142,7 +142,10 @@ def _do(
     done = False
     came_of_it = ""
     if not dry_run:
-        changes.wish(change)
+        named = change.node
+        change = changes.wish(change)
+        if change.node != named:
+            say(f"{change.wish.address} is {change.node}: another server was added at the same moment")
         if not no_wait:
             came_of_it = _show_until_done(changes, change, what)
             done = True

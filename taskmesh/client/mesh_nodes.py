@@ -74,7 +74,7 @@ class MeshNodes:
         return self._done(self._changes.weighing(node, weight, domain=domain), timeout)
 
     def _done(self, change: NodeChange, timeout_s: float | None) -> str:
-        self._changes.wish(change)
+        change = self._changes.wish(change)
         if timeout_s == 0:
             return change.node
         until_s = None if timeout_s is None else time.monotonic() + timeout_s

@@ -8,12 +8,12 @@ left: the id of a member is never used again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
-from taskmesh.consensus.registers import Change
+from taskmesh.consensus.registers import Change, Refuse, Verdict, Versioned
 from taskmesh.coordination.setting import Setting
 from taskmesh.replication.plan import Goal
 from taskmesh.replication.view import DRAINED, LEARNER, LOST, WEIGHT, Member, View
@@ -55,7 +55,55 @@ def wishing(node: str, wish: NodeWish) -> Change:
     return _SETTING.changed(lambda old: msgspec.structs.replace(old, nodes={**old.nodes, node: wish}))
 
 
-def next_id(view: View, wishes: NodeWishes) -> str:
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A server that is to be a node, as an operator asks for it.
+
+    Attributes:
+        address: Where it is, without a password.
+        weight: How much it is to keep; None for 100, or, where it was asked for before, for as much as then.
+        domain: What fails together with it; None for nothing, or for what it was.
+    """
+
+    address: str
+    weight: int | None = None
+    domain: str | None = None
+
+
+def joining(view: View, asked: Joining) -> Change:
+    """Return the change that writes down that a server is to be a node; its answer is the node's id.
+
+    The id is chosen by what the register holds then: others may add servers at the same moment.
+    """
+
+    def change(found: Versioned) -> Verdict:
+        node, wish = joins(view, unpack_wishes(found.content), asked)
+        verdict = wishing(node, wish)(found)
+        return verdict if isinstance(verdict, Refuse) else replace(verdict, answer=node.encode())
+
+    return change
+
+
+def joins(view: View, wishes: NodeWishes, asked: Joining) -> tuple[str, NodeWish]:
+    """Return the id of the node that a server is to be, and what is to be wanted of it.
+
+    One that was interrupted, or is said twice, goes on as it was asked for then.
+    """
+    node = known_at(view, wishes, asked.address)
+    before = wishes.nodes.get(node) or view.member(node) if node is not None else None
+    weight = asked.weight if asked.weight is not None else (before.weight if before else 0) or WEIGHT
+    domain = asked.domain if asked.domain is not None else before.domain if before else ""
+    return node or _next_id(view, wishes), NodeWish(asked.address, weight, domain)
+
+
+def known_at(view: View, wishes: NodeWishes, address: str) -> str | None:
+    """Return the id of the node at an address: of one that is to join, or of a member, unless it has left."""
+    wanted = (node for node, wish in wishes.nodes.items() if wish.address == address and not wish.leaves)
+    members = (each.id for each in view.members if each.address == address and each.state != DRAINED)
+    return next((node for node in wanted if view.member(node) is None), None) or next(members, None)
+
+
+def _next_id(view: View, wishes: NodeWishes) -> str:
     """Return the id of the next member: none that ever was one."""
     numbers = [int(node[1:]) for node in (*wishes.nodes, *(member.id for member in view.members))]
     return f"n{max(numbers, default=0) + 1}"

@@ -15,9 +15,12 @@ from taskmesh.config.nodes import node_urls, shown
 from taskmesh.consensus.admission import newest_of
 from taskmesh.coordination.node_wish import (
     REGISTER,
+    Joining,
     NodeWish,
     NodeWishes,
-    next_id,
+    joining,
+    joins,
+    known_at,
     removed,
     unpack_wishes,
     wishing,
@@ -36,7 +39,7 @@ from taskmesh.replication.holding import read_holding
 from taskmesh.replication.pin import pin
 from taskmesh.replication.plan import Goal, as_proposed
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import ACTIVE, DRAINED, FIRST, LEARNER, UP, WEIGHT, Member, Table, View
+from taskmesh.replication.view import ACTIVE, DRAINED, FIRST, LEARNER, UP, Member, Table, View
 from taskmesh.ring import RingNode, propose
 from taskmesh.ring.node import WEIGHT_MAX
 from taskmesh.ring.table import handed_over, moved
@@ -63,6 +66,8 @@ class NodeChange:
         primaries: How many slots get another primary that keeps them already.
         of_copies: How many copies there are.
         of_slots: How many slots.
+        asked: How it was asked for, where a server is added. Which id that gets is decided when it is wished for: until
+            then `node` is what it would be.
     """
 
     node: str
@@ -71,6 +76,7 @@ class NodeChange:
     primaries: int
     of_copies: int
     of_slots: int
+    asked: Joining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +138,10 @@ class NodeChanges:
         """
         address = _address(url)
         view, wishes = self._view_or_first(), self._wishes()
-        known = _wished_id(wishes, str(address), view) or _member_at(view, str(address))
-        # interrupted, or said twice: it goes on, as it was asked for then
-        before = wishes.nodes.get(known) or view.member(known) if known is not None else None
-        wish = NodeWish(
-            str(address),
-            _weight(weight) if weight is not None else (before.weight if before else 0) or WEIGHT,
-            domain if domain is not None else before.domain if before else "",
-        )
-        if known is not None:
-            return self._change(view, known, wish)
-        self._refuse_unfit(address, view, wishes)
-        return self._change(view, next_id(view, wishes), wish)
+        asked = Joining(str(address), None if weight is None else _weight(weight), domain)
+        if known_at(view, wishes, asked.address) is None:
+            self._refuse_unfit(address, view, wishes)
+        return replace(self._change(view, *joins(view, wishes, asked)), asked=asked)
 
     def draining(self, node: str) -> NodeChange:
         """Return what it would mean to empty a node, which stays a member; nothing is changed.
@@ -277,8 +275,11 @@ class NodeChanges:
 
     # -- what is done --------------------------------------------------------------
 
-    def wish(self, change: NodeChange) -> None:
+    def wish(self, change: NodeChange) -> NodeChange:
         """Write down what is wanted; the leader does it. A mesh of one node becomes one of several first.
+
+        Returns:
+            The change, to be watched: a server that is added has its id now.
 
         Raises:
             NoMajority: Too few acceptors take part.
@@ -286,8 +287,13 @@ class NodeChanges:
         """
         agreement = self._agreement
         agreement.link.become_several()
-        steps = agreement.registers.change(REGISTER, wishing(change.node, change.wish), agreement.operation())
-        agreement.run(steps)
+        asked = change.asked
+        made = wishing(change.node, change.wish) if asked is None else joining(self._view(), asked)
+        changed = agreement.run(agreement.registers.change(REGISTER, made, agreement.operation()))
+        if asked is None:
+            return change
+        node = changed.answer.decode()
+        return replace(change, node=node, wish=unpack_wishes(changed.content).nodes[node])
 
     def watch(self, change: NodeChange) -> Iterator[Progress]:
         """Tell how far a change is, again and again, until it is done."""
@@ -422,17 +428,6 @@ def _weight(weight: int) -> int:
             f"a weight is a whole number from 0 to {WEIGHT_MAX:,}, and 100 for others; {weight} is none"
         )
     return weight
-
-
-def _wished_id(wishes: NodeWishes, address: str, view: View) -> str | None:
-    """Return the id of a node that is wished for at an address, and is no member yet."""
-    ids = (node for node, wish in wishes.nodes.items() if wish.address == address and not wish.leaves)
-    return next((node for node in ids if view.member(node) is None), None)
-
-
-def _member_at(view: View, address: str) -> str | None:
-    """Return the id of the member at an address, unless it has left."""
-    return next((each.id for each in view.members if each.address == address and each.state != DRAINED), None)
 
 
 def _member(view: View, node: str) -> Member:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from taskmesh import TaskMesh, every
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.node_changes import NodeChanges
 from taskmesh.nodes.subscriptions import Subscriptions
+from taskmesh.replication.view import UP
 from tests.nodes import Nodes
 from tests.support import wait_until
 
@@ -147,6 +149,19 @@ def test_who_waits_in_an_event_loop_goes_on(mesh, four, tmp_path):
 
     with mesh.workers(2):
         asyncio.run(all_along())
+
+
+@pytest.mark.slow
+def test_two_servers_that_are_added_at_once_both_join(mesh, four):
+    with mesh.workers(1), joined(four) as one, joined(four) as two, ThreadPoolExecutor(2) as pool:
+        added = {
+            four.urls[at]: pool.submit(operator.nodes.add, four.urls[at], timeout=RUN_S)
+            for at, operator in ((1, one), (2, two))
+        }
+        ids = {url: each.result() for url, each in added.items()}
+        assert sorted(ids.values()) == ["n2", "n3"]
+        members = {each.address: (each.id, each.state) for each in one.nodes.members()}
+        assert all(members[url] == (node, UP) for url, node in ids.items())
 
 
 @pytest.mark.slow

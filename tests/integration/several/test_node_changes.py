@@ -218,6 +218,18 @@ def test_who_is_no_node_is_named_with_those_that_are(mesh, four):
     assert "is no node of this mesh" in run("remove", "redis://10.0.0.9", code=2)
 
 
+def test_two_that_are_added_at_once_get_two_ids(mesh, make_nodes, four):
+    """Both were looked at before either was wished for."""
+    other = make_nodes(1).urls[0]
+    changes = NodeChanges(mesh.agreement, "process")
+    first, second = changes.adding(four.urls[3]), changes.adding(other, weight=50)
+    assert (first.node, second.node) == ("n4", "n4")
+    first, second = changes.wish(first), changes.wish(second)
+    assert (first.node, second.node) == ("n4", "n5")
+    assert (second.wish.address, second.wish.weight) == (other, 50)
+    assert [changes.adding(url).node for url in (four.urls[3], other)] == ["n4", "n5"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

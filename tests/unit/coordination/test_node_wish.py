@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from taskmesh.consensus.registers import Keep, Versioned, Write
-from taskmesh.coordination.node_wish import NodeWish, NodeWishes, next_id, unpack_wishes, wished, wishing
+from taskmesh.coordination.node_wish import (
+    Joining,
+    NodeWish,
+    NodeWishes,
+    joining,
+    joins,
+    unpack_wishes,
+    wished,
+    wishing,
+)
 from taskmesh.replication.founding import Stand
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.view import ACTIVE, DRAINED, LEARNER, LOST, UP, Member, View
@@ -107,8 +116,30 @@ def test_a_weight_and_a_domain():
 
 def test_an_id_is_never_given_again():
     view = view_of(*THREE, member(7, state=DRAINED, weight=0))
-    assert next_id(view, wishes()) == "n8"
-    assert next_id(view, wishes(n12=NodeWish("redis://a", leaves=True))) == "n13"
+    assert joins(view, wishes(), Joining("redis://a")) == ("n8", NodeWish("redis://a"))
+    left = wishes(n12=NodeWish("redis://a", leaves=True))
+    assert joins(view, left, Joining("redis://a"))[0] == "n13"
+    assert joins(view, wishes(), Joining(member(7).address))[0] == "n8"
+
+
+def test_the_id_is_chosen_by_what_the_register_holds_when_it_is_changed():
+    """Two servers are added at once, and both by the same view."""
+    view = view_of(*THREE)
+    first, second = joining(view, Joining("redis://a")), joining(view, Joining("redis://b", 7, "rack2"))
+    one = first(Versioned(0, None))
+    assert isinstance(one, Write)
+    assert one.answer == b"n4"
+    assert isinstance(second(Versioned(0, None)), Write)
+    two = second(Versioned(1, one.content))
+    assert isinstance(two, Write)
+    assert two.answer == b"n5"
+    both = wishes(n4=NodeWish("redis://a"), n5=NodeWish("redis://b", 7, "rack2"))
+    assert unpack_wishes(two.content) == both
+    # said twice, in other words and in none
+    assert joining(view, Joining("redis://b"))(Versioned(2, two.content)) == Keep(b"n5")
+    again = joining(view, Joining("redis://a", 50))(Versioned(2, two.content))
+    assert isinstance(again, Write)
+    assert unpack_wishes(again.content).nodes["n4"] == NodeWish("redis://a", 50)
 
 
 def test_wishes_are_kept_beside_each_other():
