@@ -55,9 +55,8 @@ def remedy_of_too_few(reports: Sequence[AcceptorReport]) -> str:
     """Return what to do where too few acceptors take part."""
     away = [report.standing.address for report in reports if report.standing.looked is None]
     lost = "".join(f" --lost {address}" for address in away)
-    which = f" ({', '.join(away)})" if away else ""
     return (
-        f"bring back their servers{which} with their disks. Only if those are lost: "
+        "bring back their servers with their disks. Only if those are lost: "
         f"taskmesh acceptors readmit --accept-loss{lost}"
     )
 

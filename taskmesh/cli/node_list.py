@@ -18,7 +18,7 @@ from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.history import KEPT, Change, read_changes
 from taskmesh.replication.holding import Holding, read_holding
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import DRAINED, MOVING, Member, View
+from taskmesh.replication.view import DRAINED, MOVING, UP, Member, View
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -78,6 +78,11 @@ class NodeReport:
     def state(self) -> str:
         """What it is, for people and programs."""
         return REMOVED if self.is_removed else self.member.state
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it does not answer, though it is to keep something."""
+        return self.told is None and self.member.state != DRAINED
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
@@ -160,9 +165,18 @@ def _change_as_json(change: Change | None) -> dict[str, Any] | None:
     }
 
 
-def view_facts(mesh: str, view: View, changes: Sequence[Change]) -> RenderableType:
-    """Return what people may want to know of the view."""
-    missing = copies_missing(view)
+def view_facts(mesh: str, view: View, changes: Sequence[Change], away: int, lack: str) -> RenderableType:
+    """Return what people may want to know of the view.
+
+    Args:
+        mesh: Its name.
+        view: The newest.
+        changes: The last ones.
+        away: How many copies of slots are on nodes that do not answer.
+        lack: Why no fail-over can happen; empty if one can.
+    """
+    missing, copies = copies_missing(view), view.slots * view.replicas
+    lacking = f"{missing:,} of {copies:,}" if missing else "none"
     last = _last_failover(changes)
     moving = ", being made: slots that move stand still" if view.phase == MOVING else ""
     return facts(
@@ -173,7 +187,13 @@ def view_facts(mesh: str, view: View, changes: Sequence[Change]) -> RenderableTy
                 "slots",
                 f"{view.slots:,}, {view.replicas} {'copy' if view.replicas == 1 else 'copies'} of each",
             ),
-            ("copies missing", f"{missing:,} of {view.slots * view.replicas:,}" if missing else "none"),
+            ("copies missing", lacking),
+            *(
+                [("out of reach", f"{away:,} of {copies:,} copies: their nodes do not answer")]
+                if away
+                else []
+            ),
+            *([("fail-over", f"impossible: {lack}")] if lack else []),
             (
                 "last fail-over",
                 "none" if last is None else f"{_at(last)}, in {_took(last.took_s)}: {last.why}",
@@ -207,7 +227,9 @@ def node_table(reports: Sequence[NodeReport]) -> RenderableType:
 def _row(report: NodeReport) -> tuple[object, ...]:
     member, told = report.member, report.told
     name = f"{member.id} in {member.domain}" if member.domain else member.id
-    head = (name, member.address, report.state)
+    # the view may be slow to say so, or nobody there to change it
+    answers = "" if told is not None or member.state != UP else ", no answer"
+    head = (name, member.address, f"{report.state}{answers}")
     if told is None:
         return (*head, None, report.led, report.held, None, member.weight, None, None, report.trouble)
     server = f"{told.facts.product} {told.facts.version}"
@@ -234,7 +256,7 @@ def changes_of(reports: Sequence[NodeReport]) -> list[Change]:
     """
     if all(report.told is None for report in reports):
         # who keeps nothing is missed by nobody, and its server may have been ended for good
-        missed = [report for report in reports if report.member.state != DRAINED] or reports
+        missed = [report for report in reports if report.is_missed] or reports
         whys = dict.fromkeys(report.trouble.removeprefix(_SILENT) for report in missed)
         raise NodeUnavailable(f"no node answers: {'; '.join(whys)}", node=missed[0].member.address)
     known = {change.number: change for report in reports if report.told for change in report.told.changes}

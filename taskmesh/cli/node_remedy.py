@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
 from urllib.parse import urlsplit
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.failure import Failure
+from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.embedded_several import places_of
 from taskmesh.nodes.room import ROOM_OCTETS_MIN, existing
 
@@ -36,6 +40,23 @@ def remedy(mesh: TaskMesh, address: str = "") -> str:
     if _is_listened_on(parts.path):
         return f"a server listens on {parts.path}: look at its log"
     return f"{parts.path} is stale, no server listens on it: start the server, or correct nodes="
+
+
+@contextmanager
+def pointing(mesh: TaskMesh) -> Iterator[None]:
+    """Have the failure of a command that asks all of several nodes say where to see which of them are away.
+
+    Raises:
+        Failure: One of several did not answer.
+    """
+    try:
+        yield
+    except NodeUnavailable as error:
+        if mesh.link.view is None:
+            raise
+        raise Failure(
+            f"{str(error).rstrip('.')}; `taskmesh nodes` shows which nodes answer, `taskmesh doctor` says what to do"
+        ) from error
 
 
 def _is_listened_on(path: str) -> bool:

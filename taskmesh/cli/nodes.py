@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskmesh.cli.acceptor_list import acceptor_table
+from taskmesh.cli.acceptor_list import acceptor_table, too_few
 from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.node_changes import add, drain, remove, weight
 from taskmesh.cli.node_list import changes_of, node_reports, node_table, view_as_json, view_facts
-from taskmesh.cli.node_outage import removed_nodes
+from taskmesh.cli.node_outage import copies_out_of_reach, refuse_to_call_it_well, removed_nodes
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
 from taskmesh.nodes.acceptor_care import AcceptorCare, AcceptorReport
@@ -73,16 +73,20 @@ def _show_several(
     gone = removed_nodes(mesh.agreement, view, acceptors)
     known = [replace(each, is_removed=each.member.id in gone) for each in asked]
     members = [each for each in known if all_wanted or not each.is_removed]
+    away, lack = copies_out_of_reach(view, asked), too_few(acceptors)
     if json_wanted:
+        outage = {"copies_out_of_reach": away, "can_fail_over": not lack}
         print_json(
             {
-                "view": view_as_json(view, changes),
+                "view": view_as_json(view, changes) | outage,
                 "nodes": [member.as_json() for member in members],
                 "acceptors": [report.as_json() for report in acceptors],
             }
         )
-        return
-    show(view_facts(mesh.name, view, changes), node_table(members), acceptor_table(acceptors))
+    else:
+        head = view_facts(mesh.name, view, changes, away, lack)
+        show(head, node_table(members), acceptor_table(acceptors))
+    refuse_to_call_it_well(acceptors, asked)
 
 
 def _show_one(mesh: TaskMesh, acceptors: list[AcceptorReport], *, json_wanted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskmesh.cli.group import ending
+from taskmesh.cli.node_remedy import pointing
 from taskmesh.cli.output import json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, serving, workers_of
@@ -125,7 +126,8 @@ def queues(*, target: Target, json_wanted: bool) -> None:
     A queue exists as soon as a message was sent to it or a worker serves it.
     """
     mesh = target.look()
-    counted = mesh.link.run(count(mesh.link.session))
+    with pointing(mesh):
+        counted = mesh.link.run(count(mesh.link.session))
     rows = queue_rows(counted, workers_of(counted), mesh.queue_weights())
     if json_wanted:
         print_json([row.as_json() for row in rows])

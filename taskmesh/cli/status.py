@@ -11,6 +11,7 @@ import click
 from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
 from taskmesh.cli.node_list import LOOK_S, copies_missing
+from taskmesh.cli.node_remedy import pointing
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.queues import queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
@@ -43,7 +44,8 @@ def status(*, target: Target, json_wanted: bool) -> None:
     ones for their turn in a sequence. The totals count what ended since the mesh was made.
     """
     mesh = target.look()
-    counted = mesh.link.run(count(mesh.link.session))
+    with pointing(mesh):
+        counted = mesh.link.run(count(mesh.link.session))
     nodes = _nodes(mesh.link)
     workers = workers_of(counted)
     if json_wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from taskmesh.cli.group import ending
+from taskmesh.cli.node_remedy import pointing
 from taskmesh.cli.output import as_time, json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import workers_of
@@ -46,7 +47,8 @@ def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_al
         else:
             show(f"told to stop: {', '.join(told)}" if told else f"mesh {mesh.name} has no workers")
         return
-    found = workers_of(mesh.link.run(count(mesh.link.session, with_queues=False)))
+    with pointing(mesh):
+        found = workers_of(mesh.link.run(count(mesh.link.session, with_queues=False)))
     if json_wanted:
         print_json([worker.as_json() for worker in found])
     elif found:

@@ -35,7 +35,7 @@ def check_agreement(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
 
 
 def _nor_failover(mesh: TaskMesh) -> str:
-    return ", and the loss of a node is mended by nobody" if mesh.link.view is not None else ""
+    return ", and no fail-over can happen" if mesh.link.view is not None else ""
 
 
 def check_leader(mesh: TaskMesh, command: str) -> Finding:

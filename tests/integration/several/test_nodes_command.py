@@ -184,3 +184,39 @@ def test_who_admits_servers_that_were_started_anew_is_said(mesh, three_nodes, tm
     assert done.exit_code != 0
     said = " ".join(done.output.split())
     assert said.count("start a worker or `taskmesh scheduler` if none runs: a leader admits it") == 1
+
+
+def test_without_a_majority_of_acceptors_it_says_who_is_away_and_that_nothing_can_be_mended(
+    mesh, three_nodes, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    mesh.link.open()
+    _ = mesh.agreement.registers
+    members = {member.address: member.id for member in mesh.link.view.members}
+    for at in (1, 2):
+        three_nodes.kill(at)
+    done = CliRunner().invoke(cli, ["nodes", "--mesh", NAME])
+    assert done.exit_code == 1
+    assert done.stdout.count("up, no answer") == 2
+    assert "2,048 of 3,072 copies: their nodes do not answer" in done.stdout
+    assert "impossible: 1 of 3 acceptors take part, and 2 must" in done.stdout
+    assert "1 of 3 acceptors take part, and 2 must, so no fail-over can happen" in done.stderr
+    assert "bring back their servers" in done.stderr
+    for url in three_nodes.urls[1:]:
+        assert f"{members[url]} ({url})" in done.stderr
+        assert f"--lost {url}" in done.stderr
+    done = CliRunner().invoke(cli, ["nodes", "--mesh", NAME, "--json"])
+    view = json.loads(done.stdout)["view"]
+    assert (done.exit_code, view["can_fail_over"], view["copies_out_of_reach"]) == (1, False, 2048)
+
+
+@pytest.mark.parametrize("words", [["status"], ["queues"], ["workers"]], ids=lambda words: words[0])
+def test_who_cannot_ask_all_nodes_is_shown_where_to_look(mesh, three_nodes, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    mesh.link.open()
+    _ = mesh.agreement.registers
+    for at in (1, 2):
+        three_nodes.kill(at)
+    done = CliRunner().invoke(cli, [*words, "--mesh", NAME])
+    assert done.exit_code == 1
+    assert "`taskmesh nodes` shows which nodes answer" in done.stderr
