@@ -11,7 +11,7 @@ from taskmesh.core import keys
 from taskmesh.core.steps import Call, GroupSteps, NoAnswer, NodeError, Refused, Reply, Round, all_answered
 from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.replication.founding import Stand, read_stand
-from taskmesh.replication.observing import OBSERVERS, Observer, confirmed, outdated, pack_note
+from taskmesh.replication.observing import JUDGED_S, OBSERVERS, Observer, confirmed, outdated, pack_note
 from taskmesh.replication.scripts import STAND
 from taskmesh.replication.view import UP
 
@@ -37,6 +37,7 @@ class NodeWatch:
         away: Why each of the others did not.
         observers: How many processes have looked lately, this one among them.
         is_unsure: Whether a node did not answer that is not silent for long yet.
+        is_undecided: Whether a node did not answer of which it will be known in some seconds whether it is gone.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class NodeWatch:
         self.seen: dict[str, Stand] = {}
         self.away: dict[str, str] = {}
         self.observers = 1
-        self.is_unsure = False
+        self.is_unsure = self.is_undecided = False
         self.driver, self.admitted = (
             MeshDriver(
                 place,
@@ -116,7 +117,14 @@ class NodeWatch:
         else:
             gone = frozenset()
         self._was_silent = silent
+        self.is_undecided = any(
+            node in self.away and node not in gone and self.silent_s(node) < JUDGED_S for node in view.nodes
+        )
         return gone
+
+    def silent(self) -> frozenset[str]:
+        """Return the members that did not answer, and have been silent for long to this process, learners too."""
+        return self._observer.silent(self.away, time.monotonic())
 
     def silent_s(self, node: str) -> float:
         """Return for how long a node has been silent."""

@@ -18,6 +18,8 @@ LOOK_S = 0.5
 OBSERVERS = 8
 #: An observer that has noted something lately is waited for so long, once it should have seen that a node is silent.
 WORD_S = 1.5
+#: What is not known of a silent node by then is not waited for: others say that it is there.
+JUDGED_S = 6.0
 
 
 def look_again_s(observers: int, *, is_unsure: bool) -> float:

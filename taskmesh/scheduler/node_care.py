@@ -24,6 +24,7 @@ from taskmesh.replication.history import Change, note_change
 from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.observing import LOOK_S, Observer
+from taskmesh.replication.overtaken import overtaken
 from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.take_over import as_begun, carry_on, take_over, teach, tell
 from taskmesh.replication.view import LEARNER, Member, View
@@ -48,6 +49,10 @@ STEADY_S_MAX = 300.0
 WISHES_S = 2.0
 #: After how long a change of the view is thought over that waits for nodes.
 GIVE_UP_S = 10.0
+
+
+class _Overtaken(Exception):
+    """What was waited for will not come; or not soon, and nothing is lost if it is done later."""
 
 
 @dataclass(slots=True)
@@ -94,6 +99,8 @@ class NodeCare:
         )
         self._register_care = RegisterCare(agreement)
         self._kept: Kept | None = None
+        self._aim: tuple[View, Goal] | None = None
+        self._looked_at_s = 0.0
         self._learning: _Learning | None = None
         self._instances: dict[str, str] = {}
         self._answers_since: dict[str, float] = {}
@@ -114,14 +121,26 @@ class NodeCare:
             LeadershipLost: Another leader is at it.
             TaskMeshError: Something cannot be done now.
         """
+        try:
+            return self._next_step()
+        except _Overtaken as why:
+            log.warning("nodes: %s", why)
+            # soon again only if something has changed
+            self._wishes_at_s = time.monotonic() + GIVE_UP_S
+            return LOOK_S
+
+    def _next_step(self) -> float:
         view = self._view()
-        gone = self.watch.look(view)
+        gone = self._look(view)
         self._note_answers(view)
         self._tell_awaited(view)
         goal = plan(view, self._steady(view), gone, self._instance)
         if goal is not None and goal.is_urgent:
             self._change(goal, silent_s=max((self.watch.silent_s(node) for node in gone), default=0.0))
             return 0.0
+        if self.watch.is_undecided:
+            # a change would wait for it, and who copies for long may not see how long it was silent
+            return LOOK_S
         self._tell_again(view)
         asked = self._asked_for(view)
         if asked is not None:
@@ -145,6 +164,8 @@ class NodeCare:
             known = self._standing().view
             kept = self._kept = self._hold(carry_on(self._mandate, known, self._as_nodes_are), GIVE_UP_S)
             self._follow(kept)
+            if kept.view is not None and kept.view.number > known.number:
+                self._wishes_at_s = 0.0
         if kept.view is None:
             raise LeadershipLost("the mesh has no view")
         return kept.view
@@ -154,14 +175,39 @@ class NodeCare:
         before = moving.before
         if before is None:
             return as_begun(moving)
-        gone = self.watch.look(before)
+        gone = self._look(before)
         goal = plan(before, self.watch.seen, gone, self._instance)
         if goal is None or not goal.is_urgent:
             goal = Goal(
                 before.members, before.table, "a change that was begun is brought to an end", is_urgent=True
             )
-        self.watch.expect(goal.members)
+        self._aim_at(before, goal)
         return goal
+
+    def _look(self, view: View) -> frozenset[str]:
+        gone = self.watch.look(view)
+        self._looked_at_s = time.monotonic()
+        return gone
+
+    def _aim_at(self, view: View, goal: Goal) -> None:
+        """Have it be looked whether a change is still worth it, whenever it waits."""
+        self.watch.expect(goal.members)
+        self._aim = view, goal
+
+    def _look_meanwhile(self) -> None:
+        """Look at the nodes while a change waits for some: whoever does not look cannot tell who is gone.
+
+        Raises:
+            _Overtaken: It is to be thought over.
+        """
+        if self._aim is None or time.monotonic() - self._looked_at_s < LOOK_S:
+            return
+        view, goal = self._aim
+        gone = self._look(view)
+        self.watch.expect(goal.members)
+        why = overtaken(goal, plan(view, self.watch.seen, gone, self._instance), self.watch.silent())
+        if why:
+            raise _Overtaken(why)
 
     def _tell_again(self, view: View) -> None:
         """Have nodes obey the view that did not hear of it."""
@@ -195,7 +241,7 @@ class NodeCare:
             return
         view = kept.view
         self._learning = None
-        self.watch.expect(goal.members)
+        self._aim_at(view, goal)
         log.warning("nodes: %s; view %d is followed by another", goal.why, view.number)
         begun_s = time.monotonic()
         # whatever stops this: the register says what came of it
@@ -212,6 +258,7 @@ class NodeCare:
             note_change(self._link.session, Change(number, noticed_ms, now_ms, goal.is_urgent, goal.why))
         )
         self._level_at_s = time.monotonic()
+        self._wishes_at_s = 0.0
 
     def _note(self, what: str) -> None:
         log.info("nodes: %s", what)
@@ -359,6 +406,7 @@ class NodeCare:
 
         Raises:
             NodeUnavailable: It took too long: who it waits for may never come back, so it is thought over.
+            _Overtaken: It is known sooner.
         """
         until_s = time.monotonic() + within_s
 
@@ -373,13 +421,17 @@ class NodeCare:
                 )
             if isinstance(request, Pause):
                 time.sleep(request.seconds)
+                self._look_meanwhile()
                 return []
             return self.watch.driver.perform(request)
 
         def with_acceptors(steps: GroupSteps[Any]) -> Any:
             return self._agreement.run(steps)
 
-        return hold(steps, with_nodes, with_acceptors)
+        try:
+            return hold(steps, with_nodes, with_acceptors)
+        finally:
+            self._aim = None
 
     def close(self) -> None:
         """Close the connections."""
