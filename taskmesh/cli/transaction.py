@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskmesh.cli.group import SuggestingGroup, ending
-from taskmesh.cli.output import as_time, json_option, print_json, show, table
+from taskmesh.cli.output import as_iso, as_time, json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.errors import UsageError
+
+if TYPE_CHECKING:
+    from taskmesh.client.transactions import TransactionStatus
 
 _REACH = "1 the node or the acceptors cannot be reached, or there is no such mesh"
 
@@ -35,7 +39,7 @@ def list_command(*, target: Target, json_wanted: bool) -> None:
     """
     statuses = target.look().transaction_statuses()
     if json_wanted:
-        print_json([dataclasses.asdict(status) for status in statuses])
+        print_json([_as_json(status) for status in statuses])
         return
     rows = [
         (each.id, each.state, as_time(each.at_ms), each.by, each.messages, each.files, each.locks)
@@ -65,9 +69,16 @@ def show_command(*, transaction_id: str, target: Target, json_wanted: bool) -> N
             "`taskmesh transaction list` shows those that are"
         )
     if json_wanted:
-        print_json(dataclasses.asdict(found))
+        print_json(_as_json(found))
         return
     click.echo(f"{found.id} is {found.state} since {as_time(found.at_ms)}, decided by {found.by or 'nobody'}")
     click.echo(f"messages: {found.messages}, files: {found.files}, locks: {found.locks}")
     for task_id in found.task_ids:
         click.echo(task_id)
+
+
+def _as_json(status: TransactionStatus) -> dict[str, Any]:
+    """Return what programs may want to know; the moment as other commands tell theirs."""
+    document = dataclasses.asdict(status)
+    since = as_iso(document.pop("at_ms"))
+    return document | {"since": since}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -40,6 +41,8 @@ def test_transactions_are_listed_and_shown(mesh, run):
         1,
         0,
     ]
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(found["since"])) < timedelta(minutes=10)
+    assert "at_ms" not in found
     assert "pay-7" in run("transaction", "list")
     assert run("transaction", "show", "pay-7").splitlines()[1:] == [
         "messages: 1, files: 1, locks: 0",
