@@ -28,6 +28,8 @@ SIZE_MAX: Final = 4 * 1024 * 1024
 MESSAGES_MAX, FILES_MAX, RELEASES_MAX = 1000, 200, 100
 #: Bytes of the ids of its messages, which stay known for as long as it does.
 IDS_SIZE_MAX: Final = 40 * 1024
+#: Attempts given up that a register remembers; each of them lasted for a minute.
+GIVEN_UP_MAX: Final = 64
 ID: Final = re.compile(r"[A-Za-z0-9_.@:+=~-]{1,100}")
 ATTEMPT_SIZE: Final = 8
 
@@ -105,6 +107,7 @@ class TransactionState(msgspec.Struct, frozen=True, omit_defaults=True):
         files: How many it changes.
         releases: How many locks it gives back.
         messages: How many it sends.
+        given_up: Attempts that are not to be decided any more either, the last ones.
         format: Of this.
     """
 
@@ -121,6 +124,7 @@ class TransactionState(msgspec.Struct, frozen=True, omit_defaults=True):
     files: int = 0
     releases: int = 0
     messages: int = 0
+    given_up: tuple[bytes, ...] = ()
     format: int = FORMAT
 
 
@@ -191,10 +195,14 @@ def decided(new: TransactionState) -> Change:
 
     def change(found: Versioned) -> Verdict:
         old = read_transaction(found)
-        if old is None or (old.phase == ABORTED and old.attempt != new.attempt):
+        if old is None:
             return Write(_STATE.pack(new), b"committed")
         if old.phase == ABORTED:
-            return Keep(b"aborted")
+            # the parts of any of these may have been swept
+            given_up = _given_up(old)
+            if new.attempt in given_up:
+                return Keep(b"aborted")
+            return Write(_STATE.pack(msgspec.structs.replace(new, given_up=given_up)), b"committed")
         if old.attempt == new.attempt:
             return Keep(b"committed")
         return Keep(b"same" if old.digest == new.digest else b"other")
@@ -209,9 +217,11 @@ def aborted(attempt: bytes, at_ms: int) -> Change:
         old = read_transaction(found)
         if old is not None and old.phase != ABORTED:
             return Keep()
-        if old is not None and old.attempt == attempt:
+        given_up = () if old is None else _given_up(old)
+        if attempt in given_up:
             return Keep(b"aborted")
-        return Write(_STATE.pack(TransactionState(ABORTED, attempt, at_ms=at_ms)), b"aborted")
+        new = TransactionState(ABORTED, attempt, at_ms=at_ms, given_up=given_up)
+        return Write(_STATE.pack(new), b"aborted")
 
     return change
 
@@ -221,9 +231,10 @@ def undone(attempt: bytes, at_ms: int) -> Change:
 
     def change(found: Versioned) -> Verdict:
         old = read_transaction(found)
-        if not _is_open(old, attempt):
+        if old is None or not _is_open(old, attempt):
             return Keep()
-        return Write(_STATE.pack(TransactionState(ABORTED, attempt, at_ms=at_ms)), b"aborted")
+        new = TransactionState(ABORTED, attempt, at_ms=at_ms, given_up=old.given_up)
+        return Write(_STATE.pack(new), b"aborted")
 
     return change
 
@@ -263,10 +274,16 @@ def done(attempt: bytes, ids: tuple[str, ...], at_ms: int) -> Change:
         old = read_transaction(found)
         if old is None or not _is_open(old, attempt):
             return Keep()
-        new = msgspec.structs.replace(old, phase=DONE, at_ms=at_ms, inline=b"", bases=(), sent=b"", ids=ids)
+        new = msgspec.structs.replace(
+            old, phase=DONE, at_ms=at_ms, inline=b"", bases=(), sent=b"", given_up=(), ids=ids
+        )
         return Write(_STATE.pack(new))
 
     return change
+
+
+def _given_up(state: TransactionState) -> tuple[bytes, ...]:
+    return (*state.given_up, state.attempt)[-GIVEN_UP_MAX:]
 
 
 def _is_open(state: TransactionState | None, attempt: bytes) -> bool:

@@ -156,6 +156,31 @@ def test_who_prepares_for_too_long_is_aborted_and_may_try_again() -> None:
     assert is_done(mesh)
 
 
+def test_an_attempt_that_was_given_up_stays_so_whatever_became_of_another() -> None:
+    """Its parts are swept one by one: who has read them all before might do a half that nobody ends."""
+    mesh = prepared()
+    slow = []
+    for attempt in (b"attempt1", b"attempt2"):
+        means = mesh.process()
+        means.registers.patience_s = 2 * PREPARED_S_MAX
+        steps = commit(means, wanted(large=True, attempt=attempt), mesh.now_ms)
+        request = next(steps)
+        known = len(mesh.transactions())
+        while len(mesh.transactions()) < known + 2:
+            request = steps.send(mesh.perform(request))
+        slow.append((steps, request))
+    look = mesh.sweep()
+    look()
+    mesh.now_s += PREPARED_S_MAX
+    assert look().given_up == ["t", "t"]
+    for steps, request in slow:
+        with pytest.raises(TransactionAborted, match="the leader gave it up"):
+            mesh.run(_rest(steps, request, mesh))
+    assert mesh.run(commit(mesh.process(), wanted(large=True, attempt=b"attempt3"), mesh.now_ms))
+    mesh.completes("t")
+    assert is_done(mesh)
+
+
 def test_what_is_decided_after_its_parts_were_swept_and_forgotten_is_undone() -> None:
     mesh = prepared()
     means = mesh.process()
