@@ -93,16 +93,17 @@ class NodeWatch:
         asked_s = time.monotonic()
         ids = [member.id for member in view.members]
         replies = self.driver.run(_ask(self._link.prefix, ids))
-        self.seen = {
-            node: read_stand(reply)
-            for node, reply in zip(ids, replies, strict=True)
-            if isinstance(reply, list)
-        }
-        self.away = {
-            node: _in_words(reply)
-            for node, reply in zip(ids, replies, strict=True)
-            if not isinstance(reply, list)
-        }
+        self.seen, self.away = {}, {}
+        for node, reply in zip(ids, replies, strict=True):
+            if not isinstance(reply, list):
+                self.away[node] = _in_words(reply)
+                continue
+            stand = read_stand(reply)
+            if stand.id in ("", node):
+                self.seen[node] = stand
+            else:
+                # a server that has two names, or one that came to the address of a node that left
+                self.away[node] = f"the server there is {stand.id}"
         now_s = time.monotonic()
         self._observer.looked(self.seen, asked_s, now_s)
         silent = self._observer.silent(view.nodes, now_s)

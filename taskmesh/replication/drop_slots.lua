@@ -1,9 +1,12 @@
 -- Removes copies of slots that this node keeps no more, in steps.
 -- flags: allow-oom
 -- parts: copies, moves, buckets, finish
--- KEYS[1] prefix  ARGV: epoch, now_ms, how many records at most, slots (4 hex) ...
+-- KEYS[1] prefix  ARGV: epoch, now_ms, how many records at most, the member that is meant, slots (4 hex) ...
 -- Returns {how many were removed, '1' if there is more}.
+-- Errors: STRANGER this is another member, which may have come to the address of one that left.
 local most, removed = tonumber(ARGV[3]), 0
+local id = CALL('HGET', P .. 'me', 'id') or 'none'
+if id ~= ARGV[4] then return redis.error_reply('STRANGER ' .. id) end
 
 local function remove(id, slot)
   local key = P .. 'r:' .. id
@@ -18,7 +21,7 @@ local function remove(id, slot)
   CALL('HDEL', P .. 'parked', id)
 end
 
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   for _, set in ipairs({P .. 'L:' .. ARGV[i], P .. 'F:' .. ARGV[i]}) do
     local cursor, ids = '0', nil
     while removed < most do

@@ -153,9 +153,11 @@ def drop_unheld(standing: Standing, view: View, node: str, slots: Sequence[int])
     words = [b"%04x" % slot for slot in slots]
     removed = 0
     while True:
-        (reply,) = yield Round([compared.call(DROP, node, b"%d" % DROPPED_AT_ONCE, *words)], all_answered)
+        (reply,) = yield Round(
+            [compared.call(DROP, node, b"%d" % DROPPED_AT_ONCE, node.encode(), *words)], all_answered
+        )
         if not isinstance(reply, list):
-            # it is away, or in another view: that is seen to then
+            # it is away, in another view, or another one is in its place: that is seen to then
             return removed
         removed += int(reply[0])
         if reply[1] == b"0":

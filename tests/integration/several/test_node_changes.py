@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from click.testing import CliRunner
 
 from taskmesh import TaskMesh
@@ -17,7 +18,9 @@ from taskmesh.cli.main import cli
 from taskmesh.errors import NodeUnavailable, TaskTimeout, UsageError
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.node_changes import NodeChanges
+from taskmesh.replication.ask import plain
 from taskmesh.replication.view import UP
+from taskmesh.scheduler import node_care
 from taskmesh.scheduler.node_care import NodeCare
 from tests.nodes import Nodes
 from tests.support import wait_until
@@ -134,6 +137,45 @@ def test_shares_that_are_a_little_uneven_stay_and_no_move_is_promised(mesh, lead
     told = run("weight", "n4", "101")
     assert (told["copies_moved"], told["primaries_moved"], told["done"]) == (0, 0, True)
     assert held(mesh, "n4") == 32
+
+
+def comes_to_rest(mesh: TaskMesh, node: str) -> None:
+    """Wait until copies were compared twice from beginning to end, with all that follows."""
+    link = mesh.link.at(node)
+    key = link.prefix + b"level"
+    for _ in range(2):
+        before = link.clock.now_ms()
+        wait_until(
+            lambda since=before: int(link.run(plain(link.session, b"GET", key)) or b"0") > since,
+            timeout_s=60,
+        )
+
+
+def test_the_address_of_one_who_left_may_be_used_again(mesh, leader, four, monkeypatch):
+    """Under its new name, with nothing dropped of what it has now."""
+    monkeypatch.setattr(node_care, "LEVEL_S", 0.2)
+    ids = send(mesh, 60)
+    mesh.nodes.add(four.urls[3], timeout=RUN_S)
+    mesh.nodes.remove("n4", timeout=RUN_S)
+    with redis.Redis.from_url(four.urls[3]) as server:
+        server.flushall()
+    assert mesh.nodes.add(four.urls[3], timeout=RUN_S) == "n5"
+    comes_to_rest(mesh, "n5")
+    assert {mesh.result(each).state for each in ids} == {"PENDING"}
+
+
+def test_one_server_under_two_names_is_one_member(mesh, four, request, monkeypatch):
+    """Both were written down before anybody could tell."""
+    monkeypatch.setattr(node_care, "LEVEL_S", 0.2)
+    ids = send(mesh, 40)
+    for url in (four.urls[3], four.urls[3].replace("127.0.0.1", "localhost")):
+        with pytest.raises(TaskTimeout):
+            mesh.nodes.add(url, timeout=0.5)
+    request.getfixturevalue("leader")
+    wait_until(lambda: held(mesh, "n4") or held(mesh, "n5"), timeout_s=RUN_S)
+    comes_to_rest(mesh, "n1")
+    assert sorted((held(mesh, "n4"), held(mesh, "n5"))) == [0, 32]
+    assert {mesh.result(each).state for each in ids} == {"PENDING"}
 
 
 def test_without_a_leader_it_is_written_down_and_goes_on_later(mesh, four, request):
