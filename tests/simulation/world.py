@@ -139,8 +139,8 @@ class World:
         """Sweep far ahead in time; then nothing may be left of any message or function."""
         # what is late arrives, and those whom it concerns notice
         self.time.pass_by(max(0.0, self.network.last_arrival_s - self.time.now_s) + 2.0)
-        # those who survive notice who does not, and then leave as well
-        self.time.pass_by(2 * LEASE_TTL_S)
+        # those who survive notice who does not, one after the other where each watches few, and then leave as well
+        self.time.pass_by(4 * LEASE_TTL_S)
         for supervisor in self.supervisors:
             supervisor.retire()
         self.time.pass_by(5.0)

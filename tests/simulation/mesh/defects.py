@@ -148,7 +148,12 @@ DEFECTS = (
     Defect(
         "an older version takes the place of a newer one on a backup",
         APPLY,
-        (("if known >= version then return 'o' end", "if known == version then return 'o' end"),),
+        (
+            (
+                "if known >= version and not misses then return 'o' end",
+                "if known == version and not misses then return 'o' end",
+            ),
+        ),
         LATE,
     ),
     Defect(
@@ -215,13 +220,6 @@ DEFECTS = (
             ),
         ),
         SUSPECTS,
-    ),
-    Defect(
-        "a claim takes a hint twice that stands twice in a line",
-        CLAIM,
-        (("      if twice[hint] then rec = nil end\n", ""),),
-        {**MOVES, "messages": 8, "slow": 0.0, "nodes": 3},
-        400,
     ),
     Defect(
         "a claim takes what a copy says, whoever leads its slot",

@@ -54,6 +54,7 @@ class SmallMesh:
     def activate(self, node: str, view: View) -> None:
         """Have a node obey a view."""
         run = self.nodes[node].call
+        run((b"HSET", PREFIX + b"me", b"id", node))
         run((b"SET", PREFIX + b"view", pack(view)))
         run((b"SET", PREFIX + b"own", view.own(node)))
         run((b"SET", PREFIX + b"epoch", view.epoch))
