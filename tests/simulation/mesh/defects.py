@@ -24,7 +24,10 @@ from taskmesh.replication.pieces import APPLY, TAKE_PIECE
 from taskmesh.replication.scripts import ACTIVATE, PROMOTE
 from taskmesh.replication.view import View
 from taskmesh.results.read import READ
-from tests.simulation.mesh.directed import who_may_have_forgotten_is_not_sure
+from tests.simulation.mesh.directed import (
+    who_is_fenced_takes_nothing_of_the_view_before,
+    who_may_have_forgotten_is_not_sure,
+)
 from tests.simulation.mesh.rates import Rates, draw
 from tests.simulation.mesh.world import World
 from tests.simulation.patching import Changes, Rule, in_place_of, patched
@@ -41,7 +44,7 @@ class Defect:
         rates: What runs are like, where it differs from what seeds draw: the trouble in which it must show.
         seeds: Within so many seeds it must be found.
         admits_all: Whether callers speak with any life of a server as if it were the one that was admitted.
-        schedule: Shows it, where seeds do not; else None.
+        schedule: Shows it, where seeds do not, with these scripts in place of the right ones; else None.
     """
 
     name: str
@@ -50,13 +53,13 @@ class Defect:
     rates: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 300
     admits_all: bool = False
-    schedule: Callable[[], None] | None = None
+    schedule: Callable[[Mapping[str, Script]], None] | None = None
 
     def run(self, seed: int) -> None:
         """Run one seed, or the schedule; raises if something is found."""
         with self._in_place() as scripts:
             if self.schedule is not None:
-                self.schedule()
+                self.schedule(scripts)
                 return
             world = World(seed, rates=self.rates_of(seed), scripts=scripts)
             world.network.admits_all = self.admits_all
@@ -243,8 +246,8 @@ DEFECTS = (
         "a backup takes changes of any view",
         APPLY,
         (("if epoch ~= EPOCH then return", "if false then return"),),
-        CUTS,
-        800,
+        seeds=1,
+        schedule=who_is_fenced_takes_nothing_of_the_view_before,
     ),
     Defect("a server that was started anew counts as what it was", None, (), LOSES, admits_all=True),
     Defect(

@@ -29,7 +29,7 @@ def test_the_right_ones_bear_the_same_trouble() -> None:
     """Or what is found might be the trouble itself."""
     for defect in DEFECTS:
         if defect.schedule is not None:
-            defect.schedule()
+            defect.schedule({})
             continue
         for seed in range(15):
             World(seed, rates=defect.rates_of(seed)).run()
