@@ -17,7 +17,7 @@ from taskmesh.ring.node import WEIGHT_MAX
 
 _CODES = [
     "0 done; with --dry-run or --no-wait: it can be done",
-    "1 it cannot be done, or the mesh cannot be reached",
+    "1 it is not done yet, or the mesh cannot be reached; what is refused for a reason is wrong usage",
 ]
 #: After so many looks at which nobody has begun, the operator is told.
 PATIENT_LOOKS = 40
