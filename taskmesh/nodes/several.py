@@ -262,12 +262,19 @@ class Several:
     def newest(self, standing: Standing, within_s: float | None = None) -> View:
         """Ask the nodes for a newer view, go by it if there is one, and return the view that counts.
 
+        Where no majority answers of the servers that this process knows as admitted, whoever answers in their places is
+        asked: they may have been started anew, and admitted since.
+
         Args:
             standing: That this process goes by.
             within_s: How long the caller has; None for as long as it takes.
         """
-        sought = self.driver.run(seek_view(standing.session.prefix, self.nodes), within_s=within_s)
+        prefix = standing.session.prefix
+        sought = self.driver.run(seek_view(prefix, self.nodes), within_s=within_s)
         self._take(standing, sought)
+        if len(sought.answered) <= len(self.nodes) // 2:
+            sought = self.driver.run(seek_view(prefix, self.addresses), within_s=within_s)
+            self._take(standing, sought)
         return standing.view
 
     def look_for_newer(self) -> None:

@@ -186,6 +186,18 @@ def test_without_a_leader_it_is_written_down_and_goes_on_later(mesh, four, reque
     wait_until(lambda: held(mesh, "n4"), RUN_S)
 
 
+def test_who_watches_hears_of_views_that_servers_were_admitted_by_that_all_began_anew(mesh, four, request):
+    """Else a command waits for ever for what was done long ago, if the only node that it knows was started anew."""
+    several = mesh.link.several
+    before = several.newest(several.standing)
+    for at in range(3):
+        four.kill(at)
+    for at in range(3):
+        four.start(at)
+    request.getfixturevalue("leader")
+    wait_until(lambda: several.newest(several.standing).number > before.number, RUN_S)
+
+
 def test_who_does_not_answer_while_it_joins_is_told_of(mesh, four, request, caplog):
     run("add", four.urls[3], "--no-wait")
     four.kill(3)
