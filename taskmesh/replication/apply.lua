@@ -1,6 +1,6 @@
 -- Keeps copies: what the primaries of their slots changed, the newer one of each record.
 -- flags: allow-oom
--- parts: copies, moves, buckets, finish, coming, short
+-- parts: copies, moves, buckets, finish, short, coming
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then entries, each with its kind first:
 --   'w' id, record, what stands beside it ('' = nothing)
 --   'i' id, bytes of the record, head (108), what stands beside it: the record has come in pieces (see `take_piece.lua`)
@@ -71,10 +71,11 @@ local function write_indexes()
     CALL('SADD', P .. 'F:' .. slot, unpack(ids))
   end
   for ttl, ids in pairs(KEPT_FOR) do remove_in(minute_after(tonumber(ttl, 16) or 3600), ids) end
-  if #ENDED_IDS > 0 and CALL('EXISTS', P .. 'rv', P .. 'tellings', P .. 'parked') > 0 then
+  if #ENDED_IDS > 0 and CALL('EXISTS', P .. 'rv', P .. 'tellings', P .. 'parked', P .. 'coming') > 0 then
     CALL('HDEL', P .. 'rv', unpack(ENDED_IDS))
     CALL('HDEL', P .. 'tellings', unpack(ENDED_IDS))
     CALL('HDEL', P .. 'parked', unpack(ENDED_IDS))
+    for i = 1, #ENDED_IDS do drop_outdated(ENDED_IDS[i]) end
   end
 end
 
@@ -129,9 +130,9 @@ end
 -- Put a record that has come in pieces where it belongs; by the same rule as one that comes whole.
 local function come(id, size, head, side)
   local old, version = CALL('GETRANGE', R .. id, 0, HEAD_AND_NAMES), string.sub(head, 3, 10)
+  drop_outdated(id)
   local known, stands = string.sub(old, 3, 10), coming(id)
   local misses = known == version and misses_outcome(old)
-  if stands and string.sub(stands, 13, 20) <= known and not misses then drop_coming(id) end
   if known >= version and not misses then return head_only(id, version, head) end
   if old == '' and may_be_forgotten(head) then return 'o' end
   if stands ~= EPOCH .. version .. size then return 'n' end

@@ -16,6 +16,7 @@ for i = 4, #ARGV, 2 do
       CALL('HINCRBY', P .. 'fnref', CALL('GETRANGE', key, at, at + names[3] - 1), -1)
     end
     CALL('UNLINK', key)
+    if CALL('HDEL', P .. 'coming', id) == 1 then CALL('UNLINK', P .. 'c:' .. id) end
     CALL('SREM', P .. 'L:' .. ARGV[3], id)
     CALL('SREM', P .. 'F:' .. ARGV[3], id)
     for _, of in ipairs({P .. 'side', P .. 'rv', P .. 'tellings', P .. 'parked'}) do CALL('HDEL', of, id) end

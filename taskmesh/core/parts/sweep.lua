@@ -65,6 +65,15 @@ local function sweep_pieces(id)
   end
 end
 
+-- Whether pieces of any copy are coming; asked once per script.
+local COMING
+
+-- They are of what is being removed.
+local function forget_pieces(id)
+  if COMING == nil then COMING = FLOOR and CALL('EXISTS', P .. 'coming') == 1 end
+  if COMING and CALL('HDEL', P .. 'coming', id) == 1 then CALL('UNLINK', P .. 'c:' .. id) end
+end
+
 -- `next_of`: tells the next version, where somebody wishes it and all copies are to follow.
 local function sweep_record(id, next_of)
   -- no id has a space
@@ -84,6 +93,7 @@ local function sweep_record(id, next_of)
     end
   end
   CALL('ZREM', P .. 'dead', id)
+  forget_pieces(id)
   local forget_at = (tonumber(string.sub(rec, 75, 86), 16) or 0) + REMEMBER_MS
   local unsettled = forget_at <= NOW and (is_unsettled(id) or not is_level(forget_at - REMEMBER_MS))
   if unsettled then forget_at = NOW + AGAIN_MINUTES * 60000 end

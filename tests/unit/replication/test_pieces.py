@@ -16,11 +16,11 @@ from taskmesh.queue.enqueue import NewMessage, enqueue
 from taskmesh.queue.workers import beat, register
 from taskmesh.replication import pieces
 from taskmesh.replication.copy import Copy
-from taskmesh.replication.level import level
+from taskmesh.replication.level import DISCARD, level
 from taskmesh.replication.pieces import APPLY, PIECE_OF, TAKE_PIECE, ask_for_copies, bring, sort_copies
 from taskmesh.replication.spread import spread
 from taskmesh.results.large import PIECE
-from taskmesh.results.read import read, read_some
+from taskmesh.results.read import forget, read, read_some
 from tests.unit.replication.small_mesh import NOW_MS, PREFIX, SLOTS, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
@@ -179,6 +179,50 @@ def test_pieces_of_what_has_come_as_a_whole_meanwhile_are_let_go_of(mesh: SmallM
     mesh.nodes["n2"].call((b"SET", PREFIX + b"r:" + sent.task_id, newer))
     assert install(mesh, sent) == b"o"
     assert mesh.record("n2", sent.task_id) == newer
+    assert not left_over(mesh, "n2")
+
+
+def test_pieces_that_are_outdated_go_with_the_next_of_them(mesh: SmallMesh) -> None:
+    sent = large_at_primary(mesh)
+    assert take(mesh, sent, 0, sent.record[:SIZE]) == SIZE
+    newer = sent.record[:2] + b"00010001" + sent.record[10:200]
+    mesh.nodes["n2"].call((b"SET", PREFIX + b"r:" + sent.task_id, newer))
+    assert take(mesh, sent, SIZE, sent.record[SIZE : 2 * SIZE]) == -1
+    assert not left_over(mesh, "n2")
+
+
+def test_pieces_of_a_result_go_when_it_is_forgotten(mesh: SmallMesh) -> None:
+    """On who leads the record, on one that had it, and on one that had nothing of it but pieces."""
+    sent = final_with(mesh, b"o" * (SIZE + SIZE // 2))
+    sent.record = sent.record[:74] + b"%012x" % NOW_MS + sent.record[86:]
+    for node in mesh.nodes.values():
+        node.call((b"SET", PREFIX + b"r:" + sent.task_id, sent.record))
+    mesh.nodes["n3"].call((b"DEL", PREFIX + b"r:" + sent.task_id))
+    for node in mesh.nodes.values():
+        coming = b"%012x" % NOW_MS + mesh.standing.view.epoch + sent.record[2:10] + b"%d" % len(sent.record)
+        node.call((b"HSET", PREFIX + b"coming", sent.task_id, coming))
+        node.call((b"SET", PREFIX + b"c:" + sent.task_id, sent.record[:SIZE]))
+    assert mesh.run(forget(mesh.session, [sent.task_id.decode()])) == 1
+    for node in mesh.nodes:
+        assert (len(mesh.record(node, sent.task_id)), left_over(mesh, node)) == (108 + len("default"), set())
+
+
+def test_pieces_of_what_is_newer_stay_when_an_older_end_arrives(mesh: SmallMesh) -> None:
+    sent = final_with(mesh, b"o" * (SIZE + SIZE // 2))
+    older = b"1K00000001" + sent.record[10:94] + b"00000000" + sent.record[102:200]
+    mesh.nodes["n2"].call((b"DEL", PREFIX + b"r:" + sent.task_id))
+    assert take(mesh, sent, 0, sent.record[:SIZE], version=b"00010001") == SIZE
+    assert mesh._answer(make(mesh)(APPLY, "n2", b"w", sent.task_id, older, b"")) == b"o"
+    assert left_over(mesh, "n2")
+
+
+def test_pieces_go_with_a_copy_that_its_primary_does_not_have(mesh: SmallMesh) -> None:
+    sent = large_at_primary(mesh)
+    newer = sent.record[:2] + b"00010001"
+    mesh.nodes["n2"].call((b"SET", PREFIX + b"r:" + sent.task_id, sent.record[:200]))
+    assert take(mesh, sent, 0, sent.record[:SIZE], version=newer[2:]) == SIZE
+    words = (sent.slot, sent.task_id, sent.record[2:10])
+    assert mesh._answer(make(mesh)(DISCARD, "n2", *words)) == 1
     assert not left_over(mesh, "n2")
 
 
