@@ -20,6 +20,7 @@ local keys = {}
 for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
 local written, released, requeued, soon, verdicts, taken, w = {}, {}, {}, {}, {}, {}, 0
+local again = false
 
 -- Return a moment as a number that fits the 12 hex digits of a record, whatever was said: what does not is now, or 6429.
 local function moment(due)
@@ -100,7 +101,10 @@ for i = 1, n do
     -- it was to go on, and ended as it had been told
     verdict = 'r'
   end
-  if verdict == 'r' and SEEN then SEEN[#SEEN + 1] = id end
+  if verdict == 'r' and SEEN then
+    SEEN[#SEEN + 1] = id
+    again = rec and tell_again(rec) or again
+  end
   if verdict ~= 'z' then taken[id] = token end
   verdicts[i] = verdict
 end
@@ -122,6 +126,6 @@ for i = 7, first - 1, 2 do
   end
   if not holds then CALL('HDEL', run, ARGV[i]) end
 end
-if ENDED > 0 then finish_all() end
+if ENDED > 0 then finish_all() elseif again then tell_callers() end
 sweep(2 * n + 2, 0)
 return table.concat(verdicts)

@@ -8,6 +8,8 @@
 5. The register says that the view is active, if it still says what it said after the first step.
 6. The nodes are told. Further copies are made from then on, by whoever levels backups (`level.py`).
 
+What only says something else of members, and leaves every slot where it is, needs the last two steps only.
+
 After a crash at any point whoever leads next looks at the register (`carry_on`). A view that is moving it replaces by
 the next number: what a leader of before has sent, and arrives late, is for another number, and refused. One that is
 active it tells the nodes again. (PacificA, section 2.4; Vertical Paxos, section 3.)
@@ -27,7 +29,7 @@ from taskmesh.replication.packed_view import pack
 from taskmesh.replication.plan import Goal
 from taskmesh.replication.promotion import promote
 from taskmesh.replication.scripts import ACTIVATE
-from taskmesh.replication.view import DRAINED, LEARNER, MOVING, UP, Member, View
+from taskmesh.replication.view import ACTIVE, DRAINED, LEARNER, MOVING, UP, Member, View
 from taskmesh.replication.view_register import Agreed, Kept, ViewSteps
 
 #: After how long it is begun anew when a node fell silent.
@@ -104,6 +106,8 @@ def take_over(mandate: Mandate, kept: Kept, goal: Goal) -> ViewSteps[TakenOver]:
         LeadershipLost: A node obeys a newer leader, or is in a newer view.
         AgreementError: The register could not be written; whether it was tells the next reading.
     """
+    if kept.view is not None and serves_as_before(kept.view, goal):
+        return (yield from _restate(mandate, kept.view, kept.version, goal))
     view = moving(kept, goal)
     # nobody stops to work for a change that cannot be brought to an end
     yield from look(mandate, view, kept.version)
@@ -117,6 +121,30 @@ def take_over(mandate: Mandate, kept: Kept, goal: Goal) -> ViewSteps[TakenOver]:
     )
     deaf = yield from tell(mandate, active, wait_for=tuple(prepared.answers.run_ids))
     return TakenOver(kept, prepared.copied, prepared.promoted, deaf)
+
+
+def serves_as_before(view: View, goal: Goal) -> bool:
+    """Tell whether the same nodes, on the same servers, are to keep their slots as in an active view."""
+    if view.phase != ACTIVE or goal.is_urgent or goal.table != view.table:
+        return False
+    before, after = (
+        {(each.id, each.address, each.instance, each.run_id) for each in members if each.state == UP}
+        for members in (view.members, goal.members)
+    )
+    return before == after
+
+
+def _restate(mandate: Mandate, last: View, version: int, goal: Goal) -> ViewSteps[TakenOver]:
+    """Say something else of members than the view says, at once: a weight, a domain, who is to learn.
+
+    What counts by one of the two views counts by the other, for the same copies make it up; so nobody is fenced, and
+    there is nothing to compare, copy or promote. Who has heard of one only is told of the other.
+    """
+    view = View(last.number + 1, ACTIVE, last.slots, last.replicas, goal.members, goal.table)
+    kept = yield Agreed(mandate.register.write(view, version))
+    mandate.note(f"view {view.number} is active: who has which slots stays as it was")
+    deaf = yield from tell(mandate, view, wait_for=view.nodes)
+    return TakenOver(kept, 0, 0, deaf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,25 @@ local function open_gates(ids)
   end
 end
 
+local function tell_callers()
+  for channel, pieces in pairs(NOTICES) do
+    if #pieces > 0 then CALL('PUBLISH', P .. 'n:' .. channel, table.concat(pieces)) end
+  end
+end
+
+-- Tell once more how a message ended: in a mesh of several, what was to be told is lost when too few copies had it before the view
+-- changed. Returns whether anybody waits.
+local function tell_again(rec)
+  local names = names_of(rec)
+  local notices = is_final(string.sub(rec, 2, 2)) and names.notices
+  if not notices then return false end
+  local length = string.sub(rec, 95, 102)
+  local size, n = tonumber(length, 16) or 0, #notices
+  if size > LARGE_BYTES then length, size = '00000000', 0 end
+  notices[n + 1], notices[n + 2] = length, string.sub(rec, names.stop + 1, names.stop + size)
+  return true
+end
+
 local function finish_all()
   -- asked together: in most meshes there is none of them
   local some = CALL('EXISTS', P .. 'e', P .. 'gate', P .. 'tellings') > 0
@@ -170,7 +189,5 @@ local function finish_all()
       for op, n in pairs(found.counts) do CALL('HINCRBY', P .. 'stats', found.queue .. ':' .. op, n) end
     end
   end
-  for channel, pieces in pairs(NOTICES) do
-    if #pieces > 0 then CALL('PUBLISH', P .. 'n:' .. channel, table.concat(pieces)) end
-  end
+  tell_callers()
 end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -294,6 +295,46 @@ def test_who_came_back_with_an_older_disk_is_not_believed() -> None:
     # who is given up helped with what it has, and is told nothing more
     assert mesh.obeyed() == {"n1": 0, "n2": 2, "n3": 2}
     scene.check()
+
+
+def weighed(scene: Scene) -> Goal:
+    """Return the goal in which one node has another weight, and every slot stays where it is."""
+    view = scene.mesh.standing.view
+    first, *others = view.members
+    return Goal((replace(first, weight=300), *others), view.table, "a test", is_urgent=False)
+
+
+def test_what_leaves_every_slot_where_it_is_stops_nobody() -> None:
+    scene = Scene()
+    mesh = scene.mesh
+    mesh.calls.clear()
+    done = scene.change(weighed(scene))
+    assert (done.copied, done.promoted, done.deaf) == (0, 0, ())
+    assert {call.script.name for call in mesh.calls} == {"replication.activate"}
+    assert mesh.obeyed() == dict.fromkeys(mesh.nodes, 2)
+    assert mesh.look().member("n1").weight == 300
+    scene.check()
+
+
+@pytest.mark.parametrize("deaf", ["n1", "n2", "n3"])
+def test_who_has_not_heard_of_another_weight_is_told_and_nothing_is_lost(deaf: str) -> None:
+    """The leader is lost with only some told; sends and runs go on with both views about."""
+    for step in range(1, 4):
+        scene = Scene()
+        mesh = scene.mesh
+        view = mesh.standing.view
+        mesh.cut_off(deaf)
+        with contextlib.suppress(Crash):
+            scene.change(weighed(scene), crash_after=step)
+        mesh.reach(deaf)
+        more = [message(at) for at in range(100, 130)]
+        mesh.on_pause = lambda mesh=mesh, view=view: mesh.lead(carry_on(mesh.mandate(), view))
+        accepted = mesh.run(enqueue(mesh.session, more, patience_s=5)).accepted
+        assert set(accepted) == {each.task_id.decode() for each in more}
+        scene.sent += more
+        mesh.lead(carry_on(mesh.mandate(), view))
+        assert mesh.obeyed() == dict.fromkeys(mesh.nodes, 2)
+        scene.check()
 
 
 def test_after_a_restart_of_all_it_goes_on_by_itself() -> None:
