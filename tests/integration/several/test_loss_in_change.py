@@ -129,5 +129,6 @@ def test_a_loss_while_a_change_is_made_goes_before_it(
     wish(mesh, "n3", 200)
     leader._wishes_at_s = 0.0
     views = turns(leader, is_left_out("n2"))
-    assert {view.member("n3").weight for view in views} == {100}
+    # the weight itself is said at once; what comes of it for slots is not
+    assert {view.table for view in views[:-1]} == {first.table}
     turns(leader, has_weight("n3", 200))
