@@ -17,6 +17,7 @@ from taskmesh.queue.claim import CLAIM
 from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
 from taskmesh.queue.manage import REVOKE
+from taskmesh.queue.workers import WORKER
 from taskmesh.replication import equalize, spread
 from taskmesh.replication.fencing import Judge
 from taskmesh.replication.level import DISCARD
@@ -299,6 +300,12 @@ DEFECTS = (
         (("    CALL('UNLINK', key)\n", ""),),
         {**CUTS, "lost": 0.2},
         400,
+    ),
+    Defect(
+        "what is over for hours stays",
+        WORKER,
+        (("    CALL('UNLINK', key)\n    forget_key(id)\n", "    forget_key(id)\n"),),
+        seeds=21,
     ),
     Defect(
         "a piece is put behind what has come, wherever it belongs",

@@ -152,6 +152,11 @@ class Network:
             action(given)
         return True
 
+    def leap(self, seconds: float) -> None:
+        """Let much time pass in which nothing happens: what is to come comes as much later."""
+        self.now_s += seconds
+        self._heap = [(at_s + seconds, *what) for at_s, *what in self._heap]
+
     def dissolve(self) -> None:
         """Let go of what is still to happen."""
         self._heap.clear()

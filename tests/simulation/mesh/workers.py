@@ -18,6 +18,7 @@ from taskmesh.queue.workers import beat, bury, children, declare_dead, reap, reg
 from tests.simulation.mesh.callers import QUEUE
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise
 from tests.simulation.mesh.party import Party, Steps
+from tests.simulation.mesh.server import Server
 
 if TYPE_CHECKING:
     from tests.simulation.mesh.world import World
@@ -183,6 +184,20 @@ class Worker(Party):
             steps = reap(self.session, incarnation + child, self.incarnation, [QUEUE])
             yield from self.talk(steps, node)
         yield from self.talk(bury(self.session, incarnation), node)
+
+    def sweep(self, server: Server) -> Steps:
+        """Beat on one node until it has removed all that is due: each beat removes some."""
+        for _ in range(6):
+            for node in self.speaking.nodes:
+                if self.world.address_of(node) != server.address:
+                    continue
+                try:
+                    # others may have declared this one dead there
+                    yield from self.talk(register(self.session, self.incarnation, b"{}"), node)
+                    yield from self.talk(beat(self.session, self.incarnation), node)
+                except (NodeUnavailable, NodeFault):
+                    break
+            yield Pause(0.05)
 
     def clear(self) -> Steps:
         """Reap all those that live no more, on every node, again and again: what watchers do."""

@@ -6,8 +6,9 @@ come to its end, and all copies must be alike. What is checked has numbers:
 I1 what was accepted is there in every later view; I2 it is final, or in exactly one index of its primary; I3 no token
 is given twice; I4 one outcome; I5 an outcome that was seen is seen by all later readers; I6 commits only by the token
 of the claim; I7 of one version there is one record; I8 one primary of a slot in an epoch; I9 epochs never decrease; I10
-indexes equal what follows from the records; I12 enough copies of what was promised, also after quiet time; I14 in the
-end all is final; I15 who refuses sends for want of memory still takes commits.
+indexes equal what follows from the records; I11 what was forgotten is there nowhere again (in one run of twenty); I12
+enough copies of what was promised, also after quiet time; I14 in the end all is final; I15 who refuses sends for want
+of memory still takes commits. I13, ids of firings, is simulated with the schedules.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def pieces_of(size: int) -> Iterator[None]:
 
 #: Virtual seconds in which all must be over once the trouble has ended.
 HEALED_S_MAX = 60.0
+#: Of so many runs one goes on until all is forgotten: so many times so long.
+AGING_SEEDS, AGES_MAX, AGE_S = 20, 5, 3 * 3600.0
 #: A node is recounted after so many calls.
 RECOUNT_EVERY = 17
 #: Scripts that copy records: what they write was made elsewhere.
@@ -94,7 +97,7 @@ class World:
         self.epochs = Epochs(self)
         self.ledger.told = self.copies.told
         self.network.watchers.append(self._executed)
-        self.healed = self.over = self.moving = False
+        self.healed = self.over = self.moving = self.aging = False
         self.incarnations = 0
         self.tokens = self.instances = 0
         self.level_s = -1.0
@@ -156,6 +159,46 @@ class World:
         for server in self.servers.values():
             self.indexes.check(server)
         self.copies.check_settled()
+        if self.seed % AGING_SEEDS == 0:
+            self._let_hours_pass()
+
+    def _let_hours_pass(self) -> None:
+        """Let all be forgotten, by one node after the other, while others have it, and one gets an older disk."""
+        self.aging = True
+        # all of it may be forgotten now
+        self.ledger.accepted.clear()
+        self.ledger.told = lambda task_id, what: None
+        old = self.random.choice(list(self.servers.values()))
+        old.keep_disk()
+        for turn in range(AGES_MAX):
+            self.network.leap(AGE_S)
+            for server in self.shuffled(list(self.servers.values())):
+                self.workers[0].do("sweeps", self.workers[0].sweep(server))
+                self.network.run(lambda: False, 4 * self.random.random())
+            if turn == 1 and old.up:
+                # it has again what all others have forgotten
+                old.crash()
+                self.start_server(old, older=True)
+            self.network.run(lambda: False, 3.0)
+            level_s = self.network.now_s
+            if not self.network.run(lambda since=level_s: self.level_s > since, HEALED_S_MAX):
+                raise BrokenPromise(f"I12: hours later copies are not level within {HEALED_S_MAX} s")
+            if turn > 1 and not self._what_is_kept():
+                break
+        left = self._what_is_kept()
+        if left:
+            raise BrokenPromise(f"I11: hours later these are there still, or again: {left}")
+        for server in self.servers.values():
+            self.indexes.check(server)
+
+    def _what_is_kept(self) -> list[tuple[str, bytes]]:
+        """Return which records stand where they belong; what stands elsewhere is dropped with the slots that do."""
+        return [
+            (server.address, task_id)
+            for task_id, plan in self.ledger.plans.items()
+            for server in self.replicas(plan.slot)
+            if task_id in self.records.on[server.address]
+        ]
 
     def _all_do(self, what: str, deeds: Sequence[tuple[Party, Steps]]) -> None:
         """Have some do something, which must come to an end."""
@@ -284,12 +327,15 @@ class World:
     def began_to_lead(self, server: Server, number: int) -> None:
         """A server obeys a view from now on; nobody speaks with it if it is not the one that was admitted."""
         for member in self.view.members if number == self.view.number else ():
-            if member.address == server.address and member.run_id == server.run_id:
+            if member.address == server.address and member.run_id == server.run_id and not self.aging:
                 self.copies.check_led(server, self.view.own(member.id))
 
     def removed(self, server: Server, task_id: bytes, old: bytes | None, call: Call) -> None:
         """A record is gone from a server. No run lasts as long as records are remembered."""
         if call.script is not None and call.script.name == "replication.discard":
+            return
+        if self.aging:
+            self.records.forgotten.add((server.address, server.run, task_id))
             return
         raise BrokenPromise(f"{task_id!r} is gone from {server.address} by {call}; it was {old!r}")
 

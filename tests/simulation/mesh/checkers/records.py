@@ -31,11 +31,13 @@ class Records:
 
     Attributes:
         on: What each server holds, by address and id.
+        forgotten: What a life of a server has forgotten, when its time was over: address, life, id.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.on: dict[str, dict[bytes, bytes]] = {address: {} for address in world.servers}
+        self.forgotten: set[tuple[str, int, bytes]] = set()
         self._made: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
         self._leads: dict[tuple[int, bytes], str] = {}
         self._claimed: dict[bytes, bytes] = {}
@@ -79,6 +81,8 @@ class Records:
         self, server: Server, task_id: bytes, slot: int, old: bytes | None, new: bytes, call: Call
     ) -> None:
         version = new[VERSION]
+        if old is None and (server.address, server.run, task_id) in self.forgotten:
+            raise BrokenPromise("I11: it was forgotten there, and is there again")
         if old is not None and version < old[VERSION]:
             raise BrokenPromise("I7: it went back to an older version")
         what = new[1:52], _rest(new)
