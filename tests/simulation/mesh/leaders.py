@@ -7,7 +7,6 @@ takes the next token, and those with older ones go on believing. Whom a leader d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskmesh.core.steps import OUT, Call, NodeError, Pause, Round
@@ -155,12 +154,7 @@ class Leader(Party):
         return seen, silent
 
     def _other(self, view: View) -> Goal:
-        """Return a view with another table; in a share of runs one that says something else of a member only."""
-        if self.world.seed % 3 == 0:
-            at = view.number % len(view.members)
-            members = [*view.members]
-            members[at] = replace(members[at], domain=f"d{view.number}")
-            return Goal(tuple(members), view.table, "a member stands elsewhere", is_urgent=False)
+        """Return a view with another table."""
         nodes = [member.id for member in view.members if member.state == UP]
         count = min(view.replicas, len(nodes))
         table = tuple(tuple(self.world.random.sample(nodes, count)) for _ in range(view.slots))
