@@ -30,6 +30,7 @@ from taskmesh.replication.take_over import as_begun, carry_on, take_over, teach,
 from taskmesh.replication.view import LEARNER, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
 from taskmesh.scheduler.register_care import RegisterCare
+from taskmesh.scheduler.steadiness import Steadiness
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -42,9 +43,6 @@ LEARN_S = 0.05
 #: How often the copies of all slots are compared, and how many slots at a look.
 LEVEL_S = 30.0
 SLOTS_AT_ONCE = 64
-#: How long a node that comes back must have answered before it is taken in; twice as long with each time that it came.
-STEADY_S = 1.0
-STEADY_S_MAX = 300.0
 #: How often it is looked what operators want.
 WISHES_S = 2.0
 #: After how long a change of the view is thought over that waits for nodes.
@@ -103,8 +101,7 @@ class NodeCare:
         self._looked_at_s = 0.0
         self._learning: _Learning | None = None
         self._instances: dict[str, str] = {}
-        self._answers_since: dict[str, float] = {}
-        self._came: dict[str, int] = {}
+        self._steadiness = Steadiness()
         self._awaited: frozenset[str] = frozenset()
         self._to_level: list[int] = []
         self._level_at_s = time.monotonic() + LEVEL_S
@@ -269,13 +266,7 @@ class NodeCare:
         return self._instances.setdefault(node, os.urandom(8).hex())
 
     def _note_answers(self, view: View) -> None:
-        now_s = time.monotonic()
-        for member in view.members:
-            if member.id not in self.watch.seen:
-                self._answers_since.pop(member.id, None)
-            elif member.id not in self._answers_since:
-                self._answers_since[member.id] = now_s
-                self._came[member.id] = self._came.get(member.id, -1) + 1
+        self._steadiness.note([member.id for member in view.members], self.watch.seen, time.monotonic())
 
     def _tell_awaited(self, view: View) -> None:
         """Say which nodes are to join and do not answer, once each time: nobody else would."""
@@ -298,9 +289,7 @@ class NodeCare:
         return {
             node: stand
             for node, stand in self.watch.seen.items()
-            if node in up
-            or now_s - self._answers_since.get(node, now_s)
-            >= min(STEADY_S_MAX, STEADY_S * 2 ** self._came.get(node, 0))
+            if node in up or self._steadiness.holds(node, now_s)
         }
 
     def _has_learned(self, view: View, goal: Goal) -> bool:
