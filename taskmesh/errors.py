@@ -6,6 +6,7 @@ Families follow what the caller can do: fix the call, try again, or give up.
     ├── UsageError                  fix the call
     │   ├── ConfigError             a setting is unknown, impossible or missing
     │   │   ├── KeyMismatch         this process holds no key that the mesh accepts
+    │   │   ├── BrokerRefused       the broker does not let this account, or this queue, in
     │   │   ├── UpgradeNeeded       the mesh was made by a newer TaskMesh
     │   │   └── ServerBinaryMissing no valkey-server to start the embedded node with
     │   ├── AppNotFound             `module:attribute` does not lead to a TaskMesh
@@ -59,6 +60,7 @@ Families follow what the caller can do: fix the call, try again, or give up.
     │   ├── LockInJeopardy          its lease was not renewed in time: others may have it
     │   └── LockLost                others may have had it, or have it
     ├── NodeUnavailable             a node did not answer
+    ├── BrokerUnavailable           a broker did not answer
     ├── NodeFault                   a node answered with an error nobody expected
     ├── StaleView                   the node has a newer epoch than the caller
     ├── WorkerError                 the supervisor or a child could not go on
@@ -101,6 +103,12 @@ class ConfigError(UsageError):
 
 class KeyMismatch(ConfigError):
     """This process holds no key that the mesh accepts."""
+
+
+class BrokerRefused(ConfigError):
+    """The `broker` (its address, without a password) does not let us in, has a queue otherwise, or cannot be loaded."""
+
+    broker: str
 
 
 class UpgradeNeeded(ConfigError):
@@ -326,12 +334,7 @@ class SoftTimeLimitExceeded(TaskMeshError):
 
 
 class TimeLimitExceeded(TaskMeshError):
-    """The task ran longer than its `time_limit`: the process that ran it was ended, and it is not tried again.
-
-    Attributes:
-        task_id: Id of the message.
-        limit_s: The limit.
-    """
+    """The task ran longer than its `time_limit`, `limit_s`: its process was ended, and it is not tried again."""
 
     task_id: str
     limit_s: float
@@ -380,11 +383,7 @@ class NoMajority(ChangeRejected):
 
 
 class VersionConflict(ChangeRejected):
-    """The register does not stand at the version that the caller knows.
-
-    Attributes:
-        version: At which it stands.
-    """
+    """The register does not stand at the version that the caller knows, but at `version`."""
 
     version: int
 
@@ -422,11 +421,7 @@ class LeadershipLost(AgreementError):
 
 
 class LockError(TaskMeshError):
-    """A lock, a permit of a semaphore or an election is not held.
-
-    Attributes:
-        name: Its name.
-    """
+    """A lock, a permit of a semaphore or an election, whose name is `name`, is not held."""
 
     name: str
 
@@ -462,6 +457,12 @@ class NodeUnavailable(TaskMeshError):
     lasts: bool = False
 
 
+class BrokerUnavailable(TaskMeshError):
+    """The `broker` (its address, without a password) did not answer. Nothing is lost by that: work starts later."""
+
+    broker: str
+
+
 class NodeFault(TaskMeshError):
     """A node answered with an error that nobody expected."""
 
@@ -491,5 +492,5 @@ def is_usage(error: TaskMeshError) -> bool:
     Settings may be right and yet not fit the machine or the mesh: that is no fault of the command line.
     """
     return isinstance(error, UsageError) and not isinstance(
-        error, KeyMismatch | UpgradeNeeded | ServerBinaryMissing
+        error, BrokerRefused | KeyMismatch | UpgradeNeeded | ServerBinaryMissing
     )

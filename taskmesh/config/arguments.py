@@ -20,6 +20,7 @@ class SettingArguments(TypedDict, total=False):
 
     nodes: Sequence[str] | None
     acceptors: Sequence[str] | None
+    broker: str | Sequence[str] | None
     replicas: int | None
     embedded: Literal["shared", "private"] | None
     embedded_nodes: int | None

@@ -15,6 +15,10 @@ _NO_VISIBILITY = (
 )
 _PICKLE = "arguments and results are pickled and signed; there is no serializer to choose (see key, key_file)"
 _NODES = "give nodes=['redis://host:port'], or nothing for the embedded node"
+_BROKER = (
+    "messages and results are kept on nodes, nodes=['redis://host:port'], or on the embedded node; a RabbitMQ that you "
+    "run anyway can tell workers which queue has work: broker='amqp://user:password@host:5672/vhost'"
+)
 _NODE_OPTIONS = "give them in the address of the node: nodes=['rediss://user:password@host:port']"
 _COMPRESSION = "use compress_over: what is larger is compressed"
 _QUEUES = "queues need no declaration: one exists as soon as a message is sent to it"
@@ -47,20 +51,19 @@ REPLACED_BY: dict[str, str] = {
     "beat_schedule_filename": SCHEDULES,
     "beat_scheduler": SCHEDULES,
     "beat_sync_every": SCHEDULES,
-    "broker": _NODES,
     "broker_connection_max_retries": "a worker reconnects by itself, without end; see startup_timeout for its start",
     "broker_connection_retry": "a worker reconnects by itself",
     "broker_connection_retry_on_startup": "a worker waits for its node, startup_timeout at most if that is given",
     "broker_connection_timeout": "use connect_timeout",
-    "broker_heartbeat": "use lease_ttl",
-    "broker_login_method": _NODE_OPTIONS,
+    "broker_heartbeat": "the connection to a broker has one by itself; what a worker holds is kept by lease_ttl",
+    "broker_login_method": "give it in the address: broker='amqp://user:password@host/vhost?login_method=PLAIN'",
     "broker_pool_limit": "a process needs one connection to a node, however many threads it has",
-    "broker_read_url": _NODES,
-    "broker_transport": _NODES,
-    "broker_transport_options": _NODE_OPTIONS,
-    "broker_url": _NODES,
-    "broker_use_ssl": "give nodes=['rediss://host:port']",
-    "broker_write_url": _NODES,
+    "broker_read_url": _BROKER,
+    "broker_transport": _BROKER,
+    "broker_transport_options": "give them in addresses: nodes=['rediss://user:password@host:port'], broker='amqps://…?name=value'",
+    "broker_url": _BROKER,
+    "broker_use_ssl": "give nodes=['rediss://host:port'], broker='amqps://host'",
+    "broker_write_url": _BROKER,
     "control_queue_expires": EVENTS,
     "control_queue_ttl": EVENTS,
     "database_url": _NODES,

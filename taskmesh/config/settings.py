@@ -44,6 +44,8 @@ class Settings:
         nodes: Addresses of the nodes, `redis://`, `rediss://` or `unix://`; empty: the embedded node.
         acceptors: Addresses of the 1, 3 or 5 servers that keep what is agreed upon (leader, schedules, locks, small
             files, settings of queues); empty: the first 1, 3 or 5 of the nodes.
+        broker: Address of a broker that tells workers which queue has work, `amqp://` or another that kombu speaks, or
+            `module:attribute`; None: the nodes tell them, which is faster.
         replicas: On how many nodes a record of each message stands; None: on all, three at most.
         embedded: `shared`: this account's embedded node of this name; `private`: its own, gone at exit.
         embedded_nodes: How many embedded nodes the mesh has; None: as many as it was made with, one for a new one.
@@ -86,6 +88,7 @@ class Settings:
     name: str
     nodes: tuple[str, ...]
     acceptors: tuple[str, ...]
+    broker: str | None
     replicas: int | None
     embedded: str
     embedded_nodes: int | None
@@ -183,6 +186,12 @@ def _acceptor_urls(value: Any) -> tuple[str, ...]:
     return acceptor_urls(value)
 
 
+def _broker_address(value: Any) -> str | None:
+    from taskmesh.config.brokers import broker_address
+
+    return broker_address(value)
+
+
 def _cpu_count() -> int:
     # A container or `taskset` may leave fewer than the machine has.
     affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
@@ -192,6 +201,7 @@ def _cpu_count() -> int:
 SETTINGS: Mapping[str, Setting] = {
     "nodes": Setting(_node_urls, ()),
     "acceptors": Setting(_acceptor_urls, ()),
+    "broker": Setting(_broker_address, None),
     "replicas": Setting(values.whole(1, COPIES_MAX), None),
     "embedded": Setting(values.one_of("shared", "private"), "shared"),
     "embedded_nodes": Setting(values.whole(1, EMBEDDED_NODES_MAX), None),
@@ -428,7 +438,7 @@ def _given_value(item: Given) -> str:
     ):
         return "(not shown)"
     try:
-        text = repr(_fit_to_show("nodes", item.value))
+        text = repr(_fit_to_show(item.name, item.value))
     except Exception:  # noqa: BLE001 - a list that holds itself, a number of 5000 digits, code of the caller
         return f"a {type(item.value).__name__} that cannot be shown"
     return text if len(text) <= 200 else text[:200] + "..."
@@ -437,10 +447,10 @@ def _given_value(item: Given) -> str:
 def _fit_to_show(name: str, value: Any) -> Any:
     if name in _SECRETS:
         return None if value is None else "set"
-    if isinstance(value, str) and "://" in value:
-        from taskmesh.config.nodes import shown
+    if isinstance(value, str) and (name == "broker" or "://" in value or "@" in value):
+        from taskmesh.config.brokers import broker_shown
 
-        return shown(value)
+        return broker_shown(value)
     if isinstance(value, (list, tuple)):
         return type(value)(_fit_to_show(name, part) for part in value)
     return value

@@ -1,0 +1,142 @@
+"""The address of a broker: what is taken, what is refused by name and why, and how one is shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+#: The nodes themselves: what counts when nobody names a broker.
+MESH = "mesh"
+#: Packages add brokers by this group of entry points; the name of each is a scheme.
+GROUP = "taskmesh.brokers"
+#: Schemes that lead to RabbitMQ and its like.
+AMQP = frozenset({"amqp", "amqps", "pyamqp"})
+#: Schemes for which kombu has a transport that can carry tickets.
+KOMBU = AMQP | {
+    "memory", "sqs", "gcpubsub", "azureservicebus", "azurestoragequeues", "confluentkafka", "kafka",
+    "mongodb", "consul", "etcd", "zookeeper", "qpid", "pyro", "slmq",
+}  # fmt: skip
+_OWN_NODES = (
+    "messages are kept on nodes anyway, which wake workers faster than tickets could: "
+    "give nodes=['redis://host:port'], and no broker"
+)
+#: Transports of kombu that are refused, and what to do instead.
+_REFUSED = {
+    "redis": _OWN_NODES, "rediss": _OWN_NODES, "valkey": _OWN_NODES, "valkeys": _OWN_NODES, "sentinel": _OWN_NODES,
+    "redis+socket": _OWN_NODES, "unix": _OWN_NODES, "socket": _OWN_NODES,
+    "sqla": "a database that is polled is slower than the nodes: give no broker",
+    "sqlalchemy": "a database that is polled is slower than the nodes: give no broker",
+    "filesystem": "files that are polled are slower than the nodes: give no broker",
+    "librabbitmq": "librabbitmq is not kept up any more: give amqp://user:password@host:5672/vhost",
+}  # fmt: skip
+_SECRET_FIELDS = ("passw", "secret", "token", "key", "credential", "signature")
+# Several addresses of one cluster stand in a row; a password with a ';' in it must not be torn apart.
+_BETWEEN = re.compile(r"[;,]\s*(?=[A-Za-z][A-Za-z0-9+.\-]*://)")
+_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\?.*)?", re.DOTALL)
+
+
+def broker_address(value: Any) -> str | None:
+    """Read the address of a broker: None for the nodes themselves.
+
+    Several addresses of one cluster are given as a list, or with `;` between them: the first that answers serves.
+
+    Raises:
+        ValueError: It is none, or one of a kind that is refused.
+    """
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
+        value = ";".join(value)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected an address such as amqp://user:password@host:5672/vhost, as text")
+    text = value.strip()
+    if text.lower() == MESH:
+        return None
+    parts = addresses_of(text)
+    schemes = {_checked(part) for part in parts}
+    if len(schemes) > 1:
+        raise ValueError(
+            "these are addresses of different kinds; name servers of one cluster, or one of them"
+        )
+    return ";".join(parts)
+
+
+def addresses_of(address: str) -> list[str]:
+    """Return the single addresses of a broker."""
+    return [part.strip() for part in _BETWEEN.split(address)]
+
+
+def scheme_of(address: str) -> str:
+    """Return the scheme of an address, in lower case; empty for `module:attribute`."""
+    before, separator, _ = address.partition("://")
+    # a query of `module:attribute` may hold addresses
+    return before.lower() if separator and "?" not in before else ""
+
+
+def broker_shown(address: str) -> str:
+    """Return an address fit for a screen or a log: without passwords, tokens and keys."""
+    return ";".join(_shown(part) for part in addresses_of(address))
+
+
+def _checked(address: str) -> str:
+    scheme = scheme_of(address)
+    if not scheme:
+        if _PATH.fullmatch(address):
+            return scheme
+        raise ValueError(
+            "expected an address such as amqp://user:password@host:5672/vhost, or module:attribute of a broker"
+        )
+    reason = _REFUSED.get(scheme) or _REFUSED.get(scheme.partition("+")[0])
+    if reason is not None:
+        raise ValueError(f"{scheme}:// is refused as a broker: {reason}")
+    if scheme in AMQP:
+        _check_amqp(_split(address), scheme)
+    elif scheme not in KOMBU and scheme not in _added():
+        meant = "; is amqp:// meant?" if scheme in ("rabbitmq", "rabbit", "http", "https", "tcp") else ""
+        raise ValueError(f"there is no broker for {scheme}://, of kombu's or of an installed package{meant}")
+    return scheme
+
+
+def _check_amqp(parts: SplitResult, scheme: str) -> None:
+    if not parts.hostname:
+        raise ValueError(f"expected a host, {scheme}://user:password@host:port/vhost")
+    if "/" in parts.path[1:] and parts.path != "//":
+        raise ValueError(
+            "the virtual host has a '/' in it: write that as %2F (and amqp://host// for the one named '/')"
+        )
+
+
+def _split(address: str) -> SplitResult:
+    parts = urlsplit(address)
+    try:
+        _ = parts.port
+    except ValueError:
+        # Its own text quotes what it took for a port: part of a password that has a '/' in it.
+        raise ValueError(
+            "the port is wrong: expected 0 to 65535 (in a password, write / ? # as %2F %3F %23)"
+        ) from None
+    return parts
+
+
+def _added() -> frozenset[str]:
+    """Return the schemes that installed packages add; nothing of them is loaded."""
+    from importlib.metadata import entry_points  # reads a file per installed package
+
+    return frozenset(found.name for found in entry_points(group=GROUP))
+
+
+def _shown(address: str) -> str:
+    before, at, host = address.rpartition("@")
+    if at:
+        # the first one: a password may hold anything
+        scheme, separator, login = before.partition("://") if "://" in before else ("", "", before)
+        user, colon, _ = login.partition(":")
+        address = f"{scheme}{separator}{user}{':***' if colon else ''}@{host}"
+    head, mark, query = address.partition("?")
+    if not mark:
+        return address
+    return head + mark + "&".join(_field_shown(field) for field in query.split("&"))
+
+
+def _field_shown(field: str) -> str:
+    name, equals, value = field.partition("=")
+    return f"{name}{equals}{'***' if any(word in name.lower() for word in _SECRET_FIELDS) else value}"
