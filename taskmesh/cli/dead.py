@@ -11,6 +11,7 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.dead_story import Story, arguments_of, as_document, as_tables, story_of
 from taskmesh.cli.failure import EXIT_FAILURE, Failure
 from taskmesh.cli.group import SuggestingGroup, ending
+from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
 from taskmesh.cli.output import as_iso, as_time, facts, json_option, print_json, say, show, table
 from taskmesh.cli.purge import confirm
 from taskmesh.cli.target import Target, target_options
@@ -40,7 +41,10 @@ def dead() -> None:
     "list",
     epilog=ending(
         examples=["taskmesh dead list -A app:mesh", "taskmesh dead list --mesh shop --limit 1000 --json"],
-        codes=["0 shown, also when there are none", "1 the node cannot be reached, or there is no such mesh"],
+        codes=[
+            f"{ONE_IS_ENOUGH}; also when there are none",
+            "1 no node can be reached, or there is no such mesh",
+        ],
     ),
 )
 @click.option(
@@ -54,12 +58,14 @@ def list_command(*, limit: int, target: Target, json_wanted: bool) -> None:
     The task is shown where the message's signature is fine.
     """
     mesh = target.look()
-    total, letters = mesh.link.run(dead_letters(mesh.link.session, limit))
+    with looking(mesh) as look:
+        total, letters = look.run(dead_letters(mesh.link.session, limit))
     stories = [
         (letter.died_ms, story_of(mesh, letter.task_id, letter.record)) for letter in letters if letter.record
     ]
     if json_wanted:
-        print_json({"total": total, "letters": [_row(died_ms, story) for died_ms, story in stories]})
+        shown = [_row(died_ms, story) for died_ms, story in stories]
+        print_json({"total": total, "letters": shown} | silence(look))
     elif not stories:
         show(f"mesh {mesh.name} has no dead letters")
     else:

@@ -140,6 +140,11 @@ def copies_missing(view: View) -> int:
     return sum(view.replicas - len(row) for row in view.table)
 
 
+def copies_of_each(view: View) -> str:
+    """Return how many copies are wanted of each slot, in words."""
+    return f"{view.replicas} {'copy' if view.replicas == 1 else 'copies'} of each slot"
+
+
 def view_as_json(view: View, changes: Sequence[Change]) -> dict[str, Any]:
     """Return what programs may want to know of the view."""
     return {

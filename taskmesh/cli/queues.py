@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskmesh.cli.group import ending
-from taskmesh.cli.node_remedy import pointing
+from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
 from taskmesh.cli.output import json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, serving, workers_of
 from taskmesh.core.state import FINAL, LETTER
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
+from taskmesh.queue.setting import operated
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,7 +116,7 @@ def queue_table(rows: Sequence[QueueRow]) -> Table:
 @click.command(
     epilog=ending(
         examples=["taskmesh queues -A app:mesh", "taskmesh queues --mesh shop --json"],
-        codes=["0 shown", "1 the node cannot be reached, or there is no such mesh"],
+        codes=[ONE_IS_ENOUGH, "1 no node can be reached, or there is no such mesh"],
     )
 )
 @target_options()
@@ -126,11 +127,13 @@ def queues(*, target: Target, json_wanted: bool) -> None:
     A queue exists as soon as a message was sent to it or a worker serves it.
     """
     mesh = target.look()
-    with pointing(mesh):
-        counted = mesh.link.run(count(mesh.link.session))
-    rows = queue_rows(counted, workers_of(counted), mesh.queue_weights())
+    session = mesh.link.session
+    with looking(mesh) as look:
+        counted = look.run(count(session))
+        weights = look.run(operated(session)).weights
+    rows = queue_rows(counted, workers_of(counted), weights)
     if json_wanted:
-        print_json([row.as_json() for row in rows])
+        print_json([row.as_json() | silence(look) for row in rows])
     elif rows:
         show(queue_table(rows))
     else:

@@ -10,20 +10,20 @@ import click
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
-from taskmesh.cli.node_list import LOOK_S, copies_missing
-from taskmesh.cli.node_remedy import pointing
+from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
+from taskmesh.cli.node_list import copies_missing, copies_of_each
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
-from taskmesh.cli.queues import queue_rows, queue_table
+from taskmesh.cli.queues import QueueRow, queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, workers_of
 from taskmesh.core.state import FINAL, LETTER
-from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
+from taskmesh.queue.setting import operated
 
 if TYPE_CHECKING:
-    from taskmesh.nodes.link import Link
+    from taskmesh.nodes.look import Look
     from taskmesh.replication.view import View
 
 _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
@@ -32,7 +32,7 @@ _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
 @click.command(
     epilog=ending(
         examples=["taskmesh status -A app:mesh", "taskmesh status --mesh shop --json"],
-        codes=["0 shown", "1 the node cannot be reached, or there is no such mesh"],
+        codes=[ONE_IS_ENOUGH, "1 no node can be reached, or there is no such mesh"],
     )
 )
 @target_options()
@@ -44,15 +44,17 @@ def status(*, target: Target, json_wanted: bool) -> None:
     ones for their turn in a sequence. The totals count what ended since the mesh was made.
     """
     mesh = target.look()
-    with pointing(mesh):
-        counted = mesh.link.run(count(mesh.link.session))
-    nodes = _nodes(mesh.link)
+    link = mesh.link
+    with looking(mesh) as look:
+        counted = look.run(count(link.session))
+        nodes = _nodes(look)
+        weights = look.run(operated(link.session)).weights
     workers = workers_of(counted)
+    rows = queue_rows(counted, workers, weights)
     if json_wanted:
-        print_json(_document(mesh, nodes, counted, workers))
+        print_json(_document(mesh, nodes, counted, workers, rows) | silence(look))
         return
     show(_overview(mesh, nodes, counted, workers))
-    rows = queue_rows(counted, workers, mesh.queue_weights())
     if rows:
         show("", queue_table(rows))
 
@@ -77,23 +79,15 @@ class NodeLook:
         return {**its, "address": self.address, **(self.facts.as_json() if self.facts else {})}
 
 
-def _nodes(link: Link) -> list[NodeLook]:
+def _nodes(look: Look) -> list[NodeLook]:
     """Look at each node; of several, some may not answer.
 
     Raises:
-        NodeUnavailable: The only one does not.
+        NodeUnavailable: None does.
     """
-    found = []
-    for name in link.nodes:
-        one = link.at(name)
-        try:
-            its = one.run(read_facts(link.session), within_s=LOOK_S if len(link.nodes) > 1 else None)
-        except NodeUnavailable:
-            if len(link.nodes) == 1:
-                raise
-            its = None
-        found.append(NodeLook(name, str(one.driver.address), its))
-    return found
+    link = look.link
+    told = dict(look.ask_each(lambda: read_facts(link.session)))
+    return [NodeLook(name, str(link.at(name).driver.address), told.get(name)) for name in link.nodes]
 
 
 def totals(counted: Status) -> dict[str, int]:
@@ -127,7 +121,7 @@ def _view_facts(view: View | None) -> list[tuple[str, object]]:
         return []
     missing = copies_missing(view)
     lacking = f", {missing:,} copies are lacking" if missing else ""
-    return [("view", f"{view.number}, {view.replicas} copies of each slot{lacking}")]
+    return [("view", f"{view.number}, {copies_of_each(view)}{lacking}")]
 
 
 def _overview(mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: list[WorkerFacts]) -> Any:
@@ -152,7 +146,11 @@ def _overview(mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: l
 
 
 def _document(
-    mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: list[WorkerFacts]
+    mesh: TaskMesh,
+    nodes: list[NodeLook],
+    counted: Status,
+    workers: list[WorkerFacts],
+    rows: list[QueueRow],
 ) -> dict[str, Any]:
     view = mesh.link.view
     where: dict[str, Any] = (
@@ -163,7 +161,7 @@ def _document(
     return {
         "mesh": mesh.name,
         **where,
-        "queues": [row.as_json() for row in queue_rows(counted, workers, mesh.queue_weights())],
+        "queues": [row.as_json() for row in rows],
         "workers": [worker.as_json() for worker in workers],
         "running": sum(worker.running for worker in workers),
         "ready": sum(counted.queues.values()),

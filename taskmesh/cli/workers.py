@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from taskmesh.cli.group import ending
-from taskmesh.cli.node_remedy import pointing
+from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
 from taskmesh.cli.output import as_time, json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import workers_of
@@ -20,8 +20,8 @@ from taskmesh.queue.manage import status as count
             "taskmesh workers --stop mailer",
         ],
         codes=[
-            "0 shown",
-            "1 the node cannot be reached, or there is no such mesh",
+            ONE_IS_ENOUGH,
+            "1 no node can be reached, or there is no such mesh",
             "2 no worker has that name",
         ],
     )
@@ -47,10 +47,10 @@ def workers(*, target: Target, json_wanted: bool, stop: tuple[str, ...], stop_al
         else:
             show(f"told to stop: {', '.join(told)}" if told else f"mesh {mesh.name} has no workers")
         return
-    with pointing(mesh):
-        found = workers_of(mesh.link.run(count(mesh.link.session, with_queues=False)))
+    with looking(mesh) as look:
+        found = workers_of(look.run(count(mesh.link.session, with_queues=False)))
     if json_wanted:
-        print_json([worker.as_json() for worker in found])
+        print_json([worker.as_json() | silence(look) for worker in found])
     elif found:
         show(
             table(

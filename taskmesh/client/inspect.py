@@ -21,7 +21,8 @@ from taskmesh.codec.report import ChildReport, Report, decode_report
 from taskmesh.core.claim_names import claim_name
 from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.record import REVOKE_REQUESTED, Record
-from taskmesh.errors import NodeUnavailable, TrustError, UsageError
+from taskmesh.errors import TrustError, UsageError
+from taskmesh.nodes.look import Look
 from taskmesh.queue.claim import ELSEWHERE
 from taskmesh.queue.inspect import Holding, holdings, records, scheduled, workers
 from taskmesh.queue.workers import children
@@ -35,8 +36,6 @@ log = logging.getLogger("taskmesh")
 
 Rows = dict[str, list[dict[str, Any]]]
 
-#: How long one of several nodes may take to tell what is its own.
-LOOK_S = 2.0
 #: How many messages are shown of one worker, unless the caller says otherwise.
 LIMIT = 50
 #: More messages than any node holds, and what a server takes for a number.
@@ -101,7 +100,9 @@ class Inspection:
                 )
         _check_count("limit", limit, 1)
         self._link = link
+        self._look = Look(link)
         self._names = tuple(names)
+        self._told: set[str] = set()
         self._limit = limit
 
     # -- what is asked ------------------------------------------------------------
@@ -131,8 +132,9 @@ class Inspection:
             UsageError: That is no number of them.
         """
         _check_count("start", start, 0)
-        link = self._link
-        _, found = link.ask(lambda _: scheduled(link.session, self._limit, start))
+        link, look = self._link, self._look_anew()
+        _, found = look.ask(lambda: scheduled(link.session, self._limit, start))
+        self._tell_of_silence("what waits there is not shown")
         return {
             "node": [
                 {
@@ -169,9 +171,9 @@ class Inspection:
         Raises:
             UsageError: There is none of one of the names.
         """
-        link = self._link
+        link, look = self._link, self._look_anew()
         found = []
-        for seen in link.ask(lambda _: workers(link.session)):
+        for seen in look.ask(lambda: workers(link.session)):
             about = read_about(seen.info)
             report, problem = None, "it has not published anything yet"
             if seen.report:
@@ -231,6 +233,23 @@ class Inspection:
             "beat_age_s": max(0, self._link.clock.now_ms() - report.at_ms) / 1000,
         }
 
+    # -- nodes --------------------------------------------------------------------
+
+    @property
+    def away(self) -> dict[str, str]:
+        """The nodes that the last look went without: why each did not answer, by its id."""
+        return dict(self._look.away)
+
+    def _look_anew(self) -> Look:
+        self._look, self._told = Look(self._link), set()
+        return self._look
+
+    def _tell_of_silence(self, so: str) -> None:
+        for node, why in self._look.away.items():
+            if node not in self._told:
+                self._told.add(node)
+                log.warning("node %s does not answer, so %s: %s", node, so, why)
+
     # -- messages -----------------------------------------------------------------
 
     def _rows(self, *, running: bool) -> Rows:
@@ -244,7 +263,7 @@ class Inspection:
                 shown.append(held)
                 if len(shown) >= self._limit:
                     break
-        found = link.ask(lambda _: records(link.session, [held.holding.task_id for held in shown]))
+        found = self._look.ask(lambda: records(link.session, [held.holding.task_id for held in shown]))
         now_ms = link.clock.now_ms()
         return [
             {
@@ -285,20 +304,8 @@ class Inspection:
 
     def _from_each(self, make: Callable[[], Steps[T]]) -> list[tuple[str, T]]:
         """Ask each node for what is its own; of several, those that do not answer are told of, and left out."""
-        link = self._link
-        if len(link.nodes) == 1:
-            (node,) = link.nodes
-            return [(node, link.at(node).ask(lambda _: make()))]
-        found: list[tuple[str, T]] = []
-        away: NodeUnavailable | None = None
-        for node in link.nodes:
-            try:
-                found.append((node, link.at(node).run(make(), within_s=LOOK_S)))
-            except NodeUnavailable as error:
-                away = error
-                log.warning("node %s does not answer, so what is claimed there is not shown: %s", node, error)
-        if away is not None and not found:
-            raise away
+        found = self._look.ask_each(make)
+        self._tell_of_silence("what is claimed there is not shown")
         return found
 
     def _about(self, task_id: str, record: Record | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from taskmesh.nodes.async_connection import AsyncConnection
     from taskmesh.nodes.several import Several
+    from taskmesh.replication.away import Away
 
 T = TypeVar("T")
 
@@ -58,6 +59,19 @@ class SpreadDriver:
         return several.driver.run(
             spread(steps, standing, self._node, lambda: time.monotonic() < until_s), within_s=within_s
         )
+
+    def look(self, steps: Steps[T], away: Away) -> T:
+        """Run a protocol that changes nothing, and tell it what the others say where some nodes do not answer.
+
+        Args:
+            steps: The protocol.
+            away: Who is not asked, since it did not answer before; who does not answer now is noted there.
+        """
+        several = self._several
+        standing = several.standing
+        if standing is None:
+            raise NodeUnavailable("the mesh has not been joined", node=str(self.address), may_be_done=False)
+        return several.driver.run(spread(steps, standing, self._node, away=away))
 
     def connect(self, within_s: float | None = None) -> AbstractConnection:
         """Return a new connected connection to the node; without one, to the first that can be reached.

@@ -113,5 +113,7 @@ def _ordered(view: View, args: Args, *, most: int, width: int, member: bytes, ne
         return [total, cursor, *(value for row in shown for value in row[3])]
 
     return Routed(
-        [(node, (begin, *args[1:])) for node, begin in zip(view.nodes, begins, strict=True)], whole(merged)
+        [(node, (begin, *args[1:])) for node, begin in zip(view.nodes, begins, strict=True)],
+        whole(merged),
+        lambda at: [0, begins[at]],
     )

@@ -22,9 +22,9 @@ _FATES = b"pmio-"
 NAMED = b"+"
 
 
-def everywhere(merge: Callable[[Sequence[Any]], Any]) -> Callable[[View, Args], Routed]:
-    """Return the route of a script that goes to all nodes, all of which must answer."""
-    return lambda view, args: to_all(view, args, merge)
+def everywhere(merge: Callable[[Sequence[Any]], Any], blank: Reply = None) -> Callable[[View, Args], Routed]:
+    """Return the route of a script that goes to all nodes, all of which must answer unless there is a blank."""
+    return lambda view, args: to_all(view, args, merge, blank)
 
 
 def by_task(view: View, args: Args) -> Routed:
@@ -51,7 +51,7 @@ def peeked(view: View, args: Args) -> Routed:
         turns = chain.from_iterable(zip_longest(*pairs))
         return [word for pair in turns if pair is not None for word in pair][: 2 * most]
 
-    return to_all(view, args, merge)
+    return to_all(view, args, merge, [])
 
 
 def backlogs(replies: Sequence[list[int]]) -> list[int]:
@@ -61,6 +61,10 @@ def backlogs(replies: Sequence[list[int]]) -> list[int]:
         is_count = len(found) % 2 == 0
         found.append(sum(each) if is_count else min((first for first in each if first), default=0))
     return found
+
+
+#: What a node says in `status` that has nothing and knows nobody.
+NO_STATUS: list[Any] = [0, 0, 0, [], []]
 
 
 def status(replies: Sequence[list[Any]]) -> list[Any]:
@@ -86,7 +90,9 @@ def lengths(view: View, args: Args) -> Routed:
     def merge(replies: Sequence[list[list[Any]]]) -> list[list[int]]:
         return [_length(rows) for rows in zip(*replies, strict=True)]
 
-    return to_all(view, (NAMED + args[0], *args[1:]), merge)
+    # ready, idle, blocked, and how many reached each state
+    nothing = [0, [], 0, *[0] * len(args[0])]
+    return to_all(view, (NAMED + args[0], *args[1:]), merge, [nothing for _ in args[1:]])
 
 
 def _length(rows: Sequence[list[Any]]) -> list[int]:

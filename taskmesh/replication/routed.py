@@ -35,10 +35,13 @@ class Routed:
         calls: For each its node and its arguments; none if there is nothing to ask.
         merge: Makes one reply of theirs, in the order of the calls. In place of some there may be `Refused`,
             `NoAnswer` or `NodeError`.
+        blank: Returns, by the place of a call, what a node would answer that has nothing of what is asked for; a look
+            that goes on without silent nodes takes it for theirs. None where all must answer.
     """
 
     calls: list[tuple[str, Args]]
     merge: Merge
+    blank: Callable[[int], Reply] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,18 @@ def to_one(node: str, args: Args) -> Routed:
     return Routed([(node, args)], _itself)
 
 
-def to_all(view: View, args: Args, merge: Merge) -> Routed:
-    """Return a call that goes to all nodes as it is; `merge` is given answers only, at least one."""
-    return Routed([(node, args) for node in view.nodes], whole(merge))
+def to_all(view: View, args: Args, merge: Merge, blank: Reply = None) -> Routed:
+    """Return a call that goes to all nodes as it is; `merge` is given answers only, at least one.
+
+    Args:
+        view: Of the mesh.
+        args: Of the call.
+        merge: Makes one answer of theirs.
+        blank: What a node answers that has nothing; None where all must answer, see `Routed.blank`.
+    """
+    return Routed(
+        [(node, args) for node in view.nodes], whole(merge), None if blank is None else lambda _: blank
+    )
 
 
 def whole(merge: Merge) -> Merge:
@@ -115,15 +127,16 @@ def worst(replies: Sequence[Reply]) -> Refused | NoAnswer | NodeError | None:
             return error
     if len(failures) < len(replies) or any(isinstance(reply, NoAnswer) for reply in failures):
         silent = [reply for reply in failures if isinstance(reply, NoAnswer)]
-        return NoAnswer(_reason((silent or failures)[0]))
+        return NoAnswer(reason_of((silent or failures)[0]))
     if errors:
         return errors[0]
     return Refused(
-        _reason(failures[0]), lasts=all(isinstance(reply, Refused) and reply.lasts for reply in failures)
+        reason_of(failures[0]), lasts=all(isinstance(reply, Refused) and reply.lasts for reply in failures)
     )
 
 
-def _reason(failure: Refused | NoAnswer | NodeError) -> str:
+def reason_of(failure: Refused | NoAnswer | NodeError) -> str:
+    """Return why there is no answer, for people."""
     return failure.text if isinstance(failure, NodeError) else failure.reason
 
 

@@ -37,7 +37,7 @@ ROUTES: dict[str, Route] = {
     "queue.scheduled": route_pages.scheduled,
     "queue.setting": route_shared.everywhere(route_shared.changed),
     "queue.starts": route_shared.by_task,
-    "queue.status": route_shared.everywhere(route_shared.status),
+    "queue.status": route_shared.everywhere(route_shared.status, route_shared.NO_STATUS),
     "queue.telling": one_message,
     "queue.unlist": route_shared.everywhere(route_shared.fate),
     "queue.unpark": route_pages.unpark,

@@ -28,6 +28,7 @@ from taskmesh.core.steps import (
     Steps,
     all_answered,
 )
+from taskmesh.replication.away import Away
 from taskmesh.replication.changes import TOLD, Changes, Entry, read_changes
 from taskmesh.replication.copy import Copy
 from taskmesh.replication.functions import fetch_functions
@@ -59,7 +60,11 @@ def _always() -> bool:
 
 
 def spread(
-    steps: Steps[T], standing: Standing, node: str = "", may_go_on: Callable[[], bool] = _always
+    steps: Steps[T],
+    standing: Standing,
+    node: str = "",
+    may_go_on: Callable[[], bool] = _always,
+    away: Away | None = None,
 ) -> Spread[T]:
     """Run a protocol on a mesh of several nodes.
 
@@ -69,6 +74,8 @@ def spread(
         node: For what is one node's own (a claim, a heartbeat): calls go there, and are not split.
         may_go_on: Tells whether the caller has time left, to wait for a view that counts. When he has not, what was
             asked by an old one has no answer.
+        away: For a protocol that only looks, and is to be told what the others say where some nodes do not answer;
+            these are noted here, and not asked again.
     """
     try:
         request: Request = next(steps)
@@ -77,7 +84,7 @@ def spread(
                 yield request
                 request = steps.send([])
             else:
-                request = steps.send((yield from _perform(request, standing, node, may_go_on)))
+                request = steps.send((yield from _perform(request, standing, node, may_go_on, away)))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
@@ -85,13 +92,13 @@ def spread(
 class _Part:
     """One call of the protocol, split."""
 
-    __slots__ = ("call", "done", "merge", "subs")
+    __slots__ = ("call", "done", "routed", "subs")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.done: Reply = OUT
         self.subs: list[Call] = []
-        self.merge: Any = None
+        self.routed = Routed([], _only)
 
     def split(self, view: View, node: str, home: str) -> None:
         call = self.call
@@ -105,7 +112,14 @@ class _Part:
             Call(script, call.prefix, (*front, *part), call.patience_s, to_node)
             for to_node, part in routed.calls
         ]
-        self.merge = routed.merge
+        self.routed = routed
+
+    def merged(self, replies: Sequence[Reply], away: Away | None) -> Reply:
+        """Return one reply made of those of the nodes; of a look, without those that are away."""
+        if away is not None:
+            away.note(self.subs, replies)
+            replies = away.filled(replies, self.routed.blank)
+        return self.routed.merge(replies)
 
 
 def _only(replies: Sequence[Any]) -> Any:
@@ -123,7 +137,7 @@ def _route(call: Call, view: View, args: tuple[bytes, ...], home: str) -> Routed
 
 
 def _perform(
-    calls: list[Call], standing: Standing, node: str, may_go_on: Callable[[], bool]
+    calls: list[Call], standing: Standing, node: str, may_go_on: Callable[[], bool], away: Away | None
 ) -> Spread[list[Reply]]:
     parts = [_Part(call) for call in calls]
     looks = 0
@@ -133,7 +147,10 @@ def _perform(
         for part in waiting:
             part.split(view, node, standing.home)
         subs = [sub for part in waiting for sub in part.subs]
-        replies = yield Round(subs, all_answered)
+        if away is None:
+            replies = yield Round(subs, all_answered)
+        else:
+            replies = yield from away.ask(subs)
         answers = iter(zip(subs, replies, strict=True))
         told: list[tuple[_Part, list[Reply], list[Changes]]] = []
         for part in waiting:
@@ -149,7 +166,7 @@ def _perform(
         for part, plain, changes in told:
             mine, at = counts[at : at + len(changes)], at + len(changes)
             if all(mine):
-                part.done = part.merge(plain)
+                part.done = part.merged(plain, away)
             else:
                 part.done = NoAnswer(_BY_ANOTHER_VIEW if stale else _TOO_FEW)
         is_stale = any(part.done is OUT for part in parts)

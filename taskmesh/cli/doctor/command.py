@@ -120,11 +120,13 @@ def _mesh_findings(mesh: TaskMesh, target: Target, place: KeyPlace) -> Iterator[
         return  # told above
     found, usable = check_meta(mesh, keyring, link)
     yield from found
+    answers = usable
     if usable and mesh.link.several is not None:
-        found, usable = check_view(mesh)
+        found, usable, answers = check_view(mesh)
         yield from found
     if usable:
         yield from check_agreement(mesh, target)
+    if answers:
         yield from check_state(mesh, target)
 
 

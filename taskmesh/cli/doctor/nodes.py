@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.doctor.absent import check_absent
 from taskmesh.cli.doctor.finding import Finding, ok, warn
 from taskmesh.cli.doctor.node import (
     check_clock,
@@ -14,7 +15,7 @@ from taskmesh.cli.doctor.node import (
     check_reachable,
     check_server,
 )
-from taskmesh.cli.node_list import copies_missing
+from taskmesh.cli.node_list import copies_missing, copies_of_each
 from taskmesh.replication.seek import seek_view
 from taskmesh.replication.view import LOST, MOVING
 
@@ -53,34 +54,46 @@ def _check_node(mesh: TaskMesh, link: Link) -> tuple[list[Finding], Link | None]
     return found, link
 
 
-def check_view(mesh: TaskMesh) -> tuple[list[Finding], bool]:
-    """Look at what the nodes of a mesh of several agree upon; return also whether that is known. No view is made."""
+def check_view(mesh: TaskMesh) -> tuple[list[Finding], bool, bool]:
+    """Look at what the nodes of a mesh of several agree upon, and who of them answers. No view is made.
+
+    Returns:
+        What was found; whether there is a view; whether any member answers.
+    """
     link = mesh.link
     several = link.several
     if several is None:
-        return [], True
+        return [], True, True
     if several.driver.run(seek_view(link.prefix, tuple(several.seeds))).view is None:
-        return [ok("view", "none yet: the nodes become one mesh at its first use")], False
+        return [ok("view", "none yet: the nodes become one mesh at its first use")], False, False
     view = link.open().view
     if view is None:
-        return [], False
-    text = f"{view.number}: {', '.join(view.nodes)}, {view.replicas} copies of each slot"
+        return [], False, False
+    text = f"{view.number}: {', '.join(view.nodes)}, {copies_of_each(view)}"
     found = [
         warn(
             "view",
             f"{member.id} ({member.address}) is lost; what it led is led by others",
-            "start it: it comes back by itself, or another takes its place: taskmesh nodes --help",
+            "start it: it comes back by itself; or have another take its place: taskmesh nodes add URL, then taskmesh "
+            f"nodes remove {member.id}",
         )
         for member in view.members
         if member.state == LOST
     ]
+    absent, answers = check_absent(mesh, view, several.seeds)
+    found += absent
     missing = copies_missing(view)
     if view.phase == MOVING:
         found.append(warn("view", f"{text}; it is being made", "look again in a moment: taskmesh nodes"))
     elif missing:
         found.append(
-            warn("view", f"{text}; {missing:,} copies are lacking", "more nodes, or fewer replicas=")
+            warn(
+                "view",
+                f"{text}; {missing:,} of {view.slots * view.replicas:,} copies are lacking: nothing is lost, and fewer "
+                "further losses can be borne",
+                "bring back what is lost, or add another node: taskmesh nodes add URL",
+            )
         )
     else:
         found.append(ok("view", text))
-    return found, True
+    return found, True, answers

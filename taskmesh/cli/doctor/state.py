@@ -11,6 +11,7 @@ from taskmesh.cli.target import Target
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
 from taskmesh.codec.keyring import Keyring
 from taskmesh.core import keys
+from taskmesh.nodes.look import Look
 from taskmesh.queue.inspect import begun
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
@@ -72,7 +73,8 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
     def command(queue: str = "") -> str:
         return target.worker_command(mesh.name, queue)
 
-    counted = mesh.link.driver.run(count(mesh.link.session))
+    look = Look(mesh.link)
+    counted = look.run(count(mesh.link.session))
     workers = workers_of(counted)
     undertaker = Undertaker(
         mesh.link,
@@ -92,7 +94,7 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
         for worker in workers
         if worker.state == "live"
         and now_ms - worker.since_ms > BEGIN_S * 1000
-        and not mesh.link.driver.run(begun(mesh.link.session, worker.incarnation.encode()))
+        and not look.run(begun(mesh.link.session, worker.incarnation.encode()))
     ]
     yield from check_workers(workers, gone, command(), without)
     yield from check_builds(workers)

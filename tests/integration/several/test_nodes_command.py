@@ -208,15 +208,3 @@ def test_without_a_majority_of_acceptors_it_says_who_is_away_and_that_nothing_ca
     done = CliRunner().invoke(cli, ["nodes", "--mesh", NAME, "--json"])
     view = json.loads(done.stdout)["view"]
     assert (done.exit_code, view["can_fail_over"], view["copies_out_of_reach"]) == (1, False, 2048)
-
-
-@pytest.mark.parametrize("words", [["status"], ["queues"], ["workers"]], ids=lambda words: words[0])
-def test_who_cannot_ask_all_nodes_is_shown_where_to_look(mesh, three_nodes, tmp_path, monkeypatch, words):
-    monkeypatch.chdir(tmp_path)
-    mesh.link.open()
-    _ = mesh.agreement.registers
-    for at in (1, 2):
-        three_nodes.kill(at)
-    done = CliRunner().invoke(cli, [*words, "--mesh", NAME])
-    assert done.exit_code == 1
-    assert "`taskmesh nodes` shows which nodes answer" in done.stderr
