@@ -1,0 +1,78 @@
+"""What a broker's error means for who runs it: which of two kinds it is, and what can be done."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+from taskmesh.errors import BrokerRefused, BrokerUnavailable
+
+#: Reply codes of AMQP that will not change by waiting.
+ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_ALLOWED = 403, 404, 405, 406, 530
+
+
+def explained(
+    error: BaseException, shown: str, *, user: str, vhost: str, at: str = "", connecting: bool = False
+) -> BrokerRefused | BrokerUnavailable:
+    """Return an error of ours that says what happened, where, and what to do.
+
+    Args:
+        error: As the library raised it.
+        shown: Address of the broker, without a password.
+        user: In whose name.
+        vhost: Which virtual host.
+        at: The queue that was meant; empty for none.
+        connecting: Whether the connection was only being made.
+    """
+    advice = _never(error, user=user, vhost=vhost, at=at, connecting=connecting)
+    if advice:
+        return BrokerRefused(f"broker {shown} refuses: {_text(error)}; {advice}", broker=shown)
+    return BrokerUnavailable(f"broker {shown} {_away(error)}", broker=shown)
+
+
+def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: bool) -> str:
+    """Return what to do about an error that waiting does not mend; empty for any other."""
+    code = getattr(error, "reply_code", 0) or getattr(error, "code", 0)
+    if code == ACCESS_REFUSED and connecting:
+        return f"check user {user!r} and the password in the address"
+    if code == ACCESS_REFUSED or (code == NOT_ALLOWED and "refused" in str(error)):
+        return (
+            f"give user {user!r} its rights: rabbitmqctl set_permissions -p {vhost} {user} '^taskmesh\\.' "
+            "'^(taskmesh\\..*|amq\\.default)$' '^taskmesh\\.'"
+        )
+    if code == NOT_ALLOWED:
+        return f"the virtual host, {vhost!r}, ends the address; make it: rabbitmqctl add_vhost {vhost}"
+    if code in (PRECONDITION_FAILED, RESOURCE_LOCKED) and at:
+        return (
+            f"queue {at!r} was made otherwise, by a policy or by somebody else: delete it (rabbitmqctl delete_queue -p "
+            f"{vhost} {at}; tickets are made again), or give the mesh a virtual host of its own"
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "name the authority that signed its certificate: amqps://...?ssl_ca_certs=/path/to/ca.pem"
+    if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
+        return "that port does not speak TLS: use amqp://, or the TLS port (5671 unless it was changed)"
+    if isinstance(error, ImportError):
+        return "install what kombu needs for it, for example kombu[sqs]"
+    return ""
+
+
+def _text(error: BaseException) -> str:
+    return (
+        str(getattr(error, "reply_text", None) or getattr(error, "strerror", None) or error)
+        or type(error).__name__
+    )
+
+
+def _away(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "does not answer in time"
+    if isinstance(error, socket.gaierror):
+        return f"cannot be found: {_text(error)}"
+    if isinstance(error, ConnectionRefusedError):
+        return "cannot be reached: connection refused; is it running, and is that its port?"
+    if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+        return "does not answer in time"
+    if isinstance(error, OSError) and "closed connection" in str(error):
+        return "closed the connection; if that is its TLS port, use amqps://"
+    return f"cannot be used just now: {_text(error)}"
