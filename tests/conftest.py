@@ -18,6 +18,13 @@ settings.register_profile(
 settings.load_profile("taskmesh")
 
 
+def pytest_runtest_setup():
+    # a server of this test may have the port that one of another test's had, and its mesh the same name
+    from taskmesh.nodes.known_members import forget
+
+    forget()
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if "make_nodes" in getattr(item, "fixturenames", ()):

@@ -22,6 +22,7 @@ from taskmesh.errors import InvariantBroken, NodeFault, NodeUnavailable
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.drivers import Driver, LoopDriver
 from taskmesh.nodes.growing_link import GrowingLink
+from taskmesh.nodes.known_members import beside
 from taskmesh.nodes.node_clock import NodeClock
 from taskmesh.nodes.sync_driver import SyncDriver, run_id_of
 from taskmesh.replication.ask import plain
@@ -133,7 +134,7 @@ class Link(GrowingLink):
 
     def _make_driver(self) -> Driver:
         addresses = self._addresses()
-        if len(addresses) > 1:
+        if len(addresses) > 1 or beside(self.prefix, [str(addresses[0])]):
             return self._go_to_several(addresses)
         driver = SyncDriver(
             addresses[0],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from taskmesh.errors import ConfigError, NodeUnavailable, TaskMeshError
+from taskmesh.nodes import known_members
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.member import Place
 from taskmesh.nodes.mesh_driver import MeshDriver
@@ -197,14 +198,16 @@ class Several:
             within_s: How long the caller has; None for as long as it takes.
 
         Raises:
-            NodeUnavailable: No node answers; or not all, where the first view is to be made.
+            NodeUnavailable: No node answers; or not all, where the first view is to be made; or this process has known
+                a mesh there of which nobody knows any more.
             ConfigError: They belong to different meshes; or one cannot be a node, where the first view is to be made.
         """
         from taskmesh.nodes.fit_nodes import refuse_unfit
         from taskmesh.replication.founding import found
 
         nodes = tuple(self.seeds)
-        sought = self.driver.run(seek_view(prefix, nodes), within_s=within_s)
+        beside = known_members.beside(prefix, nodes)
+        sought = self.driver.run(seek_view(prefix, (*nodes, *beside)), within_s=within_s)
         if sought.stranger:
             raise ConfigError(
                 f"the nodes {sought.by} and {sought.stranger} belong to different meshes of this name: name nodes of "
@@ -221,6 +224,14 @@ class Several:
                 lasts=sought.lasts,
             )
 
+        if beside:
+            raise NodeUnavailable(
+                f"{', '.join(nodes)} belonged to a mesh with {', '.join(beside)}, and nobody who answers knows it any "
+                "more. No second mesh is made in its place: start the other servers again, with their disks; if all "
+                "is lost for good, start this process anew",
+                node=nodes[0],
+                may_be_done=False,
+            )
         refuse_unfit(self.driver, nodes, self._durability, within_s)
         view = self.driver.run(found(prefix, making(nodes)), within_s=within_s)
         return Learned(view, view.members[0].address, is_new=True)
@@ -235,7 +246,14 @@ class Several:
         """
         from taskmesh.replication.standing import Standing
 
-        self.standing = Standing(view, session, home=home)
+        prefix = session.prefix
+        self.standing = Standing(
+            view,
+            session,
+            lambda newer: known_members.remember(prefix, known_members.addresses_of(newer)),
+            home=home,
+        )
+        known_members.remember(prefix, known_members.addresses_of(view))
 
     def take_session(self, session: Session) -> None:
         """Have another session follow the view."""

@@ -13,6 +13,7 @@ from taskmesh.core.claim_names import sequence_of
 from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.limits import Limits
 from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.nodes.known_members import addresses_of
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
 from taskmesh.worker.endings import Endings, KnownChild, send_signal
@@ -218,6 +219,7 @@ class Brood:
                 nodes=self._nodes,
                 soft_time_limit_s=self._limits.soft_s,
                 time_limit_s=self._limits.hard_s,
+                members=addresses_of(self._link.view),
             )
             self._children[order.number] = KnownChild(order)
             self._nursery.start(order, self._page_fd)

@@ -17,6 +17,7 @@ from taskmesh.core.context import CURRENT, Terminated
 from taskmesh.core.logs import name_worker
 from taskmesh.core.waiting import note_one_at_a_time
 from taskmesh.errors import NodeFault, TaskMeshError
+from taskmesh.nodes.known_members import remember
 from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
 from taskmesh.worker.converse import converse
@@ -208,6 +209,7 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
     # Ctrl-C reaches the whole terminal group; the supervisor decides
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     mesh.hooks.let_ctrl_c_through = False
+    remember(mesh.link.prefix, order.members)
     # the template had SIGTERM wait until it can be heeded
     let_again()
     page = Page(page_fd)

@@ -191,6 +191,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         nodes: From how many nodes it claims at most; 0 for what suits.
         soft_time_limit_s: Of tasks that have none of their own; 0 for none.
         time_limit_s: The same, of the hard limit.
+        members: Where the nodes of the mesh are, as the supervisor knows it; none where there is but one.
     """
 
     incarnation: str
@@ -208,6 +209,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int = 0
     soft_time_limit_s: float = 0.0
     time_limit_s: float = 0.0
+    members: tuple[str, ...] = ()
 
     @property
     def limits(self) -> Limits:

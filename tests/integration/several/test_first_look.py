@@ -10,6 +10,7 @@ import pytest
 from taskmesh.codec.keyring import Keyring
 from taskmesh.core import keys
 from taskmesh.errors import ConfigError, NodeUnavailable
+from taskmesh.nodes import known_members
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.replication.ask import plain
@@ -170,6 +171,31 @@ def test_a_member_whose_server_is_gone_keeps_nobody_waiting_for_its_mesh(three_n
     with three_nodes[1].client() as client:
         client.hset(keys.meta(keys.prefix(MESH)), "mesh_id", "another")
     assert make_link(**PROMISED).open().view.number == 1
+
+
+def test_who_has_known_the_mesh_makes_no_second_one_where_a_node_came_back_empty(three_nodes, make_link):
+    make_link().open()
+    three_nodes.kill(0)
+    three_nodes.start(0, empty=True)
+    assert make_link(0).open().nodes == ("n1", "n2", "n3")
+    for at in (1, 2):
+        three_nodes.kill(at)
+    with pytest.raises(
+        NodeUnavailable, match="No second mesh is made in its place: start the other servers again"
+    ):
+        make_link(0).open()
+    with three_nodes[0].client() as client:
+        assert client.keys() == []
+
+
+def test_who_was_told_where_the_members_are_finds_them_by_one_that_came_back_empty(three_nodes, make_link):
+    """As a child of a worker is told by its supervisor."""
+    make_link().open()
+    three_nodes.kill(0)
+    three_nodes.start(0, empty=True)
+    known_members.forget()
+    known_members.remember(keys.prefix(MESH), three_nodes.urls)
+    assert make_link(0).open().nodes == ("n1", "n2", "n3")
 
 
 def test_one_that_is_to_be_added_may_be_named_before(three_nodes, make_link):

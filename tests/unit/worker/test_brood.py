@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from taskmesh.core.limits import Limits
+from taskmesh.replication.view import View
 from taskmesh.worker.brood import Brood
 from taskmesh.worker.nursery import Began, Ended
 from taskmesh.worker.options import EXIT_RETIRED, ChildOrder
 from taskmesh.worker.pools import PROCESS, Seat
+from tests.unit.replication.small_mesh import make_view
 
 
 class Outside:
@@ -19,9 +21,12 @@ class Outside:
 
     def __init__(self) -> None:
         self.started: list[int] = []
+        self.orders: list[ChildOrder] = []
+        self.view: View | None = None
 
     def start(self, order: ChildOrder, page_fd: int) -> None:
         self.started.append(order.number)
+        self.orders.append(order)
 
     def child_died(self, *args: Any, **options: Any) -> int:
         return 0
@@ -61,6 +66,18 @@ def end(brood: Brood, outside: Outside, code: int) -> None:
     brood.hear(Began(number, 10_000_000 + number))
     brood.hear(Ended(10_000_000 + number, code))
     brood.reap(time.monotonic())
+
+
+def test_a_child_is_told_where_the_nodes_are(brood: Brood, outside: Outside) -> None:
+    """It may be given one only, and that one may have come back empty."""
+    brood.tend(time.monotonic())
+    outside.view = make_view()
+    end(brood, outside, EXIT_RETIRED)
+    brood.tend(time.monotonic())
+    assert [order.members for order in outside.orders] == [
+        (),
+        ("redis://n1:6379", "redis://n2:6379", "redis://n3:6379"),
+    ]
 
 
 def test_a_child_that_retires_is_replaced_at_once_however_young(brood: Brood, outside: Outside) -> None:
