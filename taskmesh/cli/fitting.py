@@ -16,12 +16,15 @@ class Fitting:
     Attributes:
         wide: What is shown where it fits.
         narrow: What is shown instead.
+        least: What must fit of the first; None for all of it.
     """
 
     wide: RenderableType
     narrow: RenderableType
+    least: RenderableType | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Choose by the width that there is."""
-        wanted = Measurement.get(console, options.update(width=console.options.size.width * 100), self.wide)
+        unbound = options.update(width=console.options.size.width * 100)
+        wanted = Measurement.get(console, unbound, self.wide if self.least is None else self.least)
         yield self.wide if wanted.maximum <= options.max_width else self.narrow

@@ -17,7 +17,7 @@ from taskmesh.config.values import shown
 from taskmesh.core.printable import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -72,7 +72,12 @@ def show(*parts: RenderableType) -> None:
 
 
 def table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> Table:
     """Return a table.
 
@@ -81,6 +86,7 @@ def table(
         columns: Their names.
         rows: Their cells; numbers are written with separators, None as a dash.
         numbers: Names of the columns that are aligned to the right.
+        whole: Names of the columns that are not broken as long as others can be.
     """
     from rich import box
     from rich.table import Table
@@ -90,7 +96,8 @@ def table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, min_width=len(title)
     )
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
     for row in rows:
         made.add_row(*[_cell(value) for value in row])
     return made

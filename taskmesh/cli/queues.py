@@ -10,7 +10,7 @@ import click
 
 from taskmesh.cli.group import ending
 from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
-from taskmesh.cli.output import json_option, print_json, show, table
+from taskmesh.cli.output import facts, json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, serving, workers_of
 from taskmesh.core.state import FINAL, LETTER
@@ -19,7 +19,11 @@ from taskmesh.queue.manage import status as count
 from taskmesh.queue.setting import operated
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
+
+#: The columns of numbers.
+_NUMBERS = ("ready", "blocked", "idle children", "succeeded", "failed", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,32 +89,43 @@ def queue_rows(counted: Status, workers: Sequence[WorkerFacts], weights: Mapping
     ]
 
 
-def queue_table(rows: Sequence[QueueRow]) -> Table:
-    """Return the queues as a table; weights are shown where one was set."""
+def queue_table(rows: Sequence[QueueRow]) -> RenderableType:
+    """Return the queues as a table, in which only lists of workers are broken; where it does not fit, a line for each.
+
+    Weights are shown where one was set.
+    """
+    from taskmesh.cli.fitting import Fitting
+
     weighed = any(row.weight is not None for row in rows)
-    return table(
-        "queues",
-        [
-            "queue",
-            *(["weight"] if weighed else []),
-            *("ready", "blocked", "idle children", "succeeded", "failed", "dead", "workers"),
-        ],
-        [
-            (
-                f"{row.name} (paused)" if row.paused else row.name,
-                *([row.weight] if weighed else []),
-                row.ready,
-                row.blocked,
-                row.idle,
-                row.ended["SUCCESS"],
-                row.ended["FAILURE"],
-                row.ended["DEAD"],
-                ", ".join(row.workers) or "nobody",
-            )
-            for row in rows
-        ],
-        numbers=["weight", "ready", "blocked", "idle children", "succeeded", "failed", "dead"],
-    )
+    numbers = [*(["weight"] if weighed else []), *_NUMBERS]
+    columns = ["queue", *numbers, "workers"]
+    cells = [(_called(row), *([row.weight] if weighed else []), *_counts(row)) for row in rows]
+    served = [", ".join(row.workers) or "nobody" for row in rows]
+    longest = [max(names.split(), key=len) for names in served]
+
+    def made(workers: Sequence[str]) -> Table:
+        some = [(*each, who) for each, who in zip(cells, workers, strict=True)]
+        return table("queues", columns, some, numbers=numbers, whole=columns[:-1])
+
+    lines = facts("queues", [(_called(row), _in_words(row)) for row in rows])
+    return Fitting(made(served), lines, least=made(longest))
+
+
+def _called(row: QueueRow) -> str:
+    return f"{row.name} (paused)" if row.paused else row.name
+
+
+def _counts(row: QueueRow) -> tuple[int, ...]:
+    """Return what the columns of numbers show of a queue."""
+    return row.ready, row.blocked, row.idle, row.ended["SUCCESS"], row.ended["FAILURE"], row.ended["DEAD"]
+
+
+def _in_words(row: QueueRow) -> str:
+    counts = zip(_NUMBERS, _counts(row), strict=True)
+    said = [f"{number:,} {name}" for name, number in counts if number or name == "ready"]
+    weight = [f"weight {row.weight}"] if row.weight is not None else []
+    who = f"served by {', '.join(row.workers)}" if row.workers else "nobody serves it"
+    return f"{', '.join([*said, *weight])}; {who}"
 
 
 @click.command(
