@@ -13,6 +13,7 @@ from taskmesh.core.hooks import Hooks
 from taskmesh.nodes.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.client.coordinator import Coordinator
     from taskmesh.client.portal import Portal
     from taskmesh.codec.keyring import Keyring
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from taskmesh.nodes.link import Link
 
 _wiring = threading.RLock()
+#: How long the end of a process waits for a broker. What it does not take by then, the leader sees on the nodes.
+FLUSH_S = 1.5
 
 
 def _forked() -> None:
@@ -57,6 +60,7 @@ class Wiring:
         self._link: Link | None = None
         self._agreement: Agreement | None = None
         self._coordinator: Coordinator | None = None
+        self._broker: Broker | None = None
 
     @property
     def eager(self) -> bool:
@@ -75,7 +79,7 @@ class Wiring:
     def _make_portal(self) -> Portal:
         from taskmesh.client.portal import Portal
 
-        return Portal(self.link, self.settings, worker_command=self._worker_command)
+        return Portal(self.link, self.settings, worker_command=self._worker_command, broker=self.broker)
 
     def _worker_command(self, queue: str) -> str:
         from taskmesh.worker.locate import worker_command
@@ -139,6 +143,48 @@ class Wiring:
 
         return Coordinator(self.agreement, self.link)
 
+    @property
+    def broker(self) -> Broker | None:
+        """Who tells workers which queues have work; None where the nodes of the mesh do.
+
+        Raises:
+            BrokerRefused: It cannot be imported.
+        """
+        address = self.settings.broker
+        if address is None:
+            return None
+        if self._broker is None:
+            with _wiring:
+                self._broker = self._broker or self._make_broker(address)
+        return self._broker
+
+    def _make_broker(self, address: str) -> Broker:
+        from taskmesh.broker.named import make_broker
+
+        return make_broker(address, self.name)
+
+    def use_broker(self, address: str) -> None:
+        """Live with another broker than the settings name, from now on: what `-b` of the commands does.
+
+        Args:
+            address: As the setting `broker` takes it.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        with _wiring:
+            before, self._broker = self._broker, None
+            self.settings = self.settings.with_broker(address)
+            if self._portal is not None:
+                self._portal.sender.broker = self.broker
+        if before is not None:
+            before.close()
+
+    def finish_announcing(self) -> None:
+        """Give a broker a moment to take what is unsent: for the end of a process."""
+        if self._broker is not None:
+            self._broker.flush(FLUSH_S)
+
     def address(self) -> NodeAddress:
         """Return where the first node is; starts embedded ones that do not run."""
         return self._node.address()
@@ -172,6 +218,7 @@ class Wiring:
         self.close()
         with _wiring:
             portal, self._portal, self._link = self._portal, None, None
+            self._broker = None
             self.settings = settings
             self._node = Whereabouts(self.name, settings)
         if portal is not None:
@@ -184,6 +231,8 @@ class Wiring:
         if coordinator is not None:
             # what it gives back goes through the rest
             coordinator.close()
+        if self._broker is not None:
+            self._broker.close()
         with _wiring:
             private = self._node.leave_private()
             portal, link, agreement = self._portal, self._link, self._agreement

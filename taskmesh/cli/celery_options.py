@@ -39,7 +39,6 @@ OF_WORKER = Refused(
         ): "a worker serves the queues that -Q names and no others: leave it out there",
         ("-O", "--optimization"): _PREFETCH,
         ("--prefetch-multiplier",): _PREFETCH,
-        ("-b", "--broker"): _NODES,
         ("--result-backend",): _NODES,
         (
             "-f",

@@ -9,6 +9,7 @@ import time
 
 import click
 
+from taskmesh.cli.broker_option import broker_option, given_broker
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json
 from taskmesh.cli.stop_signals import StopSignals
@@ -45,10 +46,17 @@ LOOK_S = 1.0
     help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.",
 )
 @click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]")
+@broker_option
 @target_options()
 @json_option
 def scheduler(
-    *, app_argument: str | None, log_level: str, name: str | None, target: Target, json_wanted: bool
+    *,
+    app_argument: str | None,
+    log_level: str,
+    name: str | None,
+    broker: str | None,
+    target: Target,
+    json_wanted: bool,
 ) -> None:
     """Stand for leader: whoever is elected fires the schedules of the mesh. This process runs no tasks.
 
@@ -63,6 +71,8 @@ def scheduler(
     begun_s = time.monotonic()
     stop_signals = StopSignals()
     mesh = target.open()
+    if broker:
+        mesh.use_broker(given_broker(broker))
     if target.app:
         mesh.import_tasks()
     set_up_logging(log_level.upper())

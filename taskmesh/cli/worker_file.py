@@ -59,6 +59,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "app": _text,
     "mesh": _text,
     "path": _texts,
+    "broker": _text,
     "concurrency": _count,
     "queues": _texts,
     "strategy": _text,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 
 from taskmesh.balancing.named import chosen_strategy
 from taskmesh.cli.app_path import located
+from taskmesh.cli.broker_option import VARIABLE, broker_option, given_broker
 from taskmesh.cli.celery_options import OF_WORKER, refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.seconds import Seconds
@@ -156,6 +157,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             help="From which queue to take next: " + ", ".join(STRATEGIES) + ", or one that a package adds.  "
             "[default: weighted where queues have weights, else the setting]",
         ),
+        broker_option,
         click.option(
             "-c",
             "--concurrency",
@@ -173,7 +175,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def resolved(
-    given: Mapping[str, Any], environ: Mapping[str, str], cwd: Path, *, takes_mesh: bool = True
+    given: Mapping[str, Any], environ: MutableMapping[str, str], cwd: Path, *, takes_mesh: bool = True
 ) -> WorkerOptions:
     """Return the worker that is meant.
 
@@ -181,7 +183,7 @@ def resolved(
 
     Args:
         given: What the command line gave, by name.
-        environ: The variables of the process.
+        environ: The variables of the process; the address of a broker is put there, for those that it starts.
         cwd: The current folder.
         takes_mesh: Whether the command can be given the name of a mesh instead of an app.
 
@@ -219,6 +221,8 @@ def resolved(
     soft_s, hard_s = options.get("soft_time_limit", -1.0), options.get("time_limit", -1.0)
     check_limits(max(0.0, soft_s), max(0.0, hard_s))
     name, folders = located(app, cwd, folder) if app else ("", (str(cwd),))
+    if "broker" in options:
+        environ[VARIABLE] = given_broker(options["broker"])  # for the process that imports the app
     return WorkerOptions(
         app=name,
         mesh=check_mesh_name(mesh) if mesh else "",
@@ -234,6 +238,7 @@ def resolved(
         include=_modules(options.get("include", "")),
         log_level=_level(options.get("log_level", "")),
         burst=options.get("burst", False),
+        has_broker="broker" in options,
         scheduler=not options.get("no_scheduler", False),
         max_tasks_per_child=options.get("max_tasks_per_child", 0),
         max_memory_per_child=_memory(options.get("max_memory_per_child", 0)),

@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from taskmesh.client.announcing import announce
 from taskmesh.client.async_wait import ear_of
 from taskmesh.client.known import compare
 from taskmesh.client.options import SendOptions
@@ -147,10 +148,16 @@ class Outbox:
             reply = await link.async_driver.run(
                 enqueue_one(link.session, message), within_s=sender.send_timeout_s
             )
+            broker = sender.broker
             if reply == ACCEPTED:
+                if broker is not None:
+                    announce(broker, (message,))
                 return None
             if type(reply) is bytes:
-                return answer_to(message, reply)
+                sent = answer_to(message, reply)
+                if broker is not None:
+                    announce(broker, (message,), sent)
+                return sent
             left_s = max(0.0, sender.send_timeout_s - (time.monotonic() - began_s))
             sent = await link.async_driver.run(
                 enqueue(
@@ -162,6 +169,8 @@ class Outbox:
                 ),
                 within_s=left_s,
             )
+            if broker is not None:
+                announce(broker, (message,), sent)
         finally:
             self._under_way -= 1
         return sent
@@ -211,6 +220,8 @@ class Outbox:
                 if not future.done():
                     future.set_exception(error)
             return
+        if sender.broker is not None:
+            announce(sender.broker, (message for message, _ in together), sent)
         failed = sent.rejected.keys() | sent.unknown.keys()
         for message, future in together:
             if future.done():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Coroutine
 
+    from taskmesh.broker.contract import Broker
     from taskmesh.client.async_send import Outbox
     from taskmesh.client.ear import Ear
     from taskmesh.codec.telling import Telling
@@ -48,6 +49,7 @@ class Portal:
         settings: Settings,
         *,
         worker_command: Callable[[str], str],
+        broker: Broker | None = None,
     ) -> None:
         """Prepare; connects when first used.
 
@@ -56,6 +58,7 @@ class Portal:
             settings: Of the mesh.
             worker_command: Returns the command that starts a worker for a queue, shown to a caller whose queue nobody
                 serves.
+            broker: Who is told which queues have work.
         """
         self.link = link
         self.settings = settings
@@ -68,6 +71,7 @@ class Portal:
             compress_over=settings.compress_over,
             send_timeout_s=settings.send_timeout,
             sender_name=self.client_name,
+            broker=broker,
         )
         self.inbox = Inbox(link, self._nobody_serves, self._task_waits)
         self.inline = Inline()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from taskmesh.client.announcing import announce
 from taskmesh.client.batch import Batch, batch_of
 from taskmesh.client.keys import call_keys
 from taskmesh.client.kind import Kind
@@ -22,6 +23,7 @@ from taskmesh.errors import IdempotencyConflict, QueueFull, SendRejected, SendUn
 from taskmesh.queue.enqueue import NewMessage, Sent, answer_to, enqueue, enqueue_one
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.client.result import AsyncResult
     from taskmesh.nodes.link import Link
 
@@ -61,6 +63,7 @@ class Sender:
         send_timeout_s: How long a send goes on trying.
         sender_name: Who sends, for people to read.
         unsure: What may have been recorded.
+        broker: Who is told which queues have work; None where the nodes wake workers themselves.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Sender:
         compress_over: int,
         send_timeout_s: float,
         sender_name: str,
+        broker: Broker | None = None,
     ) -> None:
         """Prepare.
 
@@ -80,7 +84,9 @@ class Sender:
             compress_over: Bytes over which arguments are compressed.
             send_timeout_s: How long a send goes on trying.
             sender_name: Who sends, for people to read.
+            broker: Who is told which queues have work.
         """
+        self.broker = broker
         self._link = link
         self._max_message_size = max_message_size
         self._compress_over = compress_over
@@ -256,7 +262,10 @@ class Sender:
         link = self._link
         began_s = time.monotonic()
         reply = link.driver.run(enqueue_one(link.session, message), within_s=self.send_timeout_s)
+        broker = self.broker
         if reply == ACCEPTED:
+            if broker is not None:
+                announce(broker, (message,))
             return
         if type(reply) is bytes:
             sent = answer_to(message, reply)
@@ -272,6 +281,8 @@ class Sender:
                 ),
                 within_s=left_s,
             )
+        if broker is not None:
+            announce(broker, (message,), sent)
         if handle is not None:
             if self.note_sent(handle, sent):
                 link.run(compare(link, handle), within_s=self.send_timeout_s)
@@ -309,12 +320,15 @@ class Sender:
             sent_before: An earlier try may have recorded them.
         """
         link = self._link
-        return link.run(
+        sent = link.run(
             enqueue(
                 link.session, messages, functions, patience_s=self.send_timeout_s, sent_before=sent_before
             ),
             within_s=self.send_timeout_s,
         )
+        if self.broker is not None:
+            announce(self.broker, messages, sent)
+        return sent
 
     def new_id(self, routing: int | None = None) -> str:
         """Make an id of a routing, drawn if None."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from taskmesh.client.announcing import announce
 from taskmesh.client.batch import Batch
 from taskmesh.client.files import check_path, check_token, file_content
 from taskmesh.client.lock import Lock, Semaphore
@@ -241,6 +242,8 @@ class Transaction(Batch):
                 register=register_of(self.id),
             )
         self.state = DONE if completed.phase == DONE else COMMITTED
+        if self.sender.broker is not None:
+            announce(self.sender.broker, self._messages.values())
         return completed
 
     def _wanted(self, owner: str, now_ms: int) -> Wanted:

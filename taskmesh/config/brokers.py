@@ -33,6 +33,7 @@ _REFUSED = {
 _SECRET_FIELDS = ("passw", "secret", "token", "key", "credential", "signature")
 # Several addresses of one cluster stand in a row; a password with a ';' in it must not be torn apart.
 _BETWEEN = re.compile(r"[;,]\s*(?=[A-Za-z][A-Za-z0-9+.\-]*://)")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\?.*)?", re.DOTALL)
 
 
@@ -79,7 +80,7 @@ def broker_shown(address: str) -> str:
 
 def _checked(address: str) -> str:
     scheme = scheme_of(address)
-    if not scheme:
+    if not _SCHEME.fullmatch(scheme):
         if _PATH.fullmatch(address):
             return scheme
         raise ValueError(

@@ -131,6 +131,17 @@ class Settings:
         """What servers of the user's own are to survive; of embedded ones, which are started so, nothing is asked."""
         return self.durability if self.nodes else "memory"
 
+    def with_broker(self, address: str) -> Settings:
+        """Return the same with another broker, as somebody asked for who knows better than the app.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        from dataclasses import replace
+
+        broker = _read(Given("broker", address, "option -b", 0, ""))
+        return replace(self, broker=broker, sources={**self.sources, "broker": "option -b"})
+
     def source_of(self, name: str) -> str:
         """Return where the value of a setting came from, in words for people."""
         return self.sources[name]

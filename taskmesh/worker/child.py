@@ -220,4 +220,7 @@ def child_main(mesh: App, order: ChildOrder, build: bytes, page_fd: int) -> int:
         log.error("%s cannot start: %s", who, error)  # noqa: TRY400 - said plainly
         return EXIT_CANNOT_START
     child[0].has_process()
-    return child[0].run()
+    try:
+        return child[0].run()
+    finally:
+        mesh.finish_announcing()

@@ -57,6 +57,12 @@ class App(Host, Protocol):
     def declared_schedules(self) -> tuple[bytes, ...]:
         """Return what the app's code says of schedules, packed."""
 
+    def use_broker(self, address: str) -> None:
+        """Live with another broker than the settings name."""
+
+    def finish_announcing(self) -> None:
+        """Give a broker a moment to take what is unsent."""
+
     @property
     def hooks(self) -> Hooks:
         """What is called when workers and tasks begin and end."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from taskmesh.balancing.named import chosen_strategy
+from taskmesh.config.brokers import MESH
 from taskmesh.config.settings import LOG_LEVELS, SETTINGS, Settings
 from taskmesh.config.sources import absolute
 from taskmesh.config.values import one_of, weighted_queues, whole
@@ -29,7 +30,9 @@ START_TIMEOUT_S = 30.0
 #: What workers say that a program starts for itself, unless it asks for more.
 QUIET = "WARNING"
 #: Settings that reach workers by the environment, or mean nothing to them: a command line can be read by everybody.
-_IN_THE_ENVIRONMENT = frozenset({"nodes", "embedded", "embedded_nodes", "key", "key_file", "app", "eager"})
+_IN_THE_ENVIRONMENT = frozenset(
+    {"nodes", "embedded", "embedded_nodes", "key", "key_file", "broker", "app", "eager"}
+)
 
 
 def options_for(
@@ -141,6 +144,7 @@ def environment_for(mesh: Host) -> dict[str, str]:
         environ.pop("TASKMESH_EMBEDDED_NODES", None)
         environ["TASKMESH_KEY"] = mesh.keyring().dump()
         environ.pop("TASKMESH_KEY_FILE", None)
+        environ["TASKMESH_BROKER"] = settings.broker or MESH
     return environ
 
 

@@ -41,6 +41,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         reload: Import the app again when its sources change.
         reload_dirs: Folders whose Python files count as sources, too.
         nodes_per_worker: From how many nodes its children claim at most; 0 for the setting.
+        has_broker: Whether the variable `TASKMESH_BROKER` counts before what the app says: an address holds a password,
+            and a command line can be read by everybody.
         scheduler: Whether the worker stands for leader, and so may come to fire schedules.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
@@ -70,6 +72,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     reload: bool = False
     reload_dirs: tuple[str, ...] = ()
     nodes_per_worker: int = 0
+    has_broker: bool = False
     scheduler: bool = True
     parent: int = 0
 
@@ -109,6 +112,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         schedules: What the app's code says of schedules, packed.
         acceptors: Of the settings.
         replicas: Of the settings.
+        broker: Of the settings; empty for none. Travels only between a worker's own processes.
     """
 
     mesh: str
@@ -142,6 +146,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     schedules: tuple[bytes, ...] = ()
     acceptors: tuple[str, ...] = ()
     replicas: int | None = None
+    broker: str = ""
 
 
 def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from taskmesh.balancing.named import chosen_strategy, strategy_named
+from taskmesh.config.sources import VARIABLE_PREFIX
 from taskmesh.core.hooks import WorkerContext
 from taskmesh.core.version import VERSION
 from taskmesh.errors import TaskMeshError, is_usage
@@ -51,6 +52,8 @@ def find_mesh(options: WorkerOptions, kind: type[App]) -> App:
     mesh = load_app(options.app, kind) if options.app else kind(options.mesh, **options.settings)
     with importing(options.app):
         mesh.import_tasks(*options.include)
+    if options.has_broker:
+        mesh.use_broker(os.environ[VARIABLE_PREFIX + "BROKER"])
     return mesh
 
 
@@ -93,6 +96,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         schedules=mesh.declared_schedules(),
         acceptors=settings.acceptors,
         replicas=settings.replicas,
+        broker=settings.broker or "",
         has_worker_hooks=mesh.hooks.has("on_worker_stop"),
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
