@@ -132,10 +132,12 @@ def _do(
         f"{change.copies:,} of {change.of_copies:,} copies of slots travel, {change.primaries:,} of "
         f"{change.of_slots:,} slots are led by another node that keeps them"
     )
-    say(f"{change.node} {what}: {moves}")
+    # what was asked for is the answer; what is told beside the work is not
+    tell = click.echo if dry_run and not json_wanted else say
+    tell(f"{change.node} {what}: {moves}")
     acceptor = changes.named_acceptor_of(change) if change.wish.leaves else ""
     if acceptor:
-        say(
+        tell(
             f"{change.node} is an acceptor too, as {acceptor}: do not end its server before another is in its place: "
             f"`taskmesh acceptors replace {acceptor} NEW`, or `taskmesh acceptors move` to those that the settings name"
         )

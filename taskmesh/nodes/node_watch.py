@@ -13,7 +13,7 @@ from taskmesh.nodes.mesh_driver import MeshDriver
 from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.observing import JUDGED_S, OBSERVERS, Observer, confirmed, outdated, pack_note
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import UP
+from taskmesh.replication.view import DRAINED, UP
 
 if TYPE_CHECKING:
     from taskmesh.nodes.link import Link
@@ -58,6 +58,7 @@ class NodeWatch:
         self._members: dict[str, Member] = {}
         self._noted_s = 0.0
         self._was_silent: frozenset[str] = frozenset()
+        self._left: set[str] = set()
         self.seen: dict[str, Stand] = {}
         self.away: dict[str, str] = {}
         self.observers = 1
@@ -91,15 +92,19 @@ class NodeWatch:
         """Look, and return the members that count as gone: silent for long, and not to this process alone."""
         self.expect(view.members)
         asked_s = time.monotonic()
-        ids = [member.id for member in view.members]
+        self._left &= {member.id for member in view.members if member.state == DRAINED}
+        ids = [member.id for member in view.members if member.id not in self._left]
         replies = self.driver.run(_ask(self._link.prefix, ids))
         self.seen, self.away = {}, {}
         for node, reply in zip(ids, replies, strict=True):
             if not isinstance(reply, list):
                 self.away[node] = _in_words(reply)
+                self._note_left(view, node)
                 continue
             stand = read_stand(reply)
-            if stand.id in ("", node):
+            if not stand.id and self._note_left(view, node):
+                self.away[node] = "the server there is no node of this mesh any more"
+            elif stand.id in ("", node):
                 self.seen[node] = stand
             else:
                 # a server that has two names, or one that came to the address of a node that left
@@ -122,6 +127,14 @@ class NodeWatch:
             node in self.away and node not in gone and self.silent_s(node) < JUDGED_S for node in view.nodes
         )
         return gone
+
+    def _note_left(self, view: View, node: str) -> bool:
+        """Ask at an address no more where one was emptied on purpose and is gone: its next server is another's."""
+        member = view.member(node)
+        left = member is not None and member.state == DRAINED
+        if left:
+            self._left.add(node)
+        return left
 
     def silent(self) -> frozenset[str]:
         """Return the members that did not answer, and have been silent for long to this process, learners too."""

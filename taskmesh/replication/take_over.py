@@ -119,7 +119,7 @@ def take_over(mandate: Mandate, kept: Kept, goal: Goal) -> ViewSteps[TakenOver]:
     mandate.note(
         f"view {active.number} is active: {prepared.copied} records copied, {prepared.promoted} slots promoted"
     )
-    deaf = yield from tell(mandate, active, wait_for=tuple(prepared.answers.run_ids))
+    deaf = yield from tell(mandate, active, view.before, wait_for=tuple(prepared.answers.run_ids))
     return TakenOver(kept, prepared.copied, prepared.promoted, deaf)
 
 
@@ -143,7 +143,7 @@ def _restate(mandate: Mandate, last: View, version: int, goal: Goal) -> ViewStep
     view = View(last.number + 1, ACTIVE, last.slots, last.replicas, goal.members, goal.table)
     kept = yield Agreed(mandate.register.write(view, version))
     mandate.note(f"view {view.number} is active: who has which slots stays as it was")
-    deaf = yield from tell(mandate, view, wait_for=view.nodes)
+    deaf = yield from tell(mandate, view, last, wait_for=view.nodes)
     return TakenOver(kept, 0, 0, deaf)
 
 
@@ -226,18 +226,26 @@ def teach(mandate: Mandate, view: View, learner: Member) -> ViewSteps[bool]:
     return _was_told(call, reply)
 
 
-def tell(mandate: Mandate, view: View, *, wait_for: Sequence[str] = ()) -> ViewSteps[tuple[str, ...]]:
+def tell(
+    mandate: Mandate, view: View, before: View | None = None, *, wait_for: Sequence[str] = ()
+) -> ViewSteps[tuple[str, ...]]:
     """Have all nodes obey an active view; return those that could not be told.
 
     Args:
         mandate: Whose.
         view: The view. Nodes that obey it already are told once more.
+        before: The one before it. Who was emptied on purpose is told only of the view that says so: at its address
+            may be anybody after that.
         wait_for: Nodes that are asked again when they do not answer.
 
     Raises:
         LeadershipLost: A node obeys a newer leader, or is in a newer view.
     """
-    left = [member for member in view.members if member.state in (UP, LEARNER, DRAINED)]
+    left = [
+        member
+        for member in view.members
+        if member.state in (UP, LEARNER) or (member.state == DRAINED and _was_another(member, before))
+    ]
     packed = pack(view)
     for attempt in range(TELL_TRIES):
         calls = [_activation(mandate, view, packed, member) for member in left]
@@ -259,6 +267,14 @@ def tell(mandate: Mandate, view: View, *, wait_for: Sequence[str] = ()) -> ViewS
             break
         yield Pause(TELL_AGAIN_S)
     return tuple(member.id for member in left)
+
+
+def _was_another(member: Member, before: View | None) -> bool:
+    """Tell whether a member had another state, or kept anything, in the view before."""
+    earlier = before.member(member.id) if before is not None else None
+    if before is None or earlier is None:
+        return False
+    return earlier.state != member.state or bool(before.held_by(member.id))
 
 
 def _activation(mandate: Mandate, view: View, packed: bytes, member: Member) -> Call:

@@ -113,7 +113,8 @@ def _tell_silent(standings: Sequence[Standing], before: frozenset[str]) -> froze
     silent = frozenset(each.address for each in standings if each.looked is None)
     for address in sorted(silent - before):
         log.warning("acceptor %s does not answer: start its server, or look at the way to it", address)
-    for address in sorted(before - silent):
+    answering = {each.address for each in standings} - silent
+    for address in sorted(before & answering):
         log.info("acceptor %s answers again", address)
     return silent
 

@@ -104,6 +104,8 @@ def test_the_commands_do_the_same_and_tell_what_moves(mesh, leader, four):
     told = run("add", four.urls[3], "--dry-run")
     assert (told["node"], told["dry_run"], told["done"]) == ("n4", True, False)
     assert 0 < told["copies_moved"] <= 40
+    plain = CliRunner().invoke(cli, ["nodes", "add", four.urls[3], "--dry-run", "--mesh", NAME])
+    assert plain.stdout.startswith(f"n4 joins: {told['copies_moved']} of 128 copies of slots travel")
     assert len(mesh.nodes.members()) == 3
     told = run("add", four.urls[3])
     assert (told["node"], told["done"]) == ("n4", True)
@@ -162,6 +164,20 @@ def test_the_address_of_one_who_left_may_be_used_again(mesh, leader, four, monke
     assert mesh.nodes.add(four.urls[3], timeout=RUN_S) == "n5"
     comes_to_rest(mesh, "n5")
     assert {mesh.result(each).state for each in ids} == {"PENDING"}
+
+
+def test_a_server_at_the_address_of_one_who_left_is_let_alone(mesh, leader, four, monkeypatch):
+    """It may be anybody's by then."""
+    monkeypatch.setattr(node_care, "LEVEL_S", 0.2)
+    mesh.nodes.add(four.urls[3], timeout=RUN_S)
+    mesh.nodes.remove("n4", timeout=RUN_S)
+    comes_to_rest(mesh, "n1")
+    with redis.Redis.from_url(four.urls[3]) as server:
+        server.flushall()
+        comes_to_rest(mesh, "n1")
+        mesh.nodes.weigh("n1", 101, timeout=RUN_S)
+        mesh.nodes.weigh("n1", 50, timeout=RUN_S)
+        assert server.keys() == []
 
 
 def test_one_server_under_two_names_is_one_member(mesh, four, request, monkeypatch):
