@@ -28,7 +28,8 @@
 <prefix>run:<holder>   hash sequence -> ids of one claim, joined by newlines
 <prefix>workers        set of the incarnations
 <prefix>ring           sorted set of the incarnations by the number in their names: who watches whom
-<prefix>w:<incarnation> hash: state, beat, info, report, s<child> = last claim sequence of a child (ffffffff: dead)
+<prefix>w:<incarnation> hash: state, beat, info, report, s<child> = last claim sequence of a child (ffffffff: dead),
+                       h<child> = in a mesh of several nodes: sequence under which it is about to be handed a message
 <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
 <prefix>paused         set of the queues from which nothing is claimed
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on

@@ -46,7 +46,11 @@ if known[2] == seq then
     end
   end
   -- a message may have been handed over with a wake-up: one that still lies there tells that nobody has the message
-  if #out > 0 then CALL('UNLINK', P .. 'wake:' .. holder) end
+  if #out > 0 then
+    CALL('UNLINK', P .. 'wake:' .. holder)
+    -- nor does it come any more
+    if HANDED then CALL('HDEL', worker, 'h' .. string.sub(holder, 17)) end
+  end
   return out
 end
 if known[2] and tonumber(seq, 16) < tonumber(known[2], 16) then

@@ -141,11 +141,33 @@ def handed_off(wake_up: bytes) -> tuple[int, Claimed] | None:
     return sequence, Claimed(hint[:-9], after(hint[-8:], lease[:EPOCH_LENGTH]) + lease, record)
 
 
+def handed_over(wake_up: bytes, sequence: int, epoch: bytes) -> Claimed | None:
+    """Return the message that a wake-up brings; None if it only wakes, and the next claim tells what there is.
+
+    Args:
+        wake_up: What came.
+        sequence: Of the child's last answered claim there.
+        epoch: That the child knows. In another view the message may be in other hands by now; and what was brought
+            under an earlier sequence came with a claim.
+    """
+    found = handed_off(wake_up)
+    if found is None or found[0] != sequence + 1 or found[1].epoch != epoch:
+        return None
+    return found[1]
+
+
 def unheard(session: Session, holder: bytes) -> Steps[set[str]]:
     """Return the ids that were handed to a child which is dead, and which it never heard of."""
     wake_ups = yield from plain(session, b"LRANGE", keys.wake(session.prefix, holder), b"0", b"-1")
     handed = (handed_off(wake_up) for wake_up in wake_ups)
-    return {found[1].task_id.decode(errors="backslashreplace") for found in handed if found is not None}
+    ids = {found[1].task_id for found in handed if found is not None}
+    if session.epoch[:1] == b"f":
+        # nor of what it was about to be handed
+        worker = keys.worker(session.prefix, holder[:16])
+        sequence = yield from plain(session, b"HGET", worker, b"h" + holder[16:])
+        about = sequence and (yield from plain(session, b"HGET", keys.run(session.prefix, holder), sequence))
+        ids |= {about} if about else set()
+    return {task_id.decode(errors="backslashreplace") for task_id in ids}
 
 
 class Claims(list[Claimed]):

@@ -12,7 +12,7 @@ from taskmesh.replication.view import View
 #: What the answer of a script begins with in a mesh of several nodes.
 TOLD = b"+"
 #: How many words an entry of each kind has, after its kind.
-WIDTHS = {b"w": 3, b"h": 3, b"b": 4, b"p": 2}
+WIDTHS = {b"w": 3, b"h": 3, b"b": 4, b"p": 2, b"u": 4}
 _SLOT = slice(52, 56)
 
 
@@ -39,11 +39,13 @@ class Changes:
         primary: The node.
         entries: Records that W copies must have.
         notices: Channels and what is to be told there, once they do.
+        handed: Messages that idle children were given, of which they are told then: as `hand_over.lua` takes them.
     """
 
     primary: str
     entries: list[Entry] = field(default_factory=list)
     notices: list[tuple[bytes, bytes]] = field(default_factory=list)
+    handed: list[tuple[bytes, ...]] = field(default_factory=list)
 
 
 def read_changes(primary: str, told: Sequence[bytes], view: View) -> Changes:
@@ -63,6 +65,9 @@ def read_changes(primary: str, told: Sequence[bytes], view: View) -> Changes:
         at += 1 + width
         if kind == b"p":
             changes.notices.append((words[1], words[2]))
+            continue
+        if kind == b"u":
+            changes.handed.append(words[1:])
             continue
         task_id = words[2] if kind == b"b" else words[1]
         record = words[2] if kind == b"w" else words[3] if kind == b"h" else b""

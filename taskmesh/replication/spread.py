@@ -3,7 +3,8 @@
 A protocol is written for one node. Here it is led through a mesh of several: each of its calls is split by slot, each
 part carries the epoch of the view by which it was split, and every replica compares that. So a part is executed by the
 primary of its slots, or by nobody. What it changed comes back behind the reply and is brought to the backups; the
-protocol hears the reply when W copies have it (PacificA, MSR-TR-2008-25; Viewstamped Replication Revisited, section 4).
+protocol hears the reply when W copies have it, and so do those who wait for it and idle children who were given a
+message (PacificA, MSR-TR-2008-25; Viewstamped Replication Revisited, section 4).
 Too few: it hears `NoAnswer`, and repeats the call, as it does when an answer is lost; a repeat tells the same changes.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from typing import Any, TypeVar
 
 from taskmesh.core import keys
-from taskmesh.core.script import Script
+from taskmesh.core.script import Script, load_script
 from taskmesh.core.steps import (
     OUT,
     Call,
@@ -43,6 +44,7 @@ from taskmesh.replication.view import View
 T = TypeVar("T")
 Spread = Generator[Round | Pause, Sequence[Reply], T]
 
+HAND_OVER = load_script("taskmesh.replication", "hand_over")
 #: How often the view is read again within one call before the protocol is told that nobody could do it.
 LOOKS_MAX = 20
 LOOK_AGAIN_S = 0.05
@@ -351,21 +353,25 @@ def _replicate(
     for changes in all_changes:
         done.append(all(count <= 0 for count in copying.missing[at : at + len(changes.entries)]))
         at += len(changes.entries)
-    notices = [
-        Call(
-            None,
-            standing.session.prefix,
-            (b"PUBLISH", keys.channel(standing.session.prefix, channel), notice),
-            node=changes.primary,
-        )
+    tellings = [
+        telling
         for changes, is_done in zip(all_changes, done, strict=True)
         if is_done
-        for channel, notice in changes.notices
+        for telling in _tellings(changes, copying)
     ]
-    if notices:
-        # one that is lost is made up for by reading, as after a lost connection
-        yield Round(notices, all_answered)
+    if tellings:
+        # one that is lost is made up for by reading, as after a lost connection, or by the child's next claim
+        yield Round(tellings, all_answered)
     return done, copying.is_stale
+
+
+def _tellings(changes: Changes, copying: _Copying) -> Iterator[Call]:
+    """Make the calls that tell others of what counts now."""
+    prefix = copying.session.prefix
+    for channel, notice in changes.notices:
+        yield Call(None, prefix, (b"PUBLISH", keys.channel(prefix, channel), notice), node=changes.primary)
+    for words in changes.handed:
+        yield copying.call(HAND_OVER, changes.primary, *words)
 
 
 def _send_whole(copying: _Copying, needed: list[tuple[str, int]]) -> Spread[None]:

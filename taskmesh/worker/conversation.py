@@ -15,7 +15,7 @@ from typing import Any
 from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
-from taskmesh.queue.claim import ELSEWHERE, Claimed, Claims, claim, handed_off, held, recall
+from taskmesh.queue.claim import ELSEWHERE, Claimed, Claims, claim, handed_over, held, recall
 from taskmesh.queue.commit import COMMIT_MAX, RELEASED, commit
 from taskmesh.queue.setting import look_at_operated
 from taskmesh.queue.turn import turn
@@ -235,12 +235,12 @@ class Conversation(Speaking):
             log.debug("cannot wait for a wake-up: %s", reply)
             time.sleep(0.05)
             return []
-        handed = handed_off(reply[1]) if reply is not None else None
-        if handed is None or handed[0] != self.sequence + 1:
-            return []  # an older one, whose message came with a claim
+        handed = handed_over(reply[1], self.sequence, self._session.epoch) if reply is not None else None
+        if handed is None:
+            return []
         self.sequence += 1
         self._found_s = time.monotonic()
-        return [handed[1]]
+        return [handed]
 
     # -- comparing ----------------------------------------------------------------
 

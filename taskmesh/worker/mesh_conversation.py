@@ -17,7 +17,7 @@ from taskmesh.balancing.sources import Source
 from taskmesh.core.claim_names import node_of, sequence_of
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.wake_line import wait
-from taskmesh.queue.claim import Claimed, Claims, handed_off, recall
+from taskmesh.queue.claim import Claimed, Claims, handed_over, recall
 from taskmesh.queue.commit import COMMIT_MAX, RELEASED, commit
 from taskmesh.queue.setting import look_at_operated
 from taskmesh.worker.host import App
@@ -294,12 +294,12 @@ class MeshConversation(Speaking):
         """Wait until a node wakes this child, a second at most, and return what came with the wake-up."""
         self.compare_now_and_then()
         for talk, wake_up in self._leisurely(partial(self._wait, self._patience_s())) or ():
-            handed = handed_off(wake_up)
-            if handed is None or handed[0] != talk.sequence + 1:
-                continue  # an older one, whose message came with a claim
+            handed = handed_over(wake_up, talk.sequence, self._session.epoch)
+            if handed is None:
+                continue
             talk.sequence += 1
             self._found_s = time.monotonic()
-            batch = [handed[1]]
+            batch = [handed]
             self._begin(talk, batch)
             if self._runs_one:
                 talk.is_idle = False

@@ -3,7 +3,7 @@
 -- Reply: '+', the reply, then of each record that was changed or seen: 'w', id, record, what stands beside it; or 'h', id, the version
 --   on which the change stands, head (108 bytes), where the rest stayed as it was, or is so large that who lacks it fetches it in
 --   pieces: then that version is its own. 'b', hash, id, version, value: what is noted
---   beside a record that runs or waits. 'p', channel, notice.
+--   beside a record that runs or waits. 'p', channel, notice. 'u', child, sequence, id, version before: what the child is handed.
 local CHANGED, ORDER, BASE, BESIDE, NOTICES_OF = {}, {}, {}, {}, {}
 -- What was read and written is not read again: the versions that records were seen with, and whole records as they stand now.
 local SEEN_AT, STANDS = {}, {}
@@ -11,7 +11,7 @@ local NOTED = {[P .. 'rv'] = 'rv', [P .. 'tellings'] = 'tellings', [P .. 'parked
 -- What is larger goes to other nodes in pieces, which is also how much one of these has.
 LARGE_BYTES = 1048576
 local RECORD, SLOT, OWN = P .. 'r:', P .. 'L:', nil
-SEEN = {}
+SEEN, HANDED = {}, {}
 
 do
   -- the number of the view in 36 digits, its last four; and four for moves within the view
@@ -190,5 +190,9 @@ end
 for _, notice in ipairs(NOTICES_OF) do
   local n = #told
   told[n + 1], told[n + 2], told[n + 3] = 'p', notice[1], notice[2]
+end
+for _, handed in ipairs(HANDED) do
+  local n = #told
+  told[n + 1], told[n + 2], told[n + 3], told[n + 4], told[n + 5] = 'u', unpack(handed)
 end
 return told

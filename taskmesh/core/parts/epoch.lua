@@ -7,6 +7,8 @@ local CALL = redis.call
 local FLOOR
 -- In a mesh of several nodes: ids which the caller is told of, so that W copies must have them first.
 local SEEN
+-- In a mesh of several nodes: messages that were given to idle children, who may be told once W copies have that.
+local HANDED
 -- True while each replica sees to its own copies, whoever leads them.
 local COPIES = false
 -- In a mesh of several nodes: what is larger is not told, but fetched or read by those who want it.

@@ -1,6 +1,7 @@
 -- Gives a message to an idle child together with its wake-up, which saves it the claim. The lease is the one that
 -- the child's next claim would record: should the wake-up be lost, that claim returns this very message.
--- In a mesh of several nodes it may begin before other copies know of that. One that may begin only once is claimed.
+-- In a mesh of several nodes the child is told once W copies know of it (`replication/hand_over.lua`), as with a claim; until then
+-- `h<child>` notes the sequence, and the child is given nothing more. One that may begin only once is claimed there.
 local HANDOFF_BYTES_MAX = 65536
 
 local function hand_off(id, rec, queue, line)
@@ -13,6 +14,11 @@ local function hand_off(id, rec, queue, line)
   CALL('SETRANGE', P .. 'r:' .. id, 1, 'T' .. version_after(string.sub(rec, 3, 10)) .. lease)
   CALL('HSET', P .. 'w:' .. string.sub(holder, 1, 16), 's' .. string.sub(holder, 17), seq)
   CALL('HSET', P .. 'run:' .. holder, seq, id)
-  CALL('RPUSH', P .. 'wake:' .. holder, 'h' .. lease .. id .. ':' .. string.sub(rec, 3, 10) .. '\n' .. rec)
+  if HANDED then
+    CALL('HSET', P .. 'w:' .. string.sub(holder, 1, 16), 'h' .. string.sub(holder, 17), seq)
+    HANDED[#HANDED + 1] = {holder, seq, id, string.sub(rec, 3, 10)}
+  else
+    CALL('RPUSH', P .. 'wake:' .. holder, 'h' .. lease .. id .. ':' .. string.sub(rec, 3, 10) .. '\n' .. rec)
+  end
   return true
 end

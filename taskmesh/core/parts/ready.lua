@@ -38,9 +38,12 @@ local function idle_child(queue)
     if not holder then return nil end
     local many = string.sub(holder, 17, 17) >= '8'
     if CALL('EXISTS', P .. (many and 'wake:' or 'run:') .. holder) == 0 then
-      local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. string.sub(holder, 17))
-      -- a child that was reaped takes nothing any more
-      if known[1] == 'live' and known[2] ~= 'ffffffff' then return holder, known[2] or '00000000' end
+      local child = string.sub(holder, 17)
+      local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. child, 'h' .. child)
+      -- a child that was reaped takes nothing any more; nor does one, for now, that is about to be handed a message
+      if known[1] == 'live' and known[2] ~= 'ffffffff' and not (known[3] and known[3] == known[2]) then
+        return holder, known[2] or '00000000'
+      end
     end
   end
 end

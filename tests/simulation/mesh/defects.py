@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from taskmesh.core.script import Script
+from taskmesh.queue import claim
 from taskmesh.queue.claim import CLAIM
 from taskmesh.queue.commit import COMMIT
 from taskmesh.queue.enqueue import ENQUEUE
@@ -142,6 +143,18 @@ DEFECTS = (
         Rule(spread, "_replicate"),
         (("        if is_done\n", ""),),
         {**LOSSY, "lost": 0.4, "messages": 5},
+    ),
+    Defect(
+        "a child is handed a message before enough copies know of that",
+        ENQUEUE,
+        (("  if HANDED then\n", "  if false then\n"),),
+        LOSSY,
+    ),
+    Defect(
+        "a child obeys a wake-up of a view that has gone by",
+        Rule(claim, "handed_over"),
+        ((" or found[1].epoch != epoch", ""),),
+        {**CUTS, "slow": 0.0},
     ),
     Defect(
         "a commit asks only that the record is claimed, by whomever",

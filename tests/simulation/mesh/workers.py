@@ -12,6 +12,7 @@ from taskmesh.core import keys
 from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import OUT, Call, Pause, Round
 from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.queue import claim as claiming
 from taskmesh.queue.claim import Claimed, claim, held
 from taskmesh.queue.commit import DONE, RELEASED, REPEATED, commit, retried
 from taskmesh.queue.workers import beat, bury, children, declare_dead, reap, register
@@ -36,6 +37,7 @@ class Worker(Party):
         super().__init__(world, f"worker{number}")
         self.incarnation = b""
         self.sequences: dict[str, int] = {}
+        self.idle_at: set[str] = set()
         self.holds: set[tuple[bytes, bytes]] = set()
         self._compare_at_s = 1.0
         self._life = 0
@@ -48,6 +50,8 @@ class Worker(Party):
     def begin(self) -> None:
         """Begin a life, with an incarnation that nobody had before."""
         self._life += 1
+        self.world.records.harmed(self.incarnation)
+        self.idle_at.clear()
         self.incarnation = self.world.new_incarnation()
         self.sequences = {}
         self.holds = set()
@@ -74,7 +78,7 @@ class Worker(Party):
                     register(self.session, self.incarnation, b"{}", patience_s=PATIENCE_S), node
                 )
                 self.sequences[node] = 0
-            claimed = yield from self._claim(node)
+            claimed = (yield from self._hear(node)) or (yield from self._claim(node))
         except NodeUnavailable:
             return False
         except NodeFault as error:
@@ -91,6 +95,23 @@ class Worker(Party):
             yield from self._run(node, claimed)
         return bool(claimed)
 
+    def _hear(self, node: str) -> Steps:
+        """Return what came with a wake-up, if this child is registered as idle there and there is one."""
+        if node not in self.idle_at or not self.world.has_wake_up(node, self.holder):
+            return []
+        (wake_up,) = yield Round(
+            [Call(None, PREFIX, (b"LPOP", keys.wake(PREFIX, self.holder)), node=node)],
+            lambda some: OUT not in some,
+        )
+        handed = None
+        if isinstance(wake_up, bytes):
+            handed = claiming.handed_over(wake_up, self.sequences[node], self.session.epoch)
+        if handed is None:
+            return []
+        self.idle_at.discard(node)
+        self.sequences[node] += 1
+        return [handed]
+
     def _claim(self, node: str) -> Steps:
         most = self.world.random.choice((1, 1, 2))
         while True:
@@ -100,6 +121,7 @@ class Worker(Party):
             )
             claimed = yield from self.talk(steps, node)
             self.sequences[node] = sequence
+            (self.idle_at.discard if claimed else self.idle_at.add)(node)
             return claimed
 
     def _run(self, node: str, batch: list[Claimed]) -> Steps:
@@ -174,6 +196,7 @@ class Worker(Party):
             found = yield from self.talk(beat(self.session, self.incarnation), node)
             for other in found:
                 if other.incarnation in incarnations and other.incarnation != self.incarnation:
+                    self.world.records.harmed(other.incarnation)
                     yield from self.talk(declare_dead(self.session, other.incarnation, other.count), node)
                     yield from self._reap(node, other.incarnation)
         except (NodeUnavailable, NodeFault):

@@ -5,10 +5,12 @@ come to its end, and all copies must be alike. What is checked has numbers:
 
 I1 what was accepted is there in every later view; I2 it is final, or in exactly one index of its primary; I3 no token
 is given twice; I4 one outcome; I5 an outcome that was seen is seen by all later readers; I6 commits only by the token
-of the claim; I7 of one version there is one record; I8 one primary of a slot in an epoch; I9 epochs never decrease; I10
-indexes equal what follows from the records; I11 what was forgotten is there nowhere again (in one run of twenty); I12
-enough copies of what was promised, also after quiet time; I14 in the end all is final; I15 who refuses sends for want
-of memory still takes commits. I13, ids of firings, is simulated with the schedules.
+of the claim; I7 of one version there is one record; I8 one primary of a slot in an epoch; I9 epochs never decrease;
+I10 indexes equal what follows from the records; I11 what was forgotten is there nowhere again (in one run of twenty);
+I12 enough copies of what was promised, also after quiet time, and of a claim before its run begins; I14 in the end
+all is final; I15 who refuses sends for want of memory still takes commits; I16 a message begins once more only if it
+was to be tried again, or one of those who ran it died or was declared dead. I13, ids of firings, is simulated with the
+schedules.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from random import Random
 from typing import TypeVar
 
 from taskmesh.consensus.registers import Versioned
+from taskmesh.core import keys
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, Reply
 from taskmesh.replication import pieces
@@ -368,6 +371,10 @@ class World:
         """Return an incarnation that nobody had before."""
         self.incarnations += 1
         return b"%016x" % self.incarnations
+
+    def has_wake_up(self, node: str, holder: bytes) -> bool:
+        """Tell whether a node has woken a child that waits there."""
+        return keys.wake(PREFIX, holder) in self.servers[self.address_of(node)].node.values
 
     def shuffled(self, some: Sequence[T]) -> list[T]:
         """Return them in some order."""

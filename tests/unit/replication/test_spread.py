@@ -8,13 +8,13 @@ import pytest
 
 from taskmesh.core.record import parse
 from taskmesh.core.state import State
-from taskmesh.core.steps import NoAnswer, Pause
+from taskmesh.core.steps import Call, NoAnswer, Pause, Round, all_answered
 from taskmesh.errors import NodeUnavailable
-from taskmesh.queue.claim import claim
+from taskmesh.queue.claim import claim, handed_over, unheard
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import register
-from taskmesh.replication.spread import spread
+from taskmesh.replication.spread import HAND_OVER, spread
 from taskmesh.results.read import READ, read
 from tests.unit.replication.small_mesh import PREFIX, SmallMesh, make_view, message
 
@@ -109,6 +109,94 @@ def test_too_few_copies_are_no_answer(mesh: SmallMesh) -> None:
     # a repeat is completed, though the primary had it
     for each in ready:
         assert len(mesh.versions(each.task_id)) == 2
+
+
+def idle_child(mesh: SmallMesh, holder: bytes = HOLDER, *queues: bytes) -> None:
+    """Have a child wait for messages at every node."""
+    for node in mesh.nodes:
+        mesh.run(register(mesh.session, INCARNATION, b"{}"), node)
+        assert not mesh.run(claim(mesh.session, holder, 1, 1, queues or [b"default"], idle=False), node)
+
+
+def led_by(mesh: SmallMesh, node: str, count: int = 1, **more):
+    """Return messages that a node leads."""
+    led = (at for at in range(100) if mesh.standing.view.primary(int(message(at).slot, 16)) == node)
+    return [message(next(led), **more) for _ in range(count)]
+
+
+def wake_ups(mesh: SmallMesh, node: str, holder: bytes = HOLDER):
+    return mesh.nodes[node].call((b"LRANGE", PREFIX + b"wake:" + holder, b"0", b"-1"))
+
+
+def hand_over(mesh: SmallMesh, node: str, task_id: bytes):
+    """Do what a sender does last; he may be late with it."""
+
+    def steps():
+        words = (mesh.standing.view.epoch, b"%d" % mesh.now_ms, HOLDER, b"00000002", task_id, b"00000001")
+        return (yield Round([Call(HAND_OVER, PREFIX, words, node=node)], all_answered))[0][1]
+
+    return mesh.converse(steps())
+
+
+def test_a_message_is_handed_over_when_enough_copies_know_of_it(mesh: SmallMesh) -> None:
+    idle_child(mesh)
+    (sent,) = led_by(mesh, "n1")
+    assert mesh.run(enqueue(mesh.session, [sent], patience_s=0)).accepted
+    (wake_up,) = wake_ups(mesh, "n1")
+    handed = handed_over(wake_up, 1, mesh.session.epoch)
+    assert handed is not None
+    assert (handed.task_id, handed.token) == (sent.task_id, mesh.record("n1", sent.task_id)[2:52])
+    assert set(mesh.versions(sent.task_id).values()) == {handed.token[:8]}
+    assert parse(handed.record).envelope == parse(sent.record).envelope
+    # what is old, or of another view, only wakes
+    assert handed_over(wake_up, 2, mesh.session.epoch) is None
+    assert handed_over(wake_up, 1, make_view(2).epoch) is None
+    # and it is the child's for good
+    verdict = commit(mesh.session, HOLDER, b"build", [], [handed.task_id, handed.token, b"K", b"outcome"])
+    assert mesh.run(verdict) == b"o"
+
+
+def test_nothing_is_handed_over_that_too_few_copies_know_of(mesh: SmallMesh) -> None:
+    idle_child(mesh)
+    (sent,) = led_by(mesh, "n1")
+    mesh.nodes["n2"].crash()
+    mesh.nodes["n3"].crash()
+    assert not mesh.run(enqueue(mesh.session, [sent], patience_s=0)).accepted
+    assert wake_ups(mesh, "n1") == []
+    assert mesh.run(unheard(mesh.session, HOLDER), "n1") == {sent.task_id.decode()}
+    with pytest.raises(NodeUnavailable):
+        mesh.run(claim(mesh.session, HOLDER, 2, 1, [b"default"], idle=True, patience_s=0), "n1")
+    mesh.nodes["n2"].restart()
+    # the child finds it by itself, and a sender who comes with it then is too late
+    (found,) = mesh.run(claim(mesh.session, HOLDER, 2, 1, [b"default"], idle=True), "n1")
+    assert (found.task_id, found.token) == (sent.task_id, mesh.record("n2", sent.task_id)[2:52])
+    assert hand_over(mesh, "n1", sent.task_id) == 0
+    assert wake_ups(mesh, "n1") == []
+
+
+def test_a_message_is_handed_over_once(mesh: SmallMesh) -> None:
+    idle_child(mesh)
+    (sent,) = led_by(mesh, "n1")
+    mesh.nodes["n2"].crash()
+    mesh.nodes["n3"].crash()
+    mesh.run(enqueue(mesh.session, [sent], patience_s=0))
+    assert [hand_over(mesh, "n1", sent.task_id) for _ in range(2)] == [1, 0]
+    assert len(wake_ups(mesh, "n1")) == 1
+
+
+def test_who_is_about_to_be_handed_a_message_is_given_no_other(mesh: SmallMesh) -> None:
+    # one that runs many at once, and waits for two queues
+    many = INCARNATION + b"800001"
+    idle_child(mesh, many, b"default", b"other")
+    first, then = *led_by(mesh, "n1"), led_by(mesh, "n1", 2, queue=b"other")[1]
+    mesh.nodes["n2"].crash()
+    mesh.nodes["n3"].crash()
+    mesh.run(enqueue(mesh.session, [first], patience_s=0))
+    mesh.nodes["n2"].restart()
+    assert mesh.run(enqueue(mesh.session, [then], patience_s=0)).accepted
+    assert parse(mesh.record("n1", first.task_id)).state == State.STARTED
+    assert mesh.record("n1", then.task_id)[1:2] == b"P"
+    assert wake_ups(mesh, "n1", many) == []
 
 
 def test_what_is_read_is_completed_first(mesh: SmallMesh) -> None:

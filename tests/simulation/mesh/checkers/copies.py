@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskmesh.queue.claim import Claimed
 from tests.simulation.mesh.checkers.records import FINAL_LETTERS
 from tests.simulation.mesh.ledger import BrokenPromise
 from tests.simulation.mesh.server import Server
@@ -34,6 +35,19 @@ class Copies:
         needed = self.world.needed(self.world.ledger.plans[task_id].slot)
         if held < needed:
             raise BrokenPromise(f"I12: {task_id!r}: {what}, and {held} servers have it, not {needed}")
+
+    def began(self, claimed: Claimed) -> None:
+        """I12: a run begins: enough servers know of its claim, or of what came after that."""
+        version = claimed.token[:8]
+        held = sum(
+            records.get(claimed.task_id, b"")[2:10] >= version
+            for records in [*self.world.records.on.values(), *self._gone]
+        )
+        needed = self.world.needed(self.world.ledger.plans[claimed.task_id].slot)
+        if held < needed:
+            raise BrokenPromise(
+                f"I12: {claimed.task_id!r} is run by {claimed.token!r}, of which {held} servers know, not {needed}"
+            )
 
     def check_led(self, server: Server, own: bytes) -> None:
         """I1: a server begins to lead slots: it has whatever was promised in them."""

@@ -42,6 +42,8 @@ class Records:
         self._leads: dict[tuple[int, bytes], str] = {}
         self._claimed: dict[bytes, bytes] = {}
         self._tokens: set[tuple[bytes, bytes]] = set()
+        self._harmed: set[bytes] = set()
+        self._began: dict[bytes, list[bytes]] = {}
 
     def executed(self, server: Server, process: Process, call: Call, reply: Reply) -> None:
         """Look at what one call has changed."""
@@ -131,6 +133,25 @@ class Records:
             raise BrokenPromise(
                 f"I3: {claimed.task_id!r} is run by a token that no record had: {claimed.token!r}"
             )
+        self.world.copies.began(claimed)
+        self._is_explained(claimed)
+
+    def harmed(self, incarnation: bytes) -> None:
+        """Note that a worker has died, or that others declare it dead."""
+        self._harmed.add(incarnation)
+
+    def _is_explained(self, claimed: Claimed) -> None:
+        """I16: it was to be tried again as often as it begins, or one of those who ran it was harmed."""
+        before = self._began.setdefault(claimed.task_id, [])
+        alive = self.world.alive()
+        # who is declared dead may hear of its claim when another has run the message
+        holders = [token[20:36] for token in (*before, claimed.token)]
+        unharmed = all(holder in alive and holder not in self._harmed for holder in holders)
+        if unharmed and len(before) > self.world.ledger.plans[claimed.task_id].again:
+            raise BrokenPromise(
+                f"I16: {claimed.task_id!r} begins by {claimed.token!r}, as before by {before}"
+            )
+        before.append(claimed.token)
 
     def heard_committed(self, task_id: bytes, token: bytes, letter: bytes, outcome: bytes) -> None:
         """A worker was told that what it committed counts."""
