@@ -8,10 +8,13 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskmesh.config.brokers import AMQP, broker_shown, scheme_of
+from taskmesh.errors import BrokerRefused
 
 #: How often a broker and its clients tell each other that they live, at least twice in that time.
 HEARTBEAT_S = 30.0
 CONNECT_TIMEOUT_S = 4.0
+#: Transports that read the whole address themselves.
+_READ_THEIR_OWN = frozenset({"azureservicebus", "azurestoragequeues", "gcpubsub", "mongodb"})
 _VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 
 
@@ -39,13 +42,27 @@ def where(address: str) -> Where:
 
     Args:
         address: One, as the setting took it.
+
+    Raises:
+        BrokerRefused: An option cannot be what it says.
     """
-    scheme = scheme_of(address)
+    try:
+        return _where(address, scheme_of(address))
+    except (KeyError, ValueError) as error:
+        shown = broker_shown(address)
+        raise BrokerRefused(
+            f"broker {shown}: an option after the ? is wrong ({error}); heartbeat and connect_timeout are seconds, "
+            f"ssl_cert_reqs is one of {', '.join(_VERIFY)}",
+            broker=shown,
+        ) from error
+
+
+def _where(address: str, scheme: str) -> Where:
     url, _, query = address.partition("?")
     options = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
     parts = urlsplit(url)
     arguments: dict[str, Any] = {
-        "hostname": url,
+        "hostname": address if scheme in _READ_THEIR_OWN else url,
         "connect_timeout": float(options.pop("connect_timeout", CONNECT_TIMEOUT_S)),
     }
     if scheme in AMQP:

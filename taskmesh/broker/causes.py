@@ -53,7 +53,7 @@ def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: 
     if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
         return "that port does not speak TLS: use amqp://, or the TLS port (5671 unless it was changed)"
     if isinstance(error, ImportError):
-        return "install what kombu needs for it, for example kombu[sqs]"
+        return f"install {error.name or 'it'}, without which kombu has no transport for that"
     return ""
 
 

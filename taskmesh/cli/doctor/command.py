@@ -10,6 +10,7 @@ import click
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.agreement import check_agreement
+from taskmesh.cli.doctor.broker import check_broker
 from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
 from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
 from taskmesh.cli.doctor.node import check_embedded
@@ -43,9 +44,9 @@ _STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 def doctor(*, app: str | None, mesh: str | None, json_wanted: bool) -> None:
     """Check this machine and a mesh, and say what to do.
 
-    Without app and mesh, this machine alone: Python, the server binary, folders, the key. With one: also its node, how
-    that keeps its data, its memory and clock, whether the key is accepted, acceptors and leader, workers, queues,
-    parked messages and dead letters. Nothing is started and nothing changed.
+    Without app and mesh, this machine alone: Python, the server binary, folders, the key. With one: also its
+    broker, if it has one, its node, how that keeps its data, its memory and clock, whether the key is accepted,
+    acceptors and leader, workers, queues, parked messages and dead letters. Nothing is started and nothing changed.
     """
     findings = list(_findings(app, mesh))
     failed = any(finding.level is Level.FAIL for finding in findings)
@@ -81,6 +82,7 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
         yield from check_key(place, is_local=mesh is None or _is_local(mesh))
     if mesh is not None and place is not None:
         try:
+            yield from check_broker(mesh)
             yield from _mesh_findings(mesh, target, place)
         except (NodeUnavailable, NodeFault) as error:
             yield _went_away(str(error))
