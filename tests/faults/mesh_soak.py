@@ -18,11 +18,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from taskmesh.client.result_set import ResultSet
+from taskmesh.errors import NodeUnavailable
 from tests.faults.growth import Sample, look, tracebacks
 from tests.faults.ledger import Imbalance
 from tests.faults.load import Load
@@ -30,9 +32,12 @@ from tests.faults.mesh_nemesis import RUNS, MeshNemesis
 from tests.faults.mesh_people import Ticks
 from tests.faults.mesh_scene import MeshScene, balance
 from tests.nodes import Nodes
+from tests.support import wait_until
 
 #: The sender rests so long after each send: what is looked for are faults, not throughput.
 PAUSE_S = 0.05
+#: How long it may take until enough nodes can be reached to forget what is balanced, on a busy machine.
+FORGET_S = 300.0
 
 
 class Soak:
@@ -98,7 +103,7 @@ class Soak:
         self.facts["unknown to the sender"] += len(load.ledger.unknown)
         self.facts["runs begun"] += len(load.ledger.begins)
         self.facts["runs ended"] += len(load.ledger.ends)
-        ResultSet(list(load.handles.values())).forget()
+        wait_until(partial(_forgotten, load), FORGET_S, "all results are forgotten")
         self._samples.append(look(self._scene, [*self._nemesis.processes(), psutil.Process()]))
         print(
             f"round {number} balanced: {len(load.ledger.accepted)} accepted; {self._samples[-1]}", flush=True
@@ -116,6 +121,15 @@ class Soak:
         """End everybody but the nodes."""
         self._nemesis.close()
         self._scene.close()
+
+
+def _forgotten(load: Load) -> bool:
+    """Forget all results; False where too few nodes could be reached, which may still be coming back."""
+    try:
+        ResultSet(list(load.handles.values())).forget()
+    except NodeUnavailable:
+        return False
+    return True
 
 
 @contextmanager
