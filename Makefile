@@ -1,7 +1,7 @@
 # Every target makes its own virtual environment and needs only Python (3.11 or newer), pip and a package index.
 #   PYTHON=python3.12   the interpreter to make it with
 #   VENV=.venv          where it goes
-#   TESTERS=3           so many processes run the tests; 0 for one that a debugger can enter
+#   TESTERS=4           so many processes run the tests; 0 for one that a debugger can enter
 #   MINUTES=10          how long `soak-mesh` goes on
 #   ARGS="..."          further arguments for the command behind a target
 
@@ -11,13 +11,13 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 VENV ?= .venv
-TESTERS ?= 3
+TESTERS ?= 4
 ARGS ?=
 MINUTES ?= 10
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-# what is long is begun early enough only if those who are done take from those who are not
+# each process begins with what is long (`tests/order.py`), and who is done takes from those who are not
 TEST := $(PY) -m pytest -q -n $(TESTERS) --dist worksteal
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
 RUN_READY := $(VENV)/.taskmesh-run-ready

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.order import long_first
 
 if TYPE_CHECKING:
     from tests.nodes import Nodes
@@ -25,10 +27,22 @@ def pytest_runtest_setup():
     forget()
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
     for item in items:
         if "make_nodes" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.needs_server)
+    result = yield
+    share = getattr(config, "workerinput", None)
+    if share is not None:  # one of several processes, by `-n`
+        items[:] = long_first(items, _is_long, share["workercount"])
+    return result
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
 
 
 @pytest.fixture

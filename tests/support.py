@@ -12,8 +12,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(predicate: Callable[[], T], timeout_s: float = 30.0, what: str = "") -> T:
-    """Poll `predicate` until it is truthy and return its value; fail after `timeout_s`."""
+def wait_until(
+    predicate: Callable[[], T], timeout_s: float = 30.0, what: str = "", *, every_s: float = 0.01
+) -> T:
+    """Poll `predicate` until it is truthy and return its value; fail after `timeout_s`.
+
+    Between two tries pass `every_s`: more where one costs a process.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         value = predicate()
@@ -21,7 +26,7 @@ def wait_until(predicate: Callable[[], T], timeout_s: float = 30.0, what: str = 
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 async def await_until(predicate: Callable[[], T], timeout_s: float = 30.0, what: str = "") -> T:

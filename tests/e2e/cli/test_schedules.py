@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
 
 from tests.support import wait_until
+
+T = TypeVar("T")
+
+
+def told(asked: Callable[[], T], timeout_s: float = 30.0) -> T:
+    """Ask by a command until it tells what is wanted, and return that: each time takes a process half a second."""
+    return wait_until(asked, timeout_s, every_s=1.0)
 
 
 def test_a_schedule_from_the_shell(served):
@@ -37,12 +48,12 @@ def test_the_worker_leads_and_hands_over_to_a_scheduler(shell):
     shell.write("app.py")
     shell.environ["TASKMESH_APP"] = "app.py"
     worker = shell.worker("-c", "1", "-n", "one")
-    first = wait_until(lambda: (shown := shell.run("leader", "--json").json)["leader"] and shown)
+    first = told(lambda: (shown := shell.run("leader", "--json").json)["leader"] and shown)
     assert (first["leader"], first["changes"][0]["what"]) == ("one", "elected")
     scheduler = shell.start("scheduler", "-n", "two")
-    wait_until(lambda: "two" not in shell.run("leader").out)
+    told(lambda: "two" not in shell.run("leader").out)
     worker.ends(signal.SIGTERM)
-    second = wait_until(lambda: (shown := shell.run("leader", "--json").json)["leader"] == "two" and shown)
+    second = told(lambda: (shown := shell.run("leader", "--json").json)["leader"] == "two" and shown)
     assert second["token"] > first["token"]
     assert [each["what"] for each in second["changes"]] == ["elected", "resigned", "elected"]
     ended = scheduler.ends(signal.SIGTERM)
@@ -54,6 +65,7 @@ def test_the_worker_leads_and_hands_over_to_a_scheduler(shell):
     assert "nobody leads" in shell.run("leader").out
 
 
+@pytest.mark.slow
 def test_a_dead_leader_is_told_of_with_the_remedy(shell):
     """By `leader` and `doctor`; the latter only where a schedule would fire."""
     shell.write("app.py")
@@ -64,10 +76,10 @@ def test_a_dead_leader_is_told_of_with_the_remedy(shell):
         return next(check for check in checks if check["check"] == "leader")
 
     scheduler = shell.start("scheduler", "-n", "one")
-    wait_until(lambda: shell.run("leader", "--json").json["lives"])
+    told(lambda: shell.run("leader", "--json").json["lives"])
     assert (checked()["level"], "one (" in checked()["text"]) == ("ok", True)
     scheduler.ends(signal.SIGKILL)
-    wait_until(lambda: "one is gone, and nobody leads" in shell.run("leader").out)
+    told(lambda: "one is gone, and nobody leads" in shell.run("leader").out)
     assert (checked()["level"], "no schedule waits" in checked()["text"]) == ("ok", True)
     shell.run("schedule", "add", "sums", "add", "1", "2", "--every", "1h")
     found = checked()

@@ -77,6 +77,7 @@ def test_one_that_falls_silent_is_told_of_and_so_is_its_return(leader, caplog, m
     assert caplog.text.count("does not answer") == 1
 
 
+@pytest.mark.slow
 def test_the_end_of_a_majority_is_told_of_again_and_again_and_so_is_its_return(leader, caplog, monkeypatch):
     servers, _ = leader
     caplog.set_level("INFO", "taskmesh.scheduler")

@@ -278,7 +278,11 @@ def test_joining_does_not_block_the_loop(tmp_path, monkeypatch):
 
 def test_a_node_that_does_not_come_up_fails_every_sender(tmp_path):
     mesh = TaskMesh(
-        "async-none", nodes=f"unix://{tmp_path}/none.sock", key=async_tasks.KEY, connect_timeout=0.2
+        "async-none",
+        nodes=f"unix://{tmp_path}/none.sock",
+        key=async_tasks.KEY,
+        connect_timeout=0.2,
+        send_timeout=1.0,
     )
     task = mesh.task(name="never.run")(lambda: None)
 

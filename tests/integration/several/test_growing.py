@@ -84,6 +84,7 @@ class Caller:
             raise self.failures[0]
 
 
+@pytest.mark.slow
 def test_workers_and_callers_go_on_from_one_node_to_three_others(mesh, four, tmp_path):
     ran = tmp_path / "ran"
     add = adder(mesh, tmp_path / "early")

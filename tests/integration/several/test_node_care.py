@@ -67,6 +67,7 @@ def send(mesh: TaskMesh, count: int) -> list[str]:
     return [task.delay(at, at).id for at in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["as it was", "empty"])
 def test_a_killed_node_is_left_out_and_taken_in_again(
     mesh: TaskMesh, three_nodes: Nodes, cared: NodeCare, how: str

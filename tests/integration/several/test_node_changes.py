@@ -25,6 +25,8 @@ from taskmesh.scheduler.node_care import NodeCare
 from tests.nodes import Nodes
 from tests.support import wait_until
 
+pytestmark = pytest.mark.slow
+
 KEY = "d" * 64
 NAME = "changed"
 RUN_S = 90
