@@ -58,6 +58,10 @@ SECTIONS = {
             "taskmesh.cli.ring:ring",
             "Plan which nodes would keep which slots of a mesh.",
         ),
+        "probe": (
+            "taskmesh.cli.probe:probe",
+            "Ask a worker or scheduler that serves probes how it is: for health checks of containers.",
+        ),
         "doctor": (
             "taskmesh.cli.doctor.command:doctor",
             "Check this machine and a mesh, and say what to do.",

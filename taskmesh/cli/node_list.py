@@ -18,7 +18,7 @@ from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.history import KEPT, Change, read_changes
 from taskmesh.replication.holding import Holding, read_holding
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import DRAINED, MOVING, UP, Member, View
+from taskmesh.replication.view import DRAINED, MOVING, UP, Member, View, copies_missing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -133,11 +133,6 @@ def _tell(session: Session, held: Sequence[int]) -> Steps[Told]:
     stand = yield from look(session, Call(STAND, session.prefix, ()))
     holding = yield from read_holding(session, held)
     return Told(found, read_stand(stand), holding, (yield from read_changes(session)))
-
-
-def copies_missing(view: View) -> int:
-    """Return how many copies of slots are lacking, as the view has it."""
-    return sum(view.replicas - len(row) for row in view.table)
 
 
 def copies_of_each(view: View) -> str:

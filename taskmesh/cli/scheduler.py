@@ -6,17 +6,24 @@ import logging
 import os
 import socket
 import time
+from typing import TYPE_CHECKING
 
 import click
 
+from taskmesh.cli.app_path import current_folder
 from taskmesh.cli.broker_option import broker_option, given_broker
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json
+from taskmesh.cli.probes_option import probes_of, probes_option
 from taskmesh.cli.stop_signals import StopSignals
 from taskmesh.cli.target import Target, chosen, target_options
 from taskmesh.config.settings import LOG_LEVELS
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.logs import set_up_logging
+
+if TYPE_CHECKING:
+    from taskmesh.app import TaskMesh
+    from taskmesh.cli.scheduler_probes import SchedulerProbes
 
 log = logging.getLogger("taskmesh.scheduler")
 #: How often to see whether the candidate is still one.
@@ -47,6 +54,7 @@ LOOK_S = 1.0
 )
 @click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]")
 @broker_option
+@probes_option
 @target_options()
 @json_option
 def scheduler(
@@ -55,6 +63,7 @@ def scheduler(
     log_level: str,
     name: str | None,
     broker: str | None,
+    probes: str | None,
     target: Target,
     json_wanted: bool,
 ) -> None:
@@ -69,6 +78,7 @@ def scheduler(
             raise click.UsageError("the app is given twice: as an argument and with -A or --mesh")
         target = chosen(app_argument, None, target.path)
     begun_s = time.monotonic()
+    where = probes_of(probes, os.environ, current_folder())
     stop_signals = StopSignals()
     mesh = target.open()
     if broker:
@@ -84,12 +94,29 @@ def scheduler(
         declared=declared_in(mesh.declared_schedules()),
     )
     standing.start()
+    probed = _serve_probes(name, mesh, standing, mesh.settings.probes if where is None else where)
     log.info("%s stands for leader of mesh %r on %s", name, mesh.name, mesh.link.driver.address)
     while standing.is_alive and not stop_signals.wait(LOOK_S):
-        pass
+        if probed is not None:
+            probed.turned()
     if not standing.is_alive:
         raise click.exceptions.Exit(1)  # it has said why
+    if probed is not None:
+        probed.stops()
     standing.join()
+    if probed is not None:
+        probed.close()
     log.info("%s has stopped", name)
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})
+
+
+def _serve_probes(name: str, mesh: TaskMesh, standing: Standing, where: str | None) -> SchedulerProbes | None:
+    """Serve probes, if that is wanted."""
+    if not where:
+        return None
+    from taskmesh.cli.scheduler_probes import SchedulerProbes
+
+    probed = SchedulerProbes(name, mesh.link, mesh.agreement, standing, where)
+    log.info("probes of scheduler %s: %s", name, probed.url)
+    return probed

@@ -6,15 +6,25 @@ import sys
 from collections.abc import Sequence
 
 _SERVING = ("worker", "up")
+_PROBE = "probe"
 _WITH_VALUE = ("-A", "--app")
 
 
 def main() -> None:
     """Run the command line and exit."""
-    if command_of(sys.argv[1:]) in _SERVING:
+    command = command_of(sys.argv[1:])
+    if command in _SERVING:
         from taskmesh.worker.early import record
 
         record()
+    if command == _PROBE and sys.argv[1] == _PROBE:
+        import os
+
+        from taskmesh.cli.probing import quickly
+
+        code = quickly(sys.argv[2:], os.environ)
+        if code is not None:
+            sys.exit(code)
     from taskmesh.cli.main import main as run
 
     run()

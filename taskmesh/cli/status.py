@@ -11,7 +11,7 @@ import click
 from taskmesh.app import TaskMesh
 from taskmesh.cli.group import ending
 from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
-from taskmesh.cli.node_list import copies_missing, copies_of_each
+from taskmesh.cli.node_list import copies_of_each
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
 from taskmesh.cli.queues import QueueRow, queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
@@ -21,6 +21,7 @@ from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
 from taskmesh.queue.setting import operated
+from taskmesh.replication.view import copies_missing
 
 if TYPE_CHECKING:
     from taskmesh.nodes.look import Look

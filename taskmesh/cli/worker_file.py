@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taskmesh.cli.seconds import read_seconds
-from taskmesh.config.values import limit_of_memory
+from taskmesh.config.values import limit_of_memory, probes
 from taskmesh.errors import ConfigError
 
 #: No file of options is larger; a wrong path may name anything.
@@ -78,6 +78,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "soft_time_limit": read_seconds,
     "time_limit": read_seconds,
     "pool": _pools,
+    "probes": probes,
 }
 
 #: Other names of options, as on the command line -> the key.

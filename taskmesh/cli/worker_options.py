@@ -15,6 +15,7 @@ from taskmesh.cli.app_path import located
 from taskmesh.cli.broker_option import VARIABLE, broker_option, given_broker
 from taskmesh.cli.celery_options import OF_WORKER, refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
+from taskmesh.cli.probes_option import probes_of, probes_option
 from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import HOW, app_option, path_option
 from taskmesh.cli.worker_file import read_worker_file
@@ -116,6 +117,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             is_flag=True,
             help="Do not stand for leader: other workers, or `taskmesh scheduler`, fire the schedules.",
         ),
+        probes_option,
         click.option(
             "--burst", is_flag=True, help="Stop when the queues are empty, and nothing is due within 2 s."
         ),
@@ -240,6 +242,7 @@ def resolved(
         burst=options.get("burst", False),
         has_broker="broker" in options,
         scheduler=not options.get("no_scheduler", False),
+        probes=probes_of(options.get("probes"), environ, cwd),
         max_tasks_per_child=options.get("max_tasks_per_child", 0),
         max_memory_per_child=_memory(options.get("max_memory_per_child", 0)),
         nodes_per_worker=options.get("nodes_per_worker", 0),

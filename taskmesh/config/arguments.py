@@ -56,3 +56,4 @@ class SettingArguments(TypedDict, total=False):
     strategy: str | None
     log_level: str | None
     configure_logging: bool | None
+    probes: str | int | None

@@ -82,6 +82,7 @@ class Settings:
         strategy: From which of its queues a worker takes next, see `taskmesh.balancing`.
         log_level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
         configure_logging: Whether a worker gives the root logger a handler when the app's import has not.
+        probes: Where a worker or scheduler serves probes and metrics, `host:port`; empty or None: nowhere.
         sources: Where each value came from: `argument`, a variable, a place in a file, or `default`.
     """
 
@@ -124,6 +125,7 @@ class Settings:
     strategy: str
     log_level: str
     configure_logging: bool
+    probes: str | None
     sources: Mapping[str, str] = field(compare=False)
 
     @property
@@ -248,6 +250,7 @@ SETTINGS: Mapping[str, Setting] = {
     "strategy": Setting(strategy_name, DEFAULT_STRATEGY),
     "log_level": Setting(values.one_of(*LOG_LEVELS), "INFO"),
     "configure_logging": Setting(values.flag, default=True),
+    "probes": Setting(values.probes, None),
 }
 
 # Two ways to say one thing: the stronger source counts, and one source that gives both contradicts itself.
@@ -306,6 +309,15 @@ def app_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> AppS
     given = [*from_variables(environ, folder), *from_file(folder)]
     found = _strongest(item for item in given if item.name == "app").get("app")
     return AppSetting(_read(found), found.source, found.folder) if found else None
+
+
+def probes_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> str | None:
+    """Return where the surroundings say that probes are to be served, as `Settings.probes` has it; None if nowhere."""
+    folder = absolute(cwd)
+    found = _strongest(
+        item for item in [*from_variables(environ, folder), *from_file(folder)] if item.name == "probes"
+    ).get("probes")
+    return _read(found) if found else None
 
 
 def check_mesh_name(name: str) -> str:

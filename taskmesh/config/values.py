@@ -27,6 +27,7 @@ _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 MEMORY_BYTES_MIN, MEMORY_BYTES_MAX = 16 << 20, 1 << 40
 WEIGHT_MAX = 1000
+PORT_MAX = 65_535
 
 
 class NotOneOf(ValueError):
@@ -238,6 +239,23 @@ def file_path(value: Any) -> str:
         if isinstance(path, str) and path.strip():
             return os.path.expanduser(path)
     raise ValueError("expected the path of a file")
+
+
+def probes(value: Any) -> str:
+    """Read where probes are served: host and port, joined by a colon, or nothing for nowhere.
+
+    A port alone is this host's own, for others do not reach it; a colon in front of it stands for all addresses.
+    """
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if text.lower() == "off":
+        return ""
+    host, colon, port = text.rpartition(":")
+    is_host = not set(host) & set("/@ ") and (":" not in host or host[:1] + host[-1:] == "[]")
+    if not is_host or not (port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
+        raise ValueError(
+            "expected HOST:PORT, :PORT for all addresses, PORT for this host alone, or off, such as ':8484'"
+        )
+    return f"{host if colon else '127.0.0.1'}:{int(port)}"
 
 
 def secret(value: Any) -> str | bytes:

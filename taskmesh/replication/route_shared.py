@@ -63,6 +63,11 @@ def backlogs(replies: Sequence[list[int]]) -> list[int]:
     return found
 
 
+def oldest(replies: Sequence[list[int]]) -> list[int]:
+    """Return of each queue the earliest moment, where there is any."""
+    return [min((moment for moment in each if moment), default=0) for each in zip(*replies, strict=True)]
+
+
 #: What a node says in `status` that has nothing and knows nobody.
 NO_STATUS: list[Any] = [0, 0, 0, [], []]
 

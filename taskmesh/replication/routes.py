@@ -29,6 +29,7 @@ ROUTES: dict[str, Route] = {
     "queue.expired": route_shared.expired,
     "queue.hasten": messages(0, 1, letters),
     "queue.lengths": route_shared.lengths,
+    "queue.oldest": route_shared.everywhere(route_shared.oldest),
     "queue.order": route_shared.order,
     "queue.pause": route_shared.everywhere(route_shared.changed),
     "queue.peek": route_shared.peeked,

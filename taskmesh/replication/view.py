@@ -149,6 +149,11 @@ class View:
         return replace(self, phase=ACTIVE, before=None)
 
 
+def copies_missing(view: View) -> int:
+    """Return how many copies of slots are lacking, as the view has it."""
+    return sum(view.replicas - len(row) for row in view.table)
+
+
 def check(view: View) -> None:
     """Refuse a view that contradicts itself.
 

@@ -96,6 +96,11 @@ class Standing:
         """Whether it still takes part, or sees to the schedules of the code."""
         return self._thread.is_alive()
 
+    @property
+    def hindrance(self) -> str:
+        """What keeps it from taking part; empty if nothing does."""
+        return self._hindrance.why or ("" if self._candidacy is not None else "it has not begun yet")
+
     def start(self) -> Self:
         """Begin, and return this."""
         if self._is_candidate or self._declared:

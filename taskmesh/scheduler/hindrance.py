@@ -11,7 +11,11 @@ AGAIN_S = 60.0
 
 
 class Hindrance:
-    """One thing that may be kept from being done."""
+    """One thing that may be kept from being done.
+
+    Attributes:
+        why: What keeps it now; empty if nothing does.
+    """
 
     def __init__(self, who: str, what: str) -> None:
         """Prepare.
@@ -23,6 +27,7 @@ class Hindrance:
         self._who = who
         self._what = what
         self._since_s = self._said_s = math.nan
+        self.why = ""
 
     def met(self, why: str, now_s: float) -> None:
         """Say that it cannot be done, unless that was said a moment ago.
@@ -31,6 +36,7 @@ class Hindrance:
             why: The reason as it is now.
             now_s: On a clock that never goes back.
         """
+        self.why = why
         if math.isnan(self._since_s):
             self._since_s = self._said_s = now_s
             log.warning("%s cannot %s: %s", self._who, self._what, why)
@@ -40,6 +46,7 @@ class Hindrance:
 
     def is_over(self, now_s: float) -> None:
         """Say that it can be done, if it could not."""
+        self.why = ""
         if not math.isnan(self._since_s):
             log.info("%s can %s again, after %.0f s", self._who, self._what, now_s - self._since_s)
             self._since_s = self._said_s = math.nan

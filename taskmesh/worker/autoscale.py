@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from taskmesh.nodes.link import Link
+from taskmesh.worker.options import WorkerOptions
+from taskmesh.worker.waiting import count_waiting
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -68,3 +72,18 @@ class Autoscaler:
             return False
         log.info("worker %s has %d children now, %d before", self._worker, flock.size, size)
         return True
+
+
+def make_autoscaler(
+    options: WorkerOptions, link: Link, queues: Sequence[str], worker: str
+) -> Autoscaler | None:
+    """Return what decides for a worker; None where the number of its children is fixed."""
+    if not options.children_max:
+        return None
+    return Autoscaler(
+        options.children_min,
+        options.children_max,
+        idle_s=options.idle_s,
+        waiting=lambda: count_waiting(link, queues),
+        worker=worker,
+    )

@@ -13,6 +13,7 @@ from taskmesh.core.claim_names import sequence_of
 from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.limits import Limits
 from taskmesh.errors import NodeFault, NodeUnavailable
+from taskmesh.metrics.tally import Tally
 from taskmesh.nodes.known_members import addresses_of
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
@@ -30,7 +31,7 @@ from taskmesh.worker.options import (
     SUPERVISOR_PATIENCE_S,
     ChildOrder,
 )
-from taskmesh.worker.page import NOTHING, Note, Page, make_page
+from taskmesh.worker.page import NOTHING, Note, Page, make_page, sheet_at
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pools import PROCESS, Seat
 from taskmesh.worker.report import Place, Reporter
@@ -71,7 +72,9 @@ class Brood:
 
     Attributes:
         endings: Ends what they run.
+        queues: What they serve.
         size: How many there are to be.
+        failed_starts: How many in a row could not start, up to now.
         disowned: Whether a child was told that this life is over.
     """
 
@@ -93,6 +96,7 @@ class Brood:
         at_first: int = 0,
         limits: Limits,
         nodes: int = 0,
+        tally: Tally | None = None,
     ) -> None:
         """Prepare; `tend` starts children.
 
@@ -112,16 +116,18 @@ class Brood:
             at_first: How many of them there are at first; 0 for all.
             limits: Of tasks that have none of their own.
             nodes: From how many nodes each claims at most; 0 for what suits.
+            tally: Adds up what they count; None if they do not.
         """
         self._link = link
         self._nodes = nodes
+        self._tally = tally
         self._nursery = nursery
         self._undertaker = undertaker
         self._reporter = reporter
         self._incarnation = incarnation.decode()
         self._worker = worker
         self._seats = tuple(seats)
-        self._queues = tuple(dict.fromkeys(queue for seat in seats for queue in seat.queues))
+        self.queues = tuple(dict.fromkeys(queue for seat in seats for queue in seat.queues))
         self._strategy = strategy
         self._weights = dict(weights)
         self._burst = burst
@@ -129,7 +135,7 @@ class Brood:
         self._max_memory = max_memory
         self.size = at_first or len(self._seats)
         self._limits = limits
-        self._page_fd = make_page(len(self._seats))
+        self._page_fd = make_page(len(self._seats), with_sheets=tally is not None)
         self._page = Page(self._page_fd)
         self._children: dict[int, KnownChild] = {}
         self.endings = Endings(link, self._page, self._children, worker)
@@ -141,7 +147,7 @@ class Brood:
         self._restart_at: list[tuple[float, int]] = []
         self._restart_s = 0.0
         self._next_number = 0
-        self._failed_starts = 0
+        self.failed_starts = 0
         self._stopping = False
         self._killed = False
         self.disowned = False
@@ -164,6 +170,19 @@ class Brood:
         """Tell whether what a dead child held is not back in line yet."""
         return bool(self._dead)
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether a burst has come to its end."""
+        return self._burst and bool(self._resting)
+
+    def children(self) -> list[KnownChild]:
+        """Return those that live; any thread may ask."""
+        return list(self._children.values())
+
+    def note(self, child: KnownChild) -> Note:
+        """Return what a child noted last; any thread may ask."""
+        return self._page.read(child.order.place)
+
     def holders(self) -> set[bytes]:
         """Return how the scripts know those that live, and those whose end is not dealt with yet."""
         living = {child.order.holder for child in self._children.values()}
@@ -175,7 +194,7 @@ class Brood:
 
     def cannot_start(self) -> bool:
         """Tell whether it is certain that no child can start."""
-        return self._failed_starts >= FAILED_STARTS_MAX and not self._children
+        return self.failed_starts >= FAILED_STARTS_MAX and not self._children
 
     def has_waiting(self) -> bool:
         """Tell whether messages wait behind one that runs."""
@@ -203,6 +222,7 @@ class Brood:
             self._next_number += 1
             self._page.clear(place)
             seat = self._seats[place]
+            at = self._begin_sheet(place)
             order = ChildOrder(
                 incarnation=self._incarnation,
                 number=self._next_number + (MANY_AT_ONCE if seat.kind != PROCESS else 0),
@@ -220,9 +240,20 @@ class Brood:
                 soft_time_limit_s=self._limits.soft_s,
                 time_limit_s=self._limits.hard_s,
                 members=addresses_of(self._link.view),
+                sheet_at=at,
             )
             self._children[order.number] = KnownChild(order)
             self._nursery.start(order, self._page_fd)
+
+    def _begin_sheet(self, place: int) -> int:
+        """Have a child count on a clear sheet, and return where in the page that is; 0 if it does not."""
+        if self._tally is None:
+            return 0
+        at = sheet_at(len(self._seats), place)
+        sheet = self._page.sheet(at)
+        sheet.clear()
+        self._tally.begin(place, sheet)
+        return at
 
     def hear(self, news: News) -> None:
         """Take in that a child began or ended."""
@@ -247,6 +278,7 @@ class Brood:
         place = child.order.place
         note = self._page.read(place)
         self._reporter.ended(self._page, place)
+        task = self._tally.end(place) if self._tally is not None else ""
         # a task may end the process with any code: the codes mean something only between tasks
         in_task = note.position != NOTHING
         code_means = None if in_task else code
@@ -269,6 +301,8 @@ class Brood:
             return
         if in_task or code_means not in _IN_PEACE:
             log.warning("child %d of worker %s died by %s", child.order.shown, self._worker, how)
+            if self._tally is not None:
+                self._tally.died(task, in_task=in_task)
         self._dead.append(_Dead(child.order, note if in_task else None, how, last))
         if child.is_dismissed:
             self._spare.append(place)
@@ -278,7 +312,7 @@ class Brood:
             return
         # a worker that lasts waits for what its hook needs; a burst is to end
         gives_up = (EXIT_CANNOT_START, EXIT_HOOK_FAILED) if self._burst else (EXIT_CANNOT_START,)
-        self._failed_starts = self._failed_starts + 1 if code_means in gives_up else 0
+        self.failed_starts = self.failed_starts + 1 if code_means in gives_up else 0
         died_early = time.monotonic() - child.since_s < SHORT_LIFE_S and not in_task
         if (died_early and code_means != EXIT_RETIRED) or code_means == EXIT_HOOK_FAILED:
             self._restart_s = min(RESTART_S_MAX, max(0.05, self._restart_s * 2))
@@ -293,7 +327,12 @@ class Brood:
             _Dead(child.order, None, "the death of the template", sentence=child.sentence)
             for child in self._children.values()
         ]
+        self._forget_children()
+
+    def _forget_children(self) -> None:
         self._children.clear()
+        if self._tally is not None:
+            self._tally.end_all()
 
     # -- more and fewer -----------------------------------------------------------
 
@@ -335,7 +374,7 @@ class Brood:
         """Put back what dead children held; what the node does not take now is tried again."""
         if not self._dead or now_s < self._reap_at:
             return
-        queues = [queue.encode() for queue in self._queues]
+        queues = [queue.encode() for queue in self.queues]
         while self._dead:
             dead = self._dead[0]
             try:
@@ -416,12 +455,13 @@ class Brood:
         """End the children of a life that is over: what they held is not theirs any more."""
         self._stopping = self._killed = True
         self._signal_all(signal.SIGKILL)
-        self._children.clear()
+        self._forget_children()
         self._dead.clear()
         self.close()
 
     def close(self) -> None:
         """Let go of the page."""
+        self._forget_children()
         if self._page_fd >= 0:
             os.close(self._page_fd)
             self._page_fd = -1

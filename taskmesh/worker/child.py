@@ -35,7 +35,7 @@ from taskmesh.worker.options import (
 )
 from taskmesh.worker.own_loop import close_loop_of_this_thread, run_in_this_thread
 from taskmesh.worker.pace import CLAIM_MAX, Pace
-from taskmesh.worker.page import NOTHING, Page, name_of
+from taskmesh.worker.page import NOTHING, Page, counting, name_of
 from taskmesh.worker.patience import begin_patiently, text_of
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.task_log import tell_of_tasks
@@ -64,7 +64,8 @@ class Child:
         self.order = order
         self.holder = order.holder
         self._desk = page.desk(order.place)
-        self._talk = converse(mesh, order, build, count=self._desk.count)
+        self._sheet = page.sheet(order.sheet_at) if order.sheet_at else None
+        self._talk = converse(mesh, order, build, count=counting(self._desk, self._sheet))
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, run_in_this_thread)
@@ -75,6 +76,7 @@ class Child:
             before_start=self._before_start,
             after_end=self._pace.note,
             guard=Guard(self._desk),
+            sheet=self._sheet,
         )
 
     def has_process(self) -> None:
@@ -106,6 +108,8 @@ class Child:
         try:
             if not self._lifetime.begin():
                 return self._lifetime.exit_code
+            if self._sheet is not None:
+                self._sheet.lives()
             try:
                 return self._live()
             finally:
@@ -147,6 +151,8 @@ class Child:
         sequence = talk.sequence
         total = len(batch)
         self._pace.claimed(total, sum(len(claimed.record) for claimed in batch))
+        if self._sheet is not None:
+            self._sheet.claimed(total)
         begun_s = now_s = time.monotonic()
         ran = 0
         for position in range(1, total + 1):

@@ -23,7 +23,7 @@ from taskmesh.worker.lifetime import Lifetime
 from taskmesh.worker.limits import SharedGuard
 from taskmesh.worker.make_runner import make_runner
 from taskmesh.worker.options import EXIT_BURST_DONE, EXIT_DECLARED_DEAD, ChildOrder
-from taskmesh.worker.page import Page, Slip
+from taskmesh.worker.page import Page, Slip, counting
 from taskmesh.worker.patience import text_of
 from taskmesh.worker.pools import ASYNC
 from taskmesh.worker.runner import Runner
@@ -80,7 +80,9 @@ class ConcurrentChild:
         # what is to be called off and has not come here yet
         self._early: dict[tuple[int, int], Slip] = {}
         guard = SharedGuard(desk, self._flight, self._call_offs, order.pool)
-        self._talk = converse(mesh, order, build, holds=self._flight.held, count=desk.count)
+        self._sheet = page.sheet(order.sheet_at, shared=True) if order.sheet_at else None
+        count = counting(desk, self._sheet)
+        self._talk = converse(mesh, order, build, holds=self._flight.held, count=count)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
         runner = make_runner(
@@ -90,6 +92,7 @@ class ConcurrentChild:
             before_start=lambda _task: None,
             after_end=lambda _task, _seconds: None,
             guard=guard,
+            sheet=self._sheet,
         )
         self._crew = make_crew(order.pool, runner, order.slots, self._ended, guard, self._call_offs)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, self._crew.run_coroutine)
@@ -113,6 +116,8 @@ class ConcurrentChild:
         try:
             if not self._lifetime.begin():
                 return self._lifetime.exit_code
+            if self._sheet is not None:
+                self._sheet.lives()
             try:
                 return self._live()
             finally:
@@ -195,6 +200,8 @@ class ConcurrentChild:
 
     def _take_on(self, batch: list[Claimed]) -> None:
         sequence = self._talk.sequence
+        if self._sheet is not None:
+            self._sheet.claimed(len(batch))
         self._mean_bytes += (sum(len(found.record) for found in batch) / len(batch) - self._mean_bytes) * 0.3
         if is_suspect(batch[0]):
             self._run_alone(sequence, batch)

@@ -64,3 +64,10 @@ class Job(msgspec.Struct, eq=False):
         """Unix time at which it was sent, or first due if that is later."""
         due_ms = (self.envelope.extras or {}).get("due")
         return max(self.envelope.created_ms, due_ms if isinstance(due_ms, int) else 0)
+
+    @property
+    def waited_s(self) -> float:
+        """How long it has waited since then; negative unless this is its first attempt."""
+        if self.attempt != 1 or self.crashes:
+            return -1.0
+        return max(0.0, (self.started_ms - self.first_due_ms) / 1000)

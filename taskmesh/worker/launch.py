@@ -81,6 +81,7 @@ def options_for(
         strategy=chosen_strategy(strategy, weights),
         scheduler=scheduler,
         name=name,
+        probes="",  # it belongs to a program, which may start several
         include=task_modules(mesh, app),
         burst=burst,
         log_level=log_level.upper(),

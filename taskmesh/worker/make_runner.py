@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import SystemRandom
 
+from taskmesh.metrics.sheet import Sheet
 from taskmesh.worker.contacts import Contacts
 from taskmesh.worker.host import App
 from taskmesh.worker.needs import GuardLike
@@ -22,6 +23,7 @@ def make_runner(
     before_start: Callable[[str], None],
     after_end: Callable[[str, float], None],
     guard: GuardLike,
+    sheet: Sheet | None = None,
 ) -> Runner:
     """Return the runner of a child.
 
@@ -32,6 +34,7 @@ def make_runner(
         before_start: See `Runner`.
         after_end: See `Runner`.
         guard: See `Runner`.
+        sheet: See `Runner`.
     """
     link = talk.link
     return Runner(
@@ -53,4 +56,5 @@ def make_runner(
         guard=guard,
         limits=order.limits,
         open_contact=Contacts(link).open,
+        sheet=sheet,
     )

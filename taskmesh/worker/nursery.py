@@ -91,6 +91,11 @@ class Template:
             self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process; 0 once it has ended."""
+        return self._process.pid if self._process.returncode is None else 0
+
     def close(self) -> None:
         """End it, and with it, by the kernel, the children that it forked."""
         self.wire.socket.close()

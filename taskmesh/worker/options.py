@@ -44,6 +44,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         has_broker: Whether the variable `TASKMESH_BROKER` counts before what the app says: an address holds a password,
             and a command line can be read by everybody.
         scheduler: Whether the worker stands for leader, and so may come to fire schedules.
+        probes: Where probes and metrics are served, as the setting says it; empty for nowhere, None for the setting.
         parent: Process id of the one who started the supervisor, if the worker is to stop when that one ends.
     """
 
@@ -74,6 +75,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     nodes_per_worker: int = 0
     has_broker: bool = False
     scheduler: bool = True
+    probes: str | None = None
     parent: int = 0
 
 
@@ -113,6 +115,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         acceptors: Of the settings.
         replicas: Of the settings.
         broker: Of the settings; empty for none. Travels only between a worker's own processes.
+        probes: Of the settings; empty for nowhere.
     """
 
     mesh: str
@@ -147,6 +150,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     acceptors: tuple[str, ...] = ()
     replicas: int | None = None
     broker: str = ""
+    probes: str = ""
 
 
 def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:
@@ -197,6 +201,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
         soft_time_limit_s: Of tasks that have none of their own; 0 for none.
         time_limit_s: The same, of the hard limit.
         members: Where the nodes of the mesh are, as the supervisor knows it; none where there is but one.
+        sheet_at: Where in the page it counts; 0 if it does not.
     """
 
     incarnation: str
@@ -215,6 +220,7 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     soft_time_limit_s: float = 0.0
     time_limit_s: float = 0.0
     members: tuple[str, ...] = ()
+    sheet_at: int = 0
 
     @property
     def limits(self) -> Limits:

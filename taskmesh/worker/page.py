@@ -14,6 +14,8 @@ read (8), and the slips, 64 of 64 bytes: each a run that a child of many is to c
 and who wants that. From byte 4320 on which claims a child of many runs, and since when: 256 of claim (8) and start
 (8), which is 0 where nothing stands.
 
+Behind all places stand, if they are wanted, the sheets on which children count for metrics: see `metrics/sheet.py`.
+
 Claim and position say where a message was claimed. A node that has taken it over since knows only its name.
 """
 
@@ -26,8 +28,11 @@ import struct
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from taskmesh.metrics.sheet import SHEET_BYTES, SharedSheet, Sheet
 
 PLACE_BYTES = 208 + 16 + 64 * 64 + 256 * 16
 #: A message whose id is longer goes by a hash of that.
@@ -133,14 +138,19 @@ def name_of(task_id: bytes) -> bytes:
     return hashlib.blake2b(task_id, digest_size=NAME_BYTES_MAX // 2).hexdigest().encode()
 
 
-def make_page(places: int) -> int:
-    """Return a file descriptor of zeroed memory for so many children."""
+def sheet_at(places: int, place: int) -> int:
+    """Return where the sheet of a child begins, in a page for so many."""
+    return places * PLACE_BYTES + place * SHEET_BYTES
+
+
+def make_page(places: int, *, with_sheets: bool = False) -> int:
+    """Return a file descriptor of zeroed memory for so many children; of what is not written there is none."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("taskmesh-page")
     else:
         fd, path = tempfile.mkstemp(prefix="taskmesh-page-")
         Path(path).unlink()
-    os.ftruncate(fd, places * PLACE_BYTES)
+    os.ftruncate(fd, sheet_at(places, places) if with_sheets else places * PLACE_BYTES)
     return fd
 
 
@@ -216,6 +226,10 @@ class Page:
         """Return the number of the last slip that the place's child has heeded."""
         read: int = _COUNT.unpack_from(self._memory, place * PLACE_BYTES + _SLIPS_READ_AT)[0]
         return read
+
+    def sheet(self, at: int, *, shared: bool = False) -> Sheet:
+        """Return the sheet that begins there; one that several threads write at once if `shared`."""
+        return (SharedSheet if shared else Sheet)(self._memory, at)
 
     def desk(self, place: int) -> Desk:
         """Return a child's own place."""
@@ -299,3 +313,15 @@ class Desk:
         """Say that the next so many slips have been heeded."""
         at = self._at + _SLIPS_READ_AT
         _COUNT.pack_into(self._memory, at, _COUNT.unpack_from(self._memory, at)[0] + count)
+
+
+def counting(desk: Desk, sheet: Sheet | None) -> Callable[[bytes], None]:
+    """Return what counts committed outcomes by their letters, on a child's place and, if it has one, on its sheet."""
+    if sheet is None:
+        return desk.count
+
+    def count(letters: bytes) -> None:
+        desk.count(letters)
+        sheet.committed(letters)
+
+    return count

@@ -21,6 +21,7 @@ from taskmesh.core.observed import Observed
 from taskmesh.core.rate import Rate
 from taskmesh.core.retrier import Retrier, reason_of
 from taskmesh.errors import NotPicklable, PayloadTooLarge
+from taskmesh.metrics.sheet import Sheet
 from taskmesh.queue.commit import RELEASED
 from taskmesh.queue.rate import Start
 from taskmesh.worker.job import Job
@@ -55,6 +56,7 @@ class Runner:
         guard: GuardLike,
         limits: Limits,
         open_contact: Callable[[Running], Contact],
+        sheet: Sheet | None = None,
     ) -> None:
         """Prepare.
 
@@ -77,6 +79,7 @@ class Runner:
             guard: Keeps tasks within their time limits.
             limits: Of tasks that have none of their own.
             open_contact: Opens the contact by which a running task speaks with the mesh.
+            sheet: Counts runs for metrics; None if they are not wanted.
         """
         self._tasks = tasks
         self._hooks = hooks
@@ -110,6 +113,7 @@ class Runner:
         self._limits = limits
         self._default_limits = limits or None
         self._open_contact = open_contact
+        self._sheet = sheet
         self._pid = getpid()
 
     # Two ways to call a function: in this thread, and on a loop. They share all but their outlines: one outline,
@@ -147,6 +151,7 @@ class Runner:
         context = CURRENT.set(running)
         if self._hooks.watch_tasks:
             self._observe(job, self._run_coroutine)
+        row = self._sheet.begin(job.name, job.waited_s) if self._sheet is not None else 0
         begun_s = monotonic()
         try:
             try:
@@ -166,7 +171,10 @@ class Runner:
         finally:
             CURRENT.reset(context)
             self._end(job, running)
-            self._after_end(job.envelope.task, monotonic() - begun_s)
+            seconds = monotonic() - begun_s
+            self._after_end(job.envelope.task, seconds)
+        if self._sheet is not None:
+            self._sheet.end(row, ended[0], seconds)
         return ended
 
     async def run_async(
@@ -194,6 +202,7 @@ class Runner:
         if self._hooks.watch_tasks:
             self._observe(job, of_hooks.append)
             await await_safely(of_hooks)
+        row = self._sheet.begin(job.name, job.waited_s) if self._sheet is not None else 0
         begun_s = monotonic()
         try:
             try:
@@ -208,6 +217,8 @@ class Runner:
                 await await_safely(of_hooks)
         finally:
             self._end(job, running)
+        if self._sheet is not None:
+            self._sheet.end(row, ended[0], monotonic() - begun_s)
         return ended
 
     # -- before ---------------------------------------------------------------------

@@ -16,6 +16,7 @@ from taskmesh.core import keys
 from taskmesh.core.rate import Rate
 from taskmesh.core.steps import Steps
 from taskmesh.errors import Malformed, NodeFault, NodeUnavailable
+from taskmesh.metrics.sheet import LOST
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import Claimed, Claims
 from taskmesh.queue.commit import REFUSED, RELEASED
@@ -86,7 +87,8 @@ class Speaking(ABC):
             build: What this build can run.
             dead_expires_s: How long dead letters are kept.
             holds: Returns what the child runs while it speaks with the mesh.
-            count: Told the letters of outcomes that were committed, one for each; by any thread.
+            count: Told the letters of outcomes that were committed, one for each, and `LOST` for one whose lease had
+                been lost; by any thread.
 
         Raises:
             ConfigError: There is no strategy of the name that was ordered.
@@ -225,6 +227,8 @@ class Speaking(ABC):
                 self._count(letters)
             return
         self._count(bytes(letters[at] for at, verdict in enumerate(verdicts) if verdict != REFUSED))
+        refused = [letter for letter, verdict in zip(letters, verdicts, strict=True) if verdict == REFUSED]
+        self._count(LOST * sum(letter != RELEASED[0] for letter in refused))
         for at, verdict in enumerate(verdicts):
             # what cannot be released is held by somebody else, or by nobody
             if verdict == REFUSED and letters[at : at + 1] != RELEASED:

@@ -61,6 +61,10 @@ class WorkerStanding:
         if not self._is_stopped:
             standing.run()
 
+    def leads(self) -> bool:
+        """Tell whether this process is the leader, and its lease lasts."""
+        return self._standing is not None and self._standing.may_act
+
     def stop(self) -> None:
         """Begin to end: resign, if this worker leads."""
         self._is_stopped = True

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,26 +27,30 @@ from taskmesh.codec.control import TERMINATE
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.link import ONE_NODE
 from taskmesh.worker.about import worker_info
-from taskmesh.worker.autoscale import Autoscaler
-from taskmesh.worker.brood import RECALL_S, Brood
+from taskmesh.worker.autoscale import make_autoscaler
+from taskmesh.worker.brood import RECALL_S
 from taskmesh.worker.early import let, taken
+from taskmesh.worker.first_word import first_word
 from taskmesh.worker.joining import Joining
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.mesh_presence import make_presence
+from taskmesh.worker.new_life import new_brood
 from taskmesh.worker.nursery import Began, Ended, Lost, Nursery, Template, make_nursery
-from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for, pools_for
+from taskmesh.worker.options import MeshFacts, WorkerOptions, pools_for
 from taskmesh.worker.orders import SHUTDOWN
 from taskmesh.worker.own_link import own_link
 from taskmesh.worker.patient_stream import be_patient
-from taskmesh.worker.pools import Pool, in_words, queues_of, seats
+from taskmesh.worker.pools import Pool, in_words, queues_of
 from taskmesh.worker.presence import DeclaredDead, Presence
-from taskmesh.worker.report import Reporter
 from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
 from taskmesh.worker.standing import WorkerStanding
 from taskmesh.worker.termination import terminations
-from taskmesh.worker.waiting import count_waiting
+from taskmesh.worker.vitals import IMPORTING, JOINING, STOPPING, WAITING, Vitals
 from taskmesh.worker.words import AFTERWARDS, tasks_in_words
+
+if TYPE_CHECKING:
+    from taskmesh.worker.probes import WorkerProbes
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -83,9 +88,10 @@ class Supervisor:
         self._look_at_sources_at_s = 0.0
         self._is_reloading = False
         self._next_orders = 0.0
-        self._out_since_s = 0.0
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
         self._options = msgspec.structs.replace(options, name=self._name)
+        self._vitals = Vitals()
+        self._probes: WorkerProbes | None = None
 
     # -- life ---------------------------------------------------------------------
 
@@ -101,28 +107,44 @@ class Supervisor:
         if self._signals:
             return 0
         set_up_logging(self._options.log_level or "INFO")
-        self._exit_code = self._run_app()
-        while self._is_to_reload():
+        try:
             self._exit_code = self._run_app()
+            while self._is_to_reload():
+                self._exit_code = self._run_app()
+        finally:
+            if self._probes is not None:
+                self._probes.close()
         return self._exit_code
 
     def _run_app(self) -> int:
         """Import the app and work, until told to stop or until its sources have changed."""
         template = Template(self._options)
         nursery: Nursery | None = None
+        self._vitals.enters(IMPORTING)
         try:
+            self._open_probes(self._options.probes)
             facts = self._hear_facts(template)
             if facts is None:
                 return self._exit_code
+            self._vitals.knows(facts)
+            if self._options.probes is None:
+                self._open_probes(facts.probes)
             if not self._options.log_level:
                 set_up_logging(facts.log_level)
             nursery = make_nursery(template, self._options, facts)
+            self._vitals.template_pid = template.pid
             return self._work(facts, nursery)
         except TaskMeshError as error:
             sys.stderr.write(f"{self._who}: {error}\n")
             return 2 if is_usage(error) else 1
         finally:
             (nursery or template).close()
+
+    def _open_probes(self, where: str | None) -> None:
+        if where and self._probes is None:
+            from taskmesh.worker.probes import WorkerProbes  # workers without probes are spared what it needs
+
+            self._probes = WorkerProbes(self._vitals, self._name, where)
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self._signals += 1
@@ -131,32 +153,28 @@ class Supervisor:
 
     def _hear_facts(self, template: Template) -> MeshFacts | None:
         """Wait for the template to have imported the app."""
-        wire = template.wire
-        while not self._signals:
-            ready, _, _ = select.select([wire.fileno(), self._wakeup], [], [])
-            if self._signals or wire.fileno() not in ready:
-                continue  # a signal to all that this worker is made of ends the template, too
-            messages, _ = wire.receive()
-            if wire.is_closed():
-                log.error("the process that imports %s died before it was done", self._options.app)
-                self._watch((), self._options.path)
-                self._exit_code = 1
-                return None
-            for message in messages:
-                if "failed" in message:
-                    self._watch(message["sources"], self._options.path)
-                    sys.stderr.write(f"{self._who}: {message['failed']}\n")
-                    self._exit_code = 2 if message["usage"] else 1
-                    return None
-                facts = msgspec.convert(message["ready"], MeshFacts)
-                self._watch(facts.sources)
-                return facts
+        told = first_word(template.wire, self._wakeup, lambda: self._signals > 0, self._vitals.turned)
+        if told is None:
+            return None
+        if "ready" in told:
+            facts = msgspec.convert(told["ready"], MeshFacts)
+            self._watch(facts.sources)
+            return facts
+        if told:
+            self._vitals.problem = told["failed"].strip()
+            sys.stderr.write(f"{self._who}: {told['failed']}\n")
+        else:
+            self._vitals.problem = f"the process that imports {self._options.app} died before it was done"
+            log.error("%s", self._vitals.problem)
+        self._watch(told.get("sources", ()), self._options.path)
+        self._exit_code = 2 if told.get("usage") else 1
         return None
 
     def _work(self, facts: MeshFacts, nursery: Nursery) -> int:
         self._facts = facts
         self._nursery = nursery
-        self._link = link = own_link(facts)
+        self._link = self._vitals.link = link = own_link(facts)
+        self._vitals.enters(JOINING)
         self._joining = Joining(
             link, self._name, self._must_end, self._pause, within_s=facts.startup_timeout_s
         )
@@ -164,7 +182,6 @@ class Supervisor:
             return self._exit_code
         self._pools = pools_for(self._options, facts)
         self._queues = queues_of(self._pools)
-        self._limits = limits_for(self._options, facts)
         self._make_presence = partial(
             make_presence,
             link,
@@ -186,6 +203,7 @@ class Supervisor:
         )
         self._presence.warn_of_namesakes()
         self._standing = WorkerStanding(link, self._name, self._options, facts).start()
+        self._vitals.leads = self._standing.leads
         try:
             self._loop()
         finally:
@@ -203,34 +221,18 @@ class Supervisor:
         Raises:
             NodeUnavailable: It is not registered yet.
         """
-        facts, presence = self._facts, self._make_presence()
-        self._presence = presence
-        reporter = Reporter(
-            self._link,
-            presence.incarnation,
-            pool=", ".join(map(str, self._pools)),
-            beat_s=presence.beat_s,
-            processes=[os.getpid()],
-            now_s=time.monotonic(),
-        )
-        self._brood = Brood(
+        self._presence = presence = self._make_presence()
+        self._brood = new_brood(
             self._link,
             self._nursery,
-            presence.undertaker,
-            reporter,
-            incarnation=presence.incarnation,
-            worker=self._name,
-            seats=seats(self._pools),
-            strategy=facts.strategy,
-            weights=self._options.weights,
-            burst=self._options.burst,
-            max_tasks=self._options.max_tasks_per_child or facts.max_tasks_per_child,
-            max_memory=self._options.max_memory_per_child or facts.max_memory_per_child,
-            at_first=self._options.children_min if self._options.children_max else 0,
-            limits=self._limits,
-            nodes=self._options.nodes_per_worker or facts.nodes_per_worker,
+            presence,
+            self._options,
+            self._facts,
+            self._pools,
+            self._vitals.tally,
         )
-        self._autoscaler = self._make_autoscaler()
+        self._vitals.begins(self._brood)
+        self._autoscaler = make_autoscaler(self._options, self._link, self._queues, self._name)
         self._since_ms = int(time.time() * 1000)
         self._next_beat = time.monotonic() + presence.beat_s
         self._register()
@@ -246,6 +248,7 @@ class Supervisor:
 
     def _register(self) -> None:
         self._presence.register(self._info(), self._brood.report(time.monotonic()))
+        self._vitals.is_registered = True
 
     def _pools_now(self) -> tuple[Pool, ...]:
         """Return the pools with the sizes that they have now."""
@@ -267,18 +270,6 @@ class Supervisor:
             strategy=self._facts.strategy,
             weights=self._options.weights,
             since_ms=self._since_ms,
-        )
-
-    def _make_autoscaler(self) -> Autoscaler | None:
-        options = self._options
-        if not options.children_max:
-            return None
-        return Autoscaler(
-            options.children_min,
-            options.children_max,
-            idle_s=options.idle_s,
-            waiting=lambda: count_waiting(self._link, self._queues),
-            worker=self._name,
         )
 
     def _scale(self, now_s: float) -> None:
@@ -328,6 +319,7 @@ class Supervisor:
             return False
         if not self._is_reloading:
             log.info("worker %s waits for a change of its sources", self._name)
+            self._vitals.enters(WAITING)
             while not (self._signals or self._sources.changed()):
                 self._pause(SOURCES_S)
         self._is_reloading = False
@@ -390,6 +382,7 @@ class Supervisor:
     def _stop_gently(self, now_s: float) -> None:
         grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
         self._stop_by = now_s + grace_s
+        self._vitals.enters(STOPPING)
         self._standing.stop()  # others lead while the tasks here finish
         if self._is_reloading:
             log.info("running tasks have %g s to finish before that", grace_s)
@@ -422,6 +415,7 @@ class Supervisor:
 
     def _pause(self, timeout_s: float, watched: Sequence[int] = ()) -> None:
         """Wait until there may be news, or a signal."""
+        self._vitals.turned()
         ready, _, _ = select.select([*watched, self._wakeup], [], [], timeout_s)
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)
@@ -434,6 +428,7 @@ class Supervisor:
             )
             self._exit_code = 1
             self._stop_by = time.monotonic()
+            self._vitals.enters(STOPPING)
 
     def _beat(self) -> None:
         presence = self._presence
@@ -442,12 +437,12 @@ class Supervisor:
             if not presence.is_registered:
                 self._register()
             presence.beat(self._brood.holders(), self._brood.report(time.monotonic()))
-            if self._out_since_s:
-                out_s, self._out_since_s = time.monotonic() - self._out_since_s, 0.0
+            if self._vitals.out_since_s:
+                out_s, self._vitals.out_since_s = time.monotonic() - self._vitals.out_since_s, 0.0
                 log.info("the node answers worker %s again, after %.1f s", self._name, out_s)
         except NodeUnavailable as error:
             presence.missed()
-            self._out_since_s = self._out_since_s or time.monotonic()
+            self._vitals.out_since_s = self._vitals.out_since_s or time.monotonic()
             log.warning("%s", error)
         except DeclaredDead:
             self._begin_anew()

@@ -97,6 +97,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         acceptors=settings.acceptors,
         replicas=settings.replicas,
         broker=settings.broker or "",
+        probes=settings.probes or "",
         has_worker_hooks=mesh.hooks.has("on_worker_stop"),
         threads=tuple(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()

@@ -24,6 +24,7 @@ from taskmesh.queue.commit import commit
 from taskmesh.queue.control import give_orders
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.manage import FORGOTTEN, HAS_MESSAGES, Status, forget_queue, peek, revoke, status
+from taskmesh.queue.oldest import oldest
 from taskmesh.queue.pause import pause, paused_queues, resume
 from taskmesh.queue.rate import BEGIN, GO_ON, ask_start, hasten
 from taskmesh.queue.setting import operated, put_rate_limit, put_weight
@@ -86,6 +87,7 @@ def test_counts_are_those_of_all_nodes(view, seed):
 
     both.same(counted)
     both.same(backlogs, NAMES)
+    both.same(oldest, NAMES)
     assert both.many.run(status(both.many.session)).idle["mail"] == 0
 
 

@@ -15,9 +15,9 @@ from taskmesh.cli.doctor.node import (
     check_reachable,
     check_server,
 )
-from taskmesh.cli.node_list import copies_missing, copies_of_each
+from taskmesh.cli.node_list import copies_of_each
 from taskmesh.replication.seek import seek_view
-from taskmesh.replication.view import LOST, MOVING
+from taskmesh.replication.view import LOST, MOVING, copies_missing
 
 if TYPE_CHECKING:
     from taskmesh.nodes.link import Link

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import chaos_node, make_scene, scene
+from tests.faults.stage import chaos_node, make_scene, make_server, scene, server
 
-__all__ = ["chaos_node", "make_scene", "scene"]
+__all__ = ["chaos_node", "make_scene", "make_server", "scene", "server"]
 
 
 def pytest_collection_modifyitems(items):

@@ -1,0 +1,223 @@
+"""Probes and metrics of real workers, in trouble of the real kind."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from taskmesh.cli.probing import ask
+from taskmesh.metrics.bounded import NAMES_MAX, OTHER
+from tests.apps import worker_tasks
+from tests.faults.scene import PATIENCE_S, Scene, Worker
+from tests.faults.server import Server
+from tests.support import wait_until
+
+ANY = "127.0.0.1:0"
+#: How long an answer may take at the very most, with nodes that say nothing: far more than it does.
+SOON_S = 20.0
+Found = dict[tuple[str, ...], float]
+
+
+def url(worker: Worker) -> str:
+    """Return where a worker serves its probes, as its log says."""
+    worker.says(f"probes of worker {worker.name}: ")
+    (found,) = set(re.findall(r"probes of worker \S+: (http://\S+)", worker.said()))
+    return str(found)
+
+
+def probe(worker: Worker, path: str) -> tuple[int, str]:
+    return tuple(ask(url(worker) + path, SOON_S))
+
+
+def until(worker: Worker, path: str, status: int, text: str = "") -> str:
+    """Wait until a probe answers so."""
+
+    def answer() -> str:
+        told = ask(url(worker) + path, SOON_S)
+        return told.text if told.status == status and text in told.text else ""
+
+    return wait_until(answer, PATIENCE_S, f"{path} is {status} {text}; {worker.said()}")
+
+
+def metrics(worker: Worker) -> Found:
+    """Return what a worker's metrics say: by the name and the values of labels."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in read_text(probe(worker, "/metrics")[1])
+        for sample in family.samples
+    }
+
+
+def until_metric(worker: Worker, value: float, *at: str) -> Found:
+    """Wait until a metric has a value, and return all."""
+
+    def found() -> Found | None:
+        all_of_it = metrics(worker)
+        return all_of_it if all_of_it.get(at) == value else None
+
+    return wait_until(found, PATIENCE_S, f"{at} is {value}")
+
+
+def children(worker: Worker) -> list[psutil.Process]:
+    return psutil.Process(worker.template()).children()
+
+
+def test_what_children_have_counted_outlasts_them_and_what_killed_them_is_named(scene: Scene) -> None:
+    worker = scene.worker(2, probes=ANY, log_level="INFO")
+    assert until(worker, "/readyz", 200) == "ok"
+    scene.send_many(worker_tasks.add, [(i, 1) for i in range(40)], [i + 1 for i in range(40)])
+    scene.check()
+    add = "tests.apps.worker_tasks.add"
+    before = until_metric(worker, 40, "taskmesh_commits_total", "success")
+    assert before["taskmesh_task_runs_total", add, "success"] == 40
+    assert before["taskmesh_task_run_seconds_count", add] == 40
+    assert before["taskmesh_task_wait_seconds_count", add] == 40
+    assert before["taskmesh_claimed_messages_total",] == 40
+    assert before["taskmesh_messages_ended_total", "default", "success"] == 40
+    assert (before["taskmesh_nodes_up",], before["taskmesh_workers", "live"]) == (1, 1)
+    for child in children(worker):
+        child.send_signal(signal.SIGKILL)
+    after = until_metric(worker, 4, "taskmesh_worker_children_started_total")
+    gone_back = {
+        at for at, value in before.items() if at[0].startswith("taskmesh_task") and after.get(at, 0) < value
+    }
+    assert not gone_back
+    assert after["taskmesh_commits_total", "success"] == 40
+    assert after["taskmesh_worker_children_died_total",] == 2
+    scene.task(worker_tasks.leave).delay(str(scene.folder), 9).get(PATIENCE_S, propagate=False)
+    found = until_metric(worker, 3, "taskmesh_task_crashes_total", "tests.apps.worker_tasks.leave")
+    assert found["taskmesh_task_run_seconds_count", add] == 40
+    found = until_metric(worker, 1, "taskmesh_dead_letters")
+    assert found["taskmesh_messages_ended_total", "default", "dead"] == 1
+    until(worker, "/readyz", 200)
+
+
+def test_a_dead_node_makes_a_worker_not_ready_and_never_dead(
+    make_scene: Callable[..., Scene], server: Server
+) -> None:
+    scene = make_scene("probed", server.url)
+    worker = scene.worker(1, probes=ANY, log_level="INFO")
+    until(worker, "/readyz", 200)
+    assert ("taskmesh_queue_ready", "default") in metrics(worker)
+    server.kill()
+    until(worker, "/readyz", 503, "no node answers, for ")
+    assert probe(worker, "/livez") == (200, "ok")
+    found = until_metric(worker, 0, "taskmesh_nodes_up")
+    assert found["taskmesh_nodes",] == 1
+    assert not [
+        at for at in found if at[0].startswith(("taskmesh_queue", "taskmesh_leader", "taskmesh_dead"))
+    ]
+    assert found["taskmesh_worker_registered",] == 0
+    server.start()
+    until(worker, "/readyz", 200)
+    until_metric(worker, 1, "taskmesh_nodes_up")
+
+
+def test_a_node_that_stands_still_holds_up_no_scrape(
+    make_scene: Callable[..., Scene], server: Server
+) -> None:
+    scene = make_scene("still", server.url)
+    worker = scene.worker(1, probes=ANY, log_level="INFO")
+    until(worker, "/readyz", 200)
+    server.send(signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            assert until_metric(worker, 0, "taskmesh_nodes_up")["taskmesh_worker_children", "idle"] == 1
+        assert probe(worker, "/livez") == (200, "ok")
+    finally:
+        server.send(signal.SIGCONT)
+    until_metric(worker, 1, "taskmesh_nodes_up")
+
+
+def test_a_child_or_template_that_hangs_is_shown_and_makes_no_worker_dead(scene: Scene) -> None:
+    worker = scene.worker(2, probes=ANY, log_level="INFO")
+    until(worker, "/readyz", 200)
+    one, other = children(worker)
+    one.send_signal(signal.SIGSTOP)
+    until_metric(worker, 1, "taskmesh_worker_children", "stopped")
+    assert probe(worker, "/readyz") == (200, "ok")
+    other.send_signal(signal.SIGSTOP)
+    until(worker, "/readyz", 503, "all children stand still")
+    assert probe(worker, "/livez") == (200, "ok")
+    for child in (one, other):
+        child.send_signal(signal.SIGCONT)
+    until(worker, "/readyz", 200)
+    # and without the template none can be started
+    template = psutil.Process(worker.template())
+    template.send_signal(signal.SIGSTOP)
+    until(worker, "/readyz", 503, f"the template (process {template.pid}) stands still")
+    template.send_signal(signal.SIGCONT)
+    until(worker, "/readyz", 200)
+
+
+def test_an_app_that_cannot_be_imported_is_the_reason(scene: Scene, tmp_path: Path) -> None:
+    app = tmp_path / "broken_probed.py"
+    app.write_text("import nothing_of_that_name\n")
+    worker = scene.worker(
+        1,
+        probes=ANY,
+        log_level="INFO",
+        app="broken_probed:mesh",
+        path=(str(tmp_path),),
+        reload=True,
+        reload_dirs=(str(tmp_path),),
+        ready=False,
+    )
+    text = until(worker, "/readyz", 503, "the worker waits for a change of its sources")
+    assert "No module named 'nothing_of_that_name'" in text
+    assert probe(worker, "/livez") == (200, "ok")
+    app.write_text(f"from taskmesh import TaskMesh\nmesh = TaskMesh({scene.name!r})\n")
+    until(worker, "/readyz", 200)
+
+
+def test_a_worker_that_stops_is_alive_and_not_ready(scene: Scene) -> None:
+    worker = scene.worker(1, probes=ANY, log_level="INFO")
+    held = scene.send(worker_tasks.hold, str(scene.folder), "stopping", 7, expect=7)
+    scene.started("stopping")
+    worker.send(signal.SIGTERM)
+    until(worker, "/readyz", 503, "told to stop")
+    assert probe(worker, "/livez") == (200, "ok")
+    scene.let("stopping")
+    assert worker.exit_code() == 0
+    assert held.get(PATIENCE_S) == 7
+
+
+def test_ten_thousand_queues_make_no_more_series_than_a_hundred(scene: Scene) -> None:
+    worker = scene.worker(1, probes=ANY, log_level="INFO")
+    names = [f"queue-{at}" for at in range(10_000)]
+    scene.node.sadd(f"{scene.prefix}queues", *names)
+    scene.node.hset(f"{scene.prefix}stats", mapping={f"{name}:K": 1 for name in names})
+    for name in names[-200:]:
+        scene.mesh.task(name="probed.wait", queue=name)(print).delay()
+
+    def complete() -> Found | None:
+        found = metrics(worker)
+        return found if ("taskmesh_queue_oldest_age_seconds", OTHER) in found else None
+
+    found = wait_until(complete, PATIENCE_S, "all queues have been looked at")
+    queues = {at[1] for at in found if at[0] == "taskmesh_queue_ready"}
+    assert len(queues) == NAMES_MAX + 1
+    assert {"default", OTHER} < queues
+    assert sum(value for at, value in found.items() if at[0] == "taskmesh_queue_ready") == 200
+    assert len(found) < 20 * NAMES_MAX
+    ended = until_metric(
+        worker,
+        found["taskmesh_messages_ended_total", OTHER, "success"],
+        *("taskmesh_messages_ended_total", OTHER, "success"),
+    )
+    assert sum(value for at, value in ended.items() if at[0] == "taskmesh_messages_ended_total") == 10_000
+
+
+@pytest.mark.parametrize("pool", ["thread:4", "async:4"])
+def test_pools_that_run_many_at_once_count_too(scene: Scene, pool: str) -> None:
+    worker = scene.worker(pools=(pool,), probes=ANY, log_level="INFO")
+    scene.send_many(worker_tasks.add, [(i, 1) for i in range(30)], [i + 1 for i in range(30)])
+    scene.check()
+    found = until_metric(worker, 30, "taskmesh_commits_total", "success")
+    assert found["taskmesh_task_run_seconds_count", "tests.apps.worker_tasks.add"] == 30

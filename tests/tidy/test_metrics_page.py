@@ -1,0 +1,31 @@
+"""The guide's table of metrics, and the alerts, against the metrics that there are."""
+
+from __future__ import annotations
+
+import re
+
+from taskmesh.metrics.catalogue import CATALOGUE
+from tests.tidy.tree import ROOT
+
+PAGE = (ROOT / "docs" / "guides" / "metrics.md").read_text()
+ALERTS = (ROOT / "workers" / "prometheus" / "alerts.yml").read_text()
+SUFFIXES = ("_bucket", "_sum", "_count")
+
+
+def known(name: str) -> bool:
+    return name in CATALOGUE or any(name.removesuffix(suffix) in CATALOGUE for suffix in SUFFIXES)
+
+
+def test_the_table_says_of_every_metric_what_the_code_says():
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", PAGE, re.MULTILINE)
+    told = [
+        (name, kind, tuple(re.findall(r"\w+", labels)), of, what)
+        for name, kind, labels, of, what in rows
+        if name in CATALOGUE or name.startswith(("taskmesh_", "process_"))
+    ]
+    assert told == [(m.name, m.kind, m.labels, m.scope, m.help) for m in CATALOGUE.values()]
+
+
+def test_nothing_else_is_named():
+    named = set(re.findall(r"\b(?:taskmesh|process)_[a-z_]+\b", PAGE + ALERTS))
+    assert {name for name in named if not known(name)} == set()

@@ -1,0 +1,185 @@
+"""The server of the probes, by real connections."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from taskmesh.cli.probing import CannotAsk, Told, ask, quickly, url_for
+from taskmesh.config.values import probes
+from taskmesh.errors import ConfigError
+from taskmesh.metrics.exposition import Samples
+from taskmesh.metrics.pages import Pages
+from taskmesh.metrics.server import ProbeServer, place_of
+
+
+class Process:
+    """Somebody who can be asked how he is."""
+
+    def __init__(self) -> None:
+        self.why_not_ready: list[str] = []
+        self.fails = False
+        self.server = ProbeServer(
+            place_of("127.0.0.1:0"), Pages(list, lambda: self.why_not_ready, self.samples)
+        )
+        self.server.start()
+
+    def samples(self) -> Samples:
+        if self.fails:
+            raise RuntimeError("cannot count")
+        found = Samples()
+        found.put("taskmesh_delayed", 3)
+        return found
+
+    def ask(self, path: str) -> Told:
+        return ask(f"{self.server.url}{path}")
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    made = Process()
+    yield made
+    made.server.close()
+
+
+def raw(process: Process, request: str) -> str:
+    with socket.create_connection(("127.0.0.1", process.server.port), 10) as connection:
+        connection.sendall(request.encode())
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+    return found.decode()
+
+
+def test_it_says_whether_a_process_lives_and_is_ready(process: Process) -> None:
+    assert process.ask("/livez") == process.ask("/readyz") == Told(200, "ok")
+    process.why_not_ready = ["no node answers", "and more"]
+    assert process.ask("/livez") == Told(200, "ok")
+    assert process.ask("/readyz") == Told(503, "no node answers\nand more")
+
+
+def test_programs_are_told_in_json(process: Process) -> None:
+    process.why_not_ready = ["no node answers"]
+    told = process.ask("/readyz?json")
+    assert (told.status, json.loads(told.text)) == (503, {"ok": False, "reasons": ["no node answers"]})
+    answer = raw(process, "GET /livez HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n\r\n")
+    assert json.loads(answer.partition("\r\n\r\n")[2]) == {"ok": True, "reasons": []}
+
+
+def test_metrics_come_in_the_format_that_was_asked_for(process: Process) -> None:
+    plain = raw(process, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert "Content-Type: text/plain; version=0.0.4" in plain
+    assert "taskmesh_delayed 3\n" in plain
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    other = raw(process, f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n")
+    assert "Content-Type: application/openmetrics-text; version=1.0.0" in other
+    assert other.endswith("# EOF\n")
+
+
+def test_a_head_has_no_body_and_other_pages_are_named(process: Process) -> None:
+    assert raw(process, "HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n").endswith("\r\n\r\n")
+    told = process.ask("/")
+    assert told.status == 404
+    assert "/livez, /readyz, /metrics" in told.text
+    assert (
+        "501" in raw(process, "POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").split("\r\n")[0]
+    )
+
+
+def test_an_error_is_an_answer_and_goes_to_the_log(
+    process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    process.fails = True
+    assert process.ask("/metrics").status == 500
+    assert "cannot count" in caplog.text
+    assert process.ask("/livez").status == 200
+
+
+def test_who_says_nothing_holds_up_nobody(process: Process) -> None:
+    silent = [socket.create_connection(("127.0.0.1", process.server.port)) for _ in range(5)]
+    assert process.ask("/livez").status == 200
+    for connection in silent:
+        connection.close()
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(process: Process) -> None:
+    with pytest.raises(ConfigError, match="give each its own"):
+        ProbeServer(("127.0.0.1", process.server.port), lambda _: pytest.fail("asked"))
+
+
+def test_nobody_answers_when_it_is_closed(process: Process) -> None:
+    process.server.close()
+    with pytest.raises(CannotAsk, match="refused"):
+        process.ask("/livez")
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("8484", "127.0.0.1:8484"),
+        (8484, "127.0.0.1:8484"),
+        (":8484", ":8484"),
+        (" 0.0.0.0:80 ", "0.0.0.0:80"),
+        ("[::1]:8484", "[::1]:8484"),
+        ("worker.internal:0", "worker.internal:0"),
+        ("off", ""),
+    ],
+)
+def test_where_to_serve_is_read_from_what_people_write(given: str | int, read: str) -> None:
+    assert probes(given) == read
+
+
+@pytest.mark.parametrize(
+    "given", ["", "x", "http://h:1", "h:1/x", "::1:80", "h:65536", "h:-1", True, None, 1.5, ["8484"]]
+)
+def test_what_is_no_place_is_refused(given: object) -> None:
+    with pytest.raises(ValueError, match="expected HOST:PORT"):
+        probes(given)
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked"),
+    [
+        (":8484", "http://127.0.0.1:8484/livez"),
+        ("0.0.0.0:80", "http://127.0.0.1:80/livez"),
+        ("[::]:80", "http://[::1]:80/livez"),
+        ("10.0.0.7:80", "http://10.0.0.7:80/livez"),
+    ],
+)
+def test_a_process_of_this_host_is_asked_where_it_listens(setting: str, asked: str) -> None:
+    assert url_for(setting, "/livez") == asked
+
+
+@pytest.mark.parametrize("setting", [None, "", "h:0"])
+def test_a_place_that_is_not_known_cannot_be_asked(setting: str | None) -> None:
+    with pytest.raises(CannotAsk, match="give --url"):
+        url_for(setting, "/livez")
+
+
+def test_the_usual_health_check_needs_no_command_line(
+    process: Process, capfd: pytest.CaptureFixture[str]
+) -> None:
+    environ = {"TASKMESH_PROBES": str(process.server.port)}
+    assert quickly(["--live"], environ) == quickly([], environ) == 0
+    process.why_not_ready = ["not yet"]
+    assert quickly(["--ready"], environ) == 1
+    assert capfd.readouterr().out == "ok\nok\nnot yet\n"
+    process.server.close()
+    assert quickly(["--live"], environ) == 1
+    assert "refused" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--live", "--ready"], ["--url", "x"], ["--json"]])
+def test_others_are_left_to_the_command(words: list[str]) -> None:
+    assert quickly(words, {"TASKMESH_PROBES": "1"}) is None
+    assert quickly(["--live"], {}) is None
+
+
+def test_something_else_on_the_port_is_no_probe() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(CannotAsk, match=r"within 0\.2 s"):
+        ask(f"http://127.0.0.1:{other.getsockname()[1]}/livez", 0.2)
+    with pytest.raises(CannotAsk, match="no address of a probe"):
+        ask("https://h/x")
