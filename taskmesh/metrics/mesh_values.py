@@ -69,7 +69,7 @@ class MeshValues:
         self._agreement: tuple[Link, Agreement] | None = None
         self._leader = LeaderSeen()
         self._labels = Bounded()
-        self._ended: dict[tuple[str, str], float] = {}
+        self._ended: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
         self._under_way: threading.Event | None = None
         self._found = Samples()
