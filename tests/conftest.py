@@ -1,8 +1,10 @@
-"""What holds for all tests: how Hypothesis judges, and several servers for those that need them."""
+"""What holds for all tests: how Hypothesis judges; several servers, and RabbitMQ, for those that need them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,13 @@ from tests.order import long_first
 
 if TYPE_CHECKING:
     from tests.nodes import Nodes
+    from tests.rabbitmq import RabbitMQ
 
 settings.register_profile(
     "taskmesh", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("taskmesh")
+_vhosts = count(1)
 
 
 def pytest_runtest_setup():
@@ -65,3 +69,37 @@ def make_nodes(tmp_path: Path) -> Iterator[Callable[..., Nodes]]:
 def three_nodes(make_nodes: Callable[..., Nodes]) -> Nodes:
     """Return three servers of the test's own: `three_nodes.urls`, and what may be done to each."""
     return make_nodes(3)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """Return one RabbitMQ for all tests of all processes: none may harm more of it than a virtual host of its own."""
+    from tests.rabbitmq import shared
+
+    folder, watched = tmp_path_factory.getbasetemp(), os.getpid()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder, watched = folder.parent, os.getppid()
+    with shared(folder / "rabbitmq", watched) as server:
+        yield server
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """Return the name of a virtual host of the test's own: `rabbitmq.url(vhost)` is the address of the broker."""
+    name = f"test{os.getpid()}-{next(_vhosts)}"
+    rabbitmq.add_vhost(name)
+    yield name
+    rabbitmq.delete_vhost(name)
+
+
+@pytest.fixture
+def own_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+    """Return a RabbitMQ of the test's own, which may be harmed; it costs seconds to start."""
+    from tests.rabbitmq import RabbitMQ
+
+    server = RabbitMQ(tmp_path / "rabbitmq")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,39 @@
+"""The RabbitMQ of the tests does what they rely on; the server is shared, so none of these may harm it."""
+
+from __future__ import annotations
+
+import pytest
+from amqp.exceptions import ConnectionForced
+from kombu import Connection
+
+from tests.rabbitmq import RabbitMQ
+from tests.support import wait_until
+
+
+def test_a_virtual_host_of_its_own(rabbitmq: RabbitMQ, vhost: str) -> None:
+    with Connection(rabbitmq.url(vhost)) as connection:
+        queue = connection.SimpleQueue("some")
+        queue.put("one")
+        wait_until(lambda: rabbitmq.messages(vhost, "some") == 1)
+        assert queue.get(timeout=30).payload == "one"
+        assert rabbitmq.connections(vhost) == 1
+        queue.close()
+
+
+def test_an_operator_closes_connections(rabbitmq: RabbitMQ, vhost: str) -> None:
+    with Connection(rabbitmq.url(vhost)) as connection:
+        connection.connect()
+        rabbitmq.close_connections(vhost)
+        with pytest.raises(ConnectionForced, match="an operator closes it"):
+            connection.drain_events(timeout=30)
+        wait_until(lambda: rabbitmq.connections(vhost) == 0)
+
+
+def test_a_life_after_a_kill(own_rabbitmq: RabbitMQ) -> None:
+    address = own_rabbitmq.add_vhost("kept")
+    own_rabbitmq.kill()
+    own_rabbitmq.start()
+    with Connection(address) as connection:
+        connection.connect()
+    with own_rabbitmq.memory_alarm():
+        assert own_rabbitmq.connections("kept") == 0
