@@ -125,6 +125,10 @@ class NodeCare:
             # soon again only if something has changed
             self._wishes_at_s = time.monotonic() + GIVE_UP_S
             return LOOK_S
+        except LeadershipLost:
+            # a node is in a view of which nothing is known here: the register tells which counts
+            self._kept = None
+            raise
 
     def _next_step(self) -> float:
         view = self._view()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.errors import LeadershipLost
+from taskmesh.replication.packed_view import pack
+from taskmesh.replication.view_register import ViewRegister
 from taskmesh.scheduler.node_care import NodeCare
 from tests.nodes import Nodes
 from tests.support import wait_until
@@ -158,3 +163,30 @@ def test_copies_are_not_compared_with_a_server_that_was_started_anew(
         care.close()
     assert had
     assert all(key in records(three_nodes, at) for at in had)
+
+
+def test_a_view_is_told_to_all_that_a_leader_of_before_has_told_some(
+    mesh: TaskMesh, three_nodes: Nodes
+) -> None:
+    """It was written after this leader had read the register, by one that had not noticed that its lead was over."""
+    link = mesh.link.open()
+    register = ViewRegister(mesh.agreement.registers, os.urandom)
+    care = NodeCare(link, link.several, mesh.agreement, 1, lambda: True)
+    try:
+        care.turn()
+        view = link.view
+        first, *others = view.members
+        newer = replace(view, number=view.number + 1, members=(replace(first, weight=101), *others))
+        version = mesh.agreement.run(register.read()).version
+        mesh.agreement.run(register.write(newer, version))
+        told = next(at for at, url in enumerate(three_nodes.urls) if first.address in url)
+        with three_nodes[told].client() as client:
+            client.mset({"tm:cared:view": pack(newer), "tm:cared:epoch": newer.epoch})
+        with pytest.raises(LeadershipLost):
+            care.turn()
+        care.turn()
+    finally:
+        care.close()
+    for node in three_nodes:
+        with node.client() as client:
+            assert client.get("tm:cared:epoch") == newer.epoch
