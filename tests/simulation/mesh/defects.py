@@ -16,10 +16,10 @@ from taskmesh.core.script import Script
 from taskmesh.queue import claim
 from taskmesh.queue.claim import CLAIM
 from taskmesh.queue.commit import COMMIT
-from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.queue.enqueue import ENQUEUE, FENCED
 from taskmesh.queue.manage import REVOKE
 from taskmesh.queue.workers import WORKER
-from taskmesh.replication import equalize, spread
+from taskmesh.replication import equalize, level, spread
 from taskmesh.replication.fencing import Judge
 from taskmesh.replication.level import DISCARD
 from taskmesh.replication.pieces import APPLY, TAKE_PIECE
@@ -27,6 +27,9 @@ from taskmesh.replication.scripts import ACTIVATE, PROMOTE
 from taskmesh.replication.view import View
 from taskmesh.results.read import READ
 from tests.simulation.mesh.directed import (
+    what_a_copy_contradicts_is_remembered,
+    what_is_late_by_hours_does_not_come_back,
+    who_commits_again_after_a_change_has_the_caller_told,
     who_is_fenced_takes_nothing_of_the_view_before,
     who_may_have_forgotten_is_not_sure,
 )
@@ -321,6 +324,58 @@ DEFECTS = (
         seeds=21,
     ),
     Defect(
+        "what may have been forgotten is taken from a copy that is hours late",
+        APPLY,
+        (("  elseif may_be_forgotten(new) then\n", "  elseif false then\n"),),
+        seeds=1,
+        schedule=what_is_late_by_hours_does_not_come_back,
+    ),
+    Defect(
+        "what is over is forgotten whatever copies there are",
+        WORKER,
+        (("if not FLOOR then return true end", "if true then return true end"),),
+        seeds=1,
+        schedule=what_a_copy_contradicts_is_remembered,
+    ),
+    Defect(
+        "who does not answer counts as level",
+        Rule(level, "level"),
+        (
+            (
+                "found.missed.append(slot)\n                        left",
+                "found.compared.append(slot)\n                        left",
+            ),
+        ),
+        seeds=1,
+        schedule=what_a_copy_contradicts_is_remembered,
+    ),
+    Defect(
+        "a commit that is known already is told nobody",
+        COMMIT,
+        (("again = rec and tell_again(rec) or again", "again = again"),),
+        seeds=1,
+        schedule=who_commits_again_after_a_change_has_the_caller_told,
+    ),
+    Defect(
+        "a node takes firings of an older leader",
+        FENCED,
+        (
+            (
+                "if token < known then return redis.error_reply('STALETOKEN '",
+                "if false then return redis.error_reply('STALETOKEN '",
+            ),
+        ),
+        {**MOVES, "slots": 2},
+        102,
+    ),
+    Defect(
+        "a firing that is known is recorded anew",
+        FENCED,
+        (("elseif CALL('MSETNX', unpack(pairs_)) == 1 then", "elseif CALL('MSET', unpack(pairs_)) then"),),
+        {**MOVES, "slots": 2},
+        102,
+    ),
+    Defect(
         "a piece is put behind what has come, wherever it belongs",
         TAKE_PIECE,
         (("if from ~= has then return has end\n", ""),),
@@ -330,7 +385,8 @@ DEFECTS = (
         "a piece of one version is put behind pieces of another",
         TAKE_PIECE,
         (("  drop_coming(id)\n  remove_in(", "  remove_in("),),
-        {**LATE, **PIECES, "lost": 0.2},
+        # each retry makes another version of what is still coming
+        {**LATE, **PIECES, "lost": 0.2, "retries": 1.0, "slow": 0.0},
         600,
     ),
     Defect(

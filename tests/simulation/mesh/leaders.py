@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from taskmesh.core.steps import OUT, Call, NodeError, Pause, Round
+from taskmesh.coordination.node_wish import wished
+from taskmesh.core.steps import OUT, Call, Pause, Round
 from taskmesh.errors import AgreementError, LeadershipLost, NodeUnavailable
 from taskmesh.replication.founding import Stand, read_stand
 from taskmesh.replication.furnish import furnish
 from taskmesh.replication.level import Learner, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
-from taskmesh.replication.scripts import FENCE, STAND
-from taskmesh.replication.take_over import newest, take_over, tell
+from taskmesh.replication.scripts import STAND
+from taskmesh.replication.take_over import newest, take_over, teach, tell
 from taskmesh.replication.view import ACTIVE, UP, Member, View
 from taskmesh.replication.view_register import Agreed, Kept, ViewRegister
 from tests.simulation.mesh.ledger import PREFIX
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 LOOK_S_MAX = 0.5
 #: How seldom it looks when the trouble is over.
 CALM_S_MAX = 1.5
+#: How often it looks what operators want.
+WISHES_S = 0.5
 #: What takes longer is begun anew.
 ABANDON_S = 3.0
 
@@ -39,22 +42,36 @@ class Leader(Party):
 
     Attributes:
         restless: Whether it is to change the view though nothing asks for that.
+        overtaken: Whether it has met a newer leader.
         notes: What it has told.
     """
 
     def __init__(self, world: World, number: int) -> None:
         super().__init__(world, f"leader{number}")
-        self.restless = False
+        self.restless = self.overtaken = False
         self.notes: list[str] = []
         self._register = ViewRegister(world.registers, world.random.randbytes)
         self._instances: dict[str, str] = {}
         self._kept: Kept | None = None
         self._mandate = self._begun()
         self._copies = False
+        self._wishes_at_s = 0.0
 
     def begin(self) -> None:
         """Begin to lead."""
         self.process.start(f"{self.name} leads", self._lead(), self._where)
+        if self.world.firings.moments_s:
+            self.do("fires", self.world.firings.fire(self))
+
+    def _lead_anew(self) -> None:
+        """Be elected once more, after a newer leader was met: with another token, and knowing of no view."""
+        self.overtaken = False
+        self._mandate, self._kept = self._begun(), None
+
+    @property
+    def token(self) -> int:
+        """Its token, until it meets a newer leader."""
+        return self._mandate.token
 
     def _where(self, node: str) -> tuple[str | None, str | None]:
         """A leader speaks with every life of a server, which tells what it is; it copies among those admitted only."""
@@ -78,12 +95,14 @@ class Leader(Party):
         while True:
             yield Pause(world.random.random() * (LOOK_S_MAX if not world.healed else CALM_S_MAX))
             end_s = world.network.now_s + ABANDON_S
+            if self.overtaken:
+                self._lead_anew()
             is_late: Callable[[], bool] = lambda end_s=end_s: world.network.now_s > end_s  # noqa: E731 - of this turn
             try:
                 if not (yield from _agreeing(self._turn(), is_late)):
                     self._kept = None
             except LeadershipLost:
-                self._mandate, self._kept = self._begun(), None
+                self.overtaken = True
             except (AgreementError, NodeUnavailable):
                 self._kept = None
 
@@ -104,7 +123,10 @@ class Leader(Party):
             return
         if any(node in seen and seen[node].epoch != view.epoch for node in view.nodes):
             yield from tell(self._mandate, view)
-        if goal is not None:
+        asked = self._asked_for(view)
+        if asked is not None:
+            yield from self._change(asked)
+        elif goal is not None:
             if (yield from self._has_learned(view, goal, seen)):
                 yield from self._change(goal)
         elif self.restless:
@@ -139,6 +161,19 @@ class Leader(Party):
         done = yield from take_over(self._mandate, kept, goal)
         self._kept = done.kept
         self.speaking.standing.take(done.kept.view)
+        self._wishes_at_s = 0.0
+
+    def _asked_for(self, view: View) -> Goal | None:
+        """Return what operators want of the nodes; None if that is so, or was looked at a moment ago.
+
+        One that has not heard of a view which another leader wrote, and told nobody, learns of it by that: it is
+        wanted still, as far as it knows, and cannot be written.
+        """
+        now_s = self.world.network.now_s
+        if not self.world.wishes.nodes or now_s < self._wishes_at_s:
+            return None
+        self._wishes_at_s = now_s + WISHES_S
+        return wished(view, self.world.wishes, self.world.new_instance)
 
     def _look(self, view: View) -> Steps:
         """Return what nodes say of themselves, and which count as gone."""
@@ -158,7 +193,8 @@ class Leader(Party):
         nodes = [member.id for member in view.members if member.state == UP]
         count = min(view.replicas, len(nodes))
         table = tuple(tuple(self.world.random.sample(nodes, count)) for _ in range(view.slots))
-        return Goal(view.members, table, "somebody is restless", is_urgent=False)
+        # it may be the same: to say the same once more at once is nothing that anybody wants
+        return Goal(view.members, table, "somebody is restless", is_urgent=table == view.table)
 
     # -- those who come back ------------------------------------------------------------
 
@@ -188,20 +224,14 @@ class Leader(Party):
         known = view.member(member.id)
         if known is not None and known.state == UP:
             return Learner(member.id, stand.epoch)
-        if stand.epoch not in (view.waiting, view.epoch):
+        if stand.epoch != view.epoch:
             source = next((node for node in view.nodes if node in seen), None)
             if source is None:
                 return None
             yield from furnish(PREFIX, source, member.id)
-            name = member.id.encode() if not stand.instance else b""
-            call = self._mandate.order(FENCE, view.waiting, member.id, member.instance.encode(), name)
-            (reply,) = yield Round([call], lambda some: OUT not in some)
-            if isinstance(reply, NodeError) and reply.text.startswith(("STALETOKEN", "STALEVIEW")):
-                # one before it has begun another view, which the nodes that lead never heard of
-                raise LeadershipLost(reply.text)
-            if not isinstance(reply, list):
+            if not (yield from teach(self._mandate, view, member)):
                 return None
-        return Learner(member.id, view.epoch if stand.epoch == view.epoch else view.waiting)
+        return Learner(member.id, view.epoch)
 
     # -- copies -------------------------------------------------------------------------
 

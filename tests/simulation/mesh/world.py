@@ -7,10 +7,11 @@ I1 what was accepted is there in every later view; I2 it is final, or in exactly
 is given twice; I4 one outcome; I5 an outcome that was seen is seen by all later readers; I6 commits only by the token
 of the claim; I7 of one version there is one record; I8 one primary of a slot in an epoch; I9 epochs never decrease;
 I10 indexes equal what follows from the records; I11 what was forgotten is there nowhere again (in one run of twenty);
-I12 enough copies of what was promised, also after quiet time, and of a claim before its run begins; I14 in the end
-all is final; I15 who refuses sends for want of memory still takes commits; I16 a message begins once more only if it
-was to be tried again, or one of those who ran it died or was declared dead. I13, ids of firings, is simulated with the
-schedules.
+I12 enough copies of what was promised, also after quiet time, and of a claim before its run begins; I13 what was
+accepted is taken for new by no node, firings above all, which several leaders send (in one run of ten; see also
+`tests/simulation/schedules`); I14 in the end all is final, and the view says what operators want; I15 who refuses sends
+for want of memory still takes commits; I16 a message begins once more only if it was to be tried again, or one of those
+who ran it died or was declared dead.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from random import Random
 from typing import TypeVar
 
 from taskmesh.consensus.registers import Versioned
+from taskmesh.coordination.node_wish import NodeWish, NodeWishes, wished
 from taskmesh.core import keys
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, Reply
 from taskmesh.replication import pieces
 from taskmesh.replication.packed_view import joined, pack, unpack
-from taskmesh.replication.view import ACTIVE, Member, View
+from taskmesh.replication.view import ACTIVE, WEIGHT, Member, View
 from taskmesh.replication.view_register import VIEW
 from taskmesh.testing.simulated_driver import BEGIN_MS
 from tests.simulation.mesh.callers import Caller
@@ -35,6 +37,7 @@ from tests.simulation.mesh.checkers.epochs import Epochs
 from tests.simulation.mesh.checkers.gates import Gates
 from tests.simulation.mesh.checkers.indexes import Indexes
 from tests.simulation.mesh.checkers.records import FINAL_LETTERS, Records
+from tests.simulation.mesh.firings import Firings
 from tests.simulation.mesh.leaders import Leader
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise, Ledger, Plan
 from tests.simulation.mesh.nemesis import Nemesis
@@ -62,6 +65,8 @@ def pieces_of(size: int) -> Iterator[None]:
 HEALED_S_MAX = 60.0
 #: Of so many runs one goes on until all is forgotten: so many times so long.
 AGING_SEEDS, AGES_MAX, AGE_S = 20, 5, 3 * 3600.0
+#: In one of so many runs operators want something else of single nodes, where leaders of others are restless.
+WISHING_SEEDS = 3
 #: A node is recounted after so many calls.
 RECOUNT_EVERY = 17
 #: Scripts that copy records: what they write was made elsewhere.
@@ -102,22 +107,27 @@ class World:
         self.network.watchers.append(self._executed)
         self.healed = self.over = self.moving = self.aging = False
         self.incarnations = 0
-        self.tokens = self.instances = 0
+        self.tokens = self.instances = self._wishes_made = 0
         self.level_s = -1.0
+        self.wishes = NodeWishes()
         self.first_view = self.view = self.view_before = self._found()
         self.callers = [Caller(self, number) for number in range(self.rates.callers)]
         self.workers = [Worker(self, number) for number in range(self.rates.workers)]
         self.leaders = [Leader(self, number) for number in range(self.rates.leaders)]
+        self.firings = Firings(self)
         self.nemesis = Nemesis(self)
 
     def _clock_us(self) -> int:
         return BEGIN_MS * 1000 + int(self.network.now_s * 1e6)
 
     def _found(self) -> View:
-        """Make the first view, which every node obeys."""
+        """Make the first view, which every node obeys; where operators want something, one is left to join."""
+        servers = list(self.servers.values())
+        if self._are_wishing and len(servers) > self.rates.replicas:
+            servers.pop()
         members = tuple(
             Member(f"n{at}", server.address, f"{at:016x}", server.run_id)
-            for at, server in enumerate(self.servers.values(), 1)
+            for at, server in enumerate(servers, 1)
         )
         ids = [member.id for member in members]
         rows = [self.random.sample(ids, self.rates.replicas) for _ in range(self.rates.slots)]
@@ -159,6 +169,8 @@ class World:
         quiet_s = self.network.now_s
         if not self.network.run(lambda: self.level_s > quiet_s, HEALED_S_MAX):
             raise BrokenPromise(f"I12: after the trouble copies are not level within {HEALED_S_MAX} s")
+        if wished(self.view, self.wishes, self.new_instance) is not None:
+            raise BrokenPromise(f"I14: the view does not become what operators want: {self.wishes}")
         for server in self.servers.values():
             self.indexes.check(server)
         self.copies.check_settled()
@@ -250,7 +262,7 @@ class World:
 
     def all_over(self) -> bool:
         """Tell whether every message is sent, and final where it is led."""
-        if not all(caller.is_done for caller in self.callers):
+        if self.firings.left or not all(caller.is_done for caller in self.callers):
             return False
         for task_id, plan in self.ledger.plans.items():
             if not plan.stands:
@@ -270,7 +282,7 @@ class World:
             }
             for task_id in self.ledger.plans
         }
-        return f"callers that still send: {unsent}; records: {stand}"
+        return f"callers that still send: {unsent}; moments to fire: {self.firings.left}; records: {stand}"
 
     # -- what checkers ask --------------------------------------------------------------
 
@@ -412,9 +424,22 @@ class World:
             caller.listen(server)
 
     def change_view(self) -> None:
-        """Have a leader change the view without need."""
-        if self.leaders:
+        """Have a leader change the view without need, or an operator want something else of a node."""
+        if self._are_wishing:
+            self._wish()
+        elif self.leaders:
             self.random.choice(self.leaders).restless = True
+
+    @property
+    def _are_wishing(self) -> bool:
+        return self.rates.change > 0 and self.seed % WISHING_SEEDS == 0
+
+    def _wish(self) -> None:
+        """Have an operator want another weight of a node, one that nobody wanted before, or a server as a node."""
+        number = self.random.randint(1, len(self.servers))
+        self._wishes_made += 1
+        wish = NodeWish(f"s{number}", WEIGHT + self._wishes_made)
+        self.wishes = NodeWishes({**self.wishes.nodes, f"n{number}": wish})
 
     def next_token(self) -> int:
         """Return a leader's token, greater than all before."""

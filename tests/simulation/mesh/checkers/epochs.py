@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskmesh.core.steps import Call, Reply
+from taskmesh.core.steps import Call, NodeError, Reply
+from taskmesh.queue.enqueue import FENCED
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise
 from tests.simulation.mesh.network import Process
 from tests.simulation.mesh.server import Server
@@ -26,7 +27,7 @@ class Epochs:
 
     def executed(self, server: Server, process: Process, call: Call, reply: Reply) -> None:
         """Look at what one call has changed."""
-        self._obeys(server, process, call)
+        self._obeys(server, process, call, reply)
         epoch: Any = server.node.values.get(EPOCH)
         known = self._known.get(server.address)
         if epoch is known or epoch == known:
@@ -39,14 +40,17 @@ class Epochs:
         if epoch.startswith(b"f"):
             self.world.began_to_lead(server, int(epoch[1:], 16))
 
-    def _obeys(self, server: Server, process: Process, call: Call) -> None:
-        """A node that has heard of a leader obeys none of those before."""
+    def _obeys(self, server: Server, process: Process, call: Call, reply: Reply) -> None:
+        """A node that has heard of a leader obeys none of those before, and takes no firing of them."""
         found: Any = server.node.values.get(LEADER, b"0")
         known, token = self._tokens.get(server.address, 0), int(found)
         if token < known:
             raise BrokenPromise(
                 f"{server.address} obeyed leader {known}, and now {token} by {process.name}, {call}"
             )
+        script = call.script
+        if script is FENCED and int(call.args[2]) < token and not isinstance(reply, NodeError):
+            raise BrokenPromise(f"{server.address} obeys leader {token}, and took {call} of {process.name}")
         self._tokens[server.address] = token
 
     def lost(self, server: Server) -> None:

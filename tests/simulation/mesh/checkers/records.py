@@ -1,6 +1,6 @@
 """Every change of every record on every node, judged as it happens, and what follows from all of them together.
 
-I3 tokens grow, I4 and I6 commits, I7 versions, I8 primaries: see `world`.
+I3 tokens grow, I4 and I6 commits, I7 versions, I8 primaries, I13 new ids: see `world`.
 """
 
 from __future__ import annotations
@@ -96,6 +96,9 @@ class Records:
         if name in self.world.copying:
             return
         self._is_led(server, slot, call.args[0])
+        # one that has not heard of a newer view may do so: that does not count
+        if old is None and task_id in self.world.ledger.accepted and call.args[0] == self.world.view.epoch:
+            raise BrokenPromise("I13: it was accepted before, and is made once more")
         before = old[1:2] if old is not None else b""
         if before and before in FINAL_LETTERS:
             if new[1:10] != old[1:10] or _outcome(new):  # type: ignore[index]
