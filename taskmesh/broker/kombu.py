@@ -80,7 +80,7 @@ class KombuLine:
         self._hearing: Any = None
         self._consumer: Any = None
         self._sent = 0
-        self._unconfirmed: set[int] = set()
+        self._unconfirmed: dict[int, str] = {}
         self._refused_some = False
         self._returned: set[str] = set()
 
@@ -274,7 +274,7 @@ class KombuLine:
                         properties={"delivery_mode": 2},
                     )
                     self._sent += 1
-                    self._unconfirmed.add(self._sent)
+                    self._unconfirmed[self._sent] = queue
                     channel.basic_publish(ticket, routing_key=name, mandatory=True)
             self._await_confirms()
 
@@ -288,9 +288,8 @@ class KombuLine:
         return self._publishing
 
     def _on_confirmed(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - the library's
-        self._unconfirmed = (
-            {each for each in self._unconfirmed if each > tag} if multiple else self._unconfirmed - {tag}
-        )
+        for each in [each for each in self._unconfirmed if each <= tag] if multiple else [tag]:
+            self._unconfirmed.pop(each, None)
 
     def _on_refused(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - the library's
         self._refused_some = True
@@ -304,8 +303,14 @@ class KombuLine:
         while self._unconfirmed:
             left_s = until_s - time.monotonic()
             if left_s <= 0:
-                raise TimeoutError
-            self._wire.drain_events(timeout=left_s)
+                queues = ", ".join(sorted({*self._unconfirmed.values()}))
+                raise BrokerUnavailable(
+                    f"broker {self.shown} has not confirmed within {ANSWER_S:g} s what was sent for {queues}; is it "
+                    "short of memory or disk, or without a majority for that queue?",
+                    broker=self.shown,
+                )
+            with contextlib.suppress(TimeoutError):
+                self._wire.drain_events(timeout=left_s)
         if self._refused_some:
             raise BrokerUnavailable(f"broker {self.shown} has not taken what was sent", broker=self.shown)
 
