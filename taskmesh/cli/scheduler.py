@@ -92,6 +92,7 @@ def scheduler(
         mesh.agreement,
         name,
         declared=declared_in(mesh.declared_schedules()),
+        broker=mesh.broker,
     )
     standing.start()
     probed = _serve_probes(name, mesh, standing, mesh.settings.probes if where is None else where)

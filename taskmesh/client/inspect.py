@@ -19,7 +19,7 @@ from taskmesh.codec.about import read_about
 from taskmesh.codec.envelope import decode_envelope
 from taskmesh.codec.report import ChildReport, Report, decode_report
 from taskmesh.core.claim_names import claim_name
-from taskmesh.core.keys import MANY_AT_ONCE
+from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.record import REVOKE_REQUESTED, Record
 from taskmesh.errors import TrustError, UsageError
 from taskmesh.nodes.look import Look
@@ -269,7 +269,7 @@ class Inspection:
             {
                 **self._about(held.holding.task_id, record),
                 "worker": worker.name,
-                "child": held.child % MANY_AT_ONCE,
+                "child": held.child % BY_TICKET,
                 "pid": held.pid or None,
                 **(_begun(held.started_ms, now_ms) if running else {}),
             }

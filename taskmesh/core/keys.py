@@ -33,6 +33,7 @@
 <prefix>idle:<queue>   sorted set of idle holders by the time they became idle (ms)
 <prefix>paused         set of the queues from which nothing is claimed
 <prefix>pidle:<queue>  as idle:, of a paused queue: they are woken when it goes on
+<prefix>tidle:<queue>  sorted set of idle holders by their names: of workers that hear of work by tickets of a broker
 <prefix>wake:<holder>  list on which an idle child blocks
 <prefix>control:<incarnation>  list of signed control messages for a supervisor
 <prefix>x:<minute>     list of the ids to be removed in this minute, some in each element, joined by newlines; with a
@@ -71,6 +72,8 @@ from __future__ import annotations
 
 #: The first number of a child that runs many messages at once: scripts tell them apart by it, in the holder.
 MANY_AT_ONCE = 0x800000
+#: Added to the number of a child that the tickets of a broker wake, and not the node: by it scripts tell these, too.
+BY_TICKET = 0x400000
 
 
 def prefix(mesh: str) -> bytes:

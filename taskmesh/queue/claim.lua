@@ -1,6 +1,6 @@
 -- Takes ready messages for one child and records the lease; a repeat returns the same answer.
 -- flags: allow-oom
--- parts: epoch, moves, ready, due, gates
+-- parts: epoch, moves, ready, due, gates, idle
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder (incarnation 16, child 6), sequence (8 hex), most
 --   (0 = sign off: idle no more, it takes only what was handed over before), '1' if the child is registered as idle,
 --   'l' if it is not and shall not be if nothing is found, else '0'; then the queues, best first
@@ -8,19 +8,14 @@
 --   stood before the claim. A token is the version after that of the hint, and the lease. With nothing to take the child is
 --   registered as idle, and the list holds only when the next delayed message is due (ms), if there is one.
 --   From a queue that is paused nothing is taken; a child that waits for it as well is registered apart, so that nothing
---   is handed to it and the end of the pause wakes it.
+--   is handed to it and the end of the pause wakes it. One that is woken by tickets is always registered apart: see `idle`.
 -- Errors: DEADWORKER the incarnation was declared dead or never registered; OLDSEQUENCE a late duplicate.
 local holder, seq, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local worker = P .. 'w:' .. string.sub(holder, 1, 16)
 local run = P .. 'run:' .. holder
 local known = CALL('HMGET', worker, 'state', 's' .. string.sub(holder, 17))
 if known[1] ~= 'live' then return redis.error_reply('DEADWORKER ' .. (known[1] or 'unknown')) end
-if most == 0 then
-  for i = 7, #ARGV do
-    CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
-    CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
-  end
-end
+if most == 0 then idle_no_more(holder, 7) end
 
 -- The version whose successor this one is.
 local function version_before(version)
@@ -159,9 +154,11 @@ end
 
 if n == 0 then
   if string.sub(EPOCH, 1, 1) == 'f' then forget_moved() end
+  local by_ticket = is_by_ticket(holder)
   for i = 7, ARGV[6] == 'l' and 0 or #ARGV do
-    local waits = paused and CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 1 and 'pidle:' or 'idle:'
-    CALL('ZADD', P .. waits .. ARGV[i], NOW, holder)
+    local waits = by_ticket and 'tidle:'
+      or paused and CALL('SISMEMBER', P .. 'paused', ARGV[i]) == 1 and 'pidle:' or 'idle:'
+    CALL('ZADD', P .. waits .. ARGV[i], by_ticket and 0 or NOW, holder)
   end
   local next_due = CALL('ZRANGE', P .. 'd', 0, 0, 'WITHSCORES')
   return {next_due[2]}
@@ -169,9 +166,14 @@ end
 CALL('HSET', run, seq, table.concat(ids, '\n'))
 if some then let_go_when_claimed(ids) end
 if ARGV[6] == '1' then
+  local by_ticket = is_by_ticket(holder)
   for i = 7, #ARGV do
-    CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
-    if paused then CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder) end
+    if by_ticket then
+      CALL('ZREM', P .. 'tidle:' .. ARGV[i], holder)
+    else
+      CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
+      if paused then CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder) end
+    end
   end
 end
 return out

@@ -12,11 +12,14 @@ for at = 2, #ARGV do
   local queue, fields, ready = ARGV[at], {}, 0
   for priority = 9, 0, -1 do ready = ready + redis.call('LLEN', P .. 'q:' .. queue .. ':' .. priority) end
   for i = 1, #letters do fields[i] = queue .. ':' .. string.sub(letters, i, i) end
-  -- of a paused queue the idle ones stand in another set than those of one that goes on
-  local idle = redis.call('ZCARD', P .. 'idle:' .. queue) + redis.call('ZCARD', P .. 'pidle:' .. queue)
+  -- of a paused queue the idle ones stand in another set than those of one that goes on, and in one more those that wait for tickets
+  local sets, idle = {P .. 'idle:' .. queue, P .. 'pidle:' .. queue, P .. 'tidle:' .. queue}, 0
+  for i = 1, #sets do idle = idle + redis.call('ZCARD', sets[i]) end
   if named and idle <= NAMED_MAX then
-    idle = redis.call('ZRANGE', P .. 'idle:' .. queue, 0, -1)
-    for _, holder in ipairs(redis.call('ZRANGE', P .. 'pidle:' .. queue, 0, -1)) do idle[#idle + 1] = holder end
+    idle = {}
+    for i = 1, #sets do
+      for _, holder in ipairs(redis.call('ZRANGE', sets[i], 0, -1)) do idle[#idle + 1] = holder end
+    end
   end
   local row = {ready, idle, redis.call('SCARD', P .. 'blk:' .. queue)}
   for i, reached in ipairs(redis.call('HMGET', P .. 'stats', unpack(fields))) do row[3 + i] = tonumber(reached or 0) end

@@ -1,6 +1,6 @@
 -- Puts everything that a dead child held back in line, in bounded steps.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, buckets, finish, revoked
+-- parts: epoch, moves, ready, gates, buckets, finish, revoked, idle
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, by, id charged with the end of the child ('' = none), its token,
 --   outcome if it ends by that ('' = it goes back in line with one crash more), '1' to have the others claimed singly,
 --   seconds to keep a dead letter, letter of the state in which the charged one ends, k, then k times what may have begun
@@ -81,9 +81,6 @@ for f = 1, #fields do
   done = done + 1
 end
 if ENDED > 0 then finish_all() end
-for i = queues, #ARGV do
-  CALL('ZREM', P .. 'idle:' .. ARGV[i], holder)
-  CALL('ZREM', P .. 'pidle:' .. ARGV[i], holder)
-end
+idle_no_more(holder, queues)
 CALL('UNLINK', P .. 'wake:' .. holder)
 return {back, #fields - done}

@@ -25,10 +25,12 @@ for i = 1, #found, 2 do
   end
 end
 for queue in pairs(queues) do
-  for _, holder in ipairs(CALL('ZRANGE', P .. 'idle:' .. queue, 0, -1)) do
-    if string.sub(holder, 1, 16) == ARGV[5] then
-      CALL('ZREM', P .. 'idle:' .. queue, holder)
-      CALL('RPUSH', P .. 'wake:' .. holder, '1')
+  for _, idle in ipairs({P .. 'idle:' .. queue, P .. 'tidle:' .. queue}) do
+    for _, holder in ipairs(CALL('ZRANGE', idle, 0, -1)) do
+      if string.sub(holder, 1, 16) == ARGV[5] then
+        CALL('ZREM', idle, holder)
+        CALL('RPUSH', P .. 'wake:' .. holder, '1')
+      end
     end
   end
 end

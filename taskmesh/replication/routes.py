@@ -51,7 +51,9 @@ ROUTES: dict[str, Route] = {
 }
 
 #: What is about the claims and the workers of one node.
-PINNED = frozenset({"queue.claim", "queue.held", "queue.reap", "queue.recall", "queue.worker"})
+PINNED = frozenset(
+    {"queue.claim", "queue.held", "queue.reap", "queue.recall", "queue.ticket", "queue.worker"}
+)
 
 
 def route(name: str, view: View, args: Args) -> Routed:

@@ -31,6 +31,7 @@ from taskmesh.scheduler.hindrance import Hindrance
 from taskmesh.scheduler.node_threads import begin_node_care, begin_observing
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.nodes.agreement import Agreement
     from taskmesh.nodes.link import Link
 
@@ -56,6 +57,7 @@ class Standing:
         *,
         declared: Sequence[Schedule] = (),
         is_candidate: bool = True,
+        broker: Broker | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -65,12 +67,14 @@ class Standing:
             name: Of this process, for people.
             declared: Schedules that stand in the app's code.
             is_candidate: False to see to those only.
+            broker: Of the mesh, if it has one: its tickets are seen to.
         """
         self._link = link
         self._agreement = agreement
         self._name = name
         self._declared = declared
         self._is_candidate = is_candidate
+        self._broker = broker
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="taskmesh-candidate", daemon=True)
         self._work: threading.Thread | None = None
@@ -232,6 +236,12 @@ class Standing:
         )
         self._work.start()
         begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping)
+        if self._broker is not None:
+            from taskmesh.scheduler.ticket_sweep import begin_ticket_sweep
+
+            begin_ticket_sweep(
+                self._link, self._broker, lambda: self._leads(candidacy, tenure), self._stopping
+            )
 
     def _look_for_nodes(self) -> None:
         """Find out, now and then, whether the only node has become one of several: a leader is needed for that."""

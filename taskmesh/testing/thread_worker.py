@@ -22,6 +22,7 @@ from taskmesh.replication.ask import plain
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.child import Child
 from taskmesh.worker.every_node import wake_children
+from taskmesh.worker.hearing import Hearing
 from taskmesh.worker.mesh_presence import make_presence
 from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.orders import SHUTDOWN
@@ -177,11 +178,15 @@ class _Life:
             self._page = Page(page_fd)
         finally:
             os.close(page_fd)
-        self._places = [Place(at + 1, 0, at) for at in range(concurrency)]
+        self.size = concurrency
+        self._hearing = Hearing(settings.broker or "", link.mesh, name)
+        self._hearing.check(self._queues, burst=False)
+        by_ticket = keys.BY_TICKET if self._hearing.is_on else 0
+        self._places = [Place(at + 1 + by_ticket, 0, at) for at in range(concurrency)]
         self._register()
         self._failures: list[BaseException] = []
         self._ending = threading.Event()
-        self._children = [self._child(mesh, build, self._page, place) for place in range(concurrency)]
+        self._children = [self._child(mesh, build, self._page, place) for place in self._places]
         self._threads = [
             threading.Thread(target=self._live, args=(child,), name=f"{name}-{at}", daemon=True)
             for at, child in enumerate(self._children)
@@ -189,6 +194,14 @@ class _Life:
         self._heart = threading.Thread(target=self._beat, name=f"{name}-heart", daemon=True)
         for thread in (*self._threads, self._heart):
             thread.start()
+        self._hear()
+
+    def _hear(self) -> None:
+        self._hearing.begin(self._link, self._presence.incarnation, self._queues, self)
+
+    def count_waiting(self) -> int:
+        """Return how many children wait for a ticket."""
+        return sum(self._page.waits(place.place) for place in self._places)
 
     def _register(self) -> None:
         mesh = self._mesh
@@ -209,12 +222,12 @@ class _Life:
     def _report(self) -> bytes:
         return self._reporter.report(self._page, self._places, time.monotonic())
 
-    def _child(self, mesh: TaskMesh, build: bytes, page: Page, place: int) -> Child:
-        page.clear(place)
+    def _child(self, mesh: TaskMesh, build: bytes, page: Page, place: Place) -> Child:
+        page.clear(place.place)
         order = ChildOrder(
             incarnation=self._presence.incarnation.decode(),
-            number=place + 1,
-            place=place,
+            number=place.number,
+            place=place.place,
             worker=self._name,
             queues=self._queues,
             burst=False,
@@ -270,6 +283,7 @@ class _Life:
                 child.serve_also(name)
         if new:
             self._register()
+            self._hear()
             self._wake_children()
 
     def _stop_children(self) -> None:
@@ -288,6 +302,7 @@ class _Life:
         """
         deadline_s = time.monotonic() + timeout_s
         try:
+            self._hearing.stop()
             self._stop_children()
             for thread in self._threads:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -307,6 +322,7 @@ class _Life:
             self._mesh.hooks.tell("on_worker_stop", asyncio_run, self._context)
         finally:
             self._stop_heart()
+            self._hearing.close()
         if self._failures:
             raise WorkerError(f"a child of {self._name} ended by an error") from self._failures[0]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskmesh.core.claim_names import sequence_of
-from taskmesh.core.keys import MANY_AT_ONCE
+from taskmesh.core.keys import BY_TICKET, MANY_AT_ONCE
 from taskmesh.core.limits import Limits
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.metrics.tally import Tally
@@ -97,6 +97,7 @@ class Brood:
         limits: Limits,
         nodes: int = 0,
         tally: Tally | None = None,
+        by_ticket: bool = False,
     ) -> None:
         """Prepare; `tend` starts children.
 
@@ -117,7 +118,9 @@ class Brood:
             limits: Of tasks that have none of their own.
             nodes: From how many nodes each claims at most; 0 for what suits.
             tally: Adds up what they count; None if they do not.
+            by_ticket: Whether tickets of a broker wake them, and not the nodes.
         """
+        self._by_ticket = BY_TICKET if by_ticket else 0
         self._link = link
         self._nodes = nodes
         self._tally = tally
@@ -183,6 +186,11 @@ class Brood:
         """Return what a child noted last; any thread may ask."""
         return self._page.read(child.order.place)
 
+    def count_waiting(self) -> int:
+        """Return how many children wait to be woken by a ticket; any thread may ask."""
+        alive = [child.order.place for child in list(self._children.values())]
+        return sum(map(self._page.waits, alive))
+
     def holders(self) -> set[bytes]:
         """Return how the scripts know those that live, and those whose end is not dealt with yet."""
         living = {child.order.holder for child in self._children.values()}
@@ -225,7 +233,7 @@ class Brood:
             at = self._begin_sheet(place)
             order = ChildOrder(
                 incarnation=self._incarnation,
-                number=self._next_number + (MANY_AT_ONCE if seat.kind != PROCESS else 0),
+                number=self._next_number + self._by_ticket + (MANY_AT_ONCE if seat.kind != PROCESS else 0),
                 place=place,
                 worker=self._worker,
                 queues=seat.queues,

@@ -39,6 +39,7 @@ from taskmesh.worker.page import NOTHING, Page, counting, name_of
 from taskmesh.worker.patience import begin_patiently, text_of
 from taskmesh.worker.pools import PROCESS
 from taskmesh.worker.task_log import tell_of_tasks
+from taskmesh.worker.ticket_sleep import sleep_of
 
 if TYPE_CHECKING:
     from taskmesh.worker.concurrent_child import ConcurrentChild
@@ -66,6 +67,7 @@ class Child:
         self._desk = page.desk(order.place)
         self._sheet = page.sheet(order.sheet_at) if order.sheet_at else None
         self._talk = converse(mesh, order, build, count=counting(self._desk, self._sheet))
+        self._sleep = sleep_of(order, self._desk, self._talk)
         self._outbox = self._talk.outbox
         self._pace = Pace(claim_max)
         self._lifetime = Lifetime(order, self._talk, mesh.hooks, run_in_this_thread)
@@ -130,7 +132,7 @@ class Child:
                 if not batch:
                     if self.order.burst and not self._talk.is_due_soon():
                         return EXIT_BURST_DONE
-                    batch = self._talk.sleep()
+                    batch = self._sleep()
                 if batch:
                     self._run_claim(batch)
         except Terminated:

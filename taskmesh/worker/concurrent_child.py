@@ -28,6 +28,7 @@ from taskmesh.worker.patience import text_of
 from taskmesh.worker.pools import ASYNC
 from taskmesh.worker.runner import Runner
 from taskmesh.worker.thread_crew import ThreadCrew
+from taskmesh.worker.ticket_sleep import sleep_of
 
 log = logging.getLogger("taskmesh.worker")
 
@@ -83,6 +84,7 @@ class ConcurrentChild:
         self._sheet = page.sheet(order.sheet_at, shared=True) if order.sheet_at else None
         count = counting(desk, self._sheet)
         self._talk = converse(mesh, order, build, holds=self._flight.held, count=count)
+        self._sleep = sleep_of(order, desk, self._talk)
         self._outbox = self._talk.outbox
         self._mean_bytes = 1000.0
         runner = make_runner(
@@ -166,7 +168,7 @@ class ConcurrentChild:
                         return EXIT_BURST_DONE
                     flight.wait(len(flight) - 1, HEED_S)  # what runs may send more
                     continue
-                batch = talk.sleep()
+                batch = self._sleep()
             if batch:
                 self._take_on(batch)
         return self._lifetime.exit_code

@@ -25,6 +25,8 @@ def new_brood(
     facts: MeshFacts,
     pools: Sequence[Pool],
     tally: Tally | None,
+    *,
+    by_ticket: bool,
 ) -> Brood:
     """Return the children of a life, none of which has been started.
 
@@ -36,6 +38,7 @@ def new_brood(
         facts: Of its app.
         pools: As the options and the settings together say.
         tally: Adds up what children count; None if they do not.
+        by_ticket: Whether tickets of a broker wake them, and not the nodes.
 
     Raises:
         UsageError: As `limits_for`.
@@ -65,4 +68,5 @@ def new_brood(
         limits=limits_for(options, facts),
         nodes=options.nodes_per_worker or facts.nodes_per_worker,
         tally=tally,
+        by_ticket=by_ticket,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from taskmesh.config.strategies import DEFAULT
-from taskmesh.core.keys import MANY_AT_ONCE
+from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.limits import Limits, check_limits
 from taskmesh.worker.pools import PROCESS, Pool, settled, sized
 
@@ -186,7 +186,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         incarnation: 16 hex characters of the supervisor's life.
-        number: Of this child, never used again in that life; from `MANY_AT_ONCE` if it runs many messages at once.
+        number: Of this child, never used again in that life; from `MANY_AT_ONCE` if it runs many messages at once, and
+            with `BY_TICKET` if tickets of a broker wake it.
         place: Its place in the shared page.
         worker: Name of the worker.
         queues: Which queues, best first.
@@ -230,7 +231,12 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> int:
         """The number as people are told it."""
-        return self.number % MANY_AT_ONCE
+        return self.number % BY_TICKET
+
+    @property
+    def is_by_ticket(self) -> bool:
+        """Whether tickets of a broker wake it, and not the node."""
+        return bool(self.number & BY_TICKET)
 
     @property
     def holder(self) -> bytes:

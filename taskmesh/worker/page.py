@@ -6,13 +6,13 @@ wait behind a slow one.
 
 Per place, 8416 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the current
 message on the monotonic clock (8) and its name (40); the sequence that the supervisor has recalled (8), how many
-messages a child runs that runs several at once (4), from byte 80 on the claim in which the supervisor is about to end
-a run (8); from byte 88 on how many runs were committed with each of the letters in `COUNTED` (8 each); and from byte
-136 on which run must have ended first: when (8), how long it was given (8), its claim (8), its position in that (4)
-and, from byte 168 on, its name (40); from byte 208 on how many slips the supervisor has written (8) and the child has
-read (8), and the slips, 64 of 64 bytes: each a run that a child of many is to call off, by claim (8), position (4),
-and who wants that. From byte 4320 on which claims a child of many runs, and since when: 256 of claim (8) and start
-(8), which is 0 where nothing stands.
+messages a child runs that runs several at once (4), whether it waits for a ticket (4), the claim in which the
+supervisor is about to end a run (8); from byte 88 on how many runs were committed with each of the letters in
+`COUNTED` (8 each); and from byte 136 on which run must have ended first: when (8), how long it was given (8), its
+claim (8), its position in that (4) and, from byte 168 on, its name (40); from byte 208 on how many slips the
+supervisor has written (8) and the child has read (8), and the slips, 64 of 64 bytes: each a run that a child of many
+is to call off, by claim (8), position (4), and who wants that. From byte 4320 on which claims a child of many runs,
+and since when: 256 of claim (8) and start (8), which is 0 where nothing stands.
 
 Behind all places stand, if they are wanted, the sheets on which children count for metrics: see `metrics/sheet.py`.
 
@@ -42,6 +42,7 @@ _RECALLED = struct.Struct("<q")
 _RECALLED_AT = _NOTE.size
 _RUNNING = struct.Struct("<I")
 _RUNNING_AT = _RECALLED_AT + _RECALLED.size
+_WAITS_AT = 76
 _CONDEMNED_AT = 80
 #: Letters of the states in which runs end: succeeded, failed, to be tried again, given up, expired, revoked.
 COUNTED = b"KFYDXV"
@@ -186,6 +187,10 @@ class Page:
         count: int = _RUNNING.unpack_from(self._memory, place * PLACE_BYTES + _RUNNING_AT)[0]
         return count
 
+    def waits(self, place: int) -> bool:
+        """Tell whether the place's child waits to be woken by a ticket."""
+        return self._memory[place * PLACE_BYTES + _WAITS_AT] != 0
+
     def begun(self, place: int) -> list[tuple[int, float]]:
         """Return which claims the place's child runs, if it runs several at once, and when it began each."""
         at = place * PLACE_BYTES + _BEGUN_AT
@@ -253,6 +258,10 @@ class Desk:
     def running(self, count: int) -> None:
         """Say how many messages run at once."""
         _RUNNING.pack_into(self._memory, self._at + _RUNNING_AT, count)
+
+    def waits(self, *, for_ticket: bool) -> None:
+        """Say that it waits to be woken by a ticket, or does not any more."""
+        self._memory[self._at + _WAITS_AT] = for_ticket
 
     def begin_claim(self, line: int, sequence: int, begun_s: float) -> None:
         """Note in a line below `CLAIMS_NOTED_MAX` that a claim runs since then; 0 that it does not any more."""

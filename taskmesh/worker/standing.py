@@ -12,6 +12,7 @@ from taskmesh.nodes.link import Link
 from taskmesh.worker.options import MeshFacts, WorkerOptions
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.scheduler.candidate import Standing
 
 #: How long the end of a lead may take.
@@ -21,7 +22,14 @@ RESIGN_S = 1.0
 class WorkerStanding:
     """Stands for one worker, and has the schedules of its app's code be in the mesh."""
 
-    def __init__(self, link: Link, worker: str, options: WorkerOptions, facts: MeshFacts) -> None:
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        options: WorkerOptions,
+        facts: MeshFacts,
+        broker: Broker | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
@@ -29,10 +37,12 @@ class WorkerStanding:
             worker: Its name.
             options: How it was asked to run.
             facts: Of its app.
+            broker: Of its mesh.
         """
         self._link = link
         self._worker = worker
         self._facts = facts
+        self._broker = broker
         # A worker that ends with its queues would lead for a moment only. Of several nodes none may be admitted yet,
         # after a restart of everything: then that moment is what it needs.
         self._is_candidate = options.scheduler and (not options.burst or link.several is not None)
@@ -57,6 +67,7 @@ class WorkerStanding:
             self._worker,
             declared=declared_in(self._facts.schedules),
             is_candidate=self._is_candidate,
+            broker=self._broker,
         )
         if not self._is_stopped:
             standing.run()

@@ -31,6 +31,7 @@ from taskmesh.worker.autoscale import make_autoscaler
 from taskmesh.worker.brood import RECALL_S
 from taskmesh.worker.early import let, taken
 from taskmesh.worker.first_word import first_word
+from taskmesh.worker.hearing import Hearing
 from taskmesh.worker.joining import Joining
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.mesh_presence import make_presence
@@ -182,6 +183,8 @@ class Supervisor:
             return self._exit_code
         self._pools = pools_for(self._options, facts)
         self._queues = queues_of(self._pools)
+        self._hearing = Hearing(facts.broker, facts.mesh, self._name, tell=self._vitals.hears)
+        self._hearing.check(self._queues, burst=self._options.burst)
         self._make_presence = partial(
             make_presence,
             link,
@@ -202,12 +205,13 @@ class Supervisor:
             tasks_in_words(facts.tasks, facts.task_queues, self._queues),
         )
         self._presence.warn_of_namesakes()
-        self._standing = WorkerStanding(link, self._name, self._options, facts).start()
+        self._standing = WorkerStanding(link, self._name, self._options, facts, self._hearing.broker).start()
         self._vitals.leads = self._standing.leads
         try:
             self._loop()
         finally:
             self._standing.join()
+            self._hearing.close()
             self._brood.close()
             link.close()
         return self._exit_code
@@ -216,11 +220,7 @@ class Supervisor:
         return self._signals > 0 or (bool(self._options.parent) and os.getppid() != self._options.parent)
 
     def _begin_life(self) -> None:
-        """Make a new incarnation, and register it.
-
-        Raises:
-            NodeUnavailable: It is not registered yet.
-        """
+        """Make a new incarnation, and register it; raises `NodeUnavailable` if it is not registered yet."""
         self._presence = presence = self._make_presence()
         self._brood = new_brood(
             self._link,
@@ -230,8 +230,10 @@ class Supervisor:
             self._facts,
             self._pools,
             self._vitals.tally,
+            by_ticket=self._hearing.is_on,
         )
         self._vitals.begins(self._brood)
+        self._hearing.begin(self._link, presence.incarnation, self._queues, self._brood)
         self._autoscaler = make_autoscaler(self._options, self._link, self._queues, self._name)
         self._since_ms = int(time.time() * 1000)
         self._next_beat = time.monotonic() + presence.beat_s
@@ -384,6 +386,7 @@ class Supervisor:
         self._stop_by = now_s + grace_s
         self._vitals.enters(STOPPING)
         self._standing.stop()  # others lead while the tasks here finish
+        self._hearing.stop()
         if self._is_reloading:
             log.info("running tasks have %g s to finish before that", grace_s)
         else:

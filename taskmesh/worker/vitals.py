@@ -86,6 +86,10 @@ class Vitals:
         self.phase = phase
         self.turned()
 
+    def hears(self, trouble: str) -> None:
+        """Say why the broker is not heard, with an empty text that it is; the thread that listens says so."""
+        self.broker_problem, self.broker = trouble, not trouble
+
     # -- what the probes ask -------------------------------------------------------
 
     def why_dead(self) -> list[str]:

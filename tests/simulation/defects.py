@@ -384,7 +384,7 @@ DEFECTS = (
         "a child gets what was handed to it, and the wake-up says that it has not",
         "side_by_side",
         CLAIM,
-        (("  if #out > 0 then CALL('UNLINK', P .. 'wake:' .. holder) end\n", ""),),
+        (("    CALL('UNLINK', P .. 'wake:' .. holder)\n    -- nor", "    -- nor"),),
         seeds=200,
     ),
     Defect(
@@ -403,7 +403,7 @@ DEFECTS = (
         "who signs off stays idle",
         "side_by_side",
         CLAIM,
-        (("if most == 0 then\n  for i = 7, #ARGV do", "if most == 0 then\n  for i = 8, #ARGV do"),),
+        (("idle_no_more(holder, 7)", "idle_no_more(holder, 8)"),),
     ),
     Defect(
         "what was told to be revoked goes back in line when its child dies",

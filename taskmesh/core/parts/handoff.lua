@@ -4,11 +4,13 @@
 -- `h<child>` notes the sequence, and the child is given nothing more. One that may begin only once is claimed there.
 local HANDOFF_BYTES_MAX = 65536
 
-local function hand_off(id, rec, queue, line)
-  if #rec > HANDOFF_BYTES_MAX or CALL('EXISTS', line) == 1 then return false end
-  if string.sub(EPOCH, 1, 1) == 'f' and string.find('89abcdef', string.sub(rec, 62, 62), 1, true) then return false end
-  local holder, last = idle_child(queue)
-  if not holder then return false end
+local function may_be_handed(rec)
+  if #rec > HANDOFF_BYTES_MAX then return false end
+  return string.sub(EPOCH, 1, 1) ~= 'f' or not string.find('89abcdef', string.sub(rec, 62, 62), 1, true)
+end
+
+-- To a child that is free, and whose last claim has that sequence.
+local function hand(holder, last, id, rec)
   local seq = string.format('%08x', (tonumber(last, 16) or 0) + 1)
   local lease = EPOCH .. holder .. seq
   CALL('SETRANGE', P .. 'r:' .. id, 1, 'T' .. version_after(string.sub(rec, 3, 10)) .. lease)
@@ -20,5 +22,12 @@ local function hand_off(id, rec, queue, line)
   else
     CALL('RPUSH', P .. 'wake:' .. holder, 'h' .. lease .. id .. ':' .. string.sub(rec, 3, 10) .. '\n' .. rec)
   end
+end
+
+local function hand_off(id, rec, queue, line)
+  if not may_be_handed(rec) or CALL('EXISTS', line) == 1 then return false end
+  local holder, last = idle_child(queue)
+  if not holder then return false end
+  hand(holder, last, id, rec)
   return true
 end

@@ -27,24 +27,28 @@ local function queue_of(rec)
   return string.sub(rec, 109, 108 + (tonumber(string.sub(rec, 103, 104), 16) or 0))
 end
 
--- The child that became idle last on the queue, taken off its list. One that is registered on several queues
--- may have been given something since: a child that holds anything is not idle. One that runs many at once (its number
+-- The sequence of a registered child's last claim, if the child may be given something. One that is registered on several
+-- queues may have been given something since: a child that holds anything is not idle. One that runs many at once (its number
 -- begins with 8 or more) is, until it signs off; but it is given nothing while an earlier wake-up lies on its list, or
 -- the sequences of two claims would be taken before it hears of the first.
+local function last_if_free(holder)
+  local many = string.sub(holder, 17, 17) >= '8'
+  if CALL('EXISTS', P .. (many and 'wake:' or 'run:') .. holder) == 1 then return nil end
+  local child = string.sub(holder, 17)
+  local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. child, 'h' .. child)
+  -- a child that was reaped takes nothing any more; nor does one, for now, that is about to be handed a message
+  if known[1] ~= 'live' or known[2] == 'ffffffff' or known[3] and known[3] == known[2] then return nil end
+  return known[2] or '00000000'
+end
+
+-- The child that became idle last on the queue, taken off its list.
 local function idle_child(queue)
   local idle = P .. 'idle:' .. queue
   while true do
     local holder = CALL('ZPOPMAX', idle)[1]
     if not holder then return nil end
-    local many = string.sub(holder, 17, 17) >= '8'
-    if CALL('EXISTS', P .. (many and 'wake:' or 'run:') .. holder) == 0 then
-      local child = string.sub(holder, 17)
-      local known = CALL('HMGET', P .. 'w:' .. string.sub(holder, 1, 16), 'state', 's' .. child, 'h' .. child)
-      -- a child that was reaped takes nothing any more; nor does one, for now, that is about to be handed a message
-      if known[1] == 'live' and known[2] ~= 'ffffffff' and not (known[3] and known[3] == known[2]) then
-        return holder, known[2] or '00000000'
-      end
-    end
+    local last = last_if_free(holder)
+    if last then return holder, last end
   end
 end
 

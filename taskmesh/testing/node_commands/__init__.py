@@ -80,6 +80,7 @@ COMMANDS: dict[bytes, Command] = {
     b"ZCOUNT": _command(sorted_sets.zcount, 4),
     b"ZRANGE": _command(sorted_sets.zrange, -4),
     b"ZRANGEBYSCORE": _command(sorted_sets.zrangebyscore, -4),
+    b"ZRANGEBYLEX": _command(sorted_sets.zrangebylex, -4),
     b"ZREMRANGEBYSCORE": _command(sorted_sets.zremrangebyscore, 4, "w"),
     b"ZPOPMIN": _command(sorted_sets.zpopmin, -2, "w"),
     b"ZPOPMAX": _command(sorted_sets.zpopmax, -2, "w"),

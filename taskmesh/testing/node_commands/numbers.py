@@ -14,6 +14,7 @@ NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 NOT_A_FLOAT = "ERR value is not a valid float"
 NOT_POSITIVE = "ERR value is out of range, must be positive"
 NOT_A_BOUND = "ERR min or max is not a float"
+NOT_A_LEX_BOUND = "ERR min or max not valid string range item"
 
 _FLOAT = re.compile(rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?))")
 # Beyond this the server no longer takes a whole double through its integer printer.
@@ -56,6 +57,13 @@ def parse_bound(text: bytes) -> tuple[float, bool]:
     if text[:1] == b"(":
         return parse_float(text[1:], NOT_A_BOUND), True
     return parse_float(text, NOT_A_BOUND), False
+
+
+def parse_lex_bound(text: bytes) -> tuple[bytes, bool]:
+    """Read one end of a range of members; return it and whether it is included. Infinite ones are not simulated."""
+    if text[:1] not in (b"[", b"("):
+        raise CommandError(NOT_A_LEX_BOUND)
+    return text[1:], text[:1] == b"["
 
 
 def format_number(number: float) -> bytes:

@@ -9,6 +9,7 @@ from taskmesh.testing.node_commands.numbers import (
     parse_count,
     parse_float,
     parse_int,
+    parse_lex_bound,
 )
 from taskmesh.testing.node_commands.values import (
     SYNTAX,
@@ -165,6 +166,23 @@ def zrangebyscore(state: NodeState, argv: Arguments) -> Reply:
     found, limit = _range_options(argv[4:], (b"WITHSCORES",))
     items = _by_score(state, argv[1], argv[2], argv[3], limit, reverse=False)
     return _flat(items, with_scores=bool(found))
+
+
+def zrangebylex(state: NodeState, argv: Arguments) -> Reply:
+    """ZRANGEBYLEX key min max [LIMIT offset count]; all members must have one score."""
+    _, limit = _range_options(argv[4:], ())
+    least, with_least = parse_lex_bound(argv[2])
+    greatest, with_greatest = parse_lex_bound(argv[3])
+    value = sorted_set_at(state, argv[1]) or _EMPTY
+    if len(set(value.scores.values())) > 1:
+        raise NotSimulated("ZRANGEBYLEX of members with several scores")
+    items = [
+        item
+        for item in value.order
+        if (least < item[1] or (with_least and least == item[1]))
+        and (item[1] < greatest or (with_greatest and item[1] == greatest))
+    ]
+    return _flat(_window(items, limit), with_scores=False)
 
 
 def zremrangebyscore(state: NodeState, argv: Arguments) -> Reply:

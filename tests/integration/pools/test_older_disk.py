@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
+from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.queue.workers import register
 from taskmesh.worker.concurrent_child import ConcurrentChild
-from taskmesh.worker.options import EXIT_OK, MANY_AT_ONCE, ChildOrder
+from taskmesh.worker.options import EXIT_OK, ChildOrder
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.template import build_of
 from taskmesh.worker.wake import wake
