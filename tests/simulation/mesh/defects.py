@@ -157,7 +157,16 @@ DEFECTS = (
         "a child obeys a wake-up of a view that has gone by",
         Rule(claim, "handed_over"),
         ((" or found[1].epoch != epoch", ""),),
-        {**CUTS, "slow": 0.0},
+        {
+            **CUTS,
+            "slow": 0.0,
+            "change": 3.0,
+            "partition": 1.0,
+            "stop": 1.0,
+            "delay_s": 0.05,
+            "lost": 0.0,
+            "messages": 6,
+        },
     ),
     Defect(
         "a commit asks only that the record is claimed, by whomever",
