@@ -40,6 +40,7 @@ class Defect:
         right: The script or the function that is right.
         changes: Texts, and what stands in their place.
         seeds: Within so many seeds of the history it must be found.
+        found_by: The seed to begin with, where those before it find nothing.
     """
 
     name: str
@@ -47,6 +48,11 @@ class Defect:
     right: Script | Rule
     changes: Changes
     seeds: int = 110
+    found_by: int = 0
+
+    def in_order(self, seeds: int) -> list[int]:
+        """Return so many seeds: the one that is known to find it, and then all others."""
+        return [self.found_by, *(seed for seed in range(seeds) if seed != self.found_by)]
 
     @contextmanager
     def in_place(self) -> Iterator[dict[str, Script]]:

@@ -18,7 +18,7 @@ from tests.simulation.world import World
 def test_defect_is_found(defect: Defect) -> None:
     """The right rules pass these very seeds: see `test_history`."""
     with defect.in_place() as scripts, collecting_later():
-        for seed in range(defect.seeds):
+        for seed in defect.in_order(defect.seeds):
             try:
                 World(defect.history, seed, scripts).run()
             except Exception as found:  # noqa: BLE001 - it may break anything, also the simulated workers themselves
@@ -29,6 +29,7 @@ def test_defect_is_found(defect: Defect) -> None:
 
 def test_no_defect_needs_more_seeds_than_are_known_to_pass() -> None:
     assert max(defect.seeds for defect in DEFECTS) <= SEEDS
+    assert all(defect.found_by < defect.seeds for defect in DEFECTS)
 
 
 def test_a_patch_of_a_text_that_is_gone_fails_loudly() -> None:

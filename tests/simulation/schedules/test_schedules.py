@@ -30,7 +30,7 @@ def test_each_firing_comes_once(block: int) -> None:
 def test_defect_is_found(defect: Defect) -> None:
     """The right rules pass these very seeds."""
     with defect.in_place() as scripts:
-        for seed in range(SEEDS):
+        for seed in defect.in_order(SEEDS):
             try:
                 World(seed, scripts).run()
             except Exception as found:  # noqa: BLE001 - it may break anything
