@@ -44,7 +44,7 @@ test-fast: $(DEV_READY) ## the tests which are not marked slow
 pains: $(DEV_READY) ## what users of other queues complain of, at full scale (an hour or more)
 	@TASKMESH_TEST_PAINS=1 $(PY) -m pytest -q -o faulthandler_timeout=7200 tests/pains $(ARGS)
 
-chaos: $(DEV_READY) ## a thousand kills, 20 faults of a mesh of nodes, the ledger checked (ARGS="--kills 1000 --mesh 20 --seed N" or "--leaders 200")
+chaos: $(DEV_READY) ## a thousand kills, 20 faults of a mesh of nodes, the ledger checked, and what `make test` does a share of (ARGS="--kills 1000 --mesh 20 --scenes 1 --seed N" or "--leaders 200")
 	@$(PY) -m tests.faults $(ARGS)
 
 soak: $(DEV_READY) ## many seeds of the simulation (ARGS="--seeds N --from M --history NAME", or "--replay NAME SEED")

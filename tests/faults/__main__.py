@@ -1,11 +1,12 @@
 """The long loop: kills of every kind under load, and the ledger checked now and then.
 
-    python -m tests.faults [--kills 1000] [--round 25] [--mesh 20] [--seed N]
+    python -m tests.faults [--kills 1000] [--round 25] [--mesh 20] [--scenes 1] [--seed N]
     python -m tests.faults --leaders 200 [--seed N]
 
 First so many kills of workers and of the one node; then so many faults on a mesh of three nodes, with two workers
-and two schedulers, whose nodes are killed, stopped, emptied and filled as well. `python -m tests.faults.mesh_soak` goes
-on with the latter for as long as wanted.
+and two schedulers, whose nodes are killed, stopped, emptied and filled as well; then, unless `--scenes 0` is given, the
+tests of which `make test` does a share only (`scale.py`). `python -m tests.faults.mesh_soak` goes on with the mesh for
+as long as wanted.
 
 The seed says who is harmed, how and in which order. When the machine acts is its own affair, so a seed repeats
 the plan and not each interleaving.
@@ -24,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 
 from taskmesh.nodes.embedded import PrivateNode, start_private
-from tests.faults import leaders, mesh_soak
+from tests.faults import leaders, mesh_soak, scale
 from tests.faults.load import Load
 from tests.faults.nemesis import Nemesis
 from tests.faults.scene import Scene
@@ -113,13 +114,20 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--mesh", type=int, default=20, help="so many faults on a mesh of three nodes; 0 leaves them out"
     )
+    parser.add_argument(
+        "--scenes",
+        type=int,
+        default=1,
+        help="run the tests that repeat themselves so often; 0 leaves them out",
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--leaders", type=int, default=0, help="lose so many leaders of schedules instead")
     given = parser.parse_args(words)
     if given.leaders:
         return lose_leaders(given.leaders, given.seed)
     print(
-        f"to repeat it: --seed {given.seed} --kills {given.kills} --round {given.round} --mesh {given.mesh}",
+        f"to repeat it: --seed {given.seed} --kills {given.kills} --round {given.round} --mesh {given.mesh} "
+        f"--scenes {given.scenes}",
         flush=True,
     )
     if given.kills:
@@ -127,7 +135,8 @@ def main(words: list[str]) -> int:
     if given.mesh:
         with mesh_soak.soaking(3, workers=2, schedulers=2, seed=given.seed) as soak:
             print(soak.play(min(given.mesh, MESH_ROUND), faults=given.mesh))
-    return 0
+    failed = [code for code in (scale.run_whole() for _ in range(given.scenes)) if code]
+    return failed[0] if failed else 0
 
 
 def harm_one_node(kills: int, per_round: int, seed: int) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.leaders import drawn, play
+from tests.faults.scale import scaled
 from tests.faults.server import Server
 
 
-def test_ten_leaders_are_lost(server: Server, tmp_path: Path, seed: int) -> None:
+def test_leaders_are_lost_in_a_row(server: Server, tmp_path: Path, seed: int) -> None:
     """Five candidates; the leader is stopped gently, killed, paused past its lease and resumed, cut off."""
-    contest = play(server, tmp_path, drawn(10, seed))
-    assert contest.lost.total() == 10
+    count = scaled(4, 10)
+    contest = play(server, tmp_path, drawn(count, seed))
+    assert contest.lost.total() == count
     assert set(contest.lost) == {"term", "kill", "stop", "cut"}

@@ -13,6 +13,7 @@ import pytest
 from taskmesh import TaskMesh
 from tests.faults.country import Country
 from tests.faults.leaders import KEY, Contender, Contest, environ
+from tests.faults.scale import scaled
 from tests.faults.server import ALWAYS, Server
 from tests.integration.locks.holders import Holder
 from tests.support import wait_until
@@ -104,7 +105,7 @@ def test_a_minority_does_nothing_and_a_majority_goes_on(
     servers = started(country, make_server)
     contest = Divided(country, servers, tmp_path)
     try:
-        for how in ("pulled", "without_majority", "without_majority", "pulled"):
+        for how in ("pulled", "without_majority", *scaled((), ("without_majority", "pulled"))):
             contest.lose(how)
         contest.check()
     finally:
