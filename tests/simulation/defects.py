@@ -392,6 +392,7 @@ DEFECTS = (
         CLAIM,
         (("    CALL('UNLINK', P .. 'wake:' .. holder)\n    -- nor", "    -- nor"),),
         seeds=200,
+        found_by=132,
     ),
     Defect(
         "what may begin only once begins again after a death",
@@ -422,6 +423,7 @@ DEFECTS = (
         "ended_runs",
         RECALL,
         (("local revoked = revoked_outcome(back[j], rec)", "local revoked = nil"),),
+        found_by=30,
     ),
     Defect(
         "what has ended is still to be revoked",
@@ -469,6 +471,7 @@ DEFECTS = (
         "ended_runs",
         ORDER,
         (("'state') ~= 'live' then return 0 end", "'state') == '' then return 0 end"),),
+        found_by=48,
     ),
     Defect(
         "who was declared dead lives again by telling something of itself",
@@ -604,6 +607,7 @@ DEFECTS = (
         "crashes",
         REAP,
         (("'s' .. string.sub(holder, 17), 'ffffffff')", "'s' .. string.sub(holder, 17), '00000000')"),),
+        found_by=55,
     ),
     Defect(
         "a function is missed by the second group of a call",

@@ -13,7 +13,7 @@ from tests.support import wait_until
 T = TypeVar("T")
 
 
-def told(asked: Callable[[], T], timeout_s: float = 30.0) -> T:
+def told(asked: Callable[[], T], timeout_s: float = 90.0) -> T:
     """Ask by a command until it tells what is wanted, and return that: each time takes a process half a second."""
     return wait_until(asked, timeout_s, every_s=1.0)
 

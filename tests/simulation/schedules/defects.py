@@ -36,12 +36,14 @@ DEFECTS = [
         _HISTORY,
         Rule(Firing, "_keep_what_failed"),
         (("self._pending += [of_message[task_id] for task_id in failed]", "pass"),),
+        found_by=19,
     ),
     Defect(
         "what begins is not written down before it is sent",
         _HISTORY,
         Rule(Firing, "_note_begun"),
         (("self._write_cursor(shard)", "pass"),),
+        found_by=23,
     ),
     Defect(
         "what is not recorded yet does not count as running",
@@ -80,7 +82,7 @@ DEFECTS = [
         (
             (
                 "max(self.cursors[shard_of(name)].seen_ms, new.schedule.since_ms)",
-                "max(c.seen_ms for c in self.cursors.values())",
+                "max(max(c.seen_ms for c in self.cursors.values()), new.schedule.since_ms - 60_000)",
             ),
         ),
     ),
