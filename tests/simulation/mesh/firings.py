@@ -54,7 +54,7 @@ class Firings:
                 yield Pause(0.1)
 
     def _send(self, leader: Leader, moment_s: float) -> Steps:
-        message = self._message(leader, moment_s)
+        message = self._message(moment_s)
         steps = enqueue(leader.session, [message], patience_s=0.2, token=leader.token)
         try:
             sent: Sent = yield from leader.talk(steps)
@@ -68,18 +68,20 @@ class Firings:
         self.left.discard(moment_s)
         return True
 
-    def _message(self, leader: Leader, moment_s: float) -> NewMessage:
-        task_id = firing_id("tick", BEGIN_MS + int(moment_s * 1000))
-        wire, now_ms = task_id.encode(), leader.now_ms()
+    def _message(self, moment_s: float) -> NewMessage:
+        """Return the message of a moment: here all send the same, while real leaders say when, and who, they are.
+
+        So of one that never counted a copy may stay that says otherwise in this, which no version tells apart.
+        """
+        created_ms = BEGIN_MS + int(moment_s * 1000)
+        task_id = firing_id("tick", created_ms)
+        wire = task_id.encode()
         slot = slot_of(routing_of(task_id), self.world.rates.slots)
         start, middle, end, names = head_parts(
             state=b"P", queue=QUEUE, channel=b"", function=b"", priority=4, flags=0, result_ttl_s=RESULT_TTL_S
         )
         if wire not in self.world.ledger.plans:
             self.world.plan(Plan(wire, PREFIX + b"r:" + wire, slot, 0.01, b"K", 0))
-        digits, times = b"%04x" % slot, b"%012x%012x" % (now_ms, 0)
-        # whoever fires it says so
-        envelope = b"envelope of %s by %s" % (wire, leader.name.encode())
-        return NewMessage(
-            wire, start + digits + middle + times + end + names + envelope, digits, QUEUE, now_ms
-        )
+        digits, times = b"%04x" % slot, b"%012x%012x" % (created_ms, 0)
+        record = start + digits + middle + times + end + names + b"envelope of " + wire
+        return NewMessage(wire, record, digits, QUEUE, created_ms)
