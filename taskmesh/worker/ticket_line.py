@@ -78,9 +78,12 @@ class TicketLine:
         self._at_once = 1
         self._tell = tell
         self._stopping = threading.Event()
+        self._closing = threading.Lock()
+        self._is_closed = False
         self._silence = Silence()
         self._is_consuming = False
         self._trouble = ""
+        self._told: str | None = None
         self._leave_s = 0.0
         self._thread = threading.Thread(target=self._run, name="taskmesh-tickets", daemon=True)
 
@@ -92,7 +95,9 @@ class TicketLine:
     def stop(self) -> None:
         """Begin to end: take no more, and leave to others what was taken."""
         self._stopping.set()
-        self._tickets.nudge()
+        with self._closing:
+            if not self._is_closed:
+                self._tickets.nudge()
 
     def join(self) -> None:
         """End, and wait for that. What a connection holds that does not end is given back when the broker misses it."""
@@ -140,6 +145,8 @@ class TicketLine:
             self._tickets.cancel()
 
     def _close(self) -> None:
+        with self._closing:
+            self._is_closed = True  # nobody nudges what is closed
         try:
             self._tickets.close()
         except Exception:
@@ -218,9 +225,10 @@ class TicketLine:
                 )
             else:
                 log.info("worker %s hears of its broker again", self._worker)
-        if trouble != self._trouble:
-            self._trouble = trouble
+        if trouble != self._told:
+            self._told = trouble
             self._tell(trouble)
+        self._trouble = trouble
 
     def _doubt(self, waited_s: float) -> None:
         """Connect anew when nothing is heard for long though the broker has tickets and children wait."""
