@@ -98,9 +98,11 @@ def _metrics() -> list[Metric]:
             "taskmesh_broker_connected", GAUGE, WORKER, "Whether tickets of the broker are heard, with one."
         ),
         # -- the mesh, as its nodes tell
-        Metric("taskmesh_nodes", GAUGE, MESH, "Nodes of the mesh."),
-        Metric("taskmesh_nodes_up", GAUGE, MESH, "Nodes that answer this process."),
-        Metric("taskmesh_node_up", GAUGE, MESH, "Whether a node answers this process.", ("node",)),
+        Metric("taskmesh_nodes", GAUGE, MESH, "Nodes of the mesh, without those that were drained."),
+        Metric("taskmesh_nodes_up", GAUGE, MESH, "Nodes that take part and answer this process."),
+        Metric(
+            "taskmesh_node_up", GAUGE, MESH, "Whether a node takes part and answers this process.", ("node",)
+        ),
         Metric("taskmesh_node_connections", GAUGE, MESH, "Connections to a node, of everybody.", ("node",)),
         Metric("taskmesh_node_memory_bytes", GAUGE, MESH, "Memory that a node uses for data.", ("node",)),
         Metric(

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.core.state import FINAL, LETTER
@@ -22,7 +22,7 @@ from taskmesh.nodes.link import ONE_NODE
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.queue.manage import Status, status
 from taskmesh.queue.oldest import oldest
-from taskmesh.replication.view import copies_missing
+from taskmesh.replication.view import DRAINED, UP, copies_missing
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
@@ -36,8 +36,8 @@ FRESH_S = 2.0
 WAIT_S = 1.5
 #: How long one node, and the mesh, may take to answer one question.
 NODE_S, MESH_S = 0.5, 1.0
-#: Nodes, of many, that are told apart.
-NODES_MAX = 64
+#: Nodes, of many, that are told apart; and that are asked at once.
+NODES_MAX, AT_ONCE_MAX = 64, 32
 _OF_QUEUES = (
     "taskmesh_queue_ready",
     "taskmesh_queue_idle_children",
@@ -122,16 +122,12 @@ class MeshValues:
 
     def _nodes(self, link: Link, found: Samples) -> int:
         """Ask each node of itself, and return how many answered."""
-        up, until_s = 0, time.monotonic() + MESH_S
-        nodes = link.nodes
-        for node in nodes:
-            if time.monotonic() >= until_s and node is not nodes[0]:
-                break
-            facts = _facts(link.at(node))
-            up += facts is not None
-            if len(nodes) <= NODES_MAX:
-                _put_node(found, str(link.at(node).driver.address), facts)
-        found.put("taskmesh_nodes", len(nodes))
+        members = _members(link)
+        told = _ask_each(link, [node for _, node in members if node is not None])
+        for address, node in members[:NODES_MAX]:
+            _put_node(found, address, told.get(node) if node is not None else None)
+        up = sum(facts is not None for facts in told.values())
+        found.put("taskmesh_nodes", len(members))
         found.put("taskmesh_nodes_up", up)
         return up
 
@@ -176,6 +172,28 @@ class MeshValues:
         found.put("taskmesh_copies_missing", copies_missing(view))
 
 
+def _members(link: Link) -> list[tuple[str, str | None]]:
+    """Return where each node of the mesh is, and its name; None for one that takes no part just now."""
+    view = link.view
+    if view is None:
+        return [(str(link.driver.address), ONE_NODE[0])]
+    return [
+        (member.address, member.id if member.state == UP else None)
+        for member in view.members
+        if member.state != DRAINED
+    ]
+
+
+def _ask_each(link: Link, nodes: Sequence[str]) -> dict[str, NodeFacts | None]:
+    """Ask nodes at the same time, so that those which stand still cost no more than one of them."""
+    if len(nodes) == 1:
+        return {nodes[0]: _facts(link.at(nodes[0]))}
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(AT_ONCE_MAX, "taskmesh-metrics") as threads:
+        return dict(zip(nodes, threads.map(lambda node: _facts(link.at(node)), nodes), strict=True))
+
+
 def _facts(link: Link) -> NodeFacts | None:
     try:
         return link.run(read_facts(link.session), within_s=NODE_S)
@@ -188,7 +206,7 @@ def _nothing(link: Link | None) -> Samples:
     """Return that no node is up."""
     found = Samples()
     if link is not None:
-        found.put("taskmesh_nodes", len(link.nodes) if link.is_open else len(ONE_NODE))
+        found.put("taskmesh_nodes", len(_members(link)) if link.is_open else len(ONE_NODE))
     found.put("taskmesh_nodes_up", 0)
     return found
 

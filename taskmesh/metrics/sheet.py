@@ -7,13 +7,15 @@ lost, and commits by outcome (10). Then 101 rows of 61 words: the name of a task
 time (17 buckets and their sum, a double), waiting time (likewise), and runs by outcome (10). The first row has no
 name: it is for all tasks beyond 100.
 
-A child begins a row by its name, and counts it then: a row that is half written is not read.
+A child begins a row by its name, and counts it then: a row that is half written is not read. Tiny tasks are written
+down together at the end of their claim, so a child that is killed takes with it what it counted in its last
+milliseconds; those runs were not committed either.
 """
 
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from mmap import mmap
 
 from taskmesh.metrics.bounded import NAMES_MAX, OTHER
@@ -32,8 +34,12 @@ OUTCOMES = {
     "Z": "snoozed",
     "S": "parked",
 }
+SUCCESS = b"K"
 #: A letter for an outcome that was refused since its lease had been lost.
 LOST = b"!"
+
+#: What takes longer is written down at once, the rest together at the end of a claim: some 20 ms of work.
+TINY_S = 0.001
 
 _WORD = 8
 _NAME_BYTES = 120
@@ -57,6 +63,27 @@ def _row_at(number: int) -> int:
     return HEADER + number * _ROW_WORDS + _NAME_WORDS
 
 
+class Row:
+    """What a child has counted of one task and not written down yet.
+
+    Attributes:
+        number: Of the row; 0 for the tasks that have none of their own.
+        runs: How long runs took.
+        waits: How long messages waited.
+        letters: How runs ended.
+        is_dirty: Whether there is anything.
+    """
+
+    __slots__ = ("is_dirty", "letters", "number", "runs", "waits")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.runs: list[float] = []
+        self.waits: list[float] = []
+        self.letters: list[bytes] = []
+        self.is_dirty = False
+
+
 class Sheet:
     """A child's sheet, as the child has it that runs one message at a time, and as its supervisor reads it."""
 
@@ -65,7 +92,10 @@ class Sheet:
         self._bytes = memoryview(memory)[at : at + SHEET_BYTES]
         self._words = self._bytes.cast("Q")
         self._sums = self._bytes.cast("d")
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, Row] = {}
+        self._beyond = Row(0)
+        self._running: Row | None = None
+        self._dirty: list[Row] = []
         self._committing = threading.Lock()
 
     def clear(self) -> None:
@@ -92,51 +122,83 @@ class Sheet:
                 if at is not None:
                     words[at] += 1
 
-    def begin(self, task: str, waited_s: float) -> int:
+    def begin(self, task: str, waited_s: float) -> Row:
         """Note that a run begins, and return its row.
 
         Args:
             task: Its name.
             waited_s: How long its message has waited; negative if that does not count.
         """
-        row = self._row(task, waited_s)
-        self._words[_RUNNING] = (row - HEADER) // _ROW_WORDS + 1
+        row = self._rows.get(task)
+        if row is None:
+            row = self._new_row(task)
+        if row is not self._running:
+            self._running = row
+            self._words[_RUNNING] = row.number + 1
+        if waited_s >= 0:
+            row.waits.append(waited_s)
         return row
 
-    def end(self, row: int, letter: bytes, ran_s: float) -> None:
-        """Count a run that has ended.
+    def end(self, row: Row, letter: bytes, ran_s: float) -> None:
+        """Count a run that has ended: at once, or after a tiny one with the next flush.
 
         Args:
             row: As `begin` returned it.
             letter: How it ended.
             ran_s: How long it took.
         """
-        self._ended(row, letter, ran_s)
-        self._words[_RUNNING] = 0
+        row.runs.append(ran_s)
+        row.letters.append(letter)
+        if not row.is_dirty:
+            row.is_dirty = True
+            self._dirty.append(row)
+        if ran_s > TINY_S:
+            self.flush()
 
-    def _row(self, task: str, waited_s: float) -> int:
-        row = self._rows.get(task)
-        if row is None:
-            row = self._new_row(task)
-        if waited_s >= 0:
-            self._words[row + WAIT + bisect_left(BOUNDS_S, waited_s)] += 1
-            self._sums[row + WAIT_SUM] += waited_s
-        return row
+    def flush(self) -> None:
+        """Write down what was counted."""
+        for row in self._dirty:
+            self._write(row)
+        self._dirty.clear()
 
-    def _ended(self, row: int, letter: bytes, ran_s: float) -> None:
-        self._words[row + RUN + bisect_left(BOUNDS_S, ran_s)] += 1
-        self._sums[row + RUN_SUM] += ran_s
-        self._words[row + _AT_END[letter]] += 1
+    def _write(self, row: Row) -> None:
+        words, at = self._words, _row_at(row.number)
+        self._add_times(at + RUN, at + RUN_SUM, row.runs)
+        self._add_times(at + WAIT, at + WAIT_SUM, row.waits)
+        succeeded = row.letters.count(SUCCESS)
+        words[at + _AT_END[SUCCESS]] += succeeded
+        if succeeded < len(row.letters):
+            for letter in row.letters:
+                if letter != SUCCESS:
+                    words[at + _AT_END[letter]] += 1
+        row.letters.clear()
+        row.is_dirty = False
 
-    def _new_row(self, task: str) -> int:
+    def _add_times(self, at: int, sum_at: int, times: list[float]) -> None:
+        """Add times to buckets: all of a claim together cost little more than one."""
+        if not times:
+            return
+        words, below = self._words, 0
+        self._sums[sum_at] += sum(times)
+        times.sort()
+        for bucket in range(bisect_left(BOUNDS_S, times[0]), BUCKETS):
+            up_to = bisect_right(times, BOUNDS_S[bucket], below) if bucket < len(BOUNDS_S) else len(times)
+            if up_to > below:
+                words[at + bucket] += up_to - below
+                below = up_to
+            if below == len(times):
+                break
+        times.clear()
+
+    def _new_row(self, task: str) -> Row:
         count = self._words[_NAMES]
         if count >= NAMES_MAX:
-            return _row_at(0)
-        row = _row_at(count + 1)
+            return self._beyond
+        row = Row(count + 1)
         name = task.encode(errors="replace")[:_NAME_BYTES]
-        at = (row - _NAME_WORDS) * _WORD
+        at = (_row_at(row.number) - _NAME_WORDS) * _WORD
         self._bytes[at : at + len(name)] = name
-        self._words[_NAMES] = count + 1
+        self._words[_NAMES] = row.number
         self._rows[task] = row
         return row
 
@@ -148,7 +210,7 @@ class Sheet:
         return bool(self._words[_LIVES])
 
     def running(self) -> str:
-        """Return what the child runs, or ran when it died; empty if that is not known."""
+        """Return what the child runs, or ran last; empty if that is not known."""
         number = self._words[_RUNNING]
         return self._name(number - 1) if 0 < number <= NAMES_MAX + 1 else ""
 
@@ -180,14 +242,29 @@ class SharedSheet(Sheet):
     def __init__(self, memory: mmap, at: int) -> None:
         """As `Sheet`."""
         super().__init__(memory, at)
-        self._counting = threading.Lock()
+        self._counting = threading.RLock()
 
-    def begin(self, task: str, waited_s: float) -> int:
+    def begin(self, task: str, waited_s: float) -> Row:
         """See `Sheet`."""
         with self._counting:
-            return self._row(task, waited_s)
+            row = self._rows.get(task)
+            if row is None:
+                row = self._new_row(task)
+            if waited_s >= 0:
+                row.waits.append(waited_s)
+            return row
 
-    def end(self, row: int, letter: bytes, ran_s: float) -> None:
+    def end(self, row: Row, letter: bytes, ran_s: float) -> None:
         """See `Sheet`."""
         with self._counting:
-            self._ended(row, letter, ran_s)
+            super().end(row, letter, ran_s)
+
+    def flush(self) -> None:
+        """See `Sheet`."""
+        with self._counting:
+            super().flush()
+
+    def committed(self, letters: bytes) -> None:
+        """See `Sheet`. Nobody runs claim by claim here, so this is the time to write down the rest."""
+        super().committed(letters)
+        self.flush()

@@ -175,6 +175,8 @@ class Child:
             if len(outbox) >= COMMIT_MAX or (outbox.is_late(now_s) and position < total):
                 outbox.flush()
         desk.note(sequence, NOTHING, 0, now_s)
+        if self._sheet is not None:
+            self._sheet.flush()
         if ran < total:
             talk.not_begun(batch[ran:])
         if ran:

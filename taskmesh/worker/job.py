@@ -70,4 +70,6 @@ class Job(msgspec.Struct, eq=False):
         """How long it has waited since then; negative unless this is its first attempt."""
         if self.attempt != 1 or self.crashes:
             return -1.0
-        return max(0.0, (self.started_ms - self.first_due_ms) / 1000)
+        envelope = self.envelope
+        since_ms = envelope.created_ms if envelope.extras is None else self.first_due_ms
+        return max(0.0, (self.started_ms - since_ms) / 1000)

@@ -151,7 +151,7 @@ class Runner:
         context = CURRENT.set(running)
         if self._hooks.watch_tasks:
             self._observe(job, self._run_coroutine)
-        row = self._sheet.begin(job.name, job.waited_s) if self._sheet is not None else 0
+        row = self._sheet.begin(job.envelope.task, job.waited_s) if self._sheet is not None else None
         begun_s = monotonic()
         try:
             try:
@@ -173,7 +173,7 @@ class Runner:
             self._end(job, running)
             seconds = monotonic() - begun_s
             self._after_end(job.envelope.task, seconds)
-        if self._sheet is not None:
+        if self._sheet is not None and row is not None:
             self._sheet.end(row, ended[0], seconds)
         return ended
 
@@ -202,7 +202,7 @@ class Runner:
         if self._hooks.watch_tasks:
             self._observe(job, of_hooks.append)
             await await_safely(of_hooks)
-        row = self._sheet.begin(job.name, job.waited_s) if self._sheet is not None else 0
+        row = self._sheet.begin(job.envelope.task, job.waited_s) if self._sheet is not None else None
         begun_s = monotonic()
         try:
             try:
@@ -217,7 +217,7 @@ class Runner:
                 await await_safely(of_hooks)
         finally:
             self._end(job, running)
-        if self._sheet is not None:
+        if self._sheet is not None and row is not None:
             self._sheet.end(row, ended[0], monotonic() - begun_s)
         return ended
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import chaos_node, make_scene, make_server, scene, server
+from tests.faults.stage import chaos_node, make_mesh_scene, make_scene, make_server, scene, server
 
-__all__ = ["chaos_node", "make_scene", "make_server", "scene", "server"]
+__all__ = ["chaos_node", "make_mesh_scene", "make_scene", "make_server", "scene", "server"]
 
 
 def pytest_collection_modifyitems(items):

@@ -14,8 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from taskmesh.cli.probing import ask
 from taskmesh.metrics.bounded import NAMES_MAX, OTHER
 from tests.apps import worker_tasks
+from tests.faults.mesh_scene import MeshScene
 from tests.faults.scene import PATIENCE_S, Scene, Worker
 from tests.faults.server import Server
+from tests.nodes import Nodes
 from tests.support import wait_until
 
 ANY = "127.0.0.1:0"
@@ -221,3 +223,35 @@ def test_pools_that_run_many_at_once_count_too(scene: Scene, pool: str) -> None:
     scene.check()
     found = until_metric(worker, 30, "taskmesh_commits_total", "success")
     assert found["taskmesh_task_run_seconds_count", "tests.apps.worker_tasks.add"] == 30
+
+
+def test_of_several_nodes_the_one_that_is_dead_is_named(
+    make_mesh_scene: Callable[..., MeshScene], make_nodes: Callable[..., Nodes]
+) -> None:
+    """A worker goes on with the others, so it stays ready."""
+    nodes = make_nodes(3)
+    scene = make_mesh_scene(nodes)
+    worker = scene.worker(1, probes=ANY, log_level="INFO")
+    until(worker, "/readyz", 200)
+    whole = until_metric(worker, 1, "taskmesh_leader_up")
+    assert (whole["taskmesh_nodes",], whole["taskmesh_nodes_up",]) == (3, 3)
+    assert whole["taskmesh_copies_missing",] == 0
+    nodes.kill(2)
+    dead = nodes.urls[2].rstrip("/")
+    until_metric(worker, 2, "taskmesh_nodes_up")
+    (told,) = (
+        (at, value)
+        for at, value in metrics(worker).items()
+        if at[0] == "taskmesh_node_up" and at[1].startswith(dead)
+    )
+    assert told[1] == 0
+    scene.without(2)
+    wait_until(
+        lambda: metrics(worker).get(("taskmesh_view_epoch",), 0) > whole["taskmesh_view_epoch",],
+        PATIENCE_S,
+        "the worker goes by the next view",
+    )
+    after = until_metric(worker, scene.view().slots, "taskmesh_copies_missing")
+    assert after["taskmesh_nodes",] == after["taskmesh_nodes_up",] + 1 == 3
+    until(worker, "/readyz", 200)
+    assert probe(worker, "/livez") == (200, "ok")

@@ -10,8 +10,20 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from taskmesh.metrics.bounded import NAMES_MAX, OTHER
+from taskmesh.metrics.buckets import BUCKETS
 from taskmesh.metrics.exposition import Samples
-from taskmesh.metrics.sheet import CLAIMED, CLAIMS, COMMITS, LEASES_LOST, LOST, OUTCOMES, RUN_SUM, Sheet
+from taskmesh.metrics.sheet import (
+    CLAIMED,
+    CLAIMS,
+    COMMITS,
+    LEASES_LOST,
+    LOST,
+    OUTCOMES,
+    RUN,
+    RUN_SUM,
+    WAIT,
+    Sheet,
+)
 from taskmesh.metrics.tally import UNKNOWN, Tally
 from taskmesh.worker.page import Page, counting, make_page, sheet_at
 
@@ -34,6 +46,7 @@ def sheet(fd: int) -> MakeSheet:
 
 def run(sheet: Sheet, task: str, letter: bytes = b"K", ran_s: float = 0.02, waited_s: float = 0.3) -> None:
     sheet.end(sheet.begin(task, waited_s), letter, ran_s)
+    sheet.flush()
 
 
 def told(tally: Tally) -> dict[tuple[str, ...], float]:
@@ -64,13 +77,29 @@ def test_another_process_reads_what_a_child_has_counted(sheet: MakeSheet) -> Non
     assert sheet(0).rows() == sheet(2).rows() == []
 
 
+def test_long_runs_are_written_down_at_once_and_tiny_ones_together(sheet: MakeSheet) -> None:
+    child, supervisor = sheet(0), sheet(0)
+    for ran_s in (0.0004, 0.0002, 0.0009):
+        child.end(child.begin("tiny", 0.0), b"F", ran_s)
+    assert supervisor.rows() == []
+    child.end(child.begin("long", 0.2), b"K", 7.0)
+    rows = dict(supervisor.rows())
+    assert rows["tiny"][RUN] == rows["tiny"][WAIT] == 3
+    assert rows["tiny"][RUN_SUM] == pytest.approx(0.0015)
+    assert rows["long"][RUN : RUN + BUCKETS] == [0] * 11 + [1] + [0] * 5
+    assert rows["long"][WAIT : WAIT + BUCKETS] == [0] * 6 + [1] + [0] * 10
+    child.flush()
+    assert dict(supervisor.rows()) == rows
+
+
 def test_what_runs_is_known_by_its_name(sheet: MakeSheet) -> None:
     child, supervisor = sheet(0), sheet(0)
     assert supervisor.running() == ""
     row = child.begin("app.slow", 0.0)
     assert supervisor.running() == "app.slow"
     child.end(row, b"K", 1.0)
-    assert supervisor.running() == ""
+    child.begin("app.other", 0.0)
+    assert supervisor.running() == "app.other"
 
 
 def test_a_sheet_is_cleared_for_the_next_child_alone(sheet: MakeSheet) -> None:
@@ -126,7 +155,7 @@ def test_nothing_goes_back_when_a_child_is_replaced(sheet: MakeSheet) -> None:
         run(child, "a", b"KFYDX"[life : life + 1])
         during = told(tally)
         assert all(during[at] >= value for at, value in before.items())
-        assert tally.end(0) == ""
+        assert tally.end(0) == "a"
         before = told(tally)
         assert before == during
     assert before["taskmesh_claims_total",] == before["taskmesh_worker_children_started_total",] == 5

@@ -1,0 +1,50 @@
+"""`--probes`, and `taskmesh probe`, as a container uses them."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.e2e.cli.shell import Shell
+from tests.faults.server import free_port
+from tests.support import wait_until
+
+
+def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
+    shell.write("app.py")
+    port, other = free_port(), free_port()
+    shell.write("one.toml", f'[worker]\napp = "app:mesh"\nconcurrency = 1\nprobes = {port}\n')
+    worker = shell.worker("--config", "one.toml")
+    setting = {"TASKMESH_PROBES": str(port)}
+    wait_until(lambda: shell.run("probe", code=None, **setting).code == 0, what="the worker is ready")
+    assert shell.run("probe", "--live", **setting).out == "ok\n"
+    asked = shell.run("probe", "--url", f"http://127.0.0.1:{port}/readyz?json", "--json").json
+    assert asked == {
+        "url": f"http://127.0.0.1:{port}/readyz?json",
+        "status": 200,
+        "ok": True,
+        "reasons": [],
+    }
+    refused = shell.run("worker", "app.py", "-c", "1", code=2, **setting)
+    assert "probes cannot be served on 127.0.0.1" in refused.err
+    assert "Traceback" not in refused.err
+
+    scheduler = shell.start("scheduler", "--mesh", "shop", "--probes", str(other)).until(
+        "probes of scheduler"
+    )
+    url = f"http://127.0.0.1:{other}"
+    wait_until(lambda: shell.run("probe", "--url", f"{url}/readyz", code=None).code == 0, what="it is ready")
+    metrics = shell.run("probe", "--url", f"{url}/metrics").out
+    assert "taskmesh_scheduler_ready 1" in metrics
+    assert "taskmesh_nodes_up 1" in metrics
+    assert "taskmesh_claims_total" not in metrics
+    assert scheduler.ends(signal.SIGTERM).code == 0
+    assert worker.ends(signal.SIGTERM).code == 0
+    gone = shell.run("probe", "--live", code=1, **setting)
+    assert "Connection refused" in gone.err
+
+
+def test_where_the_probes_are_has_to_be_known(shell: Shell) -> None:
+    assert "Set TASKMESH_PROBES" in shell.run("probe", code=1).err
+    assert "give one of" in shell.run("probe", "--live", "--ready", code=2).err
+    assert "expected HOST:PORT" in shell.run("probe", code=2, TASKMESH_PROBES="nowhere").err
+    assert "Serve /livez" in shell.run("worker", "--help").out
