@@ -266,13 +266,13 @@ class KombuLine:
             channel = self._confirming_channel()
             for queue, count in counts.items():
                 name = self._name(queue)
+                ticket = channel.prepare_message(
+                    json.dumps({"queue": queue}),
+                    content_type="application/json",
+                    content_encoding="utf-8",
+                    properties={"delivery_mode": 2},
+                )
                 for _ in range(count):
-                    ticket = channel.prepare_message(
-                        json.dumps({"queue": queue}),
-                        content_type="application/json",
-                        content_encoding="utf-8",
-                        properties={"delivery_mode": 2},
-                    )
                     self._sent += 1
                     self._unconfirmed[self._sent] = queue
                     channel.basic_publish(ticket, routing_key=name, mandatory=True)

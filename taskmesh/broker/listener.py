@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class LineTickets:
         self._wakeup, self._nudge = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(self._nudge, False)
+        # one that is only looked at must not keep them
+        self._close_pipe = weakref.finalize(self, _close, self._wakeup, self._nudge)
 
     @property
     def trouble(self) -> str:
@@ -173,5 +176,9 @@ class LineTickets:
         """Give back what is not settled, and close the connection."""
         self.cancel()
         self._line.close()
-        os.close(self._wakeup)
-        os.close(self._nudge)
+        self._close_pipe()
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        os.close(file)

@@ -25,8 +25,8 @@ log = logging.getLogger("taskmesh.broker")
 AGAIN_S, AGAIN_S_MAX = 0.2, 10.0
 #: And one that answers and refuses, which somebody has to mend.
 REFUSED_AGAIN_S = 30.0
-#: How long a round rests for each ticket that it sent: under load fewer tickets say the same.
-REST_S = 0.0003
+#: How long a round rests for each ticket that it sent, and at most: under load fewer tickets say the same.
+REST_S, REST_S_MAX = 0.001, 0.02
 #: How long the end of a process waits for what is unsent.
 AT_EXIT_S = 1.5
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
@@ -143,7 +143,7 @@ class Publisher:
             else:
                 again_s = AGAIN_S
                 self._done()
-                self._pause(REST_S * sum(counts.values()))
+                self._pause(min(REST_S * sum(counts.values()), REST_S_MAX))
         line.close()
 
     @property
@@ -181,7 +181,8 @@ class Publisher:
         if not self._warned:
             self._warned = True
             log.warning(
-                "%s. Messages are recorded all the same, and begin up to some seconds later; trying again",
+                "nobody can be told of work just now, which is recorded all the same and begins a little later. "
+                "Trying again: %s",
                 error,
             )
 

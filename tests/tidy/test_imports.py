@@ -80,6 +80,12 @@ def test_a_pure_room_reads_no_clock_and_draws_no_chance(path):
     assert calls & UNKNOWABLE == EXEMPT.get(shown(path), set())
 
 
+def test_one_file_knows_kombu():
+    assert [shown(path) for path in python_files() if "kombu" in imported(path)] == [
+        "taskmesh/broker/kombu.py"
+    ]
+
+
 def modules_after(code: str) -> set[str]:
     """Return the modules which a fresh interpreter has loaded after `code`, and had not before."""
     script = f"import sys; before = set(sys.modules)\n{code}\nprint(*sorted(set(sys.modules) - before))"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from taskmesh.broker.contract import TICKETS_MAX
@@ -85,6 +87,12 @@ def test_who_cancels_gives_back_what_he_has_not_looked_at(broker, tickets):
     tickets.put_back(taken)
     waiting(broker, "mail", 5)
     assert tickets.next(0) is None
+
+
+def test_one_that_is_never_used_keeps_no_files(broker):
+    closing = broker.listen(["mail"])._close_pipe
+    gc.collect()
+    assert not closing.alive
 
 
 def test_a_nudge_ends_a_wait(tickets):
