@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-#: Seeds of each history in one run of the tests; with eighteen histories, 3,600. `make soak` runs more.
+#: Seeds of each history in one run of the tests; with nineteen histories, some 3,700. `make soak` runs more.
 SEEDS = 200
 
 

@@ -25,6 +25,7 @@ from taskmesh.queue.manage import REVOKE, UNLIST
 from taskmesh.queue.pause import PAUSE
 from taskmesh.queue.rate import RATE
 from taskmesh.queue.telling import TELLING
+from taskmesh.queue.ticket import TICKET
 from taskmesh.queue.workers import REAP, WORKER
 from tests.simulation.child import Child
 from tests.simulation.patching import Changes, Rule, in_place_of, patched
@@ -600,6 +601,52 @@ DEFECTS = (
         "limited",
         RATE,
         (("  CALL('ZREM', moments, id)\n", ""),),
+    ),
+    Defect(
+        "a ticket wakes children of another worker",
+        "tickets",
+        TICKET,
+        (("'(' .. incarnation .. 'g'", "'(g'"),),
+        seeds=60,
+    ),
+    Defect(
+        "a child that tickets wake is woken by the node as well",
+        "tickets",
+        CLAIM,
+        (("local waits = by_ticket and", "local waits = false and"),),
+        seeds=60,
+    ),
+    Defect(
+        "a ticket takes from a paused queue",
+        "tickets",
+        TICKET,
+        (("if some and CALL", "if false and CALL"),),
+        seeds=60,
+        found_by=28,
+    ),
+    Defect(
+        "a ticket gives to a child that has been given something",
+        "tickets",
+        TICKET,
+        (
+            (
+                "if last then return holder, last end\n  end\nend\n\n-- The line,",
+                "return holder, last or '00000000' end\nend\n\n-- The line,",
+            ),
+        ),
+        seeds=60,
+    ),
+    Defect(
+        "a dead child goes on waiting for tickets",
+        "tickets",
+        REAP,
+        (
+            (
+                "idle_no_more(holder, queues)",
+                "if not is_by_ticket(holder) then idle_no_more(holder, queues) end",
+            ),
+        ),
+        seeds=60,
     ),
     # The last two were real: what the first seeds of this suite found. What is rarer has a scene in test_directed.py.
     Defect(

@@ -36,6 +36,7 @@ class Rates:
         limited: Share of messages that are of one of them.
         keyed: Share of messages with keys.
         once: Share of messages that may begin only once.
+        tickets: Share of workers that hear of work by tickets.
         crowd: In which part of the trouble all messages are sent; less makes longer lines.
         slow: Share of messages that take long enough to be recalled behind.
         slow_s_max: How long such a message takes at most.
@@ -59,6 +60,7 @@ class Rates:
     limited: float = 0.0
     keyed: float = 0.0
     once: float = 0.0
+    tickets: float = 0.0
     crowd: float = 1.0
     slow: float = 0.1
     slow_s_max: float = 1.2
@@ -308,6 +310,26 @@ def side_by_side(random: Random) -> Rates:
     return rates
 
 
+def tickets(random: Random) -> Rates:
+    """Workers hear of work by tickets, which come early, late, twice and for nothing; others are woken by the node."""
+    rates = _base(random)
+    rates.tickets = random.choice([0.5, 1.0])
+    rates.concurrent = random.choice([0.0, 0.5])
+    rates.queues = random.choice([1, 2, 4])
+    rates.once = random.choice([0.0, 0.2])
+    rates.keyed = random.choice([0.0, 0.3])
+    rates.kinds |= {"poison": random.choice([0.0, 0.1]), "retry": random.choice([0.0, 0.2])}
+    rates.kill_child = _sometimes(random, 0.1, 1.0, odds=0.5)
+    rates.kill_worker = _sometimes(random, 0.1, 0.3, odds=0.3)
+    rates.pause = _sometimes(random, 0.1, 0.5, odds=0.3)
+    rates.pause_queue = _sometimes(random, 0.1, 2.0, odds=0.3)
+    rates.restart = _sometimes(random, 0.1, 0.5, odds=0.3)
+    rates.roll_back = random.choice([0.0, 0.7])
+    if random.random() < 0.5:
+        _lossy(rates, random)
+    return rates
+
+
 def shared_out(random: Random) -> Rates:
     """Long lines in several queues, which children choose by a strategy; some are paused for a while."""
     rates = _base(random)
@@ -442,6 +464,7 @@ HISTORIES: dict[str, Callable[[Random], Rates]] = {
         keyed,
         at_most_once,
         side_by_side,
+        tickets,
         everything,
     )
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.record import AT_MOST_ONCE, TOKEN
 from taskmesh.core.steps import Pause, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import held, recall, unheard
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
+from taskmesh.queue.ticket import give
 from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, tell, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.worker.page import Note
@@ -46,6 +48,7 @@ class Supervisor:
         )
         self.session = self.process.session(PREFIX, epoch=world.epoch)
         self.build = b"new" if world.healed else world.random.choice([b"old", b"old", b"new"])
+        self.hears_tickets = world.rates.tickets > 0 and world.random.random() < world.rates.tickets
         self.incarnation = b""
         self.children: list[Child] = []
         self.numbers = 0
@@ -172,7 +175,8 @@ class Supervisor:
         self.numbers += 1
         rates, random = self.world.rates, self.world.random
         many = rates.concurrent and random.random() < rates.concurrent
-        child = ConcurrentChild(self, self.numbers) if many else Child(self, self.numbers)
+        number = self.numbers + (BY_TICKET if self.hears_tickets else 0)
+        child = ConcurrentChild(self, number) if many else Child(self, number)
         self.children.append(child)
         child.begin()
 
@@ -272,6 +276,8 @@ class Supervisor:
             self._hire()
         self.process.start(self._heed_orders(life))
         self.process.start(self._keep_telling(life))
+        if self.hears_tickets:
+            self.process.start(self._hear(life))
         # as in a fleet so large that nobody watches all
         watch = Watch(LEASE_TTL_S, BEAT_S, 1 + self.world.seed % 3)
         while life == self._life and not self._retired:
@@ -286,6 +292,17 @@ class Supervisor:
                     self._declared_dead(None)
                 return
             yield Pause(BEAT_S)
+
+    def _hear(self, life: int) -> Steps[None]:
+        """Hear tickets, most of them for nothing: whoever sends them is not simulated."""
+        world = self.world
+        while life == self._life and not self._retired:
+            yield Pause(world.random.choice([0.001, 0.02, 0.3]))
+            queue, most = world.random.choice(world.queues).decode(), world.random.choice([1, 2, 64])
+            try:
+                yield from give(self.session, self.incarnation, queue, most, patience_s=0.6)
+            except NodeUnavailable:
+                continue
 
     def _keep_telling(self, life: int) -> Steps[None]:
         """Tell how many children there are, now and then."""

@@ -18,11 +18,15 @@ from tests.simulation.world import World
 ROOT = Path(__file__).parents[2]
 
 
+#: Of a history that differs from others by little, fewer seeds are enough in one run of the tests.
+FEWER = {"tickets": 60}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("history", HISTORIES)
 def test_history(history: str, seeds: range) -> None:
     """In this kind of trouble every promise holds; afterwards all is finished, and nothing is left behind."""
-    found = failures(history, seeds)
+    found = failures(history, seeds[: FEWER.get(history)])
     for seed, trace in found:
         print(f"\n{trace}\nseed {seed} of {history} failed; to replay it, or to see all that happened:")
         print(how_to_replay(history, seed))

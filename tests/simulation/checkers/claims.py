@@ -59,8 +59,9 @@ class Claims:
 
     def _signed_off(self, holder: bytes) -> None:
         for queue in self.world.queues:
-            if self.world.node.call((b"ZSCORE", PREFIX + b"idle:" + queue, holder)) is not None:
-                raise Violation(f"{holder!r} has signed off and is idle on {queue!r} all the same")
+            for idle in (b"idle:", b"tidle:"):
+                if self.world.node.call((b"ZSCORE", PREFIX + idle + queue, holder)) is not None:
+                    raise Violation(f"{holder!r} has signed off and is idle on {queue!r} all the same")
 
     def check_recalled(self, task_id: bytes, holder: bytes, sequence: bytes, position: int) -> None:
         """Check that a message which is taken back stood behind the position up to which its claim is kept."""

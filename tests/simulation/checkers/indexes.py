@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.record import REVOKE_REQUESTED, Record
 from taskmesh.core.state import FINAL, State
 from taskmesh.core.version_order import encode
@@ -151,7 +152,12 @@ class Indexes:
                 )
 
     def _idle(self) -> None:
-        """Nobody is idle on a paused queue where a hand-over or a wake-up would find him."""
+        """Nobody is idle on a paused queue where a hand-over or a wake-up would find him, nor whom tickets wake."""
+        for queue in self.world.queues:
+            for kind, by_ticket in ((b"idle:", False), (b"pidle:", False), (b"tidle:", True)):
+                for holder in self.members(kind + queue):
+                    if bool(int(holder[16:], 16) & BY_TICKET) is not by_ticket:
+                        raise Violation(f"{holder!r} is idle in {kind + queue!r}")
         for queue in self.members(b"paused"):
             idle = self.members(b"idle:" + queue)
             if idle:
@@ -189,7 +195,7 @@ class Indexes:
     def check_nothing_left(self) -> None:
         """After hours, when everybody has left: no record, function, bucket or trace of a worker."""
         # whoever dies while an older disk comes back may be idle again; the next message of the queue drops that
-        idle = () if self.world.moves.lives else (b"idle:", b"pidle:")
+        idle = () if self.world.moves.lives else (b"idle:", b"pidle:", b"tidle:")
         left = [
             key
             for kind in (

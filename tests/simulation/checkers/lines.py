@@ -9,6 +9,7 @@ from taskmesh.core.record import CLAIM_SINGLY, queue_of
 from taskmesh.queue.backlog import BACKLOG
 from taskmesh.queue.claim import CLAIM, Claimed, claimed_messages
 from taskmesh.queue.enqueue import ENQUEUE
+from taskmesh.queue.ticket import TICKET
 from taskmesh.testing.node_commands.values import HashValue
 from taskmesh.testing.simulated_network import Executed
 from tests.simulation.ledger import PREFIX, Violation
@@ -37,7 +38,7 @@ class Lines:
         script = executed.call.script
         if script is None:
             return
-        if script.name == ENQUEUE.name:
+        if script.name in (ENQUEUE.name, TICKET.name):
             self._look()
         if not isinstance(executed.reply, list):
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.record import AT_MOST_ONCE, REMEMBER_S, REVOKE_REQUESTED, Record
 from taskmesh.core.state import FINAL, LETTER, MOVES, State
 from taskmesh.core.steps import NodeError
@@ -53,6 +54,7 @@ class Moves:
         self._rules: dict[str, Callable[[bytes, Record, Record, tuple[bytes, ...]], None]] = {
             "queue.enqueue": self._enqueued,
             "queue.claim": self._claimed,
+            "queue.ticket": self._given,
             "queue.commit": self._committed,
             "queue.recall": self._recalled,
             "queue.reap": self._reaped,
@@ -234,6 +236,17 @@ class Moves:
         if after.state is not State.STARTED:
             raise Violation("enqueue may only hand over a message that it has just recorded")
         self._lease(after, args[0], None)
+
+    def _given(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
+        """A ticket has what is ready given to a child of the worker that heard it, and to no other."""
+        if before.state is not State.PENDING or after.state is not State.STARTED:
+            raise Violation("a ticket may only hand over what is ready")
+        self._lease(after, args[0], None)
+        holder = after.token[20:42].encode()
+        if holder[:16] != args[2] or not int(holder[16:], 16) & BY_TICKET or after.queue.encode() != args[3]:
+            raise Violation(f"it was given to {holder!r}, by a ticket for {args[3]!r} that {args[2]!r} heard")
+        if (before.crashes, before.flags) != (after.crashes, after.flags):
+            raise Violation("a ticket charges and flags nothing")
 
     def _claimed(self, task_id: bytes, before: Record, after: Record, args: tuple[bytes, ...]) -> None:
         if before.state in WAITING and before.moment_ms > int(args[1]):
