@@ -24,7 +24,7 @@ RUN_READY := $(VENV)/.taskmesh-run-ready
 DEV_READY := $(VENV)/.taskmesh-dev-ready
 DOCS_READY := $(VENV)/.taskmesh-docs-ready
 # What is neither a package nor a test is checked only where it exists.
-CHECKED := $(wildcard taskmesh tests benchmarks examples docs .ci)
+CHECKED := $(wildcard taskmesh tests benchmarks examples workers docs .ci)
 
 .PHONY: help demo test test-fast pains chaos soak soak-mesh check docs bench bench-peers clean
 

@@ -6,7 +6,10 @@ import logging
 import os
 import socket
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +20,10 @@ from taskmesh.cli.output import json_option, print_json
 from taskmesh.cli.probes_option import probes_of, probes_option
 from taskmesh.cli.stop_signals import StopSignals
 from taskmesh.cli.target import Target, chosen, target_options
-from taskmesh.config.settings import LOG_LEVELS
+from taskmesh.cli.worker_file import read_scheduler_file
+from taskmesh.cli.worker_options import given_level
+from taskmesh.config.settings import LOG_LEVELS, check_mesh_name
+from taskmesh.config.sources import VARIABLE_PREFIX
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.logs import set_up_logging
 
@@ -26,13 +32,18 @@ if TYPE_CHECKING:
     from taskmesh.cli.scheduler_probes import SchedulerProbes
 
 log = logging.getLogger("taskmesh.scheduler")
+APP_VARIABLE = VARIABLE_PREFIX + "APP"
 #: How often to see whether the candidate is still one.
 LOOK_S = 1.0
 
 
 @click.command(
     epilog=ending(
-        examples=["taskmesh scheduler app:mesh", "taskmesh scheduler --mesh shop -l DEBUG"],
+        examples=[
+            "taskmesh scheduler app:mesh",
+            "taskmesh scheduler --mesh shop -l DEBUG",
+            "taskmesh scheduler --config workers/scheduler.toml",
+        ],
         codes=[
             "0 ended by Ctrl-C or SIGTERM",
             "1 the app's import failed, the node cannot be reached, or an error that nobody expected",
@@ -47,23 +58,28 @@ LOOK_S = 1.0
     "--loglevel",
     "log_level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
-    default="INFO",
-    show_default=True,
     metavar="LEVEL",
-    help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.",
+    help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.  [default: INFO]",
 )
 @click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]")
 @broker_option
 @probes_option
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Read options from the [scheduler] table of a TOML file; the command line wins.",
+)
 @target_options()
 @json_option
 def scheduler(
     *,
     app_argument: str | None,
-    log_level: str,
+    log_level: str | None,
     name: str | None,
     broker: str | None,
     probes: str | None,
+    config: str | None,
     target: Target,
     json_wanted: bool,
 ) -> None:
@@ -77,15 +93,19 @@ def scheduler(
         if target.is_given and target != chosen(app_argument, None, target.path):
             raise click.UsageError("the app is given twice: as an argument and with -A or --mesh")
         target = chosen(app_argument, None, target.path)
+    in_file = read_scheduler_file(Path(config)) if config else {}
+    target = _meant(target, in_file, is_given=bool(app_argument))
+    broker, name = broker or in_file.get("broker"), name or in_file.get("name")
     begun_s = time.monotonic()
-    where = probes_of(probes, os.environ, current_folder())
+    where = probes_of(in_file.get("probes") if probes is None else probes, os.environ, current_folder())
+    level = log_level or given_level(in_file.get("log_level", "")) or "INFO"
     stop_signals = StopSignals()
     mesh = target.open()
     if broker:
         mesh.use_broker(given_broker(broker))
     if target.app:
         mesh.import_tasks()
-    set_up_logging(log_level.upper())
+    set_up_logging(level.upper())
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     standing = Standing(
         mesh.link,
@@ -110,6 +130,18 @@ def scheduler(
     log.info("%s has stopped", name)
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})
+
+
+def _meant(target: Target, in_file: Mapping[str, Any], *, is_given: bool) -> Target:
+    """Return the target by the command line, else by TASKMESH_APP, else by the file, else by the settings file."""
+    context = click.get_current_context()
+    given = context.params.get("app") or context.params.get("mesh") or context.find_root().params.get("app")
+    path = (*target.path, *in_file.get("path", ()))
+    if is_given or given or os.environ.get(APP_VARIABLE) or not {"app", "mesh"} & in_file.keys():
+        return replace(target, path=path)
+    if in_file.get("mesh"):
+        check_mesh_name(in_file["mesh"])
+    return Target(app=in_file.get("app", ""), mesh=in_file.get("mesh", ""), path=path)
 
 
 def _serve_probes(name: str, mesh: TaskMesh, standing: Standing, where: str | None) -> SchedulerProbes | None:

@@ -1,4 +1,4 @@
-"""The file of `taskmesh worker --config FILE`: a `[worker]` table whose keys are the command's options."""
+"""The files of `--config FILE`: a `[worker]` or `[scheduler]` table whose keys are the command's options."""
 
 from __future__ import annotations
 
@@ -81,6 +81,11 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "probes": probes,
 }
 
+#: The same for a scheduler.
+SCHEDULER_KEYS: Mapping[str, Callable[[Any], Any]] = {
+    name: KEYS[name] for name in ("app", "mesh", "path", "broker", "name", "log_level", "probes")
+}
+
 #: Other names of options, as on the command line -> the key.
 ALIASES: Mapping[str, str] = {"loglevel": "log_level", "hostname": "name"}
 
@@ -102,7 +107,7 @@ def _content(path: Path) -> str:
 
 
 def read_worker_file(path: Path) -> dict[str, Any]:
-    """Return the options in a file, by name.
+    """Return the options of a worker in a file, by name.
 
     Args:
         path: A TOML file. Relative folders in it are relative to its own.
@@ -110,36 +115,45 @@ def read_worker_file(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: It cannot be read, or a key or a value is wrong.
     """
+    return _read_table(path, "worker", KEYS)
+
+
+def read_scheduler_file(path: Path) -> dict[str, Any]:
+    """Return the options of a scheduler in a file, likewise."""
+    return _read_table(path, "scheduler", SCHEDULER_KEYS)
+
+
+def _read_table(path: Path, kind: str, keys: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     try:
         document = tomllib.loads(_content(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", source=str(path)) from error
     except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}", source=str(path)) from error
-    other = next((name for name in document if name != "worker"), None)
+    other = next((name for name in document if name != kind), None)
     if other is not None:
         raise ConfigError(
-            f"{path}: [{other}] is unknown; the options of a worker stand in [worker]", source=str(path)
+            f"{path}: [{other}] is unknown; the options of a {kind} stand in [{kind}]", source=str(path)
         )
-    table = document.get("worker")
+    table = document.get(kind)
     if not isinstance(table, dict):
-        raise ConfigError(f"{path} has no [worker] table", source=str(path))
+        raise ConfigError(f"{path} has no [{kind}] table", source=str(path))
     found = {}
     for key, value in table.items():
         name = key.replace("-", "_")
         name = ALIASES.get(name, name)
-        if name not in KEYS:
-            near = get_close_matches(name, KEYS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(KEYS)}"
-            raise ConfigError(f"{path}: option {key!r} in [worker] is unknown; {hint}", source=str(path))
+        if name not in keys:
+            near = get_close_matches(name, keys, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(keys)}"
+            raise ConfigError(f"{path}: option {key!r} in [{kind}] is unknown; {hint}", source=str(path))
         if name in found:
-            raise ConfigError(f"{path}: {key} in [worker] is given twice, as {name} too", source=str(path))
+            raise ConfigError(f"{path}: {key} in [{kind}] is given twice, as {name} too", source=str(path))
         try:
-            found[name] = KEYS[name](value)
+            found[name] = keys[name](value)
         except ValueError as error:
-            raise ConfigError(f"{path}: {key} = {value!r} in [worker]: {error}", source=str(path)) from error
+            raise ConfigError(f"{path}: {key} = {value!r} in [{kind}]: {error}", source=str(path)) from error
     if "app" in found and "mesh" in found:
-        raise ConfigError(f"{path}: app and mesh in [worker] contradict; give one", source=str(path))
+        raise ConfigError(f"{path}: app and mesh in [{kind}] contradict; give one", source=str(path))
     for folders in {"path", "reload_dir"} & found.keys():
         found[folders] = tuple(str((path.parent / folder).resolve()) for folder in found[folders])
     return found

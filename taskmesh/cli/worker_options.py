@@ -238,7 +238,7 @@ def resolved(
         strategy=chosen_strategy(options.get("strategy", ""), weights),
         name=_name(options.get("name", "")),
         include=_modules(options.get("include", "")),
-        log_level=_level(options.get("log_level", "")),
+        log_level=given_level(options.get("log_level", "")),
         burst=options.get("burst", False),
         has_broker="broker" in options,
         scheduler=not options.get("no_scheduler", False),
@@ -273,7 +273,8 @@ def _queues(given: str | tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, in
     return tuple(queues), weights
 
 
-def _level(given: str) -> str:
+def given_level(given: str) -> str:
+    """Return a level of logging by its name; empty for none."""
     if given and given.upper() not in LOG_LEVELS:
         raise click.UsageError(f"log level {given!r} is unknown; it is one of {', '.join(LOG_LEVELS)}")
     return given.upper()

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from taskmesh.cli.failure import Failure
 from taskmesh.cli.main import cli
 from taskmesh.cli.seconds import Seconds
-from taskmesh.cli.worker_file import KEYS, read_worker_file
+from taskmesh.cli.worker_file import KEYS, read_scheduler_file, read_worker_file
 from taskmesh.cli.worker_options import resolved, worker_options
 from taskmesh.errors import ConfigError, UsageError
 from taskmesh.worker.pools import Pool
@@ -242,11 +242,20 @@ def test_what_cannot_be_is_refused(tmp_path, given, kind):
 
 
 def test_the_files_in_the_repository_are_right():
-    files = sorted((ROOT / "workers").glob("*.toml"))
-    assert files
-    for path in files:
+    files = {path.name: path for path in (ROOT / "workers").glob("*.toml")}
+    scheduler = read_scheduler_file(files.pop("scheduler.toml"))
+    assert scheduler == {"mesh": "main", "log_level": "INFO"}
+    assert set(files) == {"general.toml", "cpu.toml", "io.toml"}
+    for path in files.values():
         assert set(read_worker_file(path)) <= set(KEYS)
         assert resolved({"config": str(path)}, {}, path.parent / "nowhere")
+
+
+def test_the_file_of_a_scheduler_is_no_worker_s(file):
+    with pytest.raises(ConfigError, match=r"\[worker\] is unknown; the options of a scheduler"):
+        read_scheduler_file(file("[worker]\nburst = true\n"))
+    with pytest.raises(ConfigError, match="option 'burst' in \\[scheduler\\] is unknown"):
+        read_scheduler_file(file("[scheduler]\nburst = true\n"))
 
 
 def test_reloading_is_for_workers_that_last(tmp_path, file):

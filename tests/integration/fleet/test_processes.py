@@ -1,0 +1,162 @@
+"""The fleet runs: each command and each health check of docker-compose.yml and of the units, as plain processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from taskmesh.nodes.server_binary import find_server
+from tests.faults.server import free_port
+from tests.integration.fleet.by_hand import NODES, SCHEDULERS, WORKERS, Places, shown, shown_environment
+from tests.integration.fleet.files import WORKERS as FOLDER
+from tests.integration.fleet.files import compose, container_of, of_kind, seconds
+from tests.support import wait_until
+
+BIN = Path(sys.executable).parent
+CLIENT = shutil.which("valkey-cli") or shutil.which("redis-cli")
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """Return this process's variables without those of a mesh, and some more."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKMESH_")}
+    return {**kept, **more}
+
+
+class Fleet:
+    """Processes that were started, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, words: list[str], **how) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.processes[name] = process = subprocess.Popen(
+                words, stdout=log, stderr=subprocess.STDOUT, **how
+            )
+        return process
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def ends(self, name: str, within_s: float) -> int:
+        """Tell one to stop, as the engine and systemd would, and return its exit code."""
+        self.processes[name].send_signal(signal.SIGTERM)
+        return self.processes[name].wait(within_s)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path)
+    yield made
+    for process in reversed(made.processes.values()):
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "taskmesh.key"
+    subprocess.run([BIN / "taskmesh", "key", "new", "--out", path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
+    """Return what imports the app of the image as a caller's."""
+    opened = []
+
+    def load(environ: dict[str, str]):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        spec = importlib.util.spec_from_file_location("shop", FOLDER / "app" / "shop.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        opened.append(module.mesh)
+        return module
+
+    yield load
+    for mesh in opened:
+        mesh.close()
+
+
+@pytest.mark.slow
+@pytest.mark.needs_server
+def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
+    names = (*SCHEDULERS, *WORKERS[:2])  # the third comes with a profile
+    places = Places(
+        ports={name: free_port() for name in (*NODES, *names)},
+        data=str(tmp_path),
+        key=str(key),
+        files=str(FOLDER),
+        program=str(BIN / "taskmesh"),
+        server=str(find_server()),
+        client=CLIENT or "",
+    )
+
+    def is_healthy(name: str) -> bool:
+        command = places.health_check(name)
+        environ = surroundings() if name in NODES else surroundings(**places.environment(name))
+        assert fleet.processes[name].poll() is None, fleet.log(name)
+        return not subprocess.run(
+            command, env=environ, capture_output=True, check=False, timeout=30
+        ).returncode
+
+    for name in NODES:
+        (tmp_path / name).mkdir()
+        fleet.start(name, places.node_command(name))
+    for name in NODES:  # what depends_on waits for
+        if CLIENT:
+            wait_until(lambda name=name: is_healthy(name), what=f"{name} is healthy", every_s=0.1)
+    for name in names:
+        environ = surroundings(**places.environment(name))
+        fleet.start(name, places.command(name), env=environ, cwd=FOLDER / "app")
+    for name in names:
+        wait_until(lambda name=name: is_healthy(name), 60, f"{name} is healthy", every_s=0.5)
+    for name in names:  # Kubernetes asks the same processes in another way
+        kind = name if name in WORKERS else "scheduler"
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            path = container_of(of_kind("Deployment")[kind])[probe]["httpGet"]["path"]
+            with urlopen(f"http://127.0.0.1:{places.ports[name]}{path}", timeout=10) as answer:
+                assert answer.status == 200
+
+    app = shop(places.environment(WORKERS[0]))
+    assert app.add.delay(1, 2).get(timeout=30) == 3
+    assert app.pause.delay(0.01).get(timeout=30) == 0.01
+    waits = app.digest.delay(10)
+    assert [member.state for member in app.mesh.nodes.members()] == ["up"] * 3
+
+    doctor = subprocess.run(
+        [BIN / "taskmesh", "doctor"],
+        env=surroundings(**places.environment(WORKERS[0])),
+        cwd=FOLDER / "app",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert waits.state == "PENDING"
+
+    for name in (*reversed(names), *NODES):
+        within_s = seconds(
+            compose()["services"][name if name in WORKERS else "scheduler"]["stop_grace_period"]
+        )
+        assert fleet.ends(name, within_s) == 0, fleet.log(name)
+
+
+def test_the_list_of_processes_is_the_compose_file_s():
+    said = (FOLDER / "README.md").read_text().splitlines()
+    processes = [line for line in said if line.endswith(".pid") and "&" in line]
+    assert processes == [shown(name) for name in (*NODES, *SCHEDULERS, *WORKERS)]
+    assert [line for line in said if line.startswith("export ")] == shown_environment()
