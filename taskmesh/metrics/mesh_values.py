@@ -34,8 +34,10 @@ log = logging.getLogger("taskmesh.metrics")
 FRESH_S = 2.0
 #: How long whoever asks waits for newer ones.
 WAIT_S = 1.5
-#: How long one node, and the mesh, may take to answer one question.
-NODE_S, MESH_S = 0.5, 1.0
+#: Where that takes longer, older answers are passed on, up to this age: with thousands of queues it may.
+STALE_S = 15.0
+#: How long one node may take to tell of itself, and the mesh to count.
+NODE_S, MESH_S = 0.5, 5.0
 #: Nodes, of many, that are told apart; and that are asked at once.
 NODES_MAX, AT_ONCE_MAX = 64, 32
 _OF_QUEUES = (
@@ -86,7 +88,8 @@ class MeshValues:
                 threading.Thread(target=self._ask, args=(done,), name="taskmesh-metrics", daemon=True).start()
         in_time = done.wait(WAIT_S)
         with self._lock:
-            return self._found if in_time else _nothing(self._link())
+            is_stale = time.monotonic() - self._found_at_s > STALE_S
+            return self._found if in_time or not is_stale else _nothing(self._link())
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -110,9 +113,10 @@ class MeshValues:
     def _look(self, link: Link) -> Samples:
         began_s = time.monotonic()
         found = Samples()
-        up = self._nodes(link, found)
-        if up:
-            for ask in (self._counts, self._lead, self._view):
+        told = self._nodes(link, found)
+        if any(told):
+            # counts are told by all nodes together: some of them would tell less than there is
+            for ask in (self._counts, self._lead, self._view) if all(told) else (self._lead, self._view):
                 try:
                     ask(link, found)
                 except TaskMeshError as error:
@@ -120,16 +124,16 @@ class MeshValues:
         found.put("taskmesh_mesh_look_seconds", time.monotonic() - began_s)
         return found
 
-    def _nodes(self, link: Link, found: Samples) -> int:
-        """Ask each node of itself, and return how many answered."""
+    def _nodes(self, link: Link, found: Samples) -> list[bool]:
+        """Ask each node that takes part of itself, and return of each whether it answered."""
         members = _members(link)
         told = _ask_each(link, [node for _, node in members if node is not None])
         for address, node in members[:NODES_MAX]:
             _put_node(found, address, told.get(node) if node is not None else None)
-        up = sum(facts is not None for facts in told.values())
+        answered = [facts is not None for facts in told.values()]
         found.put("taskmesh_nodes", len(members))
-        found.put("taskmesh_nodes_up", up)
-        return up
+        found.put("taskmesh_nodes_up", sum(answered))
+        return answered
 
     def _counts(self, link: Link, found: Samples) -> None:
         counted = link.run(status(link.session), within_s=MESH_S)

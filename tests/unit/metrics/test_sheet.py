@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -127,6 +128,7 @@ def test_a_name_that_is_too_long_is_cut(sheet: MakeSheet) -> None:
 
 
 def test_threads_lose_no_count(fd: int) -> None:
+    every_s = sys.getswitchinterval()
     shared = Page(fd).sheet(sheet_at(PLACES, 0), shared=True)
 
     def work() -> None:
@@ -135,10 +137,14 @@ def test_threads_lose_no_count(fd: int) -> None:
             shared.committed(b"K")
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    sys.setswitchinterval(1e-6)  # else they hardly ever meet
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(every_s)
     ((_, row),) = shared.rows()
     assert sum(row[:RUN_SUM]) == shared.header()[COMMITS] == 8000
     assert shared.running() == ""
