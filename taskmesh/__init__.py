@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from taskmesh.client.task import Task as Task
     from taskmesh.core.context import CurrentTask as CurrentTask
     from taskmesh.core.context import current_task as current_task
+    from taskmesh.core.event import Event as Event
     from taskmesh.core.hooks import Middleware as Middleware
     from taskmesh.core.hooks import WorkerContext as WorkerContext
     from taskmesh.core.logs import TaskFilter as TaskFilter
@@ -42,6 +43,7 @@ _WHERE = {
     "Attempt": "taskmesh.client.attempts",
     "BaseTask": "taskmesh.client.class_task",
     "CurrentTask": "taskmesh.core.context",
+    "Event": "taskmesh.core.event",
     "Ignore": "taskmesh.errors",
     "Middleware": "taskmesh.core.hooks",
     "Progress": "taskmesh.core.progress",
@@ -68,6 +70,7 @@ __all__ = [
     "Attempt",
     "BaseTask",
     "CurrentTask",
+    "Event",
     "Ignore",
     "Middleware",
     "Progress",

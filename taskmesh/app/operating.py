@@ -1,7 +1,8 @@
-"""What operators do with a mesh from Python: look at workers and stop them; pause and weigh queues; limit tasks."""
+"""What operators do with a mesh from Python: workers, queues, limits of tasks; and following what happens."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.app.wiring import Wiring
@@ -10,6 +11,7 @@ from taskmesh.core.lines import check_queue
 from taskmesh.core.naming import check_task_name
 
 if TYPE_CHECKING:
+    from taskmesh.client.events import Events
     from taskmesh.client.inspect import Inspection
     from taskmesh.client.mesh_nodes import MeshNodes
     from taskmesh.client.task import Task
@@ -42,6 +44,25 @@ class Operating(Wiring):
         from taskmesh.client.inspect import Inspection
 
         return Inspection(self.link, workers, limit=limit)
+
+    def events(self, kinds: Collection[str] = (), *, task: str = "", queue: str = "") -> Events:
+        """Return what happens from now on, as it happens: `for event in mesh.events()`, or `async for`.
+
+        It is for people and their tools: events are not signed, and where this process reads too slowly, or a node is
+        away, some are lost, which a `gap` tells. While nobody listens nothing is told, and that costs nothing.
+
+        Args:
+            kinds: Which, such as `["failed", "crashed"]`; none for all.
+            task: A pattern for names of tasks, such as `"shop.*"`; empty for all.
+            queue: Name of a queue; empty for all.
+
+        Raises:
+            UsageError: There is no such kind.
+            NodeUnavailable: No node can be reached.
+        """
+        from taskmesh.client.events import Events
+
+        return Events(lambda: self.link, kinds, task=task, queue=queue)
 
     # -- nodes --------------------------------------------------------------------
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from taskmesh.config.elsewhere import EVENTS
-
-_LOOK = "look with `taskmesh status`, `workers`, `queues` and `inspect`"
+_LOOK = "look with `taskmesh events`, `status`, `workers`, `queues` and `inspect`"
 
 INSTEAD: dict[str, str] = {
     "amqp": "there is no such broker; use `taskmesh queues`, `purge` and `dead`",
     "control": "use `taskmesh workers --stop`, `taskmesh revoke --terminate`, `taskmesh queue pause` and `resume`, "
     "`taskmesh task rate-limit`",
     "dashboard": f"this version has no web page; {_LOOK}",
-    "events": EVENTS,
     "flower": f"this version has no web page; {_LOOK}",
     "graph": "this version has no workflows to draw",
     "list": "use `taskmesh queues`, or `taskmesh inspect registered` for tasks",

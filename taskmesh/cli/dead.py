@@ -131,7 +131,7 @@ def show_command(*, task_id: str, args_wanted: bool, target: Target, json_wanted
     Nothing is unpickled unless --args is given. What cannot be verified is shown as size and hexadecimal digits.
     """
     mesh = target.look()
-    story = _story(mesh, task_id)
+    story = story_of_letter(mesh, task_id)
     text, problem = arguments_of(mesh, story) if args_wanted else ("", "")
     if json_wanted:
         more = {"arguments": None if problem else text, "arguments_problem": problem} if args_wanted else {}
@@ -144,7 +144,12 @@ def show_command(*, task_id: str, args_wanted: bool, target: Target, json_wanted
         raise Failure(f"the arguments cannot be shown: {problem}")
 
 
-def _story(mesh: TaskMesh, task_id: str) -> Story:
+def story_of_letter(mesh: TaskMesh, task_id: str) -> Story:
+    """Return the story of a dead letter, or of a failed task.
+
+    Raises:
+        Failure: There is none of that id.
+    """
     found = mesh.link.run(whole_record(mesh.link.session, task_id))
     if (
         found is None
@@ -183,7 +188,7 @@ def retry_command(*, ids: tuple[str, ...], all_wanted: bool, target: Target, jso
     sent, refused = {}, {}
     for task_id in _meant(mesh, ids, all_wanted=all_wanted):
         try:
-            sent[task_id] = _send_again(mesh, task_id)
+            sent[task_id] = send_again(mesh, task_id)
         except Failure as failure:
             refused[task_id] = failure.message
     if json_wanted:
@@ -201,10 +206,14 @@ def _meant(mesh: TaskMesh, ids: Sequence[str], *, all_wanted: bool) -> list[str]
     return list(dict.fromkeys(ids)) or mesh.link.run(dead_ids(mesh.link.session))
 
 
-def _send_again(mesh: TaskMesh, task_id: str) -> str:
-    """Send a dead letter again and drop it; return the new id."""
+def send_again(mesh: TaskMesh, task_id: str) -> str:
+    """Send a dead letter again and drop it; return the new id.
+
+    Raises:
+        Failure: It was not sent again, and stays as it is.
+    """
     link = mesh.link
-    story = _story(mesh, task_id)
+    story = story_of_letter(mesh, task_id)
     if story.envelope is None:
         raise Failure(f"its message cannot be verified: {story.envelope_problem}")
     functions = {}

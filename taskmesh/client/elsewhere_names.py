@@ -53,7 +53,6 @@ OF_MESHES: Mapping[str, str] = {
     "control": _CONTROL,
     "current_task": "use taskmesh.current_task()",
     "current_worker_task": "use taskmesh.current_task()",
-    "events": EVENTS,
     "finalize": "a task is made at once; there is nothing to finalize",
     "gen_task_name": "give the task its name, @mesh.task(name=...)",
     "loader": "use include, a setting, or mesh.autodiscover_tasks",

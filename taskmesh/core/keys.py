@@ -62,9 +62,12 @@
                        the sorted set of its registers by the count of their last accept
 <prefix>wishes         hash queue -> what was wished for it and may not stand in its register yet (see `queue/wish.py`);
                        `wishes:weight` and `wishes:rate` hold wishes for weights of queues, and for limits of tasks
-<prefix>settings       hash: `w <queue>` -> its weight, `r <task>` -> its rate limit: as operators have set them
+<prefix>settings       hash: `w <queue>` -> its weight, `r <task>` -> its rate limit: as operators have set them;
+                       `listened` -> until when (ms) somebody said to listen to events
 <prefix>seat           number and members of the configuration of acceptors that was seen last (see `nodes/seat.py`)
 <prefix>n:<client>     notice channel of one client process
+<prefix>events         channel on which is told what happens (see `event`), while somebody listens
+<prefix>listened       stands for some seconds after a listener said that it is there
 <prefix>turn:<process> channel on which those of a process who wait in a line are told that it may be their turn
 """
 
@@ -204,3 +207,13 @@ def channel(of: bytes, client: bytes) -> bytes:
 def turn(of: bytes, process: bytes) -> bytes:
     """Return the channel on which a process is told that it may be the turn of one who waits in it."""
     return of + b"turn:" + process.hex().encode()
+
+
+def events(of: bytes) -> bytes:
+    """Return the channel on which is told what happens."""
+    return of + b"events"
+
+
+def listened(of: bytes) -> bytes:
+    """Return the key that stands while somebody listens to events."""
+    return of + b"listened"

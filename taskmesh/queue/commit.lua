@@ -1,6 +1,6 @@
 -- Ends runs: an outcome, or a release, each only with the token of its claim. Repeating one answers OK.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, buckets, finish, revoked, sweep
+-- parts: epoch, moves, ready, gates, buckets, finish, revoked, sweep, events
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times
 --   a claim's sequence and epoch, of claims that are done with,
 --   then per message: id, token (50), new state (a letter), outcome
@@ -56,6 +56,7 @@ for i = 1, n do
       written[2 * w] = final(id, rec, op, out)
     elseif revoked then
       written[2 * w] = final(id, rec, 'V', revoked)
+      if LISTENED then event('revoked', id, rec) end
     elseif op == 'P' or op == 'Q' then
       rec = '1P' .. version_after(string.sub(rec, 3, 10)) .. string.sub(rec, 11)
       written[2 * w] = rec

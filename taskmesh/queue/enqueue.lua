@@ -1,5 +1,5 @@
 -- Records messages and puts them in line; an id that is known already is left as it is.
--- parts: epoch, ready, handoff, gates, keyed
+-- parts: epoch, ready, handoff, gates, keyed, events
 -- KEYS[1] prefix  ARGV: epoch, now_ms, then groups, each of one slot, queue, priority and function:
 --   slot (4 hex), queue, priority, due_ms ('' = now), expires_ms ('' = never), function hash or '', function blob or '', n,
 --   then n times id, record. A message with keys is a group of its own: 'K' for n, its keys (8, see the part `keyed`), id,
@@ -52,11 +52,13 @@ while at <= #ARGV do
   local n = keyed and 1 or tonumber(ARGV[at + 7])
   at = keyed and at + 16 or at + 8
   local ids, pairs_, hints = {}, {}, {}
+  local records = LISTENED and {}
   for i = 1, n do
     local id = ARGV[at]
     ids[i] = id
     pairs_[2 * i - 1] = P .. 'r:' .. id
     pairs_[2 * i] = ARGV[at + 1]
+    if records then records[id] = ARGV[at + 1] end
     at = at + 2
   end
   local away = keyed and turned_away(ids[1], keyed)
@@ -78,6 +80,9 @@ while at <= #ARGV do
       end
     end
     ids = accepted
+  end
+  if records then
+    for i = 1, #ids do event('sent', ids[i], records[ids[i]]) end
   end
   if #ids > 0 then
     if hash ~= '' then
@@ -107,5 +112,6 @@ while at <= #ARGV do
     end
   end
 end
+tell_events()
 if #TOLD > 0 then return table.concat(verdicts) .. '\n' .. table.concat(TOLD, '\n') end
 return table.concat(verdicts)

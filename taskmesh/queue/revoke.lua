@@ -1,7 +1,7 @@
 -- Ends messages that wait, as revoked or as expired; one that runs is flagged if it is revoked, and its outcome is
 -- kept for the case that it would otherwise be begun again.
 -- flags: allow-oom
--- parts: epoch, moves, ready, gates, buckets, finish
+-- parts: epoch, moves, ready, gates, buckets, finish, events
 -- KEYS[1] prefix  ARGV: epoch, now_ms, 'V' or 'X', then per message: id, version (8 hex; '' = any), outcome
 -- Returns a string, a letter per message: 'o' ended, 'T' runs (flagged), '-' unknown, '!' has moved on,
 --   else the letter of its final state.
@@ -28,6 +28,7 @@ for at = 4, #ARGV, 3 do
         CALL('ZREM', P .. 'd', id .. ':' .. string.sub(rec, 3, 10))
         CALL('HDEL', P .. 'parked', id)
       end
+      if LISTENED then event(op == 'V' and 'revoked' or 'expired', id, rec) end
       verdict = 'o'
     else
       verdict = state
@@ -38,4 +39,5 @@ for at = 4, #ARGV, 3 do
   verdicts[#verdicts + 1] = verdict
 end
 if ENDED > 0 then finish_all() end
+tell_events()
 return table.concat(verdicts)

@@ -19,6 +19,8 @@ SETTING = load_script("taskmesh.queue", "setting")
 #: The rate limit of a task that has none, whatever the code says.
 NO_LIMIT = "none"
 _WEIGHT, _RATE = "w ", "r "
+#: Until when (ms, on the node's clock) somebody said to listen to events: children learn it where they look anyway.
+LISTENED_FIELD = "listened"
 
 
 class Operated(NamedTuple):
@@ -27,10 +29,12 @@ class Operated(NamedTuple):
     Attributes:
         weights: Of queues.
         rate_limits: Of tasks, by name: a text such as `100/s`, or `NO_LIMIT`.
+        listened_ms: Until when somebody listens to events, on the node's clock; 0 for nobody.
     """
 
     weights: Mapping[str, int]
     rate_limits: Mapping[str, str]
+    listened_ms: int = 0
 
 
 def put_weight(session: Session, queue: str, weight: int, *, patience_s: float = 10.0) -> Steps[bool]:
@@ -71,6 +75,7 @@ def _read(words: Sequence[bytes]) -> Operated:
     """Read the node's answer; what is none of ours is passed over, for anybody may have written there."""
     weights: dict[str, int] = {}
     limits: dict[str, str] = {}
+    listened_ms = 0
     for at in range(0, len(words), 2):
         field, value = words[at].decode(errors="replace"), words[at + 1].decode(errors="replace")
         kind, name = field[:2], field[2:]
@@ -78,7 +83,9 @@ def _read(words: Sequence[bytes]) -> Operated:
             weights[name] = int(value)
         elif kind == _RATE:
             limits[name] = value.partition(" ")[0]
-    return Operated(weights, limits)
+        elif field == LISTENED_FIELD and value.isascii() and value.isdigit():
+            listened_ms = int(value)
+    return Operated(weights, limits, listened_ms)
 
 
 def _put(session: Session, field: str, value: bytes, patience_s: float) -> Steps[bool]:

@@ -19,8 +19,10 @@ from taskmesh.coordination.leader import Candidate, Tenure, least_token
 from taskmesh.coordination.schedule import Schedule, unpack_schedule
 from taskmesh.coordination.schedule_change import CHANGED, declare
 from taskmesh.core import keys
+from taskmesh.core.event import LEADER, Event
 from taskmesh.errors import LeadershipLost, TaskMeshError
 from taskmesh.nodes.embedded import running
+from taskmesh.nodes.event_sender import EventSender
 from taskmesh.nodes.lease_clock import lease_now_s
 from taskmesh.nodes.node_watch import new_observer
 from taskmesh.replication.ask import plain
@@ -79,6 +81,7 @@ class Standing:
         self._thread = threading.Thread(target=self.run, name="taskmesh-candidate", daemon=True)
         self._work: threading.Thread | None = None
         self._candidacy: Candidacy | None = None
+        self._events = EventSender(link)
         self._observer = new_observer()
         self._look_for_nodes_at_s = 0.0
         self._observes = False
@@ -224,13 +227,19 @@ class Standing:
         try:
             self._agreement.run(candidacy.resign())
             log.info("%s resigned as leader", self._name)
+            self._tell("resigned: the next one begins at once")
         except TaskMeshError as error:
             log.warning("%s could not resign, another leads when its lease has lapsed: %s", self._name, error)
+
+    def _tell(self, detail: str) -> None:
+        """Tell whoever listens to events, without waiting for it."""
+        self._events.tell(Event(LEADER, self._link.clock.now_ms(), worker=self._name, detail=detail))
 
     # -- the work ---------------------------------------------------------------------
 
     def _begin_work(self, candidacy: Candidacy, tenure: Tenure) -> None:
         log.info("%s leads: it fires schedules (token %d)", self._name, tenure.token)
+        self._tell(f"leads, token {tenure.token}")
         self._work = threading.Thread(
             target=self._lead, args=(candidacy, tenure), name="taskmesh-leader", daemon=True
         )

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from taskmesh.consensus.registers import Registers
 from taskmesh.coordination.node_wish import REGISTER, unpack_wishes, wished
+from taskmesh.core.event import VIEW, Event
 from taskmesh.core.steps import Call, GroupSteps, Pause, Reply, Round, all_answered
 from taskmesh.errors import LeadershipLost, NodeUnavailable
+from taskmesh.nodes.event_sender import EventSender
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish
 from taskmesh.replication.history import Change, note_change
@@ -87,6 +89,7 @@ class NodeCare:
             observer: What this process has seen of the nodes before it led; None for nothing.
         """
         self._link = link
+        self._events = EventSender(link)
         self._several = several
         self._agreement = agreement
         self._leads = leads
@@ -254,6 +257,9 @@ class NodeCare:
         number = done.kept.view.number if done.kept.view is not None else 0
         log.warning("nodes: view %d is active after %.2f s (%s)", number, took_s, goal.why)
         now_ms = self._link.clock.now_ms()
+        self._events.tell(
+            Event(VIEW, now_ms, detail=f"view {number} is active after {took_s:.2f} s: {goal.why}")
+        )
         noticed_ms = now_ms - int((took_s + silent_s) * 1000)
         self._link.run(
             note_change(self._link.session, Change(number, noticed_ms, now_ms, goal.is_urgent, goal.why))

@@ -57,4 +57,5 @@ def make_runner(
         limits=order.limits,
         open_contact=Contacts(link).open,
         sheet=sheet,
+        events=talk.events,
     )

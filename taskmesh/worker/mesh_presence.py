@@ -17,6 +17,7 @@ from taskmesh.codec.control import Control
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import ONE_NODE, Link
 from taskmesh.worker.deaths import Death, Deaths
+from taskmesh.worker.life_events import STOPPED, tell_down, tell_up
 from taskmesh.worker.orders import Orders
 from taskmesh.worker.page import Note
 from taskmesh.worker.presence import DeclaredDead, Presence, beat_s_of, new_incarnation
@@ -67,6 +68,8 @@ class MeshPresence:
     ) -> None:
         """Prepare; `register` begins. Arguments as those of `Presence`; `before` is this life on one."""
         self.incarnation = new_incarnation() if before is None else before.incarnation
+        self._is_new = before is None
+        self._worker = worker
         self._link = link
         orders = Orders(link.controls, worker) if before is None else before.orders_heard
         self._deaths = Deaths(lambda: link.home)
@@ -149,6 +152,9 @@ class MeshPresence:
         """Make this incarnation known; on nodes that are away it is with the first beat that reaches them."""
         self._info = info
         self._each(lambda place: place.presence.register(info, report))
+        if self._is_new and self.is_registered:
+            self._is_new = False
+            tell_up(self._link, self.incarnation, self._worker, info)
 
     def warn_of_namesakes(self) -> None:
         """Say so if another live worker has this one's name."""
@@ -229,6 +235,7 @@ class MeshPresence:
         """Sign off, and tell whether nothing is left of this incarnation on the nodes that answer."""
         gone: list[bool] = []
         self._each(lambda place: gone.append(place.presence.leave()))
+        tell_down(self._link, self.incarnation, self._worker, STOPPED)
         return all(gone)
 
 

@@ -57,3 +57,20 @@ class GuardLike(Protocol):
 
     def done(self, job: Job) -> None:
         """Take back what was begun: the run is over, and its outcome made."""
+
+
+class EventsLike(Protocol):
+    """What tells of runs while somebody listens."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody does."""
+
+    def started(self, job: Job) -> None:
+        """Tell that a run begins."""
+
+    def ended(self, job: Job, letter: bytes, seconds: float, error: str = "") -> None:
+        """Keep how a run ended until that is committed."""
+
+    def not_opened(self, task_id: str, token: str, record: bytes, letter: bytes) -> None:
+        """Keep how a message ended that did not run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from taskmesh.queue.setting import Operated
@@ -13,10 +13,21 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class OperatedHere:
-    """What one child knows of it; any thread may look."""
+    """What one child knows of it; any thread may look.
 
-    def __init__(self) -> None:
-        """Know nothing yet."""
+    Attributes:
+        weights: Of queues.
+        is_listened: Whether anybody listens to events.
+    """
+
+    def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
+        """Know nothing yet.
+
+        Args:
+            now_ms: The node's clock.
+        """
+        self._now_ms = now_ms
+        self.is_listened = False
         self._read_s = float("-inf")
         self._limited: frozenset[str] = frozenset()
         self.weights = _NOTHING
@@ -31,6 +42,7 @@ class OperatedHere:
         if found is not None:
             self._limited = frozenset(found.rate_limits)
             self.weights = found.weights
+            self.is_listened = bool(found.listened_ms) and self._now_ms() < found.listened_ms
 
     def age_s(self, now_s: float) -> float:
         """Return for how long it has not been read."""

@@ -20,6 +20,7 @@ from taskmesh.queue.workers import Beat, beat, bury, children, register, tell, u
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from taskmesh.worker.deaths import Death
+from taskmesh.worker.life_events import STOPPED, tell_down, tell_up
 from taskmesh.worker.namesakes import namesakes
 from taskmesh.worker.options import SUPERVISOR_PATIENCE_S
 from taskmesh.worker.orders import Orders
@@ -84,6 +85,7 @@ class Presence:
             death_of: Tells how a child of this life died, for what this node comes to hold after that.
         """
         self.incarnation = incarnation or new_incarnation()
+        self._is_part = bool(incarnation)
         self.undertaker = Undertaker(
             link,
             self.incarnation,
@@ -117,6 +119,8 @@ class Presence:
         """
         self._run(register(self._link.session, self.incarnation, info))
         self.is_registered = True
+        if not self._is_part:
+            tell_up(self._link, self.incarnation, self._worker, info)
         self._look_at_others(report)
 
     def warn_of_namesakes(self) -> None:
@@ -191,6 +195,8 @@ class Presence:
     def leave(self) -> bool:
         """Sign off, and tell whether nothing is left of this incarnation."""
         gone: bool = self._run(bury(self._link.session, self.incarnation))
+        if not self._is_part:
+            tell_down(self._link, self.incarnation, self._worker, STOPPED)
         return gone
 
     def _run(self, steps: Steps[T]) -> T:
@@ -220,6 +226,7 @@ class Presence:
         for found in over:
             if self.undertaker.declare(found.incarnation, found.count):
                 log.warning("worker %s is declared dead", self.undertaker.known_as(found.incarnation))
+                self.undertaker.tell_of_death(found.incarnation)
                 dead.append(found.incarnation)
         for incarnation in dead:
             try:

@@ -25,7 +25,7 @@ from taskmesh.metrics.sheet import Sheet
 from taskmesh.queue.commit import RELEASED
 from taskmesh.queue.rate import Start
 from taskmesh.worker.job import Job
-from taskmesh.worker.needs import GuardLike, TaskLike
+from taskmesh.worker.needs import EventsLike, GuardLike, TaskLike
 from taskmesh.worker.opening import Opener
 from taskmesh.worker.verdict import SUCCESS, Ended, Judge, NoThread, state_after
 
@@ -56,6 +56,7 @@ class Runner:
         guard: GuardLike,
         limits: Limits,
         open_contact: Callable[[Running], Contact],
+        events: EventsLike,
         sheet: Sheet | None = None,
     ) -> None:
         """Prepare.
@@ -80,6 +81,7 @@ class Runner:
             limits: Of tasks that have none of their own.
             open_contact: Opens the contact by which a running task speaks with the mesh.
             sheet: Counts runs for metrics; None if they are not wanted.
+            events: Tells of runs while somebody listens.
         """
         self._tasks = tasks
         self._hooks = hooks
@@ -114,6 +116,7 @@ class Runner:
         self._default_limits = limits or None
         self._open_contact = open_contact
         self._sheet = sheet
+        self._events = events
         self._pid = getpid()
 
     # Two ways to call a function: in this thread, and on a loop. They share all but their outlines: one outline,
@@ -139,11 +142,13 @@ class Runner:
         """
         job = self._open(task_id, token, record)
         if not isinstance(job, Job):
+            if self._events.is_wanted:
+                self._events.not_opened(task_id, token, record, job[0])
             return job
         self._limit(job)
         refusal = self._guard.refusal(job.limits, job) if job.limits is not None else ""
         if refusal:
-            return self._judge.refused(job, refusal)
+            return self._refused(job, refusal)
         if reachable is not None:
             job.function = reachable(job)
         self._before_start(job.envelope.task)
@@ -152,7 +157,9 @@ class Runner:
         if self._hooks.watch_tasks:
             self._observe(job, self._run_coroutine)
         row = self._sheet.begin(job.envelope.task, job.waited_s) if self._sheet is not None else None
-        begun_s = monotonic()
+        if self._events.is_wanted:
+            self._events.started(job)
+        begun_s, raised = monotonic(), ""
         try:
             try:
                 if job.limits is None:
@@ -165,7 +172,7 @@ class Runner:
             except Terminated:
                 raise  # this process ends, and another says how the message has ended
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-                ended = self._raised(job, error)
+                ended, raised = self._raised(job, error), type(error).__name__
             if job.observed is not None:
                 self._tell_end(job.observed, job, ended, monotonic() - begun_s)
         finally:
@@ -175,6 +182,8 @@ class Runner:
             self._after_end(job.envelope.task, seconds)
         if self._sheet is not None and row is not None:
             self._sheet.end(row, ended[0], seconds)
+        if self._events.is_wanted:
+            self._events.ended(job, ended[0], seconds, raised)
         return ended
 
     async def run_async(
@@ -190,11 +199,13 @@ class Runner:
         """
         job = self._open(task_id, token, record)
         if not isinstance(job, Job):
+            if self._events.is_wanted:
+                self._events.not_opened(task_id, token, record, job[0])
             return job
         self._limit(job)
         refusal = self._guard.refusal(job.limits, job) if job.limits is not None else ""
         if refusal:
-            return self._judge.refused(job, refusal)
+            return self._refused(job, refusal)
         running = self._begin(job)
         CURRENT.set(running)  # in the context of this asyncio task, which ends with it
         # hooks are called as elsewhere; what those return that are `async def` is awaited when all have been called
@@ -203,7 +214,9 @@ class Runner:
             self._observe(job, of_hooks.append)
             await await_safely(of_hooks)
         row = self._sheet.begin(job.envelope.task, job.waited_s) if self._sheet is not None else None
-        begun_s = monotonic()
+        if self._events.is_wanted:
+            self._events.started(job)
+        begun_s, raised = monotonic(), ""
         try:
             try:
                 ended = self._returned(job, await call(job))
@@ -211,7 +224,7 @@ class Runner:
                 log.warning("task %s (%s) goes back, not begun: %s", job.task_id, job.name, error)
                 ended = RELEASED, b""
             except BaseException as error:  # noqa: BLE001 - a task may raise anything: SystemExit, CancelledError
-                ended = self._raised(job, error)
+                ended, raised = self._raised(job, error), type(error).__name__
             if job.observed is not None:
                 self._tell_end(job.observed, job, ended, monotonic() - begun_s)
                 await await_safely(of_hooks)
@@ -219,6 +232,8 @@ class Runner:
             self._end(job, running)
         if self._sheet is not None and row is not None:
             self._sheet.end(row, ended[0], monotonic() - begun_s)
+        if self._events.is_wanted:
+            self._events.ended(job, ended[0], monotonic() - begun_s, raised)
         return ended
 
     # -- before ---------------------------------------------------------------------
@@ -259,6 +274,13 @@ class Runner:
         if own is not None or self._hooks.watch_all_tasks:
             job.observed = Observed(self._hooks, own, current_task(), job.args, job.kwargs, await_)
             job.observed.before()
+
+    def _refused(self, job: Job, reason: str) -> Ended:
+        """Return how a message ended that must not run here."""
+        ended = self._judge.refused(job, reason)
+        if self._events.is_wanted:
+            self._events.ended(job, ended[0], 0.0)
+        return ended
 
     # -- after ----------------------------------------------------------------------
 

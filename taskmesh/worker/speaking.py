@@ -28,6 +28,7 @@ from taskmesh.worker.options import ChildOrder
 from taskmesh.worker.outbox import Outgoing
 from taskmesh.worker.patience import run_patiently
 from taskmesh.worker.pick import Pick
+from taskmesh.worker.run_events import RunEvents
 
 T = TypeVar("T")
 log = logging.getLogger("taskmesh.worker")
@@ -107,7 +108,8 @@ class Speaking(ABC):
         self._dead_expires_s = dead_expires_s
         self._session = self.link.session
         self._wake_key = keys.wake(self.link.prefix, self.holder)
-        self.operated = OperatedHere()
+        self.operated = OperatedHere(self.link.clock.now_ms)
+        self.events = RunEvents(self.link, order.worker, self.operated)
         self.pick = Pick(order, self.link, self.operated, time.monotonic())
         self._found_s = 0.0
         self._compare_at_s = time.monotonic() + COMPARE_S
@@ -222,6 +224,8 @@ class Speaking(ABC):
 
     def _judge(self, entries: Sequence[bytes], verdicts: bytes) -> None:
         letters = b"".join(entries[2::4])
+        if self.events.has_ended:
+            self.events.committed(entries, verdicts)
         if REFUSED not in verdicts:
             if letters:
                 self._count(letters)

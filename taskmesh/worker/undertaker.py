@@ -12,8 +12,10 @@ from taskmesh.codec.attempts import attempts_so_far
 from taskmesh.codec.envelope import decode_envelope
 from taskmesh.codec.outcome import Outcome, PastAttempt, encode_outcome
 from taskmesh.core import keys
+from taskmesh.core.event import CRASHED, KIND_OF, WORKER_DOWN, Event
 from taskmesh.core.record import AT_MOST_ONCE
-from taskmesh.errors import TrustError
+from taskmesh.errors import TaskMeshError, TrustError
+from taskmesh.nodes.event_sender import publish_events
 from taskmesh.nodes.link import Link
 from taskmesh.nodes.machine import boot_id
 from taskmesh.queue.claim import ELSEWHERE, held, unheard
@@ -97,6 +99,11 @@ class Undertaker:
                         charge = self._sentenced(task_id, head, sentence)
                 elif note is not None and is_it(note, sequence, position, task_id):
                     charge = self._charge(task_id, head, how)
+        lost = [
+            self._lost(task_id, head, how)
+            for sequence, position, task_id, head in found
+            if _hex(head[61:62]) & AT_MOST_ONCE and may_have_begun(last, sequence, position)
+        ]
         count: int = self._run(
             reap(
                 self._link.session,
@@ -105,15 +112,42 @@ class Undertaker:
                 queues,
                 charge,
                 singly=singly,
-                lost=[
-                    self._lost(task_id, head, how)
-                    for sequence, position, task_id, head in found
-                    if _hex(head[61:62]) & AT_MOST_ONCE and may_have_begun(last, sequence, position)
-                ],
+                lost=lost,
                 dead_expires_s=self._dead_expires_s,
             )
         )
+        try:
+            self._tell_of(
+                charge, lost, sentence.told if sentence is not None else how, ended=sentence is not None
+            )
+        except TaskMeshError as error:
+            log.debug("nobody was told what became of a child: %s", error)
         return count
+
+    def _tell_of(self, charge: Charge | None, lost: Sequence[Charge], how: str, *, ended: bool) -> None:
+        """Tell whoever listens; a crash is so rare that asking first would cost as much."""
+        events = [self._event(KIND_OF[one.letter.decode()][0], one, how) for one in lost]
+        if charge is not None:
+            if not ended:
+                events.append(self._event(CRASHED, charge, how))
+            if charge.outcome:
+                events.append(self._event(KIND_OF[charge.letter.decode()][0], charge, how))
+        if events:
+            publish_events(self._link, events)
+
+    def _event(self, kind: str, what: Charge, how: str) -> Event:
+        task_id = what.task_id.decode(errors="replace")
+        task, queue = self._task_of(task_id)
+        return Event(kind, self._link.clock.now_ms(), task_id, task, queue, self._worker, detail=how)
+
+    def tell_of_death(self, incarnation: bytes) -> None:
+        """Tell whoever listens that a worker was declared dead."""
+        name = str(self._about(incarnation).get("name") or "")
+        now_ms = self._link.clock.now_ms()
+        detail = f"declared dead by {self._worker}: its lease is over"
+        publish_events(
+            self._link, [Event(WORKER_DOWN, now_ms, incarnation.decode(), worker=name, detail=detail)]
+        )
 
     def _sentenced(self, task_id: str, head: bytes, sentence: Sentence) -> Charge:
         """Return how the message ends for which its child was ended."""
@@ -165,16 +199,20 @@ class Undertaker:
 
     def _named(self, task_id: str) -> str:
         """Return the id with the name of the task, if its signature is fine."""
+        task, _ = self._task_of(task_id)
+        return f"{task_id} ({task})" if task else task_id
+
+    def _task_of(self, task_id: str) -> tuple[str, str]:
+        """Return the names of the task and the queue, if the message's signature is fine; else nothing."""
         try:
             found = self._run(whole_record(self._link.session, task_id))
             if found is None or not found.envelope:
-                return task_id
-            return (
-                f"{task_id} ({decode_envelope(found.envelope, self._link.messages, expect_id=task_id).task})"
-            )
+                return "", ""
+            envelope = decode_envelope(found.envelope, self._link.messages, expect_id=task_id)
         except TrustError as error:
             log.debug("the name of task %s cannot be told: %s", task_id, error)
-            return task_id
+            return "", ""
+        return envelope.task, envelope.queue
 
     def known_as(self, incarnation: bytes) -> str:
         """Return name and incarnation of a worker."""

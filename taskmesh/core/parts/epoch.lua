@@ -13,7 +13,11 @@ local HANDED
 local COPIES = false
 -- In a mesh of several nodes: what is larger is not told, but fetched or read by those who want it.
 local LARGE_BYTES
+-- Whether anybody listens to events: asked together with the epoch, so that it costs no command.
+local LISTENED
 do
-  local epoch = CALL('GET', P .. 'epoch')
+  local found = CALL('MGET', P .. 'epoch', P .. 'listened')
+  local epoch = found[1]
+  LISTENED = found[2]
   if epoch ~= EPOCH then return redis.error_reply('STALEVIEW ' .. (epoch or 'none')) end
 end

@@ -65,3 +65,16 @@ def test_it_is_read_again_after_a_while_and_holds_while_the_node_is_away():
     assert operated.age_s(6.0) == pytest.approx(1.0)
     operated.take(None, 6.0)
     assert (operated.limits("app.add"), operated.limits("app.other")) == (True, False)
+
+
+def test_a_listener_is_heard_until_its_time_is_over():
+    now_ms = [1000]
+    operated = OperatedHere(lambda: now_ms[0])
+    assert not operated.is_listened
+    operated.take(Operated({}, {}, 1500), 1.0)
+    assert operated.is_listened
+    now_ms[0] = 1500
+    operated.take(Operated({}, {}, 1500), 2.0)
+    assert not operated.is_listened
+    operated.take(Operated({}, {}), 3.0)
+    assert not operated.is_listened

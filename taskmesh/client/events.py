@@ -1,0 +1,233 @@
+"""Following what happens in a mesh: one connection to each node, and a flag there that says that somebody listens.
+
+While that flag stands, scripts and children tell; it expires by itself when the listener is gone. What a node cannot
+deliver, because this process reads too slowly or the connection is lost, is lost, and a `gap` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Self
+
+from taskmesh.core import keys
+from taskmesh.core.event import GAP, KINDS, WORKER_DOWN, Event, decode_events
+from taskmesh.errors import NodeUnavailable, TaskMeshError, UsageError
+from taskmesh.nodes.subscriptions import subscribe
+from taskmesh.queue.setting import LISTENED_FIELD
+from taskmesh.replication.ask import plain
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from taskmesh.nodes.link import Link
+    from taskmesh.nodes.subscription import Subscription
+    from taskmesh.nodes.subscriptions import Subscriptions
+
+#: How long the flag stands, and how often it is renewed.
+LISTENED_MS = 10_000
+RENEW_S = 3.0
+#: How long one read of the connections takes at most, and one node to take the flag.
+READ_S = 0.5
+NODE_S = 1.0
+#: How long to wait before a mesh that is away is tried again.
+AGAIN_S = 0.5
+#: Ends of workers that are remembered, since each node may tell of the same one.
+DEATHS_MAX = 256
+
+
+class Events:
+    """What happens, as it happens: `for event in mesh.events()`, or `async for`.
+
+    It ends by `close`, which any thread may call, or as a context manager. Nothing of before it was made is told. It is
+    read by one thread or coroutine at a time.
+    """
+
+    def __init__(
+        self,
+        link: Callable[[], Link],
+        kinds: Collection[str] = (),
+        *,
+        task: str = "",
+        queue: str = "",
+    ) -> None:
+        """Begin to listen; who tells hears of that within a second.
+
+        Args:
+            link: Returns the link to the mesh.
+            kinds: Which of `taskmesh.core.event.KINDS`; none for all. A `gap` is always told.
+            task: A pattern such as `"shop.*"` for names of tasks; what is about no task is left out then.
+            queue: Name of a queue; what is about none, or another, is left out then.
+
+        Raises:
+            UsageError: There is no such kind.
+            NodeUnavailable: No node can be reached.
+        """
+        wrong = sorted(set(kinds) - set(KINDS))
+        if wrong:
+            raise UsageError(f"no kind of event is called {wrong[0]!r}; there are {', '.join(KINDS)}")
+        self._kinds = frozenset(kinds)
+        self._task, self._queue = task, queue
+        self._open_link = link
+        self._waiting: deque[Event] = deque()
+        self._deaths: deque[str] = deque(maxlen=DEATHS_MAX)
+        self._closed = threading.Event()
+        self._reading = threading.Lock()
+        self._gaps = 0
+        self._link = link().reach()
+        self._subscription: Subscription | Subscriptions | None = self._subscribe()
+        self._renewing = threading.Thread(target=self._renew, name="taskmesh-listened", daemon=True)
+        self._say_listened()
+        self._renewing.start()
+
+    # -- reading --------------------------------------------------------------------
+
+    def read(self, timeout_s: float) -> Event | None:
+        """Return the next event, or None when there was none in time or this is closed.
+
+        Args:
+            timeout_s: How long to wait for one.
+        """
+        until_s = time.monotonic() + timeout_s
+        while not self._closed.is_set():
+            if self._waiting:
+                return self._waiting.popleft()
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return None
+            with self._reading:
+                if not self._closed.is_set():
+                    self._listen(min(READ_S, left_s))
+        return None
+
+    def __iter__(self) -> Iterator[Event]:
+        """Return the events until this is closed."""
+        while not self._closed.is_set():
+            event = self.read(READ_S)
+            if event is not None:
+                yield event
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """Return the next event; the loop goes on meanwhile."""
+        while not self._closed.is_set():
+            # in small steps: one that is cancelled must not keep a thread for ever
+            event = self._waiting.popleft() if self._waiting else await asyncio.to_thread(self.read, READ_S)
+            if event is not None:
+                return event
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """End it; waits for who is reading, half a second at most."""
+        self._closed.set()
+        with self._reading:
+            subscription, self._subscription = self._subscription, None
+            if subscription is not None:
+                subscription.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    # -- hearing --------------------------------------------------------------------
+
+    def _subscribe(self) -> Subscription | Subscriptions:
+        return subscribe(self._link, [keys.events(self._link.prefix)])
+
+    def _listen(self, timeout_s: float) -> None:
+        subscription = self._subscription
+        try:
+            if subscription is None:
+                self._begin_again()
+                return
+            notice = subscription.read(timeout_s)
+        except NodeUnavailable as error:
+            self._subscription = None
+            if not self._closed.is_set():
+                self._gap(f"{error}; listening again")
+                self._closed.wait(min(AGAIN_S, timeout_s))
+            return
+        if subscription.gaps != self._gaps:
+            self._gaps = subscription.gaps
+            self._gap("a node was away, or is there again: what happened there meanwhile is not told")
+        if notice:
+            self._waiting.extend(event for event in decode_events(notice) if self._is_wanted(event))
+
+    def _begin_again(self) -> None:
+        try:
+            self._link = self._open_link().reach(READ_S)
+            made = self._subscribe()
+        except TaskMeshError:
+            # said already: a gap lasts until there is something to hear
+            self._closed.wait(AGAIN_S)
+            return
+        self._gaps = made.gaps
+        self._subscription = made
+        self._say_listened()
+        if self._closed.is_set():
+            made.close()
+
+    def _gap(self, detail: str) -> None:
+        self._waiting.append(Event(GAP, self._link.clock.now_ms(), detail=detail))
+
+    def _is_wanted(self, event: Event) -> bool:
+        if event.kind == GAP:
+            return True
+        if event.kind == WORKER_DOWN:
+            if event.id in self._deaths:
+                return False
+            self._deaths.append(event.id)
+        if self._kinds and event.kind not in self._kinds:
+            return False
+        if self._task and not fnmatchcase(event.task, self._task):
+            return False
+        return not self._queue or event.queue == self._queue
+
+    # -- being known to listen --------------------------------------------------------
+
+    def _renew(self) -> None:
+        while not self._closed.wait(RENEW_S):
+            self._say_listened()
+
+    def _say_listened(self) -> None:
+        """Have each node know, for some seconds, that somebody listens; one that is away hears it next time."""
+        link = self._link
+        prefix = link.prefix
+        for node in link.nodes:
+            here = link.at(node)
+            until_ms = b"%d" % (link.clock.now_ms() + LISTENED_MS)
+            try:
+                here.run(
+                    plain(here.session, b"SET", keys.listened(prefix), b"1", b"PX", b"%d" % LISTENED_MS),
+                    within_s=NODE_S,
+                )
+                here.run(
+                    plain(here.session, b"HSET", keys.settings(prefix), LISTENED_FIELD.encode(), until_ms),
+                    within_s=NODE_S,
+                )
+            except TaskMeshError:
+                continue

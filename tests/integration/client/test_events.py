@@ -1,0 +1,198 @@
+"""Following what happens: told while somebody listens, and by nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from taskmesh.client.events import Events
+from taskmesh.core import keys
+from taskmesh.errors import UsageError
+from taskmesh.queue.setting import LISTENED_FIELD
+from taskmesh.replication.ask import plain
+from tests.support import wait_until
+
+TIMEOUT_S = 30.0
+
+
+class Heard:
+    """Reads events in a thread, until it is closed."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self.all: list = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        self.all.extend(self.events)  # a list takes in each as it comes
+
+    def of(self, task_id: str) -> list[str]:
+        return [event.kind for event in list(self.all) if event.id == task_id]
+
+    def close(self) -> None:
+        self.events.close()
+        self._thread.join(TIMEOUT_S)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def heard(app, mesh) -> Iterator[Heard]:
+    """A listener that children know of."""
+    listening = Heard(mesh.events())
+
+    def tried() -> bool:
+        app.add.delay(1).get(timeout=TIMEOUT_S)
+        return any(event.kind == "started" for event in listening.all)
+
+    wait_until(tried, what="children hear that somebody listens", every_s=0.1)
+    yield listening
+    listening.close()
+
+
+def test_a_run_is_told_from_its_sending_to_its_end(app, heard):
+    result = app.add.delay(1, 2)
+    assert result.get(timeout=TIMEOUT_S) == 3
+    wait_until(lambda: len(heard.of(result.id)) == 3)
+    assert set(heard.of(result.id)) == {"sent", "started", "succeeded"}
+    ended = next(event for event in heard.all if event.id == result.id and event.kind == "succeeded")
+    assert (ended.task, ended.queue, ended.attempt) == (app.add.name, "default", 1)
+    assert ended.worker
+    assert ended.seconds is not None
+    sent = next(event for event in heard.all if event.id == result.id and event.kind == "sent")
+    assert (sent.task, sent.queue) == (app.add.name, "default")
+
+
+def test_a_failure_tells_the_kind_of_error_and_nothing_of_what_it_says(app, heard):
+    result = app.refuse.delay("the secret", code=7)
+    wait_until(lambda: "failed" in heard.of(result.id))
+    (failed,) = [event for event in heard.all if event.id == result.id and event.kind == "failed"]
+    assert failed.detail == "Refused"
+    assert "secret" not in repr(heard.all)
+
+
+def test_what_is_revoked_while_it_waits_is_told(app, heard):
+    result = app.add.apply_async((1, 1), countdown=600)
+    assert result.revoke()
+    wait_until(lambda: "revoked" in heard.of(result.id))
+    (revoked,) = [event for event in heard.all if event.id == result.id and event.kind == "revoked"]
+    assert revoked.task == app.add.name
+
+
+def test_a_crash_the_dead_letter_and_workers_are_told(app, mesh, make_mesh):
+    """Of these everybody tells, so that nobody need have heard of the listener before."""
+    once = make_mesh(max_crashes=1)
+
+    @once.task(name="die")
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    heard = Heard(mesh.events(["crashed", "dead", "worker-up", "worker-down"]))
+    try:
+        with once.workers(1, queues=("deadly",)):
+            result = die.apply_async(queue="deadly")
+            wait_until(lambda: "dead" in heard.of(result.id))
+            assert "crashed" in heard.of(result.id)
+            crashed = next(event for event in heard.all if event.kind == "crashed")
+            assert (crashed.task, crashed.queue, crashed.detail) == ("die", "deadly", "signal 9 (SIGKILL)")
+        wait_until(lambda: [event.kind for event in heard.all][-1] == "worker-down")
+    finally:
+        heard.close()
+    kinds = [event.kind for event in heard.all]
+    assert kinds.count("worker-up") == kinds.count("worker-down") == 1
+
+
+def test_only_what_is_asked_for_is_told(app, mesh):
+    with mesh.events(["sent"], task="*.add", queue="unserved") as events:
+        app.add.delay(1).get(timeout=TIMEOUT_S)
+        app.add_async.apply_async((1, 1), queue="unserved").revoke()
+        wanted = app.add.apply_async((1,), queue="unserved")
+        event = events.read(TIMEOUT_S)
+        assert event is not None
+        assert (event.kind, event.id) == ("sent", wanted.id)
+        wanted.revoke()
+
+
+def test_a_kind_that_does_not_exist_is_refused(mesh):
+    with pytest.raises(UsageError, match="no kind of event is called 'sned'"):
+        mesh.events(["sned"])
+
+
+def test_a_lost_connection_is_told_as_a_gap_and_made_anew(app, mesh):
+    link = mesh.link
+    with mesh.events() as events:
+        assert link.run(plain(link.session, b"CLIENT", b"KILL", b"TYPE", b"pubsub")) > 0
+        wait_until(lambda: (event := events.read(1.0)) is not None and event.kind == "gap")
+        # nothing says when it listens again, but that it hears
+        ids: set[str] = set()
+
+        def hears() -> bool:
+            sent = app.add.apply_async((1,), queue="unserved")
+            ids.add(sent.id)
+            sent.revoke()
+            event = events.read(1.0)
+            return event is not None and event.id in ids
+
+        wait_until(hears)
+
+
+def test_async_for_goes_on_until_it_is_closed(app, mesh):
+    async def follow() -> list[str]:
+        ids = []
+        async with mesh.events(["sent"], queue="unserved") as events:
+            sent = [app.add.apply_async((n,), queue="unserved") for n in range(3)]
+            async for event in events:
+                ids.append(event.id)
+                if len(ids) == 3:
+                    await asyncio.to_thread(events.close)
+        for each in sent:
+            each.revoke()
+        assert ids == [each.id for each in sent]
+        return ids
+
+    assert len(asyncio.run(asyncio.wait_for(follow(), TIMEOUT_S))) == 3
+
+
+def test_while_nobody_listens_nothing_is_published(app, mesh):
+    """That somebody listens is asked together with the epoch: no command more, and none less."""
+    link = mesh.link
+
+    def calls() -> dict[str, int]:
+        lines = link.run(plain(link.session, b"INFO", b"commandstats")).decode().splitlines()
+        found = {line.partition(":")[0]: line for line in lines if line.startswith("cmdstat_")}
+        return {
+            name: int(found[f"cmdstat_{name}"].partition("calls=")[2].partition(",")[0])
+            if f"cmdstat_{name}" in found
+            else 0
+            for name in ("publish", "get", "mget")
+        }
+
+    def send() -> dict[str, int]:
+        before = calls()
+        sent = [app.add.apply_async((n,), queue="unserved", ignore_result=True) for n in range(20)]
+        after = calls()
+        for each in sent:
+            each.revoke()
+        return {name: after[name] - before[name] for name in after}
+
+    # what an earlier listener left stands for ten seconds
+    link.run(plain(link.session, b"DEL", keys.listened(link.prefix)))
+    assert send()["publish"] == 0
+    with mesh.events():
+        assert send()["publish"] == 20
+
+
+def test_the_flag_expires_by_itself(mesh):
+    link = mesh.link
+    with mesh.events():
+        left_ms = link.run(plain(link.session, b"PTTL", keys.listened(link.prefix)))
+        assert 0 < left_ms <= 10_000
+        until_ms = int(
+            link.run(plain(link.session, b"HGET", keys.settings(link.prefix), LISTENED_FIELD.encode()))
+        )
+        assert until_ms <= link.clock.now_ms() + 10_000
