@@ -26,6 +26,7 @@ from taskmesh.config.settings import LOG_LEVELS, check_mesh_name
 from taskmesh.config.sources import VARIABLE_PREFIX
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.logs import set_up_logging
+from taskmesh.worker.service import Service
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
@@ -117,11 +118,14 @@ def scheduler(
     standing.start()
     probed = _serve_probes(name, mesh, standing, mesh.settings.probes if where is None else where)
     log.info("%s stands for leader of mesh %r on %s", name, mesh.name, mesh.link.driver.address)
+    service = Service(os.environ)
     while standing.is_alive and not stop_signals.wait(LOOK_S):
+        service.turned(lambda: [standing.hindrance] if standing.hindrance else [])
         if probed is not None:
             probed.turned()
     if not standing.is_alive:
         raise click.exceptions.Exit(1)  # it has said why
+    service.stops("it resigns")
     if probed is not None:
         probed.stops()
     standing.join()

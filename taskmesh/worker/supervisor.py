@@ -91,7 +91,7 @@ class Supervisor:
         self._next_orders = 0.0
         self._name = options.name or f"{socket.gethostname()}-{os.getpid()}"
         self._options = msgspec.structs.replace(options, name=self._name)
-        self._vitals = Vitals()
+        self._vitals = Vitals(self._options)
         self._probes: WorkerProbes | None = None
 
     # -- life ---------------------------------------------------------------------

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from taskmesh.metrics.process_values import stands_still
 from taskmesh.metrics.tally import Tally
+from taskmesh.worker.service import Service
 
 if TYPE_CHECKING:
     from taskmesh.nodes.link import Link
     from taskmesh.worker.brood import Brood
-    from taskmesh.worker.options import MeshFacts
+    from taskmesh.worker.options import MeshFacts, WorkerOptions
 
 #: A loop that has not turned for so long hangs. It waits for a node a few seconds at most.
 LIVE_S = 30.0
@@ -45,9 +46,17 @@ class Vitals:
         broker_problem: Why not.
     """
 
-    def __init__(self) -> None:
-        """Begin before anything has happened."""
-        self.tally: Tally | None = None
+    def __init__(self, options: WorkerOptions | None = None) -> None:
+        """Begin before anything has happened.
+
+        Args:
+            options: Of a worker that may be a service of its own; None for one that is not.
+        """
+        # what another program starts for itself is not the service, though it has inherited its variables
+        self._service = Service(os.environ if options is not None and not options.parent else {})
+        self._reloads = options is not None and options.reload
+        # a child's first claim is known by what it counts, and a service is ready when its children are
+        self.tally: Tally | None = Tally() if self._service.is_heard else None
         self.turned_s = time.monotonic()
         self.phase = IMPORTING
         self.since_s = self.turned_s
@@ -67,6 +76,8 @@ class Vitals:
     def turned(self) -> None:
         """Say that the loop turns."""
         self.turned_s = time.monotonic()
+        if self.phase != STOPPING:
+            self._service.turned(self.why_not_working)
 
     def knows(self, facts: MeshFacts) -> None:
         """Say that the app was imported."""
@@ -83,6 +94,8 @@ class Vitals:
         """Say what the supervisor is at from now on."""
         if phase != self.phase:
             self.since_s = time.monotonic()
+            if phase == STOPPING and not self._reloads:  # who reloads goes on as the same service
+                self._service.stops("running tasks are given time to finish")
         self.phase = phase
         self.turned()
 
@@ -103,7 +116,16 @@ class Vitals:
         return []
 
     def why_not_ready(self) -> list[str]:
-        """Return why the worker runs no tasks now."""
+        """Return why the worker runs no tasks now, or hears of them late."""
+        reasons = self.why_not_working()
+        if self.broker is False and self.phase == WORKING:
+            reasons.append(
+                f"no tickets of the broker are heard: {self.broker_problem or 'not connected yet'}"
+            )
+        return reasons
+
+    def why_not_working(self) -> list[str]:
+        """Return why the worker runs no tasks now; without a broker, which may be away, they are looked for."""
         now_s = time.monotonic()
         since = f", for {now_s - self.since_s:.0f} s"
         reasons = self.why_dead()
@@ -127,10 +149,6 @@ class Vitals:
             )
         if self.brood is not None:
             reasons += self._of_children(self.brood, now_s)
-        if self.broker is False:
-            reasons.append(
-                f"no tickets of the broker are heard: {self.broker_problem or 'not connected yet'}"
-            )
         return reasons
 
     def _of_children(self, brood: Brood, now_s: float) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from taskmesh.nodes.server_binary import find_server
 from tests.faults.server import free_port
 from tests.integration.fleet.by_hand import NODES, SCHEDULERS, WORKERS, Places, shown, shown_environment
 from tests.integration.fleet.files import WORKERS as FOLDER
-from tests.integration.fleet.files import compose, container_of, of_kind, seconds
+from tests.integration.fleet.files import command_of, compose, container_of, of_kind, seconds, unit
 from tests.support import wait_until
 
 BIN = Path(sys.executable).parent
@@ -153,6 +155,68 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
             compose()["services"][name if name in WORKERS else "scheduler"]["stop_grace_period"]
         )
         assert fleet.ends(name, within_s) == 0, fleet.log(name)
+
+
+class Manager:
+    """The socket that systemd would listen on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._socket.settimeout(0.01)
+        self.told: list[str] = []
+
+    def hears(self, word: str) -> bool:
+        """Tell whether a word was told by now."""
+        with contextlib.suppress(TimeoutError):
+            while word not in self.told:
+                self.told += self._socket.recv(4096).decode().split("\n")
+        return word in self.told
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "instance"), [("taskmesh-worker@", "cpu"), ("taskmesh-scheduler", "")])
+def test_the_units(fleet, key, shop, make_nodes, tmp_path, file, instance):
+    path = FOLDER / "systemd" / f"{file}.service"
+    said = unit(path)
+    words = [
+        word.replace("/opt/taskmesh/venv/bin", str(BIN)).replace("/etc/taskmesh", str(FOLDER))
+        for word in command_of(path, instance)
+    ]
+    assert said["WorkingDirectory"] == ["/opt/taskmesh/app"]
+    assert "TASKMESH_KEY_FILE=/etc/taskmesh/taskmesh.key" in said["Environment"]
+    environ = {  # as taskmesh.env would have it
+        "TASKMESH_APP": "shop:mesh",
+        "TASKMESH_NODES": make_nodes(1).urls[0],
+        "TASKMESH_KEY_FILE": str(key),
+        "TASKMESH_CONCURRENCY": "1",
+    }
+    app = shop(environ)
+    app.add.delay(1, 2)  # so there is such a mesh
+    manager = Manager(tmp_path / "notify")
+    watchdog_us = int(seconds(said["WatchdogSec"][0]) * 1e6)
+    try:
+        process = fleet.start(
+            "unit",
+            words,
+            env=surroundings(**environ, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=str(watchdog_us)),
+            cwd=FOLDER / "app",
+        )
+        wait_until(lambda: manager.hears("READY=1"), 60, what="it is ready")
+        assert manager.told[-1] in {"STATUS=ready", "WATCHDOG=1"}
+        wait_until(lambda: manager.hears("WATCHDOG=1"), what="its loop turns")
+        if instance:
+            assert app.digest.delay(1).get(timeout=30)
+        assert process.poll() is None
+        # KillMode=mixed: to this process alone
+        assert fleet.ends("unit", seconds(said["TimeoutStopSec"][0])) == 0, fleet.log("unit")
+        assert manager.hears("STOPPING=1")
+    finally:
+        manager.close()
 
 
 def test_the_list_of_processes_is_the_compose_file_s():
