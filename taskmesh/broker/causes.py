@@ -58,10 +58,9 @@ def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: 
 
 
 def _text(error: BaseException) -> str:
-    return (
-        str(getattr(error, "reply_text", None) or getattr(error, "strerror", None) or error)
-        or type(error).__name__
-    )
+    """Return what an error says, as part of a sentence."""
+    said = getattr(error, "reply_text", None) or getattr(error, "strerror", None) or error
+    return str(said).rstrip(".") or type(error).__name__
 
 
 def _away(error: BaseException) -> str:

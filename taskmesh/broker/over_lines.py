@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -12,6 +13,8 @@ from taskmesh.broker.line import Line
 from taskmesh.broker.listener import LineTickets
 from taskmesh.broker.publisher import Publisher
 from taskmesh.errors import BrokerRefused, BrokerUnavailable
+
+log = logging.getLogger("taskmesh.broker")
 
 #: How long nobody tries to count again after that failed.
 COUNT_AGAIN_S = 3.0
@@ -34,6 +37,7 @@ class LineBroker:
         self._asking = make_line()
         self._asking_lock = threading.Lock()
         self._count_at_s = 0.0
+        self._is_told = False
         _brokers.add(self)
 
     @property
@@ -61,23 +65,28 @@ class LineBroker:
             was_open = self._asking.is_open
             try:
                 return self._count(queue)
-            except (BrokerRefused, BrokerUnavailable):
-                if was_open:
-                    return self._count_again(queue)  # it may have been closed for want of use
-                self._count_at_s = time.monotonic() + COUNT_AGAIN_S
-                return None
+            except (BrokerRefused, BrokerUnavailable) as error:
+                failed = error
+            if was_open:  # it may have been closed for want of use
+                try:
+                    return self._count(queue)
+                except (BrokerRefused, BrokerUnavailable) as error:
+                    failed = error
+            self._note_failed(failed)
+            return None
 
     def _count(self, queue: str) -> int:
         self._asking.connect()
         self._asking.beat()
-        return self._asking.waiting(queue)
+        count = self._asking.waiting(queue)
+        self._is_told = False
+        return count
 
-    def _count_again(self, queue: str) -> int | None:
-        try:
-            return self._count(queue)
-        except (BrokerRefused, BrokerUnavailable):
-            self._count_at_s = time.monotonic() + COUNT_AGAIN_S
-            return None
+    def _note_failed(self, error: BrokerRefused | BrokerUnavailable) -> None:
+        self._count_at_s = time.monotonic() + COUNT_AGAIN_S
+        if not self._is_told:
+            self._is_told = True
+            log.warning("it cannot be seen which queues lack tickets; trying again: %s", error)
 
     def check(self, queues: Sequence[str] = ()) -> None:
         """Connect, and declare queues, to see that it can be done.
