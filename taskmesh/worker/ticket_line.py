@@ -22,7 +22,10 @@ from taskmesh.worker.ticket_silence import Silence
 log = logging.getLogger("taskmesh.worker")
 
 #: How often to see whether a child waits, while none does.
-LOOK_S = 0.02
+LOOK_S = 0.01
+#: For so long after the last child has begun something the consumer stays: a brief task is over by then, and to cancel
+#: and to begin again takes two round trips. A ticket that comes meanwhile is left to others all the same.
+BREATH_S = 0.1
 #: How long to wait for a ticket in one go.
 HEAR_S = 1.0
 #: How long tickets are left to others, at first and at most, where no child waits after all.
@@ -85,6 +88,7 @@ class TicketLine:
         self._trouble = ""
         self._told: str | None = None
         self._leave_s = 0.0
+        self._waited_s = 0.0
         self._thread = threading.Thread(target=self._run, name="taskmesh-tickets", daemon=True)
 
     def start(self) -> Self:
@@ -121,8 +125,11 @@ class TicketLine:
             self._close()
 
     def _turn(self) -> None:
-        """Take tickets while a child waits, else wait for one that does."""
-        if not self._children.count_waiting():
+        """Take tickets while a child waits, and a little longer; else wait for one that does."""
+        now_s, waits = time.monotonic(), self._children.count_waiting() > 0
+        if waits:
+            self._waited_s = now_s
+        elif not self._is_consuming or now_s - self._waited_s > BREATH_S:
             self._cancel()
             self._tickets.next(LOOK_S)  # which tells the broker meanwhile that it lives
             return
@@ -130,11 +137,11 @@ class TicketLine:
             self._at_once = max(1, self._children.size)
             self._tickets.consume(self._at_once)
             self._is_consuming = True
-        asked_s = time.monotonic()
-        ticket = self._tickets.next(HEAR_S)
+        ticket = self._tickets.next(HEAR_S if waits else BREATH_S)
         self._note_trouble()
         if ticket is None:
-            self._doubt(time.monotonic() - asked_s)
+            if waits:
+                self._doubt(time.monotonic() - now_s)
             return
         self._silence.heard()
         self._serve(self._at_hand(ticket))

@@ -102,6 +102,7 @@ def test_a_burst_takes_no_tickets(scene: Scene, broker: FileBroker) -> None:
     assert broker.waiting("default") == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_declared_dead_hears_in_its_next_life(scene: Scene, broker: FileBroker) -> None:
     scene.settings["lease_ttl"] = 1.0
     worker = scene.worker(1, name="stopped")
@@ -119,6 +120,7 @@ def test_a_worker_that_was_declared_dead_hears_in_its_next_life(scene: Scene, br
     scene.check()
 
 
+@pytest.mark.slow
 def test_a_consumer_that_is_deaf_is_made_anew(scene: Scene, broker: FileBroker) -> None:
     """Nothing is wrong with its connection, as far as anybody is told; and tickets wait beside idle children."""
     worker = scene.worker(1)
