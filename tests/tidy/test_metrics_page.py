@@ -8,7 +8,13 @@ from taskmesh.metrics.catalogue import CATALOGUE
 from tests.tidy.tree import ROOT
 
 PAGE = (ROOT / "docs" / "guides" / "metrics.md").read_text()
-ALERTS = (ROOT / "workers" / "prometheus" / "alerts.yml").read_text()
+#: Where operators are told by which metrics to be alarmed, to scale, to look.
+OTHERS = [
+    path
+    for folder in ("workers", "docs")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".md", ".yml", ".yaml")
+]
 SUFFIXES = ("_bucket", "_sum", "_count")
 
 
@@ -27,5 +33,10 @@ def test_the_table_says_of_every_metric_what_the_code_says():
 
 
 def test_nothing_else_is_named():
-    named = set(re.findall(r"\b(?:taskmesh|process)_[a-z_]+\b", PAGE + ALERTS))
-    assert {name for name in named if not known(name)} == set()
+    unknown = {
+        (path.name, name)
+        for path in OTHERS
+        for name in re.findall(r"\b(?:taskmesh|process)_[a-z_]+\b", path.read_text())
+        if not known(name)
+    }
+    assert unknown == set()

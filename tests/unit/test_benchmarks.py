@@ -99,6 +99,13 @@ def test_the_server_of_the_peers_is_on_the_loopback_and_keeps_nothing(bench):
         assert resp.info(server.url, "persistence")["aof_enabled"] == "0"
 
 
+def test_what_it_costs_to_be_seen_is_measured(bench):
+    observing = fresh("observing")
+    with observing.mesh:
+        assert observing.drained_s(observing.MODES["metrics"], 5) > 0
+    assert observing.counted_ns(200) > 0
+
+
 # -- what becomes of the figures ---------------------------------------------------------------------------------
 
 
