@@ -1,0 +1,62 @@
+"""A worker's broker: none costs nothing, one that refuses is no reason to wait."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from taskmesh.errors import BrokerRefused
+from taskmesh.worker.hearing import Hearing
+from tests.ticket_broker import FileBroker
+
+ALONE = """
+import sys
+import taskmesh.worker.supervisor, taskmesh.scheduler.candidate
+from taskmesh.worker.hearing import Hearing
+hearing = Hearing("", "shop", "w")
+hearing.check(["mail"], burst=False)
+hearing.begin(None, b"", ["mail"], None)
+hearing.stop()
+hearing.close()
+import threading
+print(hearing.is_on, hearing.broker, threading.active_count(), [n for n in sys.modules if "taskmesh.broker" in n])
+"""
+
+
+@pytest.fixture
+def address(tmp_path) -> str:
+    return f"tests.ticket_broker:FileBroker?{tmp_path}"
+
+
+def test_a_worker_without_a_broker_imports_nothing_of_it_and_has_no_thread_more():
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
+    assert done.stdout == "False None 1 []\n"
+
+
+def test_what_the_broker_says_at_the_start_is_told(address):
+    told: list[str] = []
+    broker = FileBroker(address, "shop")
+    with broker.in_trouble("away"):
+        hearing = Hearing(address, "shop", "w", tell=told.append)
+        hearing.check(["mail"], burst=False)
+    assert hearing.is_on
+    assert "nobody answers" in told[-1]
+    hearing.check(["mail"], burst=False)
+    assert told[-1] == ""
+    with broker.in_trouble("refused"), pytest.raises(BrokerRefused):
+        hearing.check(["mail"], burst=False)
+
+
+def test_a_burst_is_woken_by_the_nodes(address):
+    hearing = Hearing(address, "shop", "w")
+    hearing.check(["mail"], burst=True)
+    assert not hearing.is_on
+    assert hearing.broker is not None
+
+
+def test_a_broker_that_has_no_tickets_leaves_it_to_the_nodes():
+    hearing = Hearing("tests.ticket_broker:NoTickets", "shop", "w")
+    hearing.check(["mail"], burst=False)
+    assert not hearing.is_on
