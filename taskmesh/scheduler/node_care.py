@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.consensus.registers import Registers
 from taskmesh.coordination.node_wish import REGISTER, unpack_wishes, wished
 from taskmesh.core.event import VIEW, Event
-from taskmesh.core.steps import Call, GroupSteps, Pause, Reply, Round, all_answered
+from taskmesh.core.steps import Call, GroupSteps, NoAnswer, Pause, Reply, Round, all_answered
 from taskmesh.errors import LeadershipLost, NodeUnavailable
 from taskmesh.nodes.event_sender import EventSender
 from taskmesh.nodes.node_watch import NodeWatch
@@ -47,7 +47,7 @@ LEVEL_S = 30.0
 SLOTS_AT_ONCE = 64
 #: How often it is looked what operators want.
 WISHES_S = 2.0
-#: After how long a change of the view is thought over that waits for nodes.
+#: After how long a change of the view is thought over that waits for nodes which do not answer.
 GIVE_UP_S = 10.0
 
 
@@ -403,26 +403,35 @@ class NodeCare:
     def _hold(self, steps: ViewSteps[Any], within_s: float = inf) -> Any:
         """Hold a conversation with nodes and acceptors.
 
+        Args:
+            steps: The conversation.
+            within_s: For how long some that are asked may be silent. What is much takes its time.
+
         Raises:
-            NodeUnavailable: It took too long: who it waits for may never come back, so it is thought over.
+            NodeUnavailable: They were for longer: who it waits for may never come back, so it is thought over.
             _Overtaken: It is known sooner.
         """
-        until_s = time.monotonic() + within_s
+        answered_s = time.monotonic()
 
         def with_nodes(request: Round | Pause) -> Sequence[Reply]:
+            nonlocal answered_s
             if not self._leads():
                 raise LeadershipLost("the lead is over")
-            if time.monotonic() > until_s:
+            if isinstance(request, Pause):
+                time.sleep(request.seconds)
+                self._look_meanwhile()
+                return []
+            replies = self.watch.driver.perform(request)
+            now_s = time.monotonic()
+            if not any(type(reply) is NoAnswer for reply in replies):
+                answered_s = now_s
+            elif now_s - answered_s > within_s:
                 raise NodeUnavailable(
                     f"the nodes that are needed did not answer within {within_s:g} s",
                     node=self._link.mesh,
                     may_be_done=True,
                 )
-            if isinstance(request, Pause):
-                time.sleep(request.seconds)
-                self._look_meanwhile()
-                return []
-            return self.watch.driver.perform(request)
+            return replies
 
         def with_acceptors(steps: GroupSteps[Any]) -> Any:
             return self._agreement.run(steps)

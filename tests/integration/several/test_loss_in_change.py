@@ -62,8 +62,10 @@ class Leader(NodeCare):
 
 
 @pytest.fixture
-def mesh(three_nodes: Nodes) -> Iterator[TaskMesh]:
-    with TaskMesh("losing", nodes=three_nodes.urls, key=KEY, slots=64) as mesh:
+def mesh(three_nodes: Nodes, request: pytest.FixtureRequest) -> Iterator[TaskMesh]:
+    """Return a mesh of three copies, or of as many as the test asks for."""
+    copies = getattr(request, "param", 3)
+    with TaskMesh("losing", nodes=three_nodes.urls, key=KEY, slots=64, replicas=copies) as mesh:
         mesh.link.open()
         yield mesh
 
@@ -132,3 +134,14 @@ def test_a_loss_while_a_change_is_made_goes_before_it(
     # the weight itself is said at once; what comes of it for slots is not
     assert {view.table for view in views[:-1]} == {first.table}
     turns(leader, has_weight("n3", 200))
+
+
+@pytest.mark.parametrize("mesh", [2], indirect=True)
+def test_a_change_that_takes_long_while_all_answer_is_not_given_up(
+    mesh: TaskMesh, leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are many records it takes longer than anybody is waited for, and would never come to its end."""
+    monkeypatch.setattr(node_care, "GIVE_UP_S", 0.0)
+    wish(mesh, "n1", 0)
+    turns(leader, lambda view: view.phase == "active" and not view.held_by("n1"))
+    assert not any("brought to an end" in why for why in leader.began)
