@@ -25,12 +25,19 @@ class Sample:
     def __str__(self) -> str:
         return ", ".join(f"{what} {figure:.0f}" for what, figure in self.figures.items())
 
-    def grown(self, since: Sample) -> list[str]:
-        """Return what has grown since, in words."""
+    def grown(self, since: Sample, load: float = 1.0) -> list[str]:
+        """Return what has grown since, in words.
+
+        Args:
+            since: An earlier look.
+            load: How many times as much was done between the last two looks as before that one: what is forgotten
+                is known for ten minutes more, and a process gives back little of what it once needed.
+        """
         return [
             f"{what} grew from {before:.0f} to {self.figures[what]:.0f}"
             for what, before in since.figures.items()
-            if self.figures[what] > before * SHARE + SPARE["MiB" if what.endswith("MiB") else ""]
+            if self.figures[what]
+            > before * SHARE * max(1.0, load) + SPARE["MiB" if what.endswith("MiB") else ""]
         ]
 
 

@@ -65,6 +65,7 @@ class Soak:
             self._scene, self._rng, workers=workers, schedulers=schedulers, people=True
         )
         self._samples: list[Sample] = []
+        self._done: list[int] = []
 
     def play(self, per_round: int, *, seconds: float = math.inf, faults: float = math.inf) -> str:
         """Do all of it, and return the summary.
@@ -104,6 +105,7 @@ class Soak:
         self.facts["runs begun"] += len(load.ledger.begins)
         self.facts["runs ended"] += len(load.ledger.ends)
         wait_until(partial(_forgotten, load), FORGET_S, "all results are forgotten")
+        self._done.append(len(load.ledger.accepted))
         self._samples.append(look(self._scene, [*self._nemesis.processes(), psutil.Process()]))
         print(
             f"round {number} balanced: {len(load.ledger.accepted)} accepted; {self._samples[-1]}", flush=True
@@ -111,9 +113,9 @@ class Soak:
 
     def _check(self) -> None:
         # what was forgotten is known for ten minutes more: until then, keys can only grow
-        wrong = self._samples[-1].grown(self._samples[len(self._samples) // 2]) + tracebacks(
-            self._folder.glob("*.log")
-        )
+        middle = len(self._samples) // 2
+        load = max(self._done) / max(1, *self._done[: middle + 1])
+        wrong = self._samples[-1].grown(self._samples[middle], load) + tracebacks(self._folder.glob("*.log"))
         if wrong:
             raise Imbalance("\n".join(wrong))
 
