@@ -16,6 +16,8 @@ from tests.integration.fleet.files import compose, dockerfile, words_of
 NODES = ("node-1", "node-2", "node-3")
 SCHEDULERS = ("scheduler-1", "scheduler-2")
 WORKERS = ("worker-general", "worker-io", "worker-cpu")
+#: As docker-compose.yml says it to the Dockerfile.
+APP_PATH = "workers/app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,18 @@ class Places:
     def environment(self, name: str) -> dict[str, str]:
         """Return the variables of a worker or scheduler."""
         said = dict(self._service(name)["environment"])
+        assert self._service(name)["build"]["args"]["APP_PATH"] == APP_PATH
         for node in NODES:
             said["TASKMESH_NODES"] = said["TASKMESH_NODES"].replace(
                 f"{node}:6379", f"127.0.0.1:{self.ports[node]}"
             )
         assert said["TASKMESH_PROBES"] == ":8484"
-        return {**said, "TASKMESH_KEY_FILE": self.key, "TASKMESH_PROBES": str(self.ports[name])}
+        return {
+            **said,
+            "TASKMESH_KEY_FILE": self.key,
+            "TASKMESH_PROBES": str(self.ports[name]),
+            "PYTHONPATH": APP_PATH,  # the image's folder is the app's
+        }
 
     def _service(self, name: str) -> dict:
         return self.services[name if name in self.services else name.rpartition("-")[0]]
@@ -88,8 +96,6 @@ SHOWN = Places(
     key="secrets/taskmesh.key",
     server='"$server"',
 )
-#: The image's folder is the app's; a reader at the top names its file.
-APP = "workers/app/shop.py:mesh"
 
 
 def shown(name: str) -> str:
@@ -102,7 +108,7 @@ def shown(name: str) -> str:
 
 def shown_environment() -> list[str]:
     """Return the lines of README.md that set the variables which all share."""
-    said = {**SHOWN.environment(WORKERS[0]), "TASKMESH_APP": APP}
+    said = SHOWN.environment(WORKERS[0])
     del said["TASKMESH_PROBES"]
     return [f"export {variable}={value}" for variable, value in said.items() if value != "mesh"]
 

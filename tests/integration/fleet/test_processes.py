@@ -19,8 +19,8 @@ import pytest
 from taskmesh.nodes.server_binary import find_server
 from tests.faults.server import free_port
 from tests.integration.fleet.by_hand import NODES, SCHEDULERS, WORKERS, Places, shown, shown_environment
+from tests.integration.fleet.files import ROOT, command_of, compose, container_of, of_kind, seconds, unit
 from tests.integration.fleet.files import WORKERS as FOLDER
-from tests.integration.fleet.files import command_of, compose, container_of, of_kind, seconds, unit
 from tests.support import wait_until
 
 BIN = Path(sys.executable).parent
@@ -123,7 +123,7 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
             wait_until(lambda name=name: is_healthy(name), what=f"{name} is healthy", every_s=0.1)
     for name in names:
         environ = surroundings(**places.environment(name))
-        fleet.start(name, places.command(name), env=environ, cwd=FOLDER / "app")
+        fleet.start(name, places.command(name), env=environ, cwd=ROOT)
     for name in names:
         wait_until(lambda name=name: is_healthy(name), 60, f"{name} is healthy", every_s=0.5)
     for name in names:  # Kubernetes asks the same processes in another way
@@ -142,7 +142,7 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
     doctor = subprocess.run(
         [BIN / "taskmesh", "doctor"],
         env=surroundings(**places.environment(WORKERS[0])),
-        cwd=FOLDER / "app",
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
