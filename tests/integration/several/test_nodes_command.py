@@ -183,7 +183,7 @@ def test_who_admits_servers_that_were_started_anew_is_said(mesh, three_nodes, tm
     done = CliRunner().invoke(cli, [*words, "--mesh", NAME])
     assert done.exit_code != 0
     said = " ".join(done.output.split())
-    assert said.count("start a worker or `taskmesh scheduler` if none runs: a leader admits it") == 1
+    assert said.count("then admits it: start a worker or `taskmesh scheduler` if none runs") == 1
 
 
 def test_without_a_majority_of_acceptors_it_says_who_is_away_and_that_nothing_can_be_mended(
