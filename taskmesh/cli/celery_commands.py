@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LOOK = "look with `taskmesh events`, `status`, `workers`, `queues` and `inspect`"
+_LOOK = "look with `taskmesh top`, `events`, `status`, `workers`, `queues` and `inspect`"
 
 INSTEAD: dict[str, str] = {
     "amqp": "there is no such broker; use `taskmesh queues`, `purge` and `dead`",

@@ -41,6 +41,10 @@ SECTIONS = {
         "status": ("taskmesh.cli.status:status", "Show a mesh at a glance: its nodes, queues and totals."),
         "queues": ("taskmesh.cli.queues:queues", "Show the queues: what waits in each, and who serves it."),
         "workers": ("taskmesh.cli.workers:workers", "Show the workers: where they run and what they serve."),
+        "top": (
+            "taskmesh.cli.top.command:top",
+            "Watch a mesh in one screen: queues, workers, nodes, the leader, tasks.",
+        ),
         "events": (
             "taskmesh.cli.events:events",
             "Follow what happens: messages, crashes, workers, the leader, the nodes.",

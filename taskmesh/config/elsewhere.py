@@ -32,7 +32,7 @@ _LOGGING = (
     "and a worker leaves it alone, and put taskmesh.TaskFilter on a handler to have %(task_id)s and %(task_name)s"
 )
 _IMPORTS = "use include, or mesh.autodiscover_tasks([...])"
-EVENTS = "nothing is to be switched on; `taskmesh events` and mesh.events() follow what happens"
+EVENTS = "nothing is to be switched on; `taskmesh top`, `events` and mesh.events() follow what happens"
 _PUBLISH = "a send is repeated under the same id until send_timeout"
 _POOL = (
     "`taskmesh worker --pool process|thread|async -c N` says how tasks run side by side; process is prefork"

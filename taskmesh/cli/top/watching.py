@@ -1,0 +1,115 @@
+"""Reads a mesh in threads, so that a node which is away never holds up the screen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from taskmesh.cli.top.seen import Seen, look_at
+from taskmesh.cli.top.tally import Rates, Tally
+from taskmesh.coordination.leading import leading
+from taskmesh.errors import TaskMeshError
+
+if TYPE_CHECKING:
+    from taskmesh.app import TaskMesh
+
+#: How often the mesh is looked at, and how often who leads.
+LOOK_S = 1.0
+LEADER_S = 3.0
+
+
+class Watching:
+    """What is known of a mesh now.
+
+    Attributes:
+        seen: The last look; None for none yet.
+        trouble: Why the next one fails; empty if it does not.
+        leader: Who leads; empty for nobody, or while that is not known.
+        tally: What events tell.
+        came: How fast messages come, by queue.
+        ended: How fast they end, by queue.
+    """
+
+    def __init__(self, mesh: TaskMesh, changed: Callable[[], None]) -> None:
+        """Prepare.
+
+        Args:
+            mesh: Which; its link is open.
+            changed: Called by any thread when there is something new to be shown.
+        """
+        self._mesh = mesh
+        self._changed = changed
+        self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self.seen: Seen | None = None
+        self.trouble = ""
+        self.leader = ""
+        self.tally = Tally()
+        self.came, self.ended = Rates(), Rates()
+
+    def start(self) -> None:
+        """Begin; the threads end with the process."""
+        for read in (self._look, self._follow, self._ask_who_leads):
+            threading.Thread(target=read, name=f"taskmesh-top{read.__name__}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more; nobody waits for what is still being asked."""
+        self._stopping.set()
+        self._hurry.set()
+
+    def hurry(self) -> None:
+        """Look soon, since something was changed."""
+        self._hurry.set()
+
+    def look(self) -> None:
+        """Look once.
+
+        Raises:
+            TaskMeshError: No node answers.
+        """
+        seen = look_at(self._mesh)
+        self.ended.add(Counter({queue.name: queue.ended for queue in seen.queues}), seen.at_s)
+        self.came.add(self.tally.sent(), seen.at_s)
+        self.seen, self.trouble = seen, ""
+
+    def ask_who_leads(self) -> None:
+        """Read who leads.
+
+        Raises:
+            TaskMeshError: Too few acceptors answer.
+        """
+        agreement = self._mesh.agreement
+        found, lives = agreement.run(leading(agreement.registers, int(time.time() * 1000)))
+        self.leader = found.name if lives else ""
+
+    def _look(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except TaskMeshError as error:
+                self.trouble = str(error)
+            self._changed()
+            self._hurry.wait(LOOK_S)
+            self._hurry.clear()
+
+    def _ask_who_leads(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.ask_who_leads()
+            except TaskMeshError:
+                self.leader = ""
+            self._stopping.wait(LEADER_S)
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._mesh.events() as events:
+                    while not self._stopping.is_set():
+                        event = events.read(LOOK_S)
+                        if event is not None:
+                            self.tally.add(event)
+            except TaskMeshError:
+                self._stopping.wait(LOOK_S)

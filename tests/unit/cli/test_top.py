@@ -1,0 +1,208 @@
+"""`taskmesh top` without a terminal: what keys do, what is drawn, what is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from taskmesh.cli.top.acts import Letter
+from taskmesh.cli.top.frame import frame, shares
+from taskmesh.cli.top.seen import NodeSeen, QueueSeen, Seen, WorkerSeen
+from taskmesh.cli.top.state import Key, State, View, Wish
+from taskmesh.cli.top.tally import Rates, Tally
+from taskmesh.cli.top.terminal import as_ansi, keys_in
+from taskmesh.core.event import Event
+
+LETTER = Letter("id-1", 1_700_000_000_000, "shop.pay", 3, "its process died")
+
+
+def queue(name: str, **more: object) -> QueueSeen:
+    return replace(QueueSeen(name, 0, 0, 0, oldest_s=None, ended=0, dead=0, paused=False, workers=1), **more)
+
+
+def seen(**more: object) -> Seen:
+    whole = Seen(
+        "shop",
+        100.0,
+        (queue("mail"), queue("orders", ready=1234, oldest_s=90.0)),
+        (WorkerSeen("w1", "live", 4, 2, 77, 1 << 20, 1.0, "mail,orders", ("shop.pay", 12.0)),),
+        (NodeSeen("", "redis://10.0.0.1:6379", "up", 0, 1 << 20, 0, "valkey 9.0.0"),),
+        5,
+        0,
+        2,
+        {"SUCCESS": 70, "FAILURE": 7},
+    )
+    return replace(whole, **more)
+
+
+def watching(found: Seen | None = None, **more: object) -> SimpleNamespace:
+    facts = {"trouble": "", "leader": "w1", "tally": Tally(), "came": Rates(), "ended": Rates()}
+    return SimpleNamespace(seen=found or seen(), **(facts | more))
+
+
+def text(
+    known: SimpleNamespace, state: State, width: int = 80, height: int = 24, now_s: float = 100.0
+) -> str:
+    lines = frame(known, state, now_s, width, height)
+    assert len(lines) == height
+    assert all(line.cell_len == width for line in lines)
+    return "\n".join(line.plain.rstrip() for line in lines)
+
+
+def test_a_screen_of_80_by_24_holds_all_that_matters():
+    shown = text(watching(), State())
+    for words in (
+        "mesh shop",
+        "leader w1",
+        "ready 1,234",
+        "delayed 5",
+        "dead 2",
+        "orders",
+        "w1",
+        "valkey",
+        "task",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (40, 10), (20, 5), (3, 1)])
+def test_any_screen_is_filled_and_not_exceeded(width, height):
+    many = seen(queues=tuple(queue(f"q{n}", ready=n) for n in range(50)))
+    for view in View:
+        state = State(view=view, letters=[LETTER] * 40)
+        lines = frame(watching(many), state, 100.0, width, height)
+        assert len(lines) == height
+        assert all(line.cell_len == width for line in lines)
+
+
+def test_what_stands_still_is_told_from_what_nobody_serves_and_what_is_paused():
+    rates = Rates()
+    rates.add(Counter(still=5), 90.0)
+    rates.add(Counter(still=5), 100.0)
+    queues = (
+        queue("alone", ready=1, workers=0),
+        queue("held", ready=1, paused=True),
+        queue("still", ready=9, oldest_s=60.0),
+    )
+    lines = text(watching(seen(queues=queues), ended=rates), State()).splitlines()
+    said = {
+        name: next(line for line in lines if line[1:].startswith(f"{name} "))
+        for name in ("alone", "held", "still")
+    }
+    assert "nobody serves it" in said["alone"]
+    assert "paused" in said["held"]
+    assert "stands still" in said["still"]
+
+
+def test_a_mesh_that_does_not_answer_is_said_and_how_old_the_rest_is():
+    shown = text(watching(trouble="no answer"), State(), now_s=130.0)
+    assert "30 s old" in shown
+    assert "the mesh does not answer: no answer" in shown
+
+
+def test_text_from_elsewhere_steers_no_terminal():
+    evil = watching(seen(queues=(queue("q\x1b[2J"),)))
+    assert "\x1b" not in text(evil, State())
+
+
+def test_the_queue_that_is_chosen_stays_chosen_where_the_order_changes():
+    state = State()
+    known = watching()
+    text(known, state)
+    assert state.marked == "orders"  # most waits there
+    state.press(Key.DOWN)
+    assert state.marked == "mail"
+    known.seen = seen(queues=(queue("mail", ready=5000), queue("orders", ready=1)))
+    text(known, state)
+    assert (state.marked, state.at["queues"]) == ("mail", 0)
+    assert any(line.startswith(">mail") for line in text(known, state).splitlines())
+
+
+def test_keys_choose_go_in_and_come_back():
+    state = State(rows={"queues": 2, "workers": 1, "nodes": 1, "tasks": 0}, names=["a", "b"])
+    assert state.press("j") is Wish.NOTHING
+    assert state.at["queues"] == 1
+    assert state.press("p") is Wish.PAUSE
+    assert state.press("d") is Wish.LETTERS
+    state.view, state.letters = View.LETTERS, [LETTER]
+    assert state.press(Key.ENTER) is Wish.STORY
+    state.view = View.STORY
+    state.press("q")
+    assert state.view is View.LETTERS
+    state.press(Key.ESCAPE)
+    assert state.view is View.MESH
+    state.press(Key.TAB)
+    assert state.part == "workers"
+    state.press(Key.BACK_TAB)
+    assert state.part == "queues"
+    state.press("?")
+    assert state.view is View.HELP
+    state.press("?")
+    assert state.press("q") is Wish.QUIT
+    assert state.press(Key.INTERRUPT) is Wish.QUIT
+
+
+def test_nothing_is_sent_again_that_was_not_confirmed():
+    state = State(view=View.LETTERS, letters=[LETTER])
+    assert state.press("r") is Wish.NOTHING
+    assert state.asks == "id-1"
+    assert state.press("n") is Wish.NOTHING
+    assert (state.asks, state.said) == ("", "not sent again")
+    state.press("r")
+    assert state.press("y") is Wish.RESEND
+
+
+def test_keys_are_read_also_where_several_come_at_once():
+    pressed = b"\x1b[A\x1b[Bjk\t\x1b[Z\r\x03\x1b[5~\x1b[1;5Cq\xc3\xa4\x1b"
+    assert list(keys_in(pressed)) == [
+        *(Key.UP, Key.DOWN, "j", "k", Key.TAB, Key.BACK_TAB, Key.ENTER, Key.INTERRUPT, "q", Key.ESCAPE)
+    ]
+
+
+def test_a_frame_is_drawn_from_the_first_line_on():
+    drawn = as_ansi(frame(watching(), State(), 100.0, 80, 24), 80)
+    assert drawn.startswith("\x1b[H")
+    assert drawn.count("\r\n") == 23
+
+
+@pytest.mark.parametrize(
+    ("wanted", "room", "given"),
+    [
+        ([2, 1, 1, 0], 16, [2, 1, 1, 0]),
+        ([50, 1, 3, 50], 16, [6, 1, 3, 6]),
+        ([9, 9, 9, 9], 4, [1, 1, 1, 1]),
+        ([9, 9, 9, 9], -3, [0, 0, 0, 0]),
+    ],
+)
+def test_parts_share_the_screen(wanted, room, given):
+    assert shares(wanted, room) == given
+
+
+def test_tasks_are_counted_from_events():
+    tally = Tally()
+    tally.add(Event("sent", 1, "1", "a", "q"))
+    tally.add(Event("started", 1, "1", "a", "q"))
+    tally.add(Event("succeeded", 1, "1", "a", "q", seconds=2.0))
+    tally.add(Event("succeeded", 1, "2", "a", "q", seconds=4.0))
+    tally.add(Event("failed", 1, "3", "b", "q", seconds=0.5, detail="ValueError"))
+    tally.add(Event("crashed", 1, "4", "b", "q", detail="signal 9"))
+    tally.add(Event("gap", 1))
+    first, second = tally.tasks()
+    assert (first.name, first.runs, first.failed, first.crashed, first.bad) == ("b", 1, 1, 1, 2)
+    assert (second.name, second.runs, second.mean_s, second.longest_s) == ("a", 2, 3.0, 4.0)
+    assert (tally.sent()["q"], tally.gaps) == (1, 1)
+
+
+def test_rates_are_those_of_the_last_seconds():
+    rates = Rates()
+    assert rates.of("q") is None
+    rates.add(Counter(q=0), 0.0)
+    assert rates.of("q") is None
+    rates.add(Counter(q=100), 5.0)
+    assert rates.of("q") == 20.0
+    for second in range(6, 40):
+        rates.add(Counter(q=100), float(second))
+    assert rates.of("q") == 0.0
