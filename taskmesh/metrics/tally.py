@@ -23,6 +23,7 @@ from taskmesh.metrics.sheet import (
     WAIT,
     WAIT_SUM,
     Sheet,
+    expected,
 )
 
 #: As what a task is shown whose process died while it ran several.
@@ -41,6 +42,11 @@ class Tally:
         self._crashes: Counter[str] = Counter()
         self._started = self._died = 0
         self._labels = Bounded()
+
+    def expect(self, tasks: Iterable[str]) -> None:
+        """Tell the tasks of an app apart from others, as its children do."""
+        with self._lock:
+            self._labels.prefer(expected(tasks))
 
     def begin(self, place: int, sheet: Sheet) -> None:
         """Take in that a child begins, on a sheet that is clear."""

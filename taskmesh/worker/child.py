@@ -65,6 +65,7 @@ class Child:
         self.order = order
         self.holder = order.holder
         self._desk = page.desk(order.place)
+        self._tasks = mesh.tasks
         self._sheet = page.sheet(order.sheet_at) if order.sheet_at else None
         self._talk = converse(mesh, order, build, count=counting(self._desk, self._sheet))
         self._sleep = sleep_of(order, self._desk, self._talk)
@@ -111,7 +112,7 @@ class Child:
             if not self._lifetime.begin():
                 return self._lifetime.exit_code
             if self._sheet is not None:
-                self._sheet.lives()
+                self._sheet.lives(self._tasks)
             try:
                 return self._live()
             finally:

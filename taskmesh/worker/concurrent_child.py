@@ -81,6 +81,7 @@ class ConcurrentChild:
         # what is to be called off and has not come here yet
         self._early: dict[tuple[int, int], Slip] = {}
         guard = SharedGuard(desk, self._flight, self._call_offs, order.pool)
+        self._tasks = mesh.tasks
         self._sheet = page.sheet(order.sheet_at, shared=True) if order.sheet_at else None
         count = counting(desk, self._sheet)
         self._talk = converse(mesh, order, build, holds=self._flight.held, count=count)
@@ -119,7 +120,7 @@ class ConcurrentChild:
             if not self._lifetime.begin():
                 return self._lifetime.exit_code
             if self._sheet is not None:
-                self._sheet.lives()
+                self._sheet.lives(self._tasks)
             try:
                 return self._live()
             finally:

@@ -43,7 +43,7 @@ class WorkerProbes:
         self._mesh = MeshValues(lambda: vitals.link, self._agreement, self._queues)
         pages = Pages(vitals.why_dead, vitals.why_not_ready, self.samples)
         self._server = ProbeServer(place_of(where), pages)
-        vitals.tally = Tally()
+        vitals.counts_with(Tally())
         self._server.start()
         log.info("probes of worker %s: %s", worker, self._server.url)
 

@@ -83,6 +83,16 @@ class Vitals:
         """Say that the app was imported."""
         self.facts = facts
         self.problem = ""
+        self._expect()
+
+    def counts_with(self, tally: Tally) -> None:
+        """Have children that are started from now on be counted."""
+        self.tally = tally
+        self._expect()
+
+    def _expect(self) -> None:
+        if self.tally is not None and self.facts is not None:
+            self.tally.expect(self.facts.tasks)
 
     def begins(self, brood: Brood) -> None:
         """Say that a life of the worker begins, with other children than the last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -188,6 +189,24 @@ def test_a_worker_that_stops_is_alive_and_not_ready(scene: Scene) -> None:
     scene.let("stopping")
     assert worker.exit_code() == 0
     assert held.get(PATIENCE_S) == 7
+
+
+def test_leases_that_were_lost_are_counted_though_another_life_begins(scene: Scene) -> None:
+    worker = scene.worker(1, probes=ANY, log_level="INFO")
+    held = scene.send(worker_tasks.hold, str(scene.folder), "lost", 5, expect=5)
+    child = scene.started("lost")
+    worker.signal_all(signal.SIGSTOP)
+    scene.worker(1)
+    scene.started("lost", 2)
+    scene.let("lost")
+    assert held.get(PATIENCE_S) == 5
+    os.kill(child, signal.SIGCONT)  # it alone: its supervisor would end it
+    worker.says("was refused: its lease had been lost")
+    worker.signal_all(signal.SIGCONT)
+    worker.says("it begins anew")
+    until_metric(worker, 2, "taskmesh_worker_children_started_total")
+    until(worker, "/readyz", 200)
+    assert metrics(worker)["taskmesh_leases_lost_total",] == 1
 
 
 def test_ten_thousand_queues_make_no_more_series_than_a_hundred(scene: Scene) -> None:

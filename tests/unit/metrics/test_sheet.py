@@ -17,6 +17,7 @@ from taskmesh.metrics.sheet import (
     CLAIMED,
     CLAIMS,
     COMMITS,
+    EXPECTED_MAX,
     LEASES_LOST,
     LOST,
     OUTCOMES,
@@ -210,6 +211,26 @@ def test_ten_thousand_names_make_no_more_series_than_a_hundred(sheet: MakeSheet)
     for place in range(PLACES):
         tally.end(place)
     assert told(tally) == found
+
+
+def test_tasks_of_the_app_are_told_apart_whatever_is_sent_by_value(sheet: MakeSheet) -> None:
+    tally = Tally()
+    tasks = [f"app.task-{at:03}" for at in range(200)]
+    tally.expect(tasks)
+    for place in range(PLACES):
+        child = sheet(place)
+        tally.begin(place, child)
+        child.lives(tasks)
+        for at in range(200):
+            run(child, f"<lambda-{place}-{at}>")
+    assert len(told(tally)) > NAMES_MAX
+    for task in (tasks[EXPECTED_MAX - 1], tasks[-1]):
+        run(child, task)
+    found = told(tally)
+    assert found["taskmesh_task_runs_total", tasks[EXPECTED_MAX - 1], "success"] == 1
+    names = {key[1] for key in found if key[0] == "taskmesh_task_run_seconds_count"}
+    assert tasks[-1] not in names
+    assert len(names) <= NAMES_MAX + 1
 
 
 def test_a_child_that_wrote_nonsense_over_its_sheet_breaks_nothing(fd: int, sheet: MakeSheet) -> None:
