@@ -33,7 +33,9 @@ NEARLY = 0.9
 RUN_ID = b"run_id:"
 #: Why a server of a mesh of several is not spoken with, and what to do about it.
 ANEW = "the server was started anew and waits to be admitted"
-WHO_ADMITS = "a leader copies to it what it lacks, then admits it: start a worker or `taskmesh scheduler` if none runs"
+WHO_ADMITS = (
+    "a leader copies to it what it lacks, then admits it: start a worker or `taskmesh scheduler` if none runs"
+)
 
 
 class SyncDriver:
