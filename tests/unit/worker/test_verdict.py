@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ class Bench:
             guard=Guard(Page(make_page(1)).desk(0)),
             limits=Limits(),
             open_contact=lambda _: pytest.fail("nothing runs here"),
+            events=SimpleNamespace(is_wanted=False),
         )
 
     def run(
