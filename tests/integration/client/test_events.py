@@ -76,6 +76,22 @@ def test_a_failure_tells_the_kind_of_error_and_nothing_of_what_it_says(app, hear
     assert "secret" not in repr(heard.all)
 
 
+def test_what_is_tried_again_and_what_expires_is_told(app, other, heard):
+    @other.task(name="again", max_retries=1, default_retry_delay=0.01, autoretry_for=(ValueError,))
+    def again() -> None:
+        raise ValueError("private words")
+
+    expired = app.add.apply_async((1,), queue="unserved", expires=0.01)
+    result = again.delay()
+    wait_until(lambda: "failed" in heard.of(result.id))
+    assert sorted(heard.of(result.id)) == ["failed", "retried", "sent", "started", "started"]
+    retried = next(event for event in heard.all if event.id == result.id and event.kind == "retried")
+    assert (retried.attempt, retried.detail) == (1, "ValueError")
+    failed = next(event for event in heard.all if event.id == result.id and event.kind == "failed")
+    assert failed.attempt == 2
+    wait_until(lambda: "expired" in heard.of(expired.id))
+
+
 def test_what_is_revoked_while_it_waits_is_told(app, heard):
     result = app.add.apply_async((1, 1), countdown=600)
     assert result.revoke()
