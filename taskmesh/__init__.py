@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from taskmesh.core.event import Event as Event
     from taskmesh.core.hooks import Middleware as Middleware
     from taskmesh.core.hooks import WorkerContext as WorkerContext
+    from taskmesh.core.json_log import JsonFormatter as JsonFormatter
     from taskmesh.core.logs import TaskFilter as TaskFilter
     from taskmesh.core.logs import get_task_logger as get_task_logger
     from taskmesh.core.progress import Progress as Progress
@@ -45,6 +46,7 @@ _WHERE = {
     "CurrentTask": "taskmesh.core.context",
     "Event": "taskmesh.core.event",
     "Ignore": "taskmesh.errors",
+    "JsonFormatter": "taskmesh.core.json_log",
     "Middleware": "taskmesh.core.hooks",
     "Progress": "taskmesh.core.progress",
     "Reject": "taskmesh.errors",
@@ -72,6 +74,7 @@ __all__ = [
     "CurrentTask",
     "Event",
     "Ignore",
+    "JsonFormatter",
     "Middleware",
     "Progress",
     "Reject",

@@ -11,7 +11,8 @@ from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.group import SuggestingGroup, ending
 from taskmesh.cli.output import json_option, print_json, show
 from taskmesh.cli.target import Target, target_options
-from taskmesh.config.nodes import ACCEPTORS, acceptor_urls, shown
+from taskmesh.config.nodes import ACCEPTORS, acceptor_urls
+from taskmesh.core.redact import address_shown
 from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.address import DATA_NODE, NodeAddress
 
@@ -179,7 +180,7 @@ def _plain(address: str) -> str:
     try:
         (url,) = acceptor_urls([address])
     except ValueError as error:
-        raise Failure(f"address {shown(address)!r}: {error}", EXIT_USAGE) from error
+        raise Failure(f"address {address_shown(address)!r}: {error}", EXIT_USAGE) from error
     return str(NodeAddress(url))
 
 

@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import click
 
+from taskmesh.core.redact import redact
 from taskmesh.errors import TaskMeshError, is_usage
 
 EXIT_FAILURE = 1
@@ -14,10 +15,10 @@ EXIT_INTERRUPTED = 130
 
 
 class Failure(click.ClickException):
-    """The command cannot do what it was asked to; the message says why and what to do."""
+    """The command cannot do what it was asked to; the message says why and what to do. No secrets that can be found."""
 
     def __init__(self, message: str, exit_code: int = EXIT_FAILURE) -> None:
-        super().__init__(message)
+        super().__init__(redact(message))
         # click declares it as if every failure had the same
         self.exit_code = exit_code  # type: ignore[misc]
         context = click.get_current_context(silent=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from taskmesh.config.values import shown
-from taskmesh.core.printable import printable
+from taskmesh.core.printable import printable, shown
+from taskmesh.core.redact import redact
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
@@ -51,8 +51,8 @@ def as_plain(value: Any) -> Any:
 
 
 def say(text: str) -> None:
-    """Print a note on stderr."""
-    click.echo(text, err=True)
+    """Print a note on stderr, without the secrets that can be found in it."""
+    click.echo(redact(text), err=True)
 
 
 def show(*parts: RenderableType) -> None:

@@ -16,6 +16,7 @@ import click
 from taskmesh.cli.app_path import current_folder
 from taskmesh.cli.broker_option import broker_option, given_broker
 from taskmesh.cli.group import ending
+from taskmesh.cli.log_format_option import format_of, log_format_option
 from taskmesh.cli.output import json_option, print_json
 from taskmesh.cli.probes_option import probes_of, probes_option
 from taskmesh.cli.stop_signals import StopSignals
@@ -63,6 +64,7 @@ LOOK_S = 1.0
     help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.  [default: INFO]",
 )
 @click.option("-n", "--name", metavar="NAME", help="Name for people.  [default: host and pid]")
+@log_format_option
 @broker_option
 @probes_option
 @click.option(
@@ -78,6 +80,7 @@ def scheduler(
     app_argument: str | None,
     log_level: str | None,
     name: str | None,
+    log_format: str | None,
     broker: str | None,
     probes: str | None,
     config: str | None,
@@ -100,13 +103,14 @@ def scheduler(
     begun_s = time.monotonic()
     where = probes_of(in_file.get("probes") if probes is None else probes, os.environ, current_folder())
     level = log_level or given_level(in_file.get("log_level", "")) or "INFO"
+    form = format_of(log_format or in_file.get("log_format"), os.environ, current_folder())
     stop_signals = StopSignals()
     mesh = target.open()
     if broker:
         mesh.use_broker(given_broker(broker))
     if target.app:
         mesh.import_tasks()
-    set_up_logging(level.upper())
+    set_up_logging(level.upper(), form or mesh.settings.log_format)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     standing = Standing(
         mesh.link,

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from taskmesh.config.values import duration, shown
+from taskmesh.config.values import duration
+from taskmesh.core.printable import shown
 
 #: Longer than anybody waits; what is meant for the year 30 000 is a mistake.
 SECONDS_MAX = 1e9

@@ -65,6 +65,7 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "strategy": _text,
     "name": _text,
     "log_level": _text,
+    "log_format": _text,
     "burst": _flag,
     "no_scheduler": _flag,
     "include": _texts,
@@ -83,7 +84,8 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
 
 #: The same for a scheduler.
 SCHEDULER_KEYS: Mapping[str, Callable[[Any], Any]] = {
-    name: KEYS[name] for name in ("app", "mesh", "path", "broker", "name", "log_level", "probes")
+    name: KEYS[name]
+    for name in ("app", "mesh", "path", "broker", "name", "log_level", "log_format", "probes")
 }
 
 #: Other names of options, as on the command line -> the key.

@@ -15,6 +15,7 @@ from taskmesh.cli.app_path import located
 from taskmesh.cli.broker_option import VARIABLE, broker_option, given_broker
 from taskmesh.cli.celery_options import OF_WORKER, refused_options
 from taskmesh.cli.failure import EXIT_USAGE, Failure
+from taskmesh.cli.log_format_option import format_of, log_format_option
 from taskmesh.cli.probes_option import probes_of, probes_option
 from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import HOW, app_option, path_option
@@ -130,6 +131,7 @@ def worker_options(function: Callable[..., None]) -> Callable[..., None]:
             metavar="LEVEL",
             help="How much to say on stderr: DEBUG, INFO, WARNING, ERROR, CRITICAL.  [default: INFO]",
         ),
+        log_format_option,
         click.option(
             "-I",
             "--include",
@@ -239,6 +241,7 @@ def resolved(
         name=_name(options.get("name", "")),
         include=_modules(options.get("include", "")),
         log_level=given_level(options.get("log_level", "")),
+        log_format=format_of(options.get("log_format", ""), environ, cwd),
         burst=options.get("burst", False),
         has_broker="broker" in options,
         scheduler=not options.get("no_scheduler", False),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from taskmesh.client.holding import read_ttl
 from taskmesh.client.lock import TTL_S
 from taskmesh.client.sessions import LiveSession
-from taskmesh.config.values import shown
 from taskmesh.consensus.registers import Keep, Verdict, Versioned
 from taskmesh.coordination.file import File, Writing, delete, list_files, read, write
 from taskmesh.coordination.file_state import PREFIX, SIZE_MAX
 from taskmesh.coordination.means import Means, WaitingSteps
 from taskmesh.coordination.session import FILES_MAX, register_of, with_file, without_file
+from taskmesh.core.printable import shown
 from taskmesh.errors import ChangeRejected, PayloadTooLarge, UsageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taskmesh.config.values import duration, shown
+from taskmesh.config.values import duration
+from taskmesh.core.printable import shown
 from taskmesh.errors import UsageError
 
 

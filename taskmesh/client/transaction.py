@@ -16,7 +16,6 @@ from taskmesh.client.batch import Batch
 from taskmesh.client.files import check_path, check_token, file_content
 from taskmesh.client.lock import Lock, Semaphore
 from taskmesh.codec.envelope import decode_envelope
-from taskmesh.config.values import shown
 from taskmesh.coordination.committing import Completed, TransactionSteps, Wanted, commit, complete
 from taskmesh.coordination.means import Means
 from taskmesh.coordination.transaction import (
@@ -37,6 +36,7 @@ from taskmesh.coordination.transaction import (
     pack_doing,
     register_of,
 )
+from taskmesh.core.printable import shown
 from taskmesh.core.record import REMEMBER_S, parse
 from taskmesh.errors import (
     AgreementError,

@@ -55,5 +55,7 @@ class SettingArguments(TypedDict, total=False):
     nodes_per_worker: int | None
     strategy: str | None
     log_level: str | None
+    log_format: Literal["text", "json"] | None
+    log_arguments: bool | None
     configure_logging: bool | None
     probes: str | int | None

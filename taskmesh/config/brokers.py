@@ -6,6 +6,8 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from taskmesh.core.redact import address_shown
+
 #: The nodes themselves: what counts when nobody names a broker.
 MESH = "mesh"
 #: Packages add brokers by this group of entry points; the name of each is a scheme.
@@ -30,7 +32,6 @@ _REFUSED = {
     "filesystem": "files that are polled are slower than the nodes: give no broker",
     "librabbitmq": "librabbitmq is not kept up any more: give amqp://user:password@host:5672/vhost",
 }  # fmt: skip
-_SECRET_FIELDS = ("passw", "secret", "token", "key", "credential", "signature")
 # Several addresses of one cluster stand in a row; a password with a ';' in it must not be torn apart.
 _BETWEEN = re.compile(r"[;,]\s*(?=[A-Za-z][A-Za-z0-9+.\-]*://)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
@@ -75,7 +76,7 @@ def scheme_of(address: str) -> str:
 
 def broker_shown(address: str) -> str:
     """Return an address fit for a screen or a log: without passwords, tokens and keys."""
-    return ";".join(_shown(part) for part in addresses_of(address))
+    return ";".join(address_shown(part) for part in addresses_of(address))
 
 
 def _checked(address: str) -> str:
@@ -123,21 +124,3 @@ def _added() -> frozenset[str]:
     from importlib.metadata import entry_points  # reads a file per installed package
 
     return frozenset(found.name for found in entry_points(group=GROUP))
-
-
-def _shown(address: str) -> str:
-    before, at, host = address.rpartition("@")
-    if at:
-        # the first one: a password may hold anything
-        scheme, separator, login = before.partition("://") if "://" in before else ("", "", before)
-        user, colon, _ = login.partition(":")
-        address = f"{scheme}{separator}{user}{':***' if colon else ''}@{host}"
-    head, mark, query = address.partition("?")
-    if not mark:
-        return address
-    return head + mark + "&".join(_field_shown(field) for field in query.split("&"))
-
-
-def _field_shown(field: str) -> str:
-    name, equals, value = field.partition("=")
-    return f"{name}{equals}{'***' if any(word in name.lower() for word in _SECRET_FIELDS) else value}"

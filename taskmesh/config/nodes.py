@@ -1,4 +1,4 @@
-"""The addresses of nodes and acceptors: what this version takes, what it refuses by name, and how one is shown."""
+"""The addresses of nodes and acceptors: what this version takes, and what it refuses by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from taskmesh.config.values import names
+from taskmesh.core.redact import address_shown
 
 SCHEMES = ("redis", "rediss", "unix")
 #: How many acceptors there may be.
@@ -75,7 +76,7 @@ def _differ(urls: Sequence[str], why: str) -> None:
     servers = [_server_of(url) for url in urls]
     twice = next((url for at, url in enumerate(urls) if servers[at] in servers[:at]), None)
     if twice is not None:
-        raise ValueError(f"{shown(twice)} is on a server that is named before; {why}")
+        raise ValueError(f"{address_shown(twice)} is on a server that is named before; {why}")
 
 
 def _server_of(url: str) -> tuple[str, int]:
@@ -92,7 +93,9 @@ def _check(url: str) -> None:
         raise ValueError("Redis Cluster is not supported; give a plain server, redis://host:port")
     if scheme not in SCHEMES:
         tail = url.partition("://")[2] or url
-        meant = f"; is redis://{shown(tail)} meant?" if scheme in ("", "valkey", "tcp") and tail else ""
+        meant = (
+            f"; is redis://{address_shown(tail)} meant?" if scheme in ("", "valkey", "tcp") and tail else ""
+        )
         raise ValueError(f"expected redis://host:port, rediss://host:port or unix:///path{meant}")
     parts = _split(url)
     if "cluster=true" in parts.query.lower():
@@ -123,20 +126,3 @@ def _split(url: str) -> SplitResult:
             "the port is wrong: expected 0 to 65535 (in a password, write / ? # as %2F %3F %23)"
         ) from None
     return parts
-
-
-def shown(url: str) -> str:
-    """Return the address without its password, fit for a screen or a log."""
-    before, at, host = url.rpartition("@")
-    if at:
-        scheme, separator, login = before.rpartition("://")
-        user, colon, _ = login.partition(":")
-        url = f"{scheme}{separator}{user}{':***' if colon else ''}@{host}"
-    head, mark, query = url.partition("?")
-    if not mark:
-        return url
-    fields = [
-        f"{name}{equals}{'***' if 'password' in name.lower() else value}"
-        for name, equals, value in (field.partition("=") for field in query.split("&"))
-    ]
-    return head + mark + "&".join(fields)

@@ -20,6 +20,7 @@ from taskmesh.config.strategies import DEFAULT as DEFAULT_STRATEGY
 from taskmesh.config.strategies import strategy_name
 from taskmesh.core.limits import LIMIT_S_MAX, contradiction
 from taskmesh.core.lines import queue_name
+from taskmesh.core.redact import is_secret_name
 from taskmesh.errors import ConfigError
 
 MESH_NAME_LENGTH_MAX = 64
@@ -29,10 +30,10 @@ NODES_PER_WORKER_MAX = 255
 COPIES_MAX = 9
 EMBEDDED_NODES_MAX = 9
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS = (TEXT, JSON) = ("text", "json")
 _THREE_YEARS_S = 3 * 365 * 86_400.0  # a lifetime has eight digits in a record
 _LARGEST_MESSAGE = 256 << 20  # Redis holds 512 MiB in one value, and the record has other parts
 _SECRETS = frozenset({"key"})
-_HIDDEN_WORDS = ("key", "secret", "token", "passw", "credential")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,6 +82,9 @@ class Settings:
         nodes_per_worker: From how many nodes of a large mesh the children of one worker claim; 0 for all, up to 8.
         strategy: From which of its queues a worker takes next, see `taskmesh.balancing`.
         log_level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
+        log_format: `text`, or `json` for a JSON document per line.
+        log_arguments: Whether a worker that says that a task starts or fails tells its arguments, without the secrets
+            that can be found in them.
         configure_logging: Whether a worker gives the root logger a handler when the app's import has not.
         probes: Where a worker or scheduler serves probes and metrics, `host:port`; empty or None: nowhere.
         sources: Where each value came from: `argument`, a variable, a place in a file, or `default`.
@@ -124,6 +128,8 @@ class Settings:
     nodes_per_worker: int
     strategy: str
     log_level: str
+    log_format: str
+    log_arguments: bool
     configure_logging: bool
     probes: str | None
     sources: Mapping[str, str] = field(compare=False)
@@ -249,6 +255,8 @@ SETTINGS: Mapping[str, Setting] = {
     "nodes_per_worker": Setting(values.whole(0, NODES_PER_WORKER_MAX), 0),
     "strategy": Setting(strategy_name, DEFAULT_STRATEGY),
     "log_level": Setting(values.one_of(*LOG_LEVELS), "INFO"),
+    "log_format": Setting(values.one_of(*LOG_FORMATS), TEXT),
+    "log_arguments": Setting(values.flag, default=False),
     "configure_logging": Setting(values.flag, default=True),
     "probes": Setting(values.probes, None),
 }
@@ -313,10 +321,21 @@ def app_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> AppS
 
 def probes_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> str | None:
     """Return where the surroundings say that probes are to be served, as `Settings.probes` has it; None if nowhere."""
+    found: str | None = _setting("probes", environ, cwd)
+    return found
+
+
+def log_format_setting(environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> str | None:
+    """Return the format of logs that the surroundings name; None if they name none."""
+    found: str | None = _setting("log_format", environ, cwd)
+    return found
+
+
+def _setting(name: str, environ: Mapping[str, str], cwd: str | os.PathLike[str]) -> Any:
+    """Return what a variable or the nearest settings file says; None if they do not."""
     folder = absolute(cwd)
-    found = _strongest(
-        item for item in [*from_variables(environ, folder), *from_file(folder)] if item.name == "probes"
-    ).get("probes")
+    given = [*from_variables(environ, folder), *from_file(folder)]
+    found = _strongest(item for item in given if item.name == name).get(name)
     return _read(found) if found else None
 
 
@@ -456,9 +475,7 @@ def _did_you_mean(word: str | None) -> str:
 
 def _given_value(item: Given) -> str:
     """Return a value for an error message: not endless, and no secret, even under a misspelled name."""
-    if item.name in _SECRETS or (
-        item.name not in SETTINGS and any(w in item.name.lower() for w in _HIDDEN_WORDS)
-    ):
+    if item.name in _SECRETS or (item.name not in SETTINGS and is_secret_name(item.name)):
         return "(not shown)"
     try:
         text = repr(_fit_to_show(item.name, item.value))

@@ -38,14 +38,6 @@ class NotOneOf(ValueError):
         self.choices = choices
 
 
-def shown(value: object) -> str:
-    """Return a value as an error message quotes it; its `repr` may raise anything."""
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001 - a list that holds itself, a number of 5000 digits, code of the caller
-        return f"a {type(value).__name__} that cannot be shown"
-
-
 def duration(at_least: float, at_most: float) -> Reader:
     """Return a reader of seconds: a number, a timedelta or a text such as `90`, `1h` or `1h30m`."""
 

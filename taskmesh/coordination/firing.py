@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import blake2b
 
-from taskmesh.config.values import shown
 from taskmesh.core.ids import TASK_ID_LENGTH_MAX
+from taskmesh.core.printable import shown
 from taskmesh.errors import UsageError
 
 #: How many registers say up to when everything was enqueued; a schedule's name says which is its own.

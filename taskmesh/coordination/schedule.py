@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
-from taskmesh.config.values import shown
 from taskmesh.consensus.value import CONTENT_SIZE_MAX
 from taskmesh.coordination.content import Content
 from taskmesh.coordination.firing import check_schedule_name
 from taskmesh.core.naming import check_task_name
+from taskmesh.core.printable import shown
 from taskmesh.errors import NotPicklable, UsageError
 
 FORMAT: Final = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from taskmesh.core.context import CURRENT
 
@@ -10,6 +11,7 @@ from taskmesh.core.context import CURRENT
 NO_TASK = "-"
 
 _worker = NO_TASK
+_trace: Callable[[], tuple[str, str] | None] | None = None
 
 
 def name_worker(name: str) -> None:
@@ -18,11 +20,44 @@ def name_worker(name: str) -> None:
     _worker = name
 
 
+def name_trace(look: Callable[[], tuple[str, str] | None] | None) -> None:
+    """Have records tell of the trace in which they are made.
+
+    Args:
+        look: Returns the ids of the current trace and span, in hexadecimal digits; None if there is none.
+    """
+    global _trace  # noqa: PLW0603 - as above
+    _trace = look
+
+
+def add_facts(record: logging.LogRecord) -> None:
+    """Add to a record what it lacks of the task in which it was made."""
+    running = CURRENT.get()
+    facts = vars(record)
+    if running is None:
+        facts.setdefault("task_id", NO_TASK)
+        facts.setdefault("task_name", NO_TASK)
+        facts.setdefault("queue", NO_TASK)
+        facts.setdefault("attempt", 0)
+        facts.setdefault("worker", _worker)
+    else:
+        facts.setdefault("task_id", running.task_id)
+        facts.setdefault("task_name", running.name)
+        facts.setdefault("queue", running.queue)
+        facts.setdefault("attempt", running.attempt)
+        facts.setdefault("worker", running.worker)
+    if _trace is not None and "trace_id" not in facts:
+        found = _trace()
+        if found is not None:
+            facts["trace_id"], facts["span_id"] = found
+
+
 class TaskFilter(logging.Filter):
-    """Adds `task_id`, `task_name`, `attempt` and `worker` to every record. It refuses none.
+    """Adds `task_id`, `task_name`, `queue`, `attempt` and `worker` to every record. It refuses none.
 
     It belongs on a handler, whose format may then use them: `%(task_id)s`. Between tasks they are `-`, and
-    `attempt` is 0. A record that has one of them already, from `extra=` or from another process, keeps it.
+    `attempt` is 0. A record that has one of them already, from `extra=` or from another process, keeps it. Where runs
+    are traced, it adds `trace_id` and `span_id`.
     """
 
     def __init__(self) -> None:
@@ -31,18 +66,7 @@ class TaskFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the fields."""
-        running = CURRENT.get()
-        facts = vars(record)
-        if running is None:
-            facts.setdefault("task_id", NO_TASK)
-            facts.setdefault("task_name", NO_TASK)
-            facts.setdefault("attempt", 0)
-            facts.setdefault("worker", _worker)
-        else:
-            facts.setdefault("task_id", running.task_id)
-            facts.setdefault("task_name", running.name)
-            facts.setdefault("attempt", running.attempt)
-            facts.setdefault("worker", running.worker)
+        add_facts(record)
         return True
 
 

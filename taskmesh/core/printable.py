@@ -15,5 +15,13 @@ def in_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def shown(value: object) -> str:
+    """Return a value as an error message quotes it; its `repr` may raise anything."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - a list that holds itself, a number of 5000 digits, code of the caller
+        return f"a {type(value).__name__} that cannot be shown"
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from taskmesh.config.nodes import node_urls, shown
+from taskmesh.config.nodes import node_urls
 from taskmesh.consensus.admission import newest_of
 from taskmesh.coordination.node_wish import (
     REGISTER,
@@ -26,6 +26,7 @@ from taskmesh.coordination.node_wish import (
     wishing,
 )
 from taskmesh.coordination.register_places import free_in
+from taskmesh.core.redact import address_shown
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
 from taskmesh.nodes.address import NodeAddress
@@ -418,7 +419,7 @@ def _address(url: str) -> NodeAddress:
     try:
         (checked,) = node_urls([url])
     except ValueError as error:
-        raise UsageError(f"address {shown(url)!r}: {error}") from None
+        raise UsageError(f"address {address_shown(url)!r}: {error}") from None
     return NodeAddress(checked)
 
 
@@ -437,7 +438,7 @@ def _member(view: View, node: str) -> Member:
     serving = [each for each in found if each.state != DRAINED] or found
     if not serving:
         known = ", ".join(f"{each.id} ({each.address})" for each in view.members if each.state != DRAINED)
-        raise UsageError(f"{shown(node)!r} is no node of this mesh; it has {known}")
+        raise UsageError(f"{address_shown(node)!r} is no node of this mesh; it has {known}")
     return serving[0]
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
-from taskmesh.config.values import shown
+from taskmesh.core.printable import shown
 from taskmesh.errors import UsageError
 from taskmesh.scheduler.cron_error import ANY_TIME, BOTH_DAYS, refuse_line, refuse_step, shortened
 from taskmesh.scheduler.zones import DAY_S

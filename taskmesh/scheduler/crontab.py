@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TypeAlias
 
-from taskmesh.config.values import shown
+from taskmesh.core.printable import shown
 from taskmesh.errors import UsageError
 from taskmesh.scheduler.cron_error import BOTH_DAYS
 from taskmesh.scheduler.cron_line import CronLine, cron_line

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from math import isclose
 
 from taskmesh.config.arguments import Duration
-from taskmesh.config.values import duration, shown
+from taskmesh.config.values import duration
+from taskmesh.core.printable import shown
 from taskmesh.errors import UsageError
 from taskmesh.scheduler.times import Times
 from taskmesh.scheduler.zones import moment_ms

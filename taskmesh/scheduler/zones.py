@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from taskmesh.config.values import shown
+from taskmesh.core.printable import shown
 from taskmesh.errors import UsageError
 
 DAY_S = 86_400

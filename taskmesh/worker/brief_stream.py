@@ -14,6 +14,8 @@ import stat
 import sys
 import time
 
+from taskmesh.worker.own_line import own_line
+
 #: A reader that was not waited for in vain last time is waited for so long.
 PATIENCE_S = 1.0
 
@@ -60,10 +62,8 @@ class BriefStream(io.TextIOBase):
     def _confession(self) -> bytes:
         if not self._lost:
             return b""
-        return b"taskmesh worker: process %d dropped %d texts of this log: nobody read it\n" % (
-            os.getpid(),
-            self._lost,
-        )
+        text = f"process {os.getpid()} dropped {self._lost} texts of this log: nobody read it"
+        return own_line("taskmesh worker", text).encode()
 
 
 def _write(fd: int, data: bytes, patience_s: float) -> int:

@@ -7,17 +7,28 @@ children do as the supervisor while the app is imported; then what the app has s
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
+from taskmesh.config.settings import JSON
+from taskmesh.core.context import CURRENT
 from taskmesh.core.logs import NO_TASK, TaskFilter
 from taskmesh.core.printable import in_one_line, printable
+from taskmesh.core.redact import redact
 from taskmesh.worker.brief_stream import brief_stderr
+from taskmesh.worker.own_line import write_as_json
 
+if TYPE_CHECKING:
+    from taskmesh.config import Settings
+    from taskmesh.worker.options import MeshFacts, WorkerOptions
+
+#: Loggers that say that tasks start, end and fail.
+_TELL_ARGUMENTS = frozenset({"taskmesh.task", "taskmesh.worker"})
 #: Of a handler that says what comes before the app's import is over.
 _EARLY = "taskmesh-early"
 
 
 class WorkerFormatter(logging.Formatter):
-    """Time, level, process, logger, and the task if one is running: `[name id]`. Never its arguments.
+    """Time, level, process, logger, and the task if one is running: `[name id]`. No secrets that can be found.
 
     What TaskMesh says itself quotes errors and names of others. It is escaped, and its further lines, of tracebacks,
     are indented: no quoted text can look like a line of its own, or steer a terminal.
@@ -29,7 +40,7 @@ class WorkerFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return all lines of a record."""
-        text = super().format(record)
+        text = redact(super().format(record))
         if record.name.partition(".")[0] != "taskmesh":
             return text  # what an app says is its own
         return printable(text).replace("\n", "\n  ")
@@ -41,50 +52,88 @@ class WorkerFormatter(logging.Formatter):
         attempt = facts.get("attempt", 0)
         again = f" attempt {attempt}" if attempt > 1 else ""
         name = facts.get("task_name", NO_TASK)
-        record.task = "" if task_id == NO_TASK else f" [{in_one_line(f'{name} {task_id}')}{again}]"
+        arguments = f" ({facts['arguments']})" if "arguments" in facts else ""
+        record.task = "" if task_id == NO_TASK else f" [{in_one_line(f'{name} {task_id}')}{again}{arguments}]"
         return super().formatMessage(record)
 
 
-def set_up_logging(level: str) -> None:
+class ArgumentsFilter(logging.Filter):
+    """Adds the running task's arguments to what the worker says of it. It refuses nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add them."""
+        running = CURRENT.get()
+        if running is not None and record.name in _TELL_ARGUMENTS:
+            from taskmesh.core.arguments_shown import arguments_shown
+
+            record.arguments = arguments_shown(running.job.args, running.job.kwargs)
+        return True
+
+
+def set_up_logging(level: str, form: str = "") -> None:
     """Give the `taskmesh` logger a handler, unless something listens already.
 
     Args:
         level: Of the logger; empty leaves it.
+        form: How lines are written, `text` or `json`; empty for text, or as a handler that is there does it.
     """
+    write_as_json(wanted=form == JSON)
     logger = logging.getLogger("taskmesh")
     if level:
         logger.setLevel(level)
     if not logger.handlers and not logging.getLogger().handlers:
-        handler = _handler()
+        handler = _handler(form)
         handler.name = _EARLY
         logger.addHandler(handler)
+    elif form:
+        for handler in logger.handlers:
+            if handler.name == _EARLY:
+                handler.setFormatter(_formatter(form))
 
 
-def set_up_app_logging(level: str, *, configure: bool) -> None:
+def follow(options: WorkerOptions, facts: MeshFacts) -> None:
+    """Have a supervisor say what the app's settings want, where its options want nothing."""
+    set_up_logging("" if options.log_level else facts.log_level, options.log_format or facts.log_format)
+
+
+def set_up_app_logging(settings: Settings, level: str = "", form: str = "") -> None:
     """Give the root logger a handler, after the app's import, unless the app has set up logging itself.
 
     Args:
-        level: Of the root logger.
-        configure: False leaves everything as the app's import has left it.
+        settings: Of the mesh; they may say that everything is left as the app's import has left it.
+        level: Of the root logger; empty for the setting.
+        form: How lines are written; empty for the setting.
     """
+    form = form or settings.log_format
+    write_as_json(wanted=form == JSON)
     logger, root = logging.getLogger("taskmesh"), logging.getLogger()
     for handler in list(logger.handlers):
         if handler.name == _EARLY:
             logger.removeHandler(handler)
             logger.setLevel(logging.NOTSET)
-    if not configure or not _is_untouched(root):
+    if not settings.configure_logging or not _is_untouched(root):
         return
     root.handlers.clear()
-    root.addHandler(_handler())
-    root.setLevel(level)
+    root.addHandler(_handler(form, arguments=settings.log_arguments))
+    root.setLevel(level or settings.log_level)
 
 
-def _handler() -> logging.Handler:
+def _handler(form: str, *, arguments: bool = False) -> logging.Handler:
     # None: the supervisor's patient stream, or what an app has put in the place of standard error
     handler = logging.StreamHandler(brief_stderr())
-    handler.setFormatter(WorkerFormatter())
+    handler.setFormatter(_formatter(form))
     handler.addFilter(TaskFilter())
+    if arguments:
+        handler.addFilter(ArgumentsFilter())
     return handler
+
+
+def _formatter(form: str) -> logging.Formatter:
+    if form != JSON:
+        return WorkerFormatter()
+    from taskmesh.core.json_log import JsonFormatter
+
+    return JsonFormatter()
 
 
 def _is_untouched(root: logging.Logger) -> bool:

@@ -28,6 +28,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         strategy: Name of the balancing strategy; empty for `weighted` where there are weights, else the setting.
         name: Name shown to people; made of host and pid if empty.
         log_level: Of the root logger, unless the app sets up logging itself; empty for the setting.
+        log_format: `text` or `json`; empty for the setting.
         burst: Stop when the queues are empty.
         grace_s: How long running tasks may go on after the first signal; negative for the setting.
         soft_time_limit_s: Of tasks that have none of their own; negative for the setting.
@@ -60,6 +61,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str = ""
     name: str = ""
     log_level: str = ""
+    log_format: str = ""
     burst: bool = False
     grace_s: float = -1.0
     soft_time_limit_s: float = -1.0
@@ -104,6 +106,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
         max_crashes: Of the settings.
         dead_expires_s: Of the settings.
         log_level: Of the settings.
+        log_format: Of the settings.
         max_tasks_per_child: Of the settings.
         max_memory_per_child: Of the settings.
         nodes_per_worker: Of the settings.
@@ -151,6 +154,7 @@ class MeshFacts(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int | None = None
     broker: str = ""
     probes: str = ""
+    log_format: str = "text"
 
 
 def limits_for(options: WorkerOptions, facts: MeshFacts) -> Limits:

@@ -15,6 +15,8 @@ import sys
 from collections import deque
 from threading import Condition, Thread
 
+from taskmesh.worker.own_line import own_line
+
 #: So many texts wait to be written, at most.
 WAITING_MAX = 1000
 #: How long the last words may take when the process ends.
@@ -80,7 +82,7 @@ class PatientStream(io.TextIOBase):
 
     def _confession(self) -> bytes:
         count, self._lost = self._lost, 0
-        return b"taskmesh worker: %d texts of this log were dropped: nobody read it\n" % count
+        return own_line("taskmesh worker", f"{count} texts of this log were dropped: nobody read it").encode()
 
     def _write_whole(self, data: bytes) -> None:
         while data:

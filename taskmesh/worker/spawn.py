@@ -38,7 +38,7 @@ def _live(argv: list[str], kind: type[App]) -> int:
     die_with_parent(int(argv[4]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     let()
-    set_up_logging(options.log_level)
+    set_up_logging(options.log_level, options.log_format)
     try:
         mesh = find_mesh(options, kind)
     except TaskMeshError as error:
@@ -48,9 +48,7 @@ def _live(argv: list[str], kind: type[App]) -> int:
         # the app's own import may raise anything
         log.exception("a child of worker %s cannot import %s", order.worker, options.app)
         return EXIT_CANNOT_START
-    set_up_app_logging(
-        options.log_level or mesh.settings.log_level, configure=mesh.settings.configure_logging
-    )
+    set_up_app_logging(mesh.settings, options.log_level, options.log_format)
     build = build_of(mesh)
     if build != argv[2].encode():
         log.warning(

@@ -33,12 +33,13 @@ from taskmesh.worker.early import let, taken
 from taskmesh.worker.first_word import first_word
 from taskmesh.worker.hearing import Hearing
 from taskmesh.worker.joining import Joining
-from taskmesh.worker.logs import set_up_logging
+from taskmesh.worker.logs import follow, set_up_logging
 from taskmesh.worker.mesh_presence import make_presence
 from taskmesh.worker.new_life import new_brood
 from taskmesh.worker.nursery import Began, Ended, Lost, Nursery, Template, make_nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions, pools_for
 from taskmesh.worker.orders import SHUTDOWN
+from taskmesh.worker.own_line import own_line
 from taskmesh.worker.own_link import own_link
 from taskmesh.worker.patient_stream import be_patient
 from taskmesh.worker.pools import Pool, in_words, queues_of
@@ -107,7 +108,7 @@ class Supervisor:
         self._signals += taken()
         if self._signals:
             return 0
-        set_up_logging(self._options.log_level or "INFO")
+        set_up_logging(self._options.log_level or "INFO", self._options.log_format)
         try:
             self._exit_code = self._run_app()
             while self._is_to_reload():
@@ -130,13 +131,12 @@ class Supervisor:
             self._vitals.knows(facts)
             if self._options.probes is None:
                 self._open_probes(facts.probes)
-            if not self._options.log_level:
-                set_up_logging(facts.log_level)
+            follow(self._options, facts)
             nursery = make_nursery(template, self._options, facts)
             self._vitals.template_pid = template.pid
             return self._work(facts, nursery)
         except TaskMeshError as error:
-            sys.stderr.write(f"{self._who}: {error}\n")
+            sys.stderr.write(own_line(self._who, str(error)))
             return 2 if is_usage(error) else 1
         finally:
             (nursery or template).close()
@@ -163,7 +163,7 @@ class Supervisor:
             return facts
         if told:
             self._vitals.problem = told["failed"].strip()
-            sys.stderr.write(f"{self._who}: {told['failed']}\n")
+            sys.stderr.write(own_line(self._who, told["failed"]))
         else:
             self._vitals.problem = f"the process that imports {self._options.app} died before it was done"
             log.error("%s", self._vitals.problem)

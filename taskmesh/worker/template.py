@@ -90,6 +90,7 @@ def facts_of(mesh: App, options: WorkerOptions) -> MeshFacts:
         max_crashes=settings.max_crashes,
         dead_expires_s=int(settings.dead_letter_expires),
         log_level=settings.log_level,
+        log_format=settings.log_format,
         max_tasks_per_child=settings.max_tasks_per_child,
         max_memory_per_child=settings.max_memory_per_child,
         nodes_per_worker=settings.nodes_per_worker,
@@ -226,14 +227,12 @@ def main(argv: list[str], kind: type[App]) -> int:
     # nor may it be ignored: what is ignored when it is sent, a blocked process never hears of (POSIX allows it)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
     let()
-    set_up_logging(options.log_level)
+    set_up_logging(options.log_level, options.log_format)
     what = f"importing {options.app!r}"
     try:
         mesh = find_mesh(options, kind)
         mesh.hooks.let_ctrl_c_through = False
-        set_up_app_logging(
-            options.log_level or mesh.settings.log_level, configure=mesh.settings.configure_logging
-        )
+        set_up_app_logging(mesh.settings, options.log_level, options.log_format)
         what = "a hook of on_worker_start"
         context = WorkerContext(options.name, options.queues)
         mesh.hooks.start("on_worker_start", context, asyncio_run)

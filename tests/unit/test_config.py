@@ -15,8 +15,9 @@ from taskmesh.client.options import TaskArguments
 from taskmesh.config import Settings, load_settings
 from taskmesh.config.arguments import SettingArguments
 from taskmesh.config.elsewhere import REPLACED_BY
-from taskmesh.config.nodes import copies, own_acceptors, shown
+from taskmesh.config.nodes import copies, own_acceptors
 from taskmesh.config.settings import SETTINGS, AppSetting, app_setting
+from taskmesh.core.redact import address_shown
 from taskmesh.errors import ConfigError
 
 
@@ -459,7 +460,7 @@ def test_passwords_of_acceptors_are_not_shown(load):
     ],
 )
 def test_a_node_is_shown_without_its_password(url, as_shown):
-    assert shown(url) == as_shown
+    assert address_shown(url) == as_shown
 
 
 # --- contradictions

@@ -1,10 +1,12 @@
-"""A finding: what was looked at, how it is, what to do."""
+"""A finding: what was looked at, how it is, what to do. Secrets that can be found are not told."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
+
+from taskmesh.core.redact import redact
 
 
 class Level(Enum):
@@ -38,14 +40,14 @@ class Finding:
 
 def ok(check: str, text: str) -> Finding:
     """Return a finding that all is well."""
-    return Finding(check, Level.OK, text)
+    return Finding(check, Level.OK, redact(text))
 
 
 def warn(check: str, text: str, remedy: str) -> Finding:
     """Return a finding that somebody should look at."""
-    return Finding(check, Level.WARN, text, remedy)
+    return Finding(check, Level.WARN, redact(text), redact(remedy))
 
 
 def fail(check: str, text: str, remedy: str) -> Finding:
     """Return a finding that keeps a promise from being kept."""
-    return Finding(check, Level.FAIL, text, remedy)
+    return Finding(check, Level.FAIL, redact(text), redact(remedy))

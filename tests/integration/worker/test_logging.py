@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -52,3 +53,28 @@ def test_a_setting_forbids_any_set_up(scene: Scene) -> None:
     said, _ = ran(scene, log_level="INFO", env={"TASKMESH_CONFIGURE_LOGGING": "false"})
     assert "an info" not in said
     assert "\na warning hello\n" in said  # Python's last resort
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_a_log_in_json_is_json_in_every_line_and_knows_the_task(scene: Scene, start_method: str) -> None:
+    said, task_id = ran(scene, log_level="DEBUG", log_format="json", start_method=start_method)
+    documents = [json.loads(line) for line in said.splitlines() if line != "printed hello"]
+    assert {document["logger"] for document in documents} >= {"taskmesh.worker", "taskmesh.task"}
+    (info,) = (document for document in documents if document["message"] == "an info hello")
+    task = {
+        "task_id": task_id,
+        "task_name": "life.say",
+        "attempt": 1,
+        "queue": "default",
+        "worker": "worker1",
+    }
+    assert info.items() >= {"level": "INFO", "logger": "tests.apps.worker_life", **task}.items()
+    assert "hello" not in str([document for document in documents if document["logger"] == "taskmesh.task"])
+
+
+def test_the_format_is_a_setting_as_well_and_arguments_are_told_on_demand(scene: Scene) -> None:
+    env = {"TASKMESH_LOG_FORMAT": "json", "TASKMESH_LOG_ARGUMENTS": "true"}
+    said, task_id = ran(scene, log_level="DEBUG", env=env)
+    documents = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    (starts,) = (one for one in documents if "starts" in one["message"] and one.get("task_id") == task_id)
+    assert starts["arguments"] == "'hello'"

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import re
 import sys
 
 import pytest
 
+from taskmesh.config import Settings, load_settings
+from taskmesh.core.context import CURRENT, Running
+from taskmesh.core.json_log import JsonFormatter
 from taskmesh.worker.logs import WorkerFormatter, set_up_app_logging, set_up_logging
+from taskmesh.worker.own_line import own_line, write_as_json
+
+
+def settings(**arguments) -> Settings:
+    return load_settings("logs", arguments, environ={}, cwd="/")
+
+
+SETTINGS = settings()
 
 
 @pytest.fixture
@@ -33,7 +47,7 @@ def untouched(monkeypatch):
 def test_an_untouched_root_logger_gets_a_handler_and_the_level(untouched):
     root = untouched()
     set_up_logging("DEBUG")
-    set_up_app_logging("INFO", configure=True)
+    set_up_app_logging(SETTINGS, "INFO")
     (handler,) = root.handlers
     assert isinstance(handler.formatter, WorkerFormatter)
     assert root.level == logging.INFO
@@ -44,7 +58,7 @@ def test_an_untouched_root_logger_gets_a_handler_and_the_level(untouched):
 def test_nothing_is_touched_when_that_is_forbidden(untouched):
     root = untouched()
     set_up_logging("")
-    set_up_app_logging("INFO", configure=False)
+    set_up_app_logging(settings(configure_logging=False), "INFO")
     assert (root.handlers, root.level) == ([], logging.WARNING)
     assert logging.getLogger("taskmesh").handlers == []
 
@@ -83,14 +97,14 @@ def test_any_wish_of_the_app_counts(untouched, handlers, level):
         root.addHandler(make())
     root.setLevel(level)
     before = list(root.handlers)
-    set_up_app_logging("DEBUG", configure=True)
+    set_up_app_logging(SETTINGS, "DEBUG")
     assert (root.handlers, root.level) == (before, level)
 
 
 def test_what_a_mere_line_of_the_import_makes_is_no_wish(untouched):
     root = untouched()
     root.addHandler(_plain())
-    set_up_app_logging("DEBUG", configure=True)
+    set_up_app_logging(SETTINGS, "DEBUG")
     (handler,) = root.handlers
     assert isinstance(handler.formatter, WorkerFormatter)
 
@@ -132,3 +146,127 @@ def test_what_is_quoted_can_neither_steer_a_terminal_nor_look_like_a_line():
 def test_what_an_app_says_is_left_as_it_is():
     record = logging.LogRecord("shop", logging.INFO, __file__, 1, "a\nb\tc", None, None)
     assert WorkerFormatter().format(record).endswith(" shop: a\nb\tc")
+
+
+# --- JSON
+
+
+@pytest.fixture
+def in_a_task():
+    """Return a message that is being run, with a secret among its arguments."""
+
+    class Job:
+        args = (1, "redis://u:hunter2@host")
+        kwargs = {"password": "hunter2", "name": "a\nb"}  # noqa: RUF012 - nobody changes it
+
+    running = Running("id1", "shop.add", "mail", None, 2, 0, "w1", Job(), None, "", lambda _running: None)
+    token = CURRENT.set(running)
+    yield running
+    CURRENT.reset(token)
+
+
+def documents(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+@pytest.fixture
+def as_json(untouched):
+    """Return what sets up logging as JSON."""
+
+    def set_up(**arguments):
+        untouched()
+        set_up_app_logging(settings(log_format="json", **arguments), "DEBUG")
+
+    yield set_up
+    write_as_json(wanted=False)
+
+
+def test_a_line_is_a_document_that_knows_its_task(as_json, in_a_task, capsys):
+    as_json()
+    logging.getLogger("shop").warning(
+        "at %s", "amqp://u:hunter2@b", extra={"order": 5, "token": "hunter2", "odd": {1}}
+    )
+    (document,) = documents(capsys)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document.pop("time"))
+    assert document.pop("process") == os.getpid()
+    assert document == {
+        "level": "WARNING",
+        "logger": "shop",
+        "message": "at amqp://u:***@b",
+        "worker": "w1",
+        "task_id": "id1",
+        "task_name": "shop.add",
+        "attempt": 2,
+        "queue": "mail",
+        "extra": {"order": 5, "token": "***", "odd": "{1}"},
+    }
+
+
+def test_a_traceback_is_one_field_of_one_line(as_json, capsys):
+    as_json()
+    try:
+        raise ValueError("password=hunter2\nand more")
+    except ValueError:
+        logging.getLogger("shop").exception("failed")
+    (document,) = documents(capsys)
+    assert "task_id" not in document
+    assert document["exception"].startswith("Traceback")
+    assert document["exception"].endswith("and more")
+    assert "password=***" in document["exception"]
+
+
+def test_what_json_cannot_say_costs_no_line(as_json, capsys):
+    as_json()
+    inside = []
+    inside.append(inside)
+
+    class Evil:
+        def __repr__(self):
+            raise RuntimeError
+
+    facts = {"nan": float("nan"), "inside": inside, "huge": 10**5000, "evil": Evil(), "bytes": b"x"}
+    for name, value in facts.items():
+        logging.getLogger("shop").warning("line %s", name, extra={name: value})
+    assert [document["message"] for document in documents(capsys)] == [f"line {name}" for name in facts]
+
+
+def test_lines_without_a_logger_are_documents_as_well(as_json):
+    as_json()
+    document = json.loads(own_line("taskmesh worker", "node redis://u:hunter2@a is away"))
+    assert (document["logger"], document["message"]) == ("taskmesh worker", "node redis://u:***@a is away")
+    write_as_json(wanted=False)
+    assert own_line("taskmesh worker", "no") == "taskmesh worker: no\n"
+
+
+# --- arguments and secrets
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_arguments_are_told_only_where_that_is_asked_for(as_json, in_a_task, capsys, form):
+    as_json()
+    logging.getLogger("taskmesh.task").debug("starts")
+    assert "host" not in capsys.readouterr().err
+    as_json(log_arguments=True)
+    if form == "text":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(WorkerFormatter())
+    logging.getLogger("taskmesh.task").debug("starts")
+    logging.getLogger("shop").debug("mine")
+    first, second = capsys.readouterr().err.splitlines()
+    told = json.loads(first)["arguments"] if form == "json" else first
+    assert r"1, 'redis://u:***@host', password=***, name='a\nb'" in told
+    assert "host" not in second
+
+
+@pytest.mark.parametrize("formatter", [WorkerFormatter(), JsonFormatter()])
+def test_no_line_tells_a_secret(formatter):
+    record = logging.LogRecord("shop", logging.INFO, __file__, 1, "%s", ({"api_key": "hunter2"},), None)
+    assert "hunter2" not in formatter.format(record)
+    record = logging.LogRecord("shop", logging.INFO, __file__, 1, "%s", ({"name": "hunter2"},), None)
+    assert "hunter2" in formatter.format(record)
+
+
+def test_what_a_formatter_of_the_users_own_is_given(as_json):
+    """`taskmesh.JsonFormatter` by name in a configuration; it needs no filter beside it."""
+    record = logging.LogRecord("shop", logging.INFO, __file__, 1, "hi", None, None)
+    assert json.loads(JsonFormatter().format(record))["message"] == "hi"
