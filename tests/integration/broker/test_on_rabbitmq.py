@@ -120,6 +120,7 @@ def test_connections_that_an_operator_closes_are_made_anew(rabbitmq, vhost, brok
     wait_until(lambda: broker.waiting("mail") == 3)
     heard = [hear(tickets)]
     tickets.acknowledge(held)  # of a connection that is gone: it has come again
+    assert tickets.trouble == ""
     tickets.acknowledge(heard[0])
     for _ in range(2):
         tickets.acknowledge(hear(tickets))
@@ -205,11 +206,13 @@ def test_a_virtual_host_that_is_deleted_says_so_and_one_that_is_made_again_serve
     tickets.acknowledge(hear(tickets))
 
 
+@pytest.mark.slow
 def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rabbitmq, made, caplog):
     """First it is short of memory, then it is killed."""
     broker = make_broker(own_rabbitmq.url(), "shop")
     tickets = broker.listen(["mail"])
     made += [tickets, broker]
+    broker.check(["mail"])
     broker.announce("mail", 2)
     assert broker.flush(30)
     with own_rabbitmq.memory_alarm():
@@ -217,7 +220,7 @@ def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rab
         for _ in range(1000):
             broker.announce("mail")
         assert time.monotonic() - began_s < 5
-        assert not broker.flush(0.2)
+        assert not broker.flush(2)  # nothing is confirmed
     assert broker.flush(60)
     count = wait_until(lambda: broker.waiting("mail"))
 
