@@ -16,6 +16,7 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft202012Validator
 from packaging.requirements import Requirement
 
+from taskmesh.cli.worker_file import ALIASES, KEYS, SCHEDULER_KEYS
 from taskmesh.metrics.catalogue import CATALOGUE
 from tests.integration.fleet.files import (
     KUBERNETES,
@@ -228,6 +229,13 @@ def test_promtool_takes_the_configuration():
     if tool is None:
         pytest.skip("promtool, of Prometheus, is not on the PATH")
     subprocess.run([tool, "check", "config", WORKERS / "prometheus" / "prometheus.yml"], check=True)
+
+
+def test_the_readme_names_every_key_of_a_file():
+    said = (WORKERS / "README.md").read_text()
+    assert {
+        key for key in {*KEYS, *ALIASES, *SCHEDULER_KEYS} if f"`{key.replace('_', '-')}`" not in said
+    } == set()
 
 
 def test_the_files_of_the_image_are_there():

@@ -24,7 +24,6 @@ from tests.integration.fleet.files import WORKERS as FOLDER
 from tests.support import wait_until
 
 BIN = Path(sys.executable).parent
-CLIENT = shutil.which("valkey-cli") or shutil.which("redis-cli")
 
 
 def surroundings(**more: str) -> dict[str, str]:
@@ -93,6 +92,26 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
         mesh.close()
 
 
+@pytest.mark.needs_server
+def test_the_health_check_of_a_node(fleet, tmp_path):
+    client = shutil.which("valkey-cli") or shutil.which("redis-cli")
+    if client is None:
+        pytest.skip("neither valkey-cli nor redis-cli is on the PATH; the image of the nodes has the first")
+    name = NODES[0]
+    places = Places({name: free_port()}, str(tmp_path), "", server=str(find_server()), client=client)
+
+    def code() -> int:
+        return subprocess.run(
+            places.health_check(name), capture_output=True, check=False, timeout=30
+        ).returncode
+
+    assert code() != 0
+    (tmp_path / name).mkdir()
+    fleet.start(name, places.node_command(name))
+    wait_until(lambda: code() == 0, what="it is healthy", every_s=0.1)
+    assert fleet.ends(name, 30) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.needs_server
 def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
@@ -104,12 +123,10 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
         files=str(FOLDER),
         program=str(BIN / "taskmesh"),
         server=str(find_server()),
-        client=CLIENT or "",
     )
 
     def is_healthy(name: str) -> bool:
-        command = places.health_check(name)
-        environ = surroundings() if name in NODES else surroundings(**places.environment(name))
+        command, environ = places.health_check(name), surroundings(**places.environment(name))
         assert fleet.processes[name].poll() is None, fleet.log(name)
         return not subprocess.run(
             command, env=environ, capture_output=True, check=False, timeout=30
@@ -118,9 +135,6 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
     for name in NODES:
         (tmp_path / name).mkdir()
         fleet.start(name, places.node_command(name))
-    for name in NODES:  # what depends_on waits for
-        if CLIENT:
-            wait_until(lambda name=name: is_healthy(name), what=f"{name} is healthy", every_s=0.1)
     for name in names:
         environ = surroundings(**places.environment(name))
         fleet.start(name, places.command(name), env=environ, cwd=ROOT)
