@@ -306,6 +306,22 @@ def test_a_number_of_children_and_bounds_contradict_and_the_command_line_counts(
     assert resolved({"config": path, "autoscale": "8,2"}, {}, tmp_path).concurrency == 0
 
 
+def test_the_address_of_a_broker_travels_by_the_environment(file, tmp_path):
+    """It holds a password, and everybody can read the command lines of the worker's processes."""
+    path = str(file('[worker]\napp = "app"\nbroker = "amqp://me:hidden@host/of-a-file"\n'))
+    for given, address in (
+        ({"app": "app", "broker": "amqp://me:hidden@host/shop"}, "amqp://me:hidden@host/shop"),
+        ({"config": path}, "amqp://me:hidden@host/of-a-file"),
+        ({"config": path, "broker": "mesh"}, "mesh"),
+    ):
+        environ: dict[str, str] = {}
+        options = resolved(given, environ, tmp_path)
+        assert options.has_broker
+        assert environ == {"TASKMESH_BROKER": address}
+        assert "hidden" not in repr(options)
+    assert not resolved({"app": "app"}, {}, tmp_path).has_broker
+
+
 def test_what_celery_calls_otherwise_is_understood(tmp_path):
     words = "app:mesh --loglevel=info --hostname=mailer@%h -I shop.tasks,mail.tasks -c 2 -Q a"
     options = resolved(given_by(*words.split()), {}, tmp_path)
@@ -321,7 +337,7 @@ def test_what_celery_calls_otherwise_is_understood(tmp_path):
         ("--exclude-queues=slow", "leave it out there"),
         ("-O fair", "adapts to how long"),
         ("-B", "a leader among the workers"),
-        ("-E", "report by themselves"),
+        ("-E", "nothing is to be switched on"),
         ("--without-gossip", "leave it out"),
         ("--pidfile /run/x.pid", "systemd"),
     ],
