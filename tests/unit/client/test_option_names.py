@@ -54,7 +54,7 @@ def test_options_of_calls_of_celery_are_refused_with_what_replaces_them(mesh, na
         ("trail", "no family"),
         ("track_started", "every state is recorded"),
         ("store_errors_even_if_ignored", "a failure is counted"),
-        ("send_events", "workers report by themselves"),
+        ("send_events", "nothing is to be switched on"),
         ("backend", "nodes=["),
         ("pydantic", "annotations"),
         ("retry_kwargs", "give max_retries and default_retry_delay"),
