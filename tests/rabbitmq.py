@@ -15,8 +15,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ COOKIE = "taskmesh"
 START_S = 120.0
 #: Where packages put what they do not put on the PATH; the script on the PATH changes the account, which needs root.
 _FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/lib/erlang/bin")
+_calls = count(1)
 _PROGRAMS = ("rabbitmq-server", "epmd", "erl_call")
 _CONFIGURATION = """\
 vm_memory_high_watermark.absolute = 2GB
@@ -98,7 +100,7 @@ class RabbitMQ:
     def start(self) -> None:
         """Start it, and wait until clients can connect."""
         self.try_to_start()
-        wait_until(self._runs, START_S, f"RabbitMQ runs; it said:\n{self.said()}")
+        wait_until(self._runs, START_S, f"RabbitMQ runs; see {self.folder}/said", every_s=0.2)
 
     def try_to_start(self) -> None:
         """Start it, and do not wait."""
@@ -163,9 +165,14 @@ class RabbitMQ:
 
     def _runs(self) -> bool:
         assert self._lives("server"), f"RabbitMQ has ended; it said:\n{self.said()}"
+        return self._listens() and self._call("rabbit:is_running().").strip() == "{ok, true}"
+
+    def _listens(self) -> bool:
         with socket.socket() as probe:
-            # it listens last of all
-            return probe.connect_ex(("127.0.0.1", self.ports.amqp)) == 0
+            if probe.connect_ex(("127.0.0.1", self.ports.amqp)):
+                return False
+            # a port that is free may by chance be given to the probe, which then meets itself
+            return probe.getsockname() != probe.getpeername()
 
     def send(self, number: int) -> None:
         """Send a signal to the server."""
@@ -185,7 +192,15 @@ class RabbitMQ:
         process = self._lives(name)
         if process is not None:
             process.send_signal(number)
-            process.wait(START_S)
+            wait_until(lambda: self._has_ended(name), START_S, f"{name} of RabbitMQ has ended")
+
+    def _has_ended(self, name: str) -> bool:
+        process = self._lives(name)
+        if process is None:
+            # whoever started it is to collect it: that may be another process, which is not to be waited for
+            with suppress(ChildProcessError, FileNotFoundError):
+                os.waitpid(int((self.folder / f"{name}.pid").read_text()), os.WNOHANG)
+        return process is None
 
     def close(self) -> None:
         """Kill what lives of it."""
@@ -215,7 +230,17 @@ class RabbitMQ:
 
     def _call(self, erlang: str) -> str:
         return subprocess.run(
-            [self._programs["erl_call"], "-c", COOKIE, "-n", self.name, "-e"],
+            # under a name of its own: of two with one name the first would be cut off
+            [
+                self._programs["erl_call"],
+                "-h",
+                f"call{os.getpid()}x{next(_calls)}",
+                "-c",
+                COOKIE,
+                "-n",
+                self.name,
+                "-e",
+            ],
             input=f"{erlang}\n",
             capture_output=True,
             text=True,

@@ -168,9 +168,14 @@ class KombuLine:
         """Close the connection, within a second."""
         connection, self._connection = self._connection, None
         wire, self._wire = self._wire, None
+        hearing = self._hearing
         self._forget_channels()
         if connection is None:
             return
+        if hearing is not None and not self._is_amqp:
+            # RabbitMQ does so by itself; kombu's own queues only where a transport asks for it, and `memory` does not
+            with contextlib.suppress(*self._errors):
+                hearing.qos.restore_unacked()
         # one that is broken says so once more, in many ways
         with contextlib.suppress(*self._errors, AttributeError):
             if self._is_amqp and wire.connected:
