@@ -18,6 +18,8 @@ REPEATING = (
     "test_leaders.py::test_leaders_are_lost_in_a_row",
     "test_mesh_nodes.py::test_anything_befalls_any_node",
     "test_partitions.py::test_a_minority_does_nothing_and_a_majority_goes_on",
+    "test_rabbitmq.py::test_rabbitmq_is_harmed_under_load",
+    "test_rabbitmq.py::test_a_queue_is_deleted_under_load",
 )
 
 
