@@ -45,8 +45,8 @@ local function same_version(id, old, new)
   if not is_final(string.sub(new, 2, 2)) then CALL('SET', R .. id, new) end
 end
 
--- What the indexes get, written together at the end: ids by slot that are live, or final, and by their time to live.
-local LIVE, FINAL, KEPT_FOR, ENDED_IDS = {}, {}, {}, {}
+-- What the indexes get, written together at the end: ids by slot that are live, no more final, or final, and by their time to live.
+local LIVE, LIVE_AGAIN, FINAL, KEPT_FOR, ENDED_IDS = {}, {}, {}, {}, {}
 
 local function index(id, old, new)
   local slot = string.sub(new, 53, 56)
@@ -56,6 +56,9 @@ local function index(id, old, new)
     ENDED_IDS[#ENDED_IDS + 1] = id
   elseif not old then
     add_to(LIVE, slot, id)
+  elseif is_final(string.sub(old, 2, 2)) then
+    -- that end never counted: too few copies had it when the view changed, and by the next one the message went on
+    add_to(LIVE_AGAIN, slot, id)
   end
   local had, has = old and function_of(old) or '', function_of(new)
   if had ~= has then
@@ -66,6 +69,10 @@ end
 
 local function write_indexes()
   for slot, ids in pairs(LIVE) do CALL('SADD', P .. 'L:' .. slot, unpack(ids)) end
+  for slot, ids in pairs(LIVE_AGAIN) do
+    CALL('SREM', P .. 'F:' .. slot, unpack(ids))
+    CALL('SADD', P .. 'L:' .. slot, unpack(ids))
+  end
   for slot, ids in pairs(FINAL) do
     CALL('SREM', P .. 'L:' .. slot, unpack(ids))
     CALL('SADD', P .. 'F:' .. slot, unpack(ids))

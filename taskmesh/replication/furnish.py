@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from taskmesh.core.steps import Call, GroupSteps, Reply, Round, all_answered
 from taskmesh.errors import NodeUnavailable
+from taskmesh.replication.founding import Stand
+from taskmesh.replication.view import View
 
 #: Hashes, sets and single values; see `core/keys.py`. Not the leader's token: a node may know a newer one by itself.
 HASHES = (b"meta", b"settings", b"wishes", b"wishes:weight", b"wishes:rate")
@@ -13,11 +15,27 @@ SETS = (b"paused",)
 VALUES = (b"settled", b"seat")
 
 
+def source_of(view: View, seen: Mapping[str, Stand]) -> str | None:
+    """Return a node of a view that has what stands on every node; None if there is none.
+
+    One that lost its disk may answer still as the member that it was: it has nothing to give.
+
+    Args:
+        view: The active one.
+        seen: What each member that answers says of itself.
+    """
+    for node in view.nodes:
+        member, stand = view.member(node), seen.get(node)
+        if member is not None and stand is not None and stand.mesh_id and stand.instance == member.instance:
+            return node
+    return None
+
+
 def furnish(prefix: bytes, source: str, node: str) -> GroupSteps[None]:
     """Copy what stands on every node from one to another.
 
     Raises:
-        NodeUnavailable: One of them does not answer.
+        NodeUnavailable: One of them does not answer, or the source has lost what it had.
     """
     reads = [
         *((b"HGETALL", prefix + name) for name in HASHES),
@@ -26,6 +44,12 @@ def furnish(prefix: bytes, source: str, node: str) -> GroupSteps[None]:
     ]
     found = yield from _ask(prefix, source, reads)
     hashes, sets = found[: len(HASHES)], found[len(HASHES) : len(HASHES) + len(SETS)]
+    if not found[HASHES.index(b"meta")]:
+        raise NodeUnavailable(
+            f"node {source} belongs to no mesh any more: it cannot tell {node} of one",
+            node=source,
+            may_be_done=False,
+        )
     writes: list[tuple[bytes, ...]] = []
     for name, held in (*zip(HASHES, hashes, strict=True), *zip(SETS, sets, strict=True)):
         writes.append((b"DEL", prefix + name))

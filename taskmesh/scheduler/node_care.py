@@ -21,7 +21,7 @@ from taskmesh.core.steps import Call, GroupSteps, NoAnswer, Pause, Reply, Round,
 from taskmesh.errors import LeadershipLost, NodeUnavailable
 from taskmesh.nodes.event_sender import EventSender
 from taskmesh.nodes.node_watch import NodeWatch
-from taskmesh.replication.furnish import furnish
+from taskmesh.replication.furnish import furnish, source_of
 from taskmesh.replication.history import Change, note_change
 from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
 from taskmesh.replication.mandate import Mandate
@@ -341,7 +341,9 @@ class NodeCare:
         if known is not None and known.state == "up":
             return Learner(member.id, stand.epoch)
         if stand.epoch != view.epoch:
-            source = next(node for node in view.nodes if node in self.watch.seen)
+            source = source_of(view, self.watch.seen)
+            if source is None:
+                return None
             self._run(furnish(self._link.prefix, source, member.id))
             if not self._hold(teach(self._mandate, view, member)):
                 log.info("nodes: %s cannot be copied to yet", member.id)

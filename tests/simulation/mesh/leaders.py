@@ -13,7 +13,7 @@ from taskmesh.coordination.node_wish import wished
 from taskmesh.core.steps import OUT, Call, Pause, Round
 from taskmesh.errors import AgreementError, LeadershipLost, NodeUnavailable
 from taskmesh.replication.founding import Stand, read_stand
-from taskmesh.replication.furnish import furnish
+from taskmesh.replication.furnish import furnish, source_of
 from taskmesh.replication.level import Learner, level, mark_level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.plan import Goal, plan
@@ -225,7 +225,7 @@ class Leader(Party):
         if known is not None and known.state == UP:
             return Learner(member.id, stand.epoch)
         if stand.epoch != view.epoch:
-            source = next((node for node in view.nodes if node in seen), None)
+            source = source_of(view, seen)
             if source is None:
                 return None
             yield from furnish(PREFIX, source, member.id)

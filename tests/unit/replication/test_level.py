@@ -99,6 +99,25 @@ def test_a_change_that_never_counted_gives_way(mesh: SmallMesh) -> None:
     assert not differences(mesh)
 
 
+def test_an_end_that_never_counted_gives_way_to_what_goes_on(mesh: SmallMesh) -> None:
+    """Who led before had an outcome, and too few others; by the next view the message goes on, and is newer."""
+    mesh.converse(level(mesh.standing, ALL))
+    (done,) = mesh.run(claim(mesh.session, HOLDER, 2, 1, [b"default"], idle=False), "n1")
+    primary, record = mesh.nodes["n1"], mesh.record("n1", done.task_id)
+    disk = primary.snapshot()
+    entries = [done.task_id, done.token, b"K", b"x"]
+    mesh.run(commit(mesh.session, HOLDER, b"build", [], entries, patience_s=0))
+    slot = record[52:56]
+    backup = mesh.standing.view.table[int(slot, 16)][1]
+    assert mesh.record(backup, done.task_id)[1:2] == b"K"
+    primary.restore(disk)
+    primary.call((b"SET", PREFIX + b"r:" + done.task_id, record[:2] + b"zzzz0000" + record[10:]))
+    mesh.converse(level(mesh.standing, ALL))
+    assert not differences(mesh)
+    assert done.task_id in mesh.members_of(backup, b"L:" + slot)
+    assert done.task_id not in mesh.members_of(backup, b"F:" + slot)
+
+
 def test_a_silent_replica_leaves_its_slots_unlevel(mesh: SmallMesh) -> None:
     mesh.nodes["n2"].crash()
     found = mesh.converse(level(mesh.standing, ALL))
