@@ -160,6 +160,9 @@ class World:
         self.nemesis.begin()
         self.network.run(lambda: False, self.rates.long_s)
         self._heal()
+        if self._will_age:
+            # nothing is under way for hours: what is late arrives while there still is somebody to run it
+            self.network.run(lambda: False, self.rates.late_s + self.rates.delay_s)
         if not self.network.run(self.all_over, HEALED_S_MAX):
             raise BrokenPromise(f"I14: no progress after the trouble: {self._what_is_open()}")
         self.over = True
@@ -174,8 +177,12 @@ class World:
         for server in self.servers.values():
             self.indexes.check(server)
         self.copies.check_settled()
-        if self.seed % AGING_SEEDS == 0:
+        if self._will_age:
             self._let_hours_pass()
+
+    @property
+    def _will_age(self) -> bool:
+        return self.seed % AGING_SEEDS == 0
 
     def _let_hours_pass(self) -> None:
         """Let all be forgotten, by one node after the other, while others have it, and one gets an older disk."""
@@ -261,14 +268,15 @@ class World:
         vars(self).clear()
 
     def all_over(self) -> bool:
-        """Tell whether every message is sent, and final where it is led."""
+        """Tell whether every message is sent, and final where it is led, as what came late must be."""
         if self.firings.left or not all(caller.is_done for caller in self.callers):
             return False
         for task_id, plan in self.ledger.plans.items():
-            if not plan.stands:
-                continue
             (primary, *_) = self.replicas(plan.slot)
-            if self.records.on[primary.address].get(task_id, b"  ")[1:2] not in FINAL_LETTERS:
+            record = self.records.on[primary.address].get(task_id)
+            if record is None and not plan.stands:
+                continue
+            if record is None or record[1:2] not in FINAL_LETTERS:
                 return False
         return True
 
