@@ -15,8 +15,13 @@ from taskmesh.coordination.firing import read_firing_id
 #: What the runner tells the measuring process and its workers.
 URL_VARIABLE = "BENCH_URL"
 FOLDER_VARIABLE = "BENCH_FOLDER"
+BROKER_VARIABLE = "BENCH_BROKER"
 
-mesh = TaskMesh("bench", nodes=[os.environ.get(URL_VARIABLE, "redis://127.0.0.1:6379/0")])
+mesh = TaskMesh(
+    "bench",
+    nodes=[os.environ.get(URL_VARIABLE, "redis://127.0.0.1:6379/0")],
+    broker=os.environ.get(BROKER_VARIABLE, "mesh"),
+)
 
 _HOLD_S = 600.0
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.app import FOLDER_VARIABLE, URL_VARIABLE
+from benchmarks.app import BROKER_VARIABLE, FOLDER_VARIABLE, URL_VARIABLE
 from benchmarks.harness import keeping, machine, resp, running
 from benchmarks.harness.processes import adopt_orphans
 from benchmarks.peers import environments, report
@@ -91,9 +91,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure_once(
-    variant: Variant, measure: str, n: int, args: argparse.Namespace, log: Path
+    variant: Variant, measure: str, n: int, args: argparse.Namespace, log: Path, *, broker: str = ""
 ) -> dict[str, Any]:
-    """Take one measure in a fresh process of the peer's environment against a fresh server."""
+    """Take one measure in a fresh process of the peer's environment against a fresh server.
+
+    Args:
+        variant: Of which peer.
+        measure: Its name.
+        n: How many tasks.
+        args: The command line.
+        log: Where workers write.
+        broker: Address of RabbitMQ; the server alone if empty.
+    """
     python = environments.python_of(variant.peer)
     order = {"n": n, "cap": args.cap, "log": str(log), "workers": args.workers}
     command = [str(python), "-m", "benchmarks.peers.measure", variant.peer, measure, json.dumps(order)]
@@ -105,6 +114,8 @@ def measure_once(
             FOLDER_VARIABLE: str(folder),
             "BENCH_OPTIONS": json.dumps(variant.options),
         }
+        if broker:
+            environ[BROKER_VARIABLE] = broker
         if variant.peer == environments.OWN:
             environ["TASKMESH_KEY"] = secrets.token_hex(32)
         return running.run_process(command, cwd=ROOT, environ=environ, log=log, timeout_s=4 * args.cap + 120)

@@ -142,8 +142,8 @@ def comparisons(document: dict[str, Any]) -> list[tuple[str, float, float]]:
     return out
 
 
-def show(document: dict[str, Any]) -> None:
-    """Print the table."""
+def show(document: dict[str, Any], *, compared: bool = True) -> None:
+    """Print the table, and what the budget says of it, unless that is about something else."""
     from rich.console import Console
     from rich.table import Table
 
@@ -161,7 +161,7 @@ def show(document: dict[str, Any]) -> None:
     for line in lines:
         shown_table.add_row(*line)
     console.print(shown_table)
-    for words, ratio, budget in comparisons(document):
+    for words, ratio, budget in comparisons(document) if compared else ():
         console.print(f"{words}: {shown(ratio)} (budget {shown(budget)})", highlight=False)
     for remark in remarks(document):
         console.print(f"! {remark}", highlight=False, markup=False)

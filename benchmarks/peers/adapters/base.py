@@ -1,8 +1,9 @@
 """What an adapter provides.
 
 Both sides import an adapter: the producer for the class `Peer`, the workers for the task. It reads its surroundings
-from the environment: `BENCH_URL` the server, `BENCH_OPTIONS` the options of the variant, `BENCH_FOLDER` a place for
-files. A peer with an ordinary interface derives from `Adapter`, one with an asyncio interface from `AsyncAdapter`.
+from the environment: `BENCH_URL` the server, `BENCH_BROKER` a broker if that is another one, `BENCH_OPTIONS` the
+options of the variant, `BENCH_FOLDER` a place for files. A peer with an ordinary interface derives from `Adapter`, one
+with an asyncio interface from `AsyncAdapter`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379/0")
+#: RabbitMQ, or empty: then the server is the broker as well.
+BROKER = os.environ.get("BENCH_BROKER", "")
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("BENCH_OPTIONS", "{}"))
 FOLDER = Path(os.environ.get("BENCH_FOLDER", "."))
 PACKAGE = "benchmarks.peers.adapters"

@@ -1,4 +1,4 @@
-"""Celery: Redis as broker and for results, JSON (its defaults)."""
+"""Celery: Redis as broker (or RabbitMQ) and for results, JSON (its defaults)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from celery import Celery, group
 from celery.result import ResultSet
 
 from benchmarks.harness import stamps
-from benchmarks.peers.adapters.base import OPTIONS, PACKAGE, TIMEOUT_S, URL, Adapter, program
+from benchmarks.peers.adapters.base import BROKER, OPTIONS, PACKAGE, TIMEOUT_S, URL, Adapter, program
 
-app = Celery("bench", broker=URL, backend=URL)
+app = Celery("bench", broker=BROKER or URL, backend=URL)
 app.conf.broker_connection_retry_on_startup = True
 
 

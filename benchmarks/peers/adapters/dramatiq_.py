@@ -1,4 +1,4 @@
-"""Dramatiq: Redis broker, results by its middleware, eight threads per process (its default)."""
+"""Dramatiq: Redis broker (or RabbitMQ), results by its middleware, eight threads per process (its default)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
 from benchmarks.harness import stamps
-from benchmarks.peers.adapters.base import PACKAGE, TIMEOUT_S, URL, Adapter, program
+from benchmarks.peers.adapters.base import BROKER, PACKAGE, TIMEOUT_S, URL, Adapter, program
 
-broker = RedisBroker(url=URL)
+
+def make_broker() -> Any:
+    """Return the broker: that of Redis, unless RabbitMQ is given."""
+    if not BROKER:
+        return RedisBroker(url=URL)
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+    return RabbitmqBroker(url=BROKER)
+
+
+broker = make_broker()
 broker.add_middleware(Results(backend=RedisBackend(url=URL)))
 dramatiq.set_broker(broker)
 
