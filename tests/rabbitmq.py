@@ -222,9 +222,12 @@ class RabbitMQ:
         """Have the server do something, and return what comes of it, as Erlang writes it.
 
         Args:
-            erlang: An expression, or several; with the full stop.
+            erlang: An expression, or several, with the full stop; what may be done twice.
         """
-        answer = self._call(erlang).strip()
+        # on a busy machine the way to it may take longer than `erl_call` waits, which then says nothing
+        answer = wait_until(
+            lambda: self._call(erlang).strip(), START_S, f"an answer to {erlang}", every_s=0.5
+        )
         assert answer.startswith("{ok, "), f"{erlang}\nRabbitMQ answered {answer!r}"
         return answer.removeprefix("{ok, ").removesuffix("}")
 
