@@ -204,8 +204,10 @@ class RabbitMQ:
 
     def close(self) -> None:
         """Kill what lives of it."""
-        self._end("server", signal.SIGKILL)
-        self._end("names", signal.SIGKILL)
+        try:
+            self._end("server", signal.SIGKILL)
+        finally:
+            self._end("names", signal.SIGKILL)
 
     def outlive(self, pid: int) -> None:
         """Have it end when another process has, however that ends."""
