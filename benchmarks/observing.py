@@ -38,6 +38,33 @@ CLAIM = 100
 mesh = TaskMesh("observing", embedded="private", durability="memory")
 
 
+#: Set in the processes of a worker that is to trace what it runs.
+TRACING = "TASKMESH_BENCH_TRACING"
+
+
+def _trace() -> None:
+    """Trace as an app would that exports in batches, to nobody: what counts is the worker's own part."""
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    from taskmesh.contrib.opentelemetry import trace_tasks
+
+    class ToNobody(SpanExporter):
+        def export(self, _spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    def provider() -> TracerProvider:
+        made = TracerProvider()
+        made.add_span_processor(BatchSpanProcessor(ToNobody()))
+        return made
+
+    trace_tasks(mesh, provider)
+
+
+if os.environ.get(TRACING):
+    _trace()
+
+
 @mesh.task(ignore_result=True)
 def add(x: int, y: int) -> int:
     """Do next to nothing: whatever comes on top is seen best."""
@@ -61,6 +88,7 @@ class Mode:
 MODES = {
     "off": Mode(),
     "metrics": Mode(options={"probes": "127.0.0.1:0"}),
+    "tracing": Mode(environ={TRACING: "1"}),
 }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taskmesh.broker.contract import Broker
     from taskmesh.client.coordinator import Coordinator
     from taskmesh.client.portal import Portal
+    from taskmesh.client.spans import SendSpans
     from taskmesh.codec.keyring import Keyring
     from taskmesh.nodes.address import NodeAddress
     from taskmesh.nodes.agreement import Agreement
@@ -44,6 +45,7 @@ class Wiring:
         settings: Every setting, with its source.
         hooks: What is called when workers and tasks begin and end.
         tasks: The tasks of this process by name.
+        spans: Makes spans of what is sent; None if nobody traces.
     """
 
     made_in: str
@@ -54,6 +56,7 @@ class Wiring:
         self.settings = settings
         self.tasks: dict[str, Task[..., Any]] = {}
         self.hooks = Hooks()
+        self.spans: SendSpans | None = None
         self._discovery = Discovery(settings.include)
         self._node = Whereabouts(name, settings)
         self._portal: Portal | None = None

@@ -47,6 +47,11 @@ async def send_async(
         NotPicklable, PayloadTooLarge, InvalidTaskId: It cannot be sent.
     """
     mesh = task.mesh
+    if mesh.spans is not None and not options.in_span:
+        with mesh.spans.sending(task.name, options) as sending:
+            sent_handle = await send_async(task, args, kwargs, sending.options, task_id)
+            sending.sent(sent_handle.id)
+            return sent_handle
     portal = mesh.portal
     if mesh.eager:
         from taskmesh.client.eager import run_eagerly_async

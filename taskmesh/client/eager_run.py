@@ -79,6 +79,7 @@ class EagerRun:
         args: Positional arguments of the next run.
         kwargs: Keyword arguments of the next run.
         attempt: Which attempt that is, from 1.
+        trace: `traceparent` of the span in which it runs; empty if nobody traces it.
         policy: How often runs that fail are repeated.
     """
 
@@ -114,6 +115,7 @@ class EagerRun:
         self.name = name = task.name
         self.policy = task.retry_policy
         self.attempt = 1
+        self.trace = ""
         given_id = task_id
         task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
         if task.by_value:
@@ -138,6 +140,11 @@ class EagerRun:
     def task_id(self) -> str:
         """Its id."""
         return self.handle.id
+
+    @property
+    def trace_before(self) -> str:
+        """`traceparent` of the attempt before; empty if there is none, or nobody traced it."""
+        return self._earlier[-1].trace if self._earlier else ""
 
     @property
     def expires_ms(self) -> int:
@@ -294,6 +301,7 @@ class EagerRun:
             attempt=self.attempt,
             reason=reason,
             attempts=self._earlier,
+            trace=self.trace,
         )
 
     def _end(self, outcome: Outcome) -> State:

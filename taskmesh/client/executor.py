@@ -186,6 +186,21 @@ class MeshExecutor(Executor):
         collector = self._open_collector()
         if self._mesh.eager:
             return [_ended(task.send(call, {}, options, None)) for call in calls]
+        spans = self._mesh.spans
+        if spans is None:
+            return self._send_to(collector, task, options, calls)
+        with spans.sending(task.name, options) as sending:
+            sent = self._send_to(collector, task, sending.options, calls)
+            sending.sent_many(len(sent))
+            return sent
+
+    def _send_to(
+        self,
+        collector: Collector,
+        task: Task[..., Any],
+        options: SendOptions,
+        calls: Iterable[tuple[Any, ...]],
+    ) -> list[MeshFuture[Any]]:
         futures: list[MeshFuture[Any]] = []
 
         def before_sent(handles: Sequence[AsyncResult[Any]]) -> None:

@@ -10,6 +10,7 @@ from taskmesh.core.hooks import Hooks
 
 if TYPE_CHECKING:
     from taskmesh.client.portal import Portal
+    from taskmesh.client.spans import SendSpans
 
 
 class Host(Protocol):
@@ -34,6 +35,10 @@ class Host(Protocol):
     @property
     def eager(self) -> bool:
         """Whether tasks run inline."""
+
+    @property
+    def spans(self) -> SendSpans | None:
+        """Makes spans of what is sent; None if nobody traces."""
 
     @property
     def portal(self) -> Portal:

@@ -169,6 +169,7 @@ class SendOptions(msgspec.Struct, frozen=True):
         unique: When messages are alike; None for never.
         idempotency_key: Who asks again with this is given the first handle.
         sequence_key: What is run one at a time; None for nothing.
+        in_span: Whether the headers carry the span of this send already.
     """
 
     queue: str
@@ -185,6 +186,7 @@ class SendOptions(msgspec.Struct, frozen=True):
     unique: Unique | None = None
     idempotency_key: str | None = None
     sequence_key: KeyText | None = None
+    in_span: bool = False
 
     @property
     def has_keys(self) -> bool:

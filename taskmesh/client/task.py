@@ -14,6 +14,7 @@ from taskmesh.client.host import Host
 from taskmesh.client.meshes import task_named
 from taskmesh.client.options import CallArguments, SendOptions, TaskOptions, call_options
 from taskmesh.client.result import AsyncResult
+from taskmesh.client.spans import in_span, many_in_span
 from taskmesh.codec.functions import function_name
 from taskmesh.core.call import by_name, positional
 from taskmesh.core.context import CURRENT, current_task
@@ -166,6 +167,9 @@ class Task(HintingTask, Generic[P, R]):
             before_sent: Called with the handle before the message is sent.
         """
         mesh = self.mesh
+        if mesh.spans is not None and not options.in_span:
+            again = lambda told: self.send(args, kwargs, told, task_id, before_sent)  # noqa: E731 - in_span sends
+            return in_span(mesh.spans, self.name, options, again)
         if mesh.eager:
             return self._run_here(args, kwargs, options, task_id, keep=True)
         portal = mesh.portal
@@ -241,7 +245,10 @@ class Task(HintingTask, Generic[P, R]):
         """
         chosen = self.send_options(options)
         takes = self._arguments or self._read_signature()
-        return self._send_all(map(takes.checked, calls), chosen)
+        checked = map(takes.checked, calls)
+        if self.mesh.spans is None:
+            return self._send_all(checked, chosen)
+        return many_in_span(self.mesh.spans, self.name, chosen, partial(self._send_all, checked))
 
     def _send_all(self, calls: Iterable[tuple[Any, ...]], options: SendOptions) -> ResultSet[R]:
         from taskmesh.client.result_set import ResultSet

@@ -33,7 +33,9 @@ def history_with(outcome: Outcome) -> tuple[PastAttempt, ...]:
     error = shortened(outcome.error) if outcome.error is not None else None
     history = (
         *outcome.attempts,
-        PastAttempt(outcome.attempt, outcome.worker, outcome.started_ms, outcome.finished_ms, error),
+        PastAttempt(
+            outcome.attempt, outcome.worker, outcome.started_ms, outcome.finished_ms, error, outcome.trace
+        ),
     )
     if len(history) > FIRST_KEPT + LAST_KEPT:
         history = history[:FIRST_KEPT] + history[-LAST_KEPT:]

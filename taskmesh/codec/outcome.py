@@ -44,6 +44,7 @@ class PastAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
         started_ms: When it began, Unix time.
         finished_ms: When it ended.
         error: What it raised, in short; None if it asked to be tried again without an error.
+        trace: `traceparent` of the span in which it ran; empty if nobody traced it.
     """
 
     number: int
@@ -51,6 +52,7 @@ class PastAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     started_ms: int = 0
     finished_ms: int = 0
     error: ErrorInfo | None = None
+    trace: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -70,6 +72,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
         reason: Why, in words, where the state alone does not say.
         raw: The bytes that could not be accepted, at most 64 KiB of them.
         attempts: Those before this one, oldest first; of many, the first and the last.
+        trace: `traceparent` of the span in which this one ran; empty if nobody traced it.
     """
 
     id: str
@@ -85,6 +88,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str = ""
     raw: bytes = b""
     attempts: tuple[PastAttempt, ...] = ()
+    trace: str = ""
 
 
 def expired_outcome(

@@ -209,6 +209,11 @@ class Running:
 CURRENT: ContextVar[Running | None] = ContextVar("taskmesh_current_task", default=None)
 
 
+def run_of(task: CurrentTask) -> Retryable:
+    """Return the message itself, for what belongs to TaskMesh."""
+    return task._running.job  # noqa: SLF001 - it is private to users
+
+
 def current_task() -> CurrentTask:
     """Return the message that is being run by the calling task.
 

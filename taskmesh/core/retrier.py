@@ -22,7 +22,17 @@ from taskmesh.errors import (
 
 
 class Retryable(Protocol):
-    """The message that is run."""
+    """The message that is run.
+
+    Attributes:
+        trace: `traceparent` of the span in which it runs; empty if nobody traces it.
+    """
+
+    trace: str
+
+    @property
+    def trace_before(self) -> str:
+        """The same of the attempt before."""
 
     @property
     def task_id(self) -> str:

@@ -31,6 +31,7 @@ class Job(msgspec.Struct, eq=False):
         earlier: The attempts before this one.
         limits: Time limits of its run, if it has any.
         observed: What tells hooks of its run, if any asks for it.
+        trace: `traceparent` of the span in which it runs; empty if nobody traces it.
     """
 
     is_eager: ClassVar[bool] = False
@@ -48,11 +49,17 @@ class Job(msgspec.Struct, eq=False):
     earlier: tuple[PastAttempt, ...]
     limits: Limits | None = None
     observed: Observed | None = None
+    trace: str = ""
 
     @property
     def name(self) -> str:
         """Name of its task."""
         return self.envelope.task
+
+    @property
+    def trace_before(self) -> str:
+        """`traceparent` of the attempt before; empty if there is none, or nobody traced it."""
+        return self.earlier[-1].trace if self.earlier else ""
 
     @property
     def expires_ms(self) -> int:

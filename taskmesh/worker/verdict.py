@@ -160,6 +160,7 @@ class Judge:
                 reason,
                 b"",
                 job.earlier,
+                job.trace,
             ),
             self._results,
         )

@@ -1,0 +1,129 @@
+"""The span of a run: a child of the send, with links to that and to the attempt before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import Token
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from taskmesh.contrib.opentelemetry.names import (
+    ATTEMPT,
+    CLIENT_ID,
+    MESSAGE_ID,
+    STATE,
+    attributes,
+    note_error,
+)
+from taskmesh.contrib.opentelemetry.tracers import Tracers
+from taskmesh.core.context import CurrentTask, run_of
+from taskmesh.core.hooks import Middleware, WorkerContext
+from taskmesh.core.state import State
+from taskmesh.errors import Verdict
+
+_TRACEPARENT = "traceparent"
+#: Between attempts TaskMesh speaks with itself: whatever carries traces elsewhere, that is W3C's.
+_OWN = TraceContextTextMapPropagator()
+#: States that say that a run has not done its work.
+_FAILED = frozenset({State.FAILURE, State.DEAD})
+
+
+@dataclass(slots=True)
+class _Open:
+    """A run that has not ended.
+
+    Attributes:
+        span: Its span.
+        token: Gives back the context around it.
+        has_error: Whether the span tells of an error.
+    """
+
+    span: Span
+    token: Token[Context]
+    has_error: bool = False
+
+
+class RunSpans(Middleware):
+    """Makes the spans of what one mesh runs in this process."""
+
+    def __init__(self, tracers: Tracers, mesh: str) -> None:
+        """Prepare.
+
+        Args:
+            tracers: Who makes spans.
+            mesh: Name of the mesh.
+        """
+        self._tracers = tracers
+        self._mesh = mesh
+        # by the identity of the task's facts, which live as long as the run
+        self._open: dict[int, _Open] = {}
+
+    def before_task(self, task: CurrentTask) -> None:
+        """Begin the span."""
+        run = run_of(task)
+        # what a worker runs has no caller here: without a sender's trace, as of a schedule, it begins one of its own
+        around = _read(task.headers, None if run.is_eager else Context())
+        span = self._tracers.tracer().start_span(
+            f"run {task.name}",
+            context=around,
+            kind=SpanKind.CONSUMER,
+            links=[*_links(around), *_links(_OWN.extract({_TRACEPARENT: run.trace_before}, Context()))],
+            attributes={
+                **attributes(self._mesh, task.name, task.queue, "run", "process"),
+                MESSAGE_ID: task.id,
+                CLIENT_ID: task.worker,
+                ATTEMPT: task.attempt,
+            },
+        )
+        within = trace.set_span_in_context(span, around)
+        self._open[id(task)] = _Open(span, context.attach(within))
+        told: dict[str, str] = {}
+        _OWN.inject(told, within)
+        run.trace = told.get(_TRACEPARENT, "")
+
+    def on_failure(self, task: CurrentTask, error: BaseException) -> None:
+        """Note the error."""
+        self._note(task, error)
+
+    def on_retry(self, task: CurrentTask, error: BaseException) -> None:
+        """Note the error."""
+        self._note(task, error)
+
+    def after_task(self, task: CurrentTask, state: State, seconds: float) -> None:
+        """End the span."""
+        del seconds
+        found = self._open.pop(id(task), None)
+        if found is None:
+            return
+        found.span.set_attribute(STATE, state.value)
+        if state in _FAILED and not found.has_error:
+            found.span.set_status(Status(StatusCode.ERROR, state.value))
+        context.detach(found.token)
+        found.span.end()
+
+    def on_child_stop(self, worker: WorkerContext) -> None:
+        """Have an exporter get rid of what it holds."""
+        del worker
+        self._tracers.flush()
+
+    def _note(self, task: CurrentTask, error: BaseException) -> None:
+        found = self._open.get(id(task))
+        if found is not None and not isinstance(error, Verdict):
+            note_error(found.span, error)
+            found.has_error = True
+
+
+def _read(headers: Mapping[str, Any], around: Context | None) -> Context:
+    """Return the context that a message's headers carry."""
+    texts = {name: value for name, value in headers.items() if isinstance(value, str)}
+    return propagate.extract(texts, around)
+
+
+def _links(around: Context) -> list[Link]:
+    found = trace.get_current_span(around).get_span_context()
+    return [Link(found)] if found.is_valid else []

@@ -1,0 +1,160 @@
+"""Traces that go from a caller through a node to a worker, and on to the next attempt."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from taskmesh import TaskMesh, current_task, every
+from taskmesh.contrib.opentelemetry import trace_tasks
+from taskmesh.core.logs import name_trace
+from taskmesh.testing.thread_worker import ThreadWorker
+from tests.faults.scene import Scene
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
+    made = TracerProvider()
+    made.add_span_processor(SimpleSpanProcessor(exporter))
+    yield made
+    made.shutdown()
+    name_trace(None)
+
+
+@pytest.fixture
+def traced(mesh: TaskMesh, provider: TracerProvider) -> Iterator[tuple[TaskMesh, ThreadWorker]]:
+    """Return a mesh that is traced, and a worker for it."""
+    trace_tasks(mesh, provider)
+    with ThreadWorker(mesh) as worker:
+        yield mesh, worker
+
+
+def ended(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
+    found = [span for span in exporter.get_finished_spans() if span.name == name]
+    return sorted(found, key=lambda span: span.start_time or 0)
+
+
+def trace_of(span: ReadableSpan) -> int:
+    assert span.context is not None
+    return span.context.trace_id
+
+
+def id_of(span: ReadableSpan) -> int:
+    assert span.context is not None
+    return span.context.span_id
+
+
+def test_one_trace_has_the_send_and_each_attempt_with_links(
+    traced: tuple[TaskMesh, ThreadWorker], exporter: InMemorySpanExporter
+) -> None:
+    mesh, worker = traced
+
+    @mesh.task(name="again", autoretry_for=(ValueError,), default_retry_delay=0)
+    def again() -> int:
+        if current_task().retries < 2:
+            raise ValueError(current_task().retries)
+        return 1
+
+    handle = again.delay()
+    assert handle.get(PATIENCE_S) == 1
+    worker.stop()
+    (send,), runs = ended(exporter, "send again"), ended(exporter, "run again")
+    assert {trace_of(run) for run in runs} == {trace_of(send)}
+    assert [[link.context.span_id for link in run.links] for run in runs] == [
+        [id_of(send)],
+        [id_of(send), id_of(runs[0])],
+        [id_of(send), id_of(runs[1])],
+    ]
+    assert [run.status.status_code for run in runs] == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
+    assert {(run.attributes or {})["messaging.message.id"] for run in runs} == {handle.id}
+
+
+def test_whatever_is_sent_in_whatever_way_is_traced(
+    traced: tuple[TaskMesh, ThreadWorker], exporter: InMemorySpanExporter
+) -> None:
+    mesh, worker = traced
+
+    async def slow(x: int) -> int:
+        return x
+
+    def fails() -> None:
+        raise KeyError("x")
+
+    echo = mesh.task(name="echo")(slow)
+    assert echo.map([1, 2]).get(PATIENCE_S) == [1, 2]
+    with mesh.batch():
+        one = echo.delay(3)
+    assert one.get(PATIENCE_S) == 3
+    with mesh.executor() as executor:
+        assert executor.submit(lambda: 4).result(PATIENCE_S) == 4
+        assert list(executor.map(lambda x: x + 1, [4, 5])) == [5, 6]
+    with pytest.raises(KeyError):
+        mesh.task(name="fails")(fails).delay().get(PATIENCE_S)
+    worker.stop()
+    sent = {id_of(span): span for span in exporter.get_finished_spans() if span.name.startswith("send")}
+    runs = [span for span in exporter.get_finished_spans() if span.name.startswith("run")]
+    assert (len(sent), len(runs)) == (5, 7)
+    for run in runs:
+        assert run.parent is not None
+        assert trace_of(run) == trace_of(sent[run.parent.span_id])
+        assert [link.context.span_id for link in run.links] == [run.parent.span_id]
+    counts = [(span.attributes or {}).get("messaging.batch.message_count") for span in sent.values()]
+    assert sorted(counts, key=str) == [2, 2, None, None, None]
+    (failed,) = ended(exporter, "run fails")
+    assert (failed.attributes or {})["error.type"] == "KeyError"
+
+
+def test_a_firing_of_a_schedule_begins_a_trace(
+    traced: tuple[TaskMesh, ThreadWorker], exporter: InMemorySpanExporter
+) -> None:
+    mesh, worker = traced
+    tick = mesh.task(name="tick")(lambda: 1)
+    mesh.schedule("ticks", every(60), tick.s())
+    mesh.schedules.run_now("ticks").get(PATIENCE_S)
+    mesh.schedules.run_now("ticks").get(PATIENCE_S)
+    worker.stop()
+    one, two = ended(exporter, "run tick")
+    assert (one.parent, one.links, two.parent, two.links) == (None, (), None, ())
+    assert trace_of(one) != trace_of(two)
+
+
+@pytest.mark.parametrize("pool", ["process:1", "thread:2", "async:2"])
+def test_children_of_a_worker_flush_their_spans_when_they_end(scene: Scene, pool: str) -> None:
+    worker = scene.worker(
+        1,
+        app="tests.apps.traced:mesh",
+        env={"TASKMESH_TEST_FOLDER": str(scene.folder)},
+        pools=(pool,),
+        log_level="INFO",
+        log_format="json",
+    )
+    again = scene.mesh.send_task("traced.again")
+    later = scene.mesh.send_task("traced.later")
+    ids = {again.get(PATIENCE_S), later.get(PATIENCE_S)}
+    worker.send(signal.SIGTERM)
+    assert worker.exit_code() == 0
+    assert "started threads" not in worker.said()
+    spans = [json.loads(line) for line in (scene.folder / "spans.jsonl").read_text().splitlines()]
+    assert sorted(span["name"] for span in spans) == ["run traced.again"] * 2 + ["run traced.later"]
+    assert ids <= {span["context"]["span_id"].removeprefix("0x") for span in spans}
+    first, second = sorted(
+        (span for span in spans if "again" in span["name"]), key=lambda span: span["start_time"]
+    )
+    assert [link["context"]["span_id"] for link in second["links"]] == [first["context"]["span_id"]]
+    told = [json.loads(line) for line in worker.said().splitlines()]
+    (line,) = (one for one in told if "will be tried again" in one["message"])
+    assert f"0x{line['span_id']}" == first["context"]["span_id"]
