@@ -2,7 +2,7 @@
 -- flags: allow-oom
 -- parts: epoch, moves, ready, gates, buckets, finish, revoked, sweep, events
 -- KEYS[1] prefix  ARGV: epoch, now_ms, holder, build, seconds to keep a dead letter, k, then k times
---   a claim's sequence and epoch, of claims that are done with,
+--   a claim's sequence and epoch ('' = look whether anything of it is held), of claims that are done with,
 --   then per message: id, token (50), new state (a letter), outcome
 --   The outcome of a release (P) or of one that goes to the end of its line (Q) is ''; of a parking (S) the ms until which
 --   it may wait, if not parked before; of a snooze (Z) the ms at which it is due; of a retry (Y) that (12 hex), the length of
@@ -20,7 +20,7 @@ local keys = {}
 for i = 1, n do keys[i] = P .. 'r:' .. ARGV[first + 4 * (i - 1)] end
 local records = n > 0 and CALL('MGET', unpack(keys)) or {}
 local written, released, requeued, soon, verdicts, taken, w = {}, {}, {}, {}, {}, {}, 0
-local again = false
+local again, refused = false, false
 
 -- Return a moment as a number that fits the 12 hex digits of a record, whatever was said: what does not is now, or 6429.
 local function moment(due)
@@ -106,7 +106,7 @@ for i = 1, n do
     SEEN[#SEEN + 1] = id
     again = rec and tell_again(rec) or again
   end
-  if verdict ~= 'z' then taken[id] = token end
+  if verdict ~= 'z' then taken[id] = token else refused = true end
   verdicts[i] = verdict
 end
 
@@ -115,10 +115,11 @@ for i = #released, 1, -1 do make_ready(released[i][1], released[i][2], true) end
 for i = 1, #requeued do make_ready(requeued[i][1], requeued[i][2], false) end
 for queue in pairs(soon) do wake(queue, 1) end
 -- A claim of an older epoch may be of a life that never was, since the disk is an older one: its sequence may stand
--- for what was handed over since, or its messages be held again. Then the entry stays while anything of it is held.
+-- for what was handed over since, or its messages be held again. So may one whose holder was forgotten here meanwhile, which it
+-- learns by a refusal, and which says no epoch from then on. Then the entry stays while anything of it is held.
 for i = 7, first - 1, 2 do
   local holds = false
-  if ARGV[i + 1] ~= EPOCH then
+  if refused or ARGV[i + 1] ~= EPOCH then
     local lease = ARGV[3] .. ARGV[i]
     for id in string.gmatch(CALL('HGET', run, ARGV[i]) or '', '[^\n]+') do
       local head = CALL('GETRANGE', P .. 'r:' .. id, 1, 51)

@@ -16,6 +16,8 @@ COMMIT_MAX = 500
 DEAD_EXPIRES_S = 7 * 86_400
 
 DONE, REPEATED, REFUSED = ord("o"), ord("r"), ord("z")
+#: In place of the epoch of a claim that is done with: the node lets go of it only if nothing of it is held.
+NO_EPOCH = b""
 
 
 #: Letters of an entry that say a state and how the message comes to it: the end of its line, or the delayed index.
@@ -57,7 +59,8 @@ def commit_args(
     Args:
         holder: Incarnation and child.
         build: What the worker can run, noted with messages that it parks.
-        done: Claims of which nothing is held any more once this is executed: sequence, and epoch of the tokens.
+        done: Claims of which nothing is held any more once this is executed: sequence, and epoch of the tokens
+            or `NO_EPOCH`.
         entries: Flat: id, token, letter of the new state, outcome or what the letter wants in its place.
         dead_expires_s: How long dead letters are kept.
     """

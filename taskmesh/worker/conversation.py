@@ -16,7 +16,7 @@ from taskmesh.core.record import TOKEN
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Steps
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue.claim import ELSEWHERE, Claimed, Claims, claim, handed_over, held, recall
-from taskmesh.queue.commit import COMMIT_MAX, RELEASED, commit
+from taskmesh.queue.commit import COMMIT_MAX, REFUSED, RELEASED, commit
 from taskmesh.queue.setting import look_at_operated
 from taskmesh.queue.turn import turn
 from taskmesh.worker.host import App
@@ -138,6 +138,7 @@ class Conversation(Speaking):
             if claimed or not self._found_s:
                 self._found_s = asked_s
             self.pick.claimed(claimed, most, asked_s)
+            self.outbox.has_lost |= REFUSED in verdicts
             self._judge(entries, verdicts)
             return claimed
 
@@ -205,6 +206,7 @@ class Conversation(Speaking):
                     return
                 log.warning("%s; trying again", error)
                 continue
+            self.outbox.has_lost |= REFUSED in verdicts
             self._judge(entries, verdicts)
             return
 

@@ -18,7 +18,7 @@ from taskmesh.core.claim_names import node_of, sequence_of
 from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.wake_line import wait
 from taskmesh.queue.claim import Claimed, Claims, handed_over, recall
-from taskmesh.queue.commit import COMMIT_MAX, RELEASED, commit
+from taskmesh.queue.commit import COMMIT_MAX, REFUSED, RELEASED, commit
 from taskmesh.queue.setting import look_at_operated
 from taskmesh.worker.host import App
 from taskmesh.worker.node_choice import Choice
@@ -251,6 +251,7 @@ class MeshConversation(Speaking):
         if not isinstance(verdicts, bytes):
             talk.outbox.put_back(entries, closed)
             return
+        talk.outbox.has_lost |= REFUSED in verdicts
         talk.outbox.sent()
         talk.let_go(closed)
         self._judge(entries, verdicts)
@@ -284,6 +285,7 @@ class MeshConversation(Speaking):
                 except NodeUnavailable as error:
                     log.warning("%s; trying again", error)
                     continue
+                talk.outbox.has_lost |= REFUSED in verdicts
                 self._judge(part, verdicts)
                 break
         talk.let_go(closed)

@@ -10,6 +10,7 @@ from taskmesh.core.claim_names import claim_name, node_of, sequence_of
 from taskmesh.nodes.link import Link
 from taskmesh.nodes.wake_line import WakeLine
 from taskmesh.queue.claim import Claimed
+from taskmesh.queue.commit import NO_EPOCH
 from taskmesh.worker.outbox import Done, Outbox
 from taskmesh.worker.rest import Rest, is_there
 
@@ -62,7 +63,7 @@ class NodeTalk:
     def let_go(self, done: Sequence[Done]) -> None:
         """Have the node told, with the next claim, of claims of which everything is committed; any thread may."""
         with self._lock:
-            self._done += done
+            self._done += [(sequence, NO_EPOCH) for sequence, _ in done] if self.outbox.has_lost else done
 
     def take_done(self) -> list[Done]:
         """Return what the node is to be told, and forget it."""

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
+from taskmesh.queue.commit import NO_EPOCH
+
 log = logging.getLogger("taskmesh.worker")
 
 #: How long an outcome may wait for others.
@@ -53,7 +55,13 @@ class Outgoing(Protocol):
 
 
 class Outbox:
-    """Collects outcomes and has them committed, by the child itself or by a thread of its own."""
+    """Collects outcomes and has them committed, by the child itself or by a thread of its own.
+
+    Attributes:
+        has_lost: Whether an outcome was refused. Then the node may have forgotten this child for a while, and what
+            it was asked before, and is late, may stand for a claim of the same sequence: it is to look whether
+            anything is held before it lets go of one.
+    """
 
     def __init__(self, commit: Callable[[list[bytes], list[Done]], None]) -> None:
         """Prepare.
@@ -62,6 +70,7 @@ class Outbox:
             commit: Commits entries (flat: id, token, letter, outcome) and lets go of claims, repeating until it
                 is done.
         """
+        self.has_lost = False
         self._commit = commit
         self._entries: list[bytes] = []
         self._done: list[Done] = []
@@ -97,7 +106,7 @@ class Outbox:
         with self._lock:
             if not self._entries and not self._done:
                 self._since_s = time.monotonic()
-            self._done.append((sequence, epoch))
+            self._done.append((sequence, NO_EPOCH if self.has_lost else epoch))
         if not self._filled.is_set():
             self._fill()
 

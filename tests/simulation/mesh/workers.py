@@ -14,7 +14,7 @@ from taskmesh.core.steps import OUT, Call, Pause, Round
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.queue import claim as claiming
 from taskmesh.queue.claim import Claimed, claim, held
-from taskmesh.queue.commit import DONE, RELEASED, REPEATED, commit, retried
+from taskmesh.queue.commit import DONE, NO_EPOCH, REFUSED, RELEASED, REPEATED, commit, retried
 from taskmesh.queue.workers import beat, bury, children, declare_dead, reap, register
 from tests.simulation.mesh.callers import QUEUE
 from tests.simulation.mesh.ledger import PREFIX, BrokenPromise
@@ -39,6 +39,7 @@ class Worker(Party):
         self.sequences: dict[str, int] = {}
         self.idle_at: set[str] = set()
         self.holds: set[tuple[bytes, bytes]] = set()
+        self.has_lost = False
         self._compare_at_s = 1.0
         self._life = 0
 
@@ -55,6 +56,7 @@ class Worker(Party):
         self.incarnation = self.world.new_incarnation()
         self.sequences = {}
         self.holds = set()
+        self.has_lost = False
         self.do("lives", self._live(self._life))
 
     def _live(self, life: int) -> Steps:
@@ -143,7 +145,7 @@ class Worker(Party):
                 outcome = b"%s|%s|%s|%d" % (plan.letter, claimed.task_id, holder, plan.runs)
                 entries += (claimed.task_id, claimed.token, plan.letter, outcome)
         yield from self._commit(holder, entries)
-        done = [(sequence, batch[0].epoch)]
+        done = [(sequence, NO_EPOCH if self.has_lost else batch[0].epoch)]
         if self._life == life:
             steps = commit(self.session, holder, BUILD, done, (), patience_s=PATIENCE_S)
             yield from self.quietly(self.talk(steps, node))
@@ -166,6 +168,7 @@ class Worker(Party):
         for at, verdict in enumerate(verdicts):
             task_id, token, letter, outcome = entries[4 * at : 4 * at + 4]
             self.holds.discard((task_id, token))
+            self.has_lost |= verdict == REFUSED
             if verdict in (DONE, REPEATED):
                 self.world.records.heard_committed(task_id, token, letter, outcome)
 
