@@ -48,14 +48,16 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer)(\s+)[\w.~+/\-]{8,}=*", re.IGNORECASE)
-# A password may hold anything, also '@': up to the last one before the next address. Bounded, for so may a line.
-_LOGIN = re.compile(
-    # in `amqp://user:password@host`, which explains what is wanted, it stays
-    r"""([a-z][a-z0-9+.\-]*://[^\s:/@?#"'<>]*:)(?!password@)(?:(?![,;|]\s*[a-z][a-z0-9+.\-]*://)\S){1,4096}@""",
-    re.IGNORECASE,
-)
+# In front of a password in an address, and of the next address of a list.
+_LOGIN = re.compile(r"""[a-z0-9+.\-]://[^\s:/@?#"'<>]*+:""", re.IGNORECASE)
+_NEXT_ADDRESS = re.compile(r"\s|[,;|]\s*[a-z][a-z0-9+.\-]*+://", re.IGNORECASE)
+#: A password is no longer than this.
+_PASSWORD_MAX = 4096
+#: In `amqp://user:password@host`, which explains what is wanted, it stays.
+_EXPLAINS = "password@"
 _NAME = re.compile(
-    r"""(?<!\w)(?P<name>[A-Za-z_][\w.\-]*)(?P<quote>\\?["']\]?)?(?P<between>=(?=[^\s=])|\s+=\s+|\s*:(?![:=/])\s*)"""
+    # the whole word at once: a long one that is tried from each of its parts would take minutes
+    r"""(?<![\w.\-])(?P<name>[\w.\-]++)(?P<quote>\\?["']\]?)?(?P<between>=(?=[^\s=])|\s+=\s+|\s*:(?![:=/])\s*)"""
 )
 # in quotes, in quotes of JSON within JSON, in none
 _VALUE = re.compile(
@@ -83,7 +85,7 @@ def redact(text: str) -> str:
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
     text = _BEARER.sub(rf"\1\2{HIDDEN}", text)
     if "://" in text:
-        text = _LOGIN.sub(rf"\1{HIDDEN}@", text)
+        text = _without_logins(text)
     return _without_named(text)
 
 
@@ -140,30 +142,54 @@ def _fields_shown(address: str) -> str:
     )
 
 
+def _without_logins(text: str) -> str:
+    """Return a text without the passwords of addresses in it.
+
+    A password may hold anything, also '@': it goes up to the last one before the next address, or before a space.
+    """
+    parts: list[str] = []
+    at = 0
+    found = _LOGIN.search(text)
+    while found is not None:
+        start = end = found.end()
+        last = start + 1 + _PASSWORD_MAX
+        # which is fast where there is none, however many addresses there are
+        if text.find("@", start + 1, last) >= 0 and text[start : start + len(_EXPLAINS)].lower() != _EXPLAINS:
+            following = _NEXT_ADDRESS.search(text, start, last)
+            until = text.rfind("@", start + 1, following.start() if following else last)
+            if until >= 0:
+                parts += text[at:start], HIDDEN
+                at = end = until
+        found = _LOGIN.search(text, end)
+    return "".join((*parts, text[at:])) if parts else text
+
+
 def _without_named(text: str) -> str:
     """Return a text without what follows secret names."""
     parts: list[str] = []
     at = 0
     found = _NAME.search(text)
     while found is not None:
-        value = _VALUE.match(text, found.end())
         end = found.end()
-        if value is not None and _hides(found, value.group()):
+        # the name first: what follows a harmless one may be the whole of a long line
+        value = _VALUE.match(text, end) if _is_named_secret(found) else None
+        if value is not None and not _tells_nothing(found["name"], value.group()):
             parts += text[at:end], HIDDEN
             at = end = value.end()
         found = _NAME.search(text, end)
     return "".join((*parts, text[at:])) if parts else text
 
 
-def _hides(found: re.Match[str], value: str) -> bool:
-    """Tell whether what follows a name is a secret."""
+def _is_named_secret(found: re.Match[str]) -> bool:
+    """Tell whether what follows a name should be a secret."""
     name, between = found["name"], found["between"]
-    word = _OF_A_TEXT.search(name)
-    if word is None or value in _NOTHING or _HARMLESS.search(name):
-        return False
-    if _COUNTED.search(name) and value.isdigit():
+    if _OF_A_TEXT.search(name) is None or _HARMLESS.search(name):
         return False
     if "=" in between or found["quote"]:
         return True
     # `InvalidTokenError: Signature has expired`, `key: a word that explains`, and `app.tokens:mesh` are no secrets
     return between[-1:].isspace() and _ENDS.search(name) is not None
+
+
+def _tells_nothing(name: str, value: str) -> bool:
+    return value in _NOTHING or (value.isdigit() and _COUNTED.search(name) is not None)
