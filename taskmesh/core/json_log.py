@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from taskmesh.core.logs import NO_TASK, add_facts
+from taskmesh.core.logs import NO_TASK, add_facts, without_arguments
 from taskmesh.core.redact import redact, redacted
 
 #: What a record has of itself; everything else was given as `extra=`.
@@ -31,21 +31,25 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        document = self._document(record)
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - whatever the arguments do: there is to be a line of JSON
+            message = without_arguments(record, error).getMessage()
+        document = self._document(record, message)
         try:
             return json.dumps(document, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             document.pop("extra", None)  # a number of 5000 digits, perhaps; the line itself must not get lost
             return json.dumps(document)
 
-    def _document(self, record: logging.LogRecord) -> dict[str, Any]:
+    def _document(self, record: logging.LogRecord, message: str) -> dict[str, Any]:
         add_facts(record)
         facts = vars(record)
         document: dict[str, Any] = {
             "time": rfc3339(record.created),
             "level": record.levelname,
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": redact(message),
             "process": record.process,
             "worker": facts["worker"] if facts["worker"] != NO_TASK else None,
         }

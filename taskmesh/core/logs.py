@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 
 from taskmesh.core.context import CURRENT
+from taskmesh.core.printable import shown
 
 #: What stands in a record's fields when no task is running.
 NO_TASK = "-"
@@ -50,6 +52,24 @@ def add_facts(record: logging.LogRecord) -> None:
         found = _trace()
         if found is not None:
             facts["trace_id"], facts["span_id"] = found
+
+
+def without_arguments(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    """Return a record that can be told, of one whose message cannot be put together: its text, where, and why.
+
+    `logging` would print a traceback to standard error instead, with the arguments as they are.
+
+    Args:
+        record: It is left as it is.
+        error: Why its message cannot be put together.
+    """
+    told = copy.copy(record)
+    text = record.msg if isinstance(record.msg, str) else shown(record.msg)
+    told.msg = (
+        f"{text} [its arguments cannot be told: {type(error).__name__}, {record.pathname}:{record.lineno}]"
+    )
+    told.args = ()
+    return told
 
 
 class TaskFilter(logging.Filter):

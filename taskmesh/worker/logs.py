@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.config.settings import JSON
 from taskmesh.core.context import CURRENT
-from taskmesh.core.logs import NO_TASK, TaskFilter
+from taskmesh.core.logs import NO_TASK, TaskFilter, without_arguments
 from taskmesh.core.printable import in_one_line, printable
 from taskmesh.core.redact import redact
 from taskmesh.worker.brief_stream import brief_stderr
@@ -40,7 +40,10 @@ class WorkerFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return all lines of a record."""
-        text = redact(super().format(record))
+        try:
+            text = redact(super().format(record))
+        except Exception as error:  # noqa: BLE001 - what does not fit its arguments is told without them
+            text = redact(super().format(without_arguments(record, error)))
         if record.name.partition(".")[0] != "taskmesh":
             return text  # what an app says is its own
         return printable(text).replace("\n", "\n  ")

@@ -266,6 +266,36 @@ def test_no_line_tells_a_secret(formatter):
     assert "hunter2" in formatter.format(record)
 
 
+class Unspeakable:
+    """It raises when it is to be shown."""
+
+    def __repr__(self):
+        raise RuntimeError("hunter2")
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [("hello %s %d", ("password=hunter2",)), ("hello %s", (Unspeakable(),)), (Unspeakable(), ())],
+    ids=["too few", "not shown", "no text"],
+)
+def test_a_line_whose_arguments_do_not_fit_is_told_without_them(
+    as_json, untouched, capsys, form, message, arguments
+):
+    """Python's logging would print a traceback, which is no JSON, and the arguments as they are."""
+    if form == "json":
+        as_json()
+    else:
+        untouched()
+        set_up_app_logging(settings(), "DEBUG")
+    logging.getLogger("shop").warning(message, *arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "its arguments cannot be told: " in line
+    assert "test_logs.py:" in line
+    assert "hunter2" not in line
+    assert (form == "json") == line.startswith("{")
+
+
 def test_what_a_formatter_of_the_users_own_is_given(as_json):
     """`taskmesh.JsonFormatter` by name in a configuration; it needs no filter beside it."""
     record = logging.LogRecord("shop", logging.INFO, __file__, 1, "hi", None, None)
