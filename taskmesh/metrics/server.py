@@ -6,6 +6,7 @@ Whoever asks slowly, or keeps his connection, holds up nobody else.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -22,8 +23,10 @@ log = logging.getLogger("taskmesh.metrics")
 
 #: A client that says nothing for so long is left.
 CLIENT_S = 5.0
-#: Requests that are answered at once; others wait a moment, or are left.
+#: Clients that are served at once. Where there are more, one that is slow is left for the next.
 AT_ONCE_MAX = 16
+#: How long the next one waits for those who need but a moment.
+MOMENT_S = 0.05
 PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
 
 
@@ -84,6 +87,9 @@ class ProbeServer:
         self._answer = answer
         self._socket = _bound(place)
         self._at_once = threading.Semaphore(AT_ONCE_MAX)
+        # who is being waited for, to ask or to take the answer; the oldest first
+        self._slow: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
         self.port: int = self._socket.getsockname()[1]
         host = f"[{place[0]}]" if ":" in place[0] else place[0] or "*"
         self.url = f"http://{host}:{self.port}"
@@ -105,7 +111,7 @@ class ProbeServer:
         self._socket.close()
 
     def _serve(self) -> None:
-        handle = _handler(self._answer)  # imports what a worker's first task need not wait for
+        handle = _handler(self._answer_meanwhile)  # imports what a worker's first task need not wait for
         while not self._closed.is_set():
             try:
                 client, address = self._socket.accept()
@@ -114,20 +120,49 @@ class ProbeServer:
                     log.warning("probes cannot be answered for a moment: %s", error)
                     self._closed.wait(1.0)
                 continue
-            if not self._at_once.acquire(timeout=CLIENT_S):
-                client.close()
-                continue
+            if not self._at_once.acquire(timeout=MOMENT_S):
+                self._leave_one()
+                if not self._at_once.acquire(timeout=CLIENT_S):
+                    client.close()
+                    continue
             threading.Thread(target=self._talk, args=(handle, client, address), daemon=True).start()
 
     def _talk(self, handle: type[BaseHTTPRequestHandler], client: socket.socket, address: Any) -> None:
+        self._wait_for(client)
         try:
-            with client:
-                client.settimeout(CLIENT_S)
-                handle(client, address, None)  # type: ignore[arg-type]
+            client.settimeout(CLIENT_S)
+            handle(client, address, None)  # type: ignore[arg-type]
         except OSError as error:
             log.debug("%s went away: %s", address, error)
         finally:
+            self._wait_no_more(client)
+            client.close()
             self._at_once.release()
+
+    def _answer_meanwhile(self, client: socket.socket, request: Request) -> Answer:
+        self._wait_no_more(client)
+        try:
+            return self._answer(request)
+        finally:
+            self._wait_for(client)
+
+    def _wait_for(self, client: socket.socket) -> None:
+        with self._lock:
+            self._slow[client] = None
+
+    def _wait_no_more(self, client: socket.socket) -> None:
+        with self._lock:
+            self._slow.pop(client, None)
+
+    def _leave_one(self) -> None:
+        """Have the thread end that waits longest for its client."""
+        with self._lock:
+            client = next(iter(self._slow), None)
+            if client is None:
+                return
+            del self._slow[client]
+            with contextlib.suppress(OSError):  # it is gone already
+                client.shutdown(socket.SHUT_RDWR)
 
 
 def _bound(place: Place) -> socket.socket:
@@ -146,7 +181,7 @@ def _bound(place: Place) -> socket.socket:
         ) from error
 
 
-def _handler(answer: Answering) -> type[BaseHTTPRequestHandler]:
+def _handler(answer: Callable[[socket.socket, Request], Answer]) -> type[BaseHTTPRequestHandler]:
     from http.server import BaseHTTPRequestHandler
 
     class Handler(BaseHTTPRequestHandler):
@@ -161,7 +196,7 @@ def _handler(answer: Answering) -> type[BaseHTTPRequestHandler]:
 
         def _reply(self, *, with_body: bool) -> None:
             path, _, query = self.path.partition("?")
-            found = _safely(answer, Request(path, query, self.headers.get("Accept", "")))
+            found = _safely(answer, self.connection, Request(path, query, self.headers.get("Accept", "")))
             body = found.body.encode()
             self.send_response(found.status)
             self.send_header("Content-Type", found.kind)
@@ -177,9 +212,11 @@ def _handler(answer: Answering) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _safely(answer: Answering, request: Request) -> Answer:
+def _safely(
+    answer: Callable[[socket.socket, Request], Answer], client: socket.socket, request: Request
+) -> Answer:
     try:
-        return answer(request)
+        return answer(client, request)
     except Exception:
         log.exception("%s cannot be answered", request.path)
         return Answer(500, "an error that nobody expected; the log of this process has it\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from taskmesh.config.values import probes
 from taskmesh.errors import ConfigError
 from taskmesh.metrics.exposition import Samples
 from taskmesh.metrics.pages import Pages
-from taskmesh.metrics.server import ProbeServer, place_of
+from taskmesh.metrics.server import AT_ONCE_MAX, ProbeServer, place_of
 
 
 class Process:
@@ -59,6 +60,21 @@ def test_it_says_whether_a_process_lives_and_is_ready(process: Process) -> None:
     process.why_not_ready = ["no node answers", "and more"]
     assert process.ask("/livez") == Told(200, "ok")
     assert process.ask("/readyz") == Told(503, "no node answers\nand more")
+
+
+def test_clients_that_ask_slowly_hold_up_nobody(process: Process) -> None:
+    """Liveness above all: or whoever opens some connections has a worker killed that works."""
+    address = "127.0.0.1", process.server.port
+    slow = [socket.create_connection(address, 10) for _ in range(2 * AT_ONCE_MAX)]
+    try:
+        for connection in slow:
+            # one that is left for another may be gone already
+            with contextlib.suppress(OSError):
+                connection.sendall(b"GET /livez HTTP/1.1\r\n")
+        assert ask(f"{process.server.url}/livez") == Told(200, "ok")
+    finally:
+        for connection in slow:
+            connection.close()
 
 
 def test_programs_are_told_in_json(process: Process) -> None:
