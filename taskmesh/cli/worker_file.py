@@ -130,7 +130,7 @@ def _read_table(path: Path, kind: str, keys: Mapping[str, Callable[[Any], Any]])
         document = tomllib.loads(_content(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", source=str(path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", source=str(path)) from error
     other = next((name for name in document if name != kind), None)
     if other is not None:

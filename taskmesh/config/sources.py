@@ -139,7 +139,7 @@ def _table(path: str, section: str) -> dict[str, Any] | None:
 
     try:
         table: Any = tomllib.loads(content.decode())
-    except ValueError as error:  # also what is not UTF-8
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8, or nested without end
         raise ConfigError(f"{path} is not TOML: {error}", source=path) from error
     for word in section.split(".") if section else ():
         table = table.get(word) if isinstance(table, dict) else None

@@ -192,6 +192,7 @@ def test_a_file_that_was_named_counts_over_one_that_lies_around(tmp_path, file):
         ("[workers]\n", "unknown"),
         ("", "no \\[worker\\]"),
         ("[worker", "not TOML"),
+        ("[worker]\nqueues = " + "[" * 20_000, "not TOML"),
         ('[worker]\napp = "a"\nmesh = "b"\n', "contradict"),
         ('[worker]\nloglevel = "INFO"\nlog-level = "DEBUG"\n', "given twice, as log_level"),
     ],
