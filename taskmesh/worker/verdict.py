@@ -46,6 +46,20 @@ _GOES_ON: Final = {REQUEUED: State.PENDING, SNOOZED: State.SCHEDULED}
 Ended: TypeAlias = tuple[bytes, bytes]
 
 
+def _tell_failed(job: Job, info: ErrorInfo, error: BaseException) -> None:
+    """Log that a task failed, with the traceback as logging has one: also where a formatter puts it in a field."""
+    if not log.isEnabledFor(logging.ERROR):
+        return
+    file, line, function, _ = log.findCaller()
+    facts = job.task_id, job.name, info.type_name, info.text
+    raised = type(error), error, error.__traceback__
+    record = log.makeRecord(
+        log.name, logging.ERROR, file, line, "task %s (%s) failed: %s: %s", facts, raised, function
+    )
+    record.exc_text = info.traceback or None  # cut, and made with care, where the error itself is neither
+    log.handle(record)
+
+
 class NoThread(Exception):
     """The machine gives this process no thread for a message, which has not begun."""
 
@@ -132,7 +146,7 @@ class Judge:
         elif isinstance(error, job.policy.throws):
             log.info("task %s (%s) raised what it may raise: %r", job.task_id, job.name, error)
         else:
-            log.error("task %s (%s) failed: %s", job.task_id, job.name, info.traceback or error)
+            _tell_failed(job, info, error)
         return FAILURE, self.outcome(job, "FAILURE", error=info)
 
     def outcome(

@@ -72,12 +72,19 @@ def _of(process: psutil.Process) -> tuple[float, int, int] | None:
         return None
 
 
+def is_of_task(lines: list[str], at: int) -> bool:
+    """Tell whether an indented traceback belongs to the line that says that a task failed."""
+    while at > 0 and lines[at].startswith("  "):
+        at -= 1
+    return ") failed: " in lines[at]
+
+
 def tracebacks(logs: Iterable[Path]) -> list[str]:
     """Return the tracebacks in logs, but for those of tasks that failed: no fault of this kind explains one."""
     found = []
     for log in logs:
         lines = log.read_text("utf-8", "replace").splitlines()
         for at, line in enumerate(lines):
-            if "Traceback" in line and ") failed: Traceback" not in line:
+            if "Traceback" in line and not is_of_task(lines, at):
                 found.append(f"{log.name}: " + "\n  ".join(lines[max(0, at - 1) : at + 25]))
     return found

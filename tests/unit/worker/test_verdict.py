@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from taskmesh import Reject, Retry, Snooze, TaskMesh, current_task
+from taskmesh import JsonFormatter, Reject, Retry, Snooze, TaskMesh, current_task
 from taskmesh.codec.envelope import Envelope, decode_envelope, encode_envelope
 from taskmesh.codec.keyring import Key, Keyring
 from taskmesh.codec.outcome import Outcome, decode_outcome
@@ -231,7 +232,29 @@ def test_errors_that_are_expected_are_logged_in_a_line(bench, caplog, throws, le
         assert bench.run(task)[0] == b"F"
     (logged,) = caplog.records
     assert logged.levelno == level
-    assert ("Traceback" in logged.getMessage()) is (level == logging.ERROR)
+    assert "Traceback" not in logged.getMessage()
+    assert ("Traceback" in logging.Formatter().format(logged)) is (level == logging.ERROR)
+
+
+def test_the_traceback_of_a_task_that_failed_is_a_field_in_json(bench, caplog):
+    assert bench.run(bench.mesh.task(fail))[0] == b"F"
+    document = json.loads(JsonFormatter().format(caplog.records[0]))
+    assert "Traceback" not in document["message"]
+    assert document["message"].endswith(f".fail) failed: {__name__}.Busy: now")
+    assert document["exception"].startswith("Traceback (most recent call last):\n")
+    assert ", in fail\n" in document["exception"]
+
+
+def test_an_error_that_cannot_be_shown_is_logged_all_the_same(bench, caplog):
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def fall_mute() -> None:
+        raise Mute
+
+    assert bench.run(bench.mesh.task(fall_mute))[0] == b"F"
+    assert "Mute" in JsonFormatter().format(caplog.records[0])
 
 
 def loose(kind: type[BaseException], **facts: Any) -> BaseException:
