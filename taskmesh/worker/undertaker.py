@@ -117,28 +117,37 @@ class Undertaker:
             )
         )
         try:
-            self._tell_of(
-                charge, lost, sentence.told if sentence is not None else how, ended=sentence is not None
-            )
+            told = sentence.told if sentence is not None else how
+            self._tell_of(holder, charge, lost, told, ended=sentence is not None)
         except TaskMeshError as error:
             log.debug("nobody was told what became of a child: %s", error)
         return count
 
-    def _tell_of(self, charge: Charge | None, lost: Sequence[Charge], how: str, *, ended: bool) -> None:
+    def _tell_of(
+        self, holder: bytes, charge: Charge | None, lost: Sequence[Charge], how: str, *, ended: bool
+    ) -> None:
         """Tell whoever listens; a crash is so rare that asking first would cost as much."""
-        events = [self._event(KIND_OF[one.letter.decode()][0], one, how) for one in lost]
+        told = [(KIND_OF[one.letter.decode()][0], one) for one in lost]
         if charge is not None:
             if not ended:
-                events.append(self._event(CRASHED, charge, how))
+                told.append((CRASHED, charge))
             if charge.outcome:
-                events.append(self._event(KIND_OF[charge.letter.decode()][0], charge, how))
-        if events:
-            publish_events(self._link, events)
+                told.append((KIND_OF[charge.letter.decode()][0], charge))
+        if told:
+            worker = self._worker_of(holder)
+            publish_events(self._link, [self._event(kind, what, worker, how) for kind, what in told])
 
-    def _event(self, kind: str, what: Charge, how: str) -> Event:
+    def _event(self, kind: str, what: Charge, worker: str, how: str) -> Event:
         task_id = what.task_id.decode(errors="replace")
         task, queue = self._task_of(task_id)
-        return Event(kind, self._link.clock.now_ms(), task_id, task, queue, self._worker, detail=how)
+        return Event(kind, self._link.clock.now_ms(), task_id, task, queue, worker, detail=how)
+
+    def _worker_of(self, holder: bytes) -> str:
+        """Return the name of the worker whose child a holder was; of one that told none its incarnation."""
+        incarnation = holder[: len(self._incarnation)]
+        if incarnation == self._incarnation:
+            return self._worker
+        return str(self._about(incarnation).get("name") or incarnation.decode(errors="replace"))
 
     def tell_of_death(self, incarnation: bytes) -> None:
         """Tell whoever listens that a worker was declared dead."""

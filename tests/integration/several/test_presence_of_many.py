@@ -122,6 +122,21 @@ def test_what_a_dead_child_held_goes_back_on_each_and_one_is_charged(apart, pres
     assert [crashes(0, claimed) for claimed in batches[claim_name("n1", 1)]] == [b"00", b"00"]
 
 
+def test_a_crash_is_told_of_the_worker_whose_child_it_was(apart, presence):
+    presence.tell(b'{"name": "w"}')
+    apart.delay(0, "note", "last words")
+    assert apart.child()._talk.turn(1)
+    other = MeshPresence(apart.link, "other", "build", lease_ttl_s=10, max_crashes=3, dead_expires_s=100)
+    other.register(b"{}")
+    declare(apart, 0, presence)
+    with apart.meshes[0].events(["crashed"]) as events:
+        undertaker = other._places["n1"].presence.undertaker
+        assert undertaker.worker_died(presence.incarnation, blame=True) == 1
+        crashed = events.read(10)
+    assert (crashed.task, crashed.worker) == ("note", "w")
+    assert crashed.detail == "the death of its worker"
+
+
 def test_a_node_that_was_away_is_told_of_the_dead_later(apart, presence):
     child, _ = claim_everywhere(apart, presence)
     apart.nodes.stop(0)
