@@ -26,6 +26,7 @@ from taskmesh.core.steps import Steps
 from taskmesh.errors import NodeUnavailable, TaskMeshError
 from taskmesh.nodes import embedded, private_nodes
 from taskmesh.nodes.embedded_paths import paths_of
+from taskmesh.nodes.sync_driver import ANEW
 from taskmesh.replication.ask import plain
 from taskmesh.replication.pin import pin
 from taskmesh.replication.seek import seek_view
@@ -118,6 +119,8 @@ class Target:
                 _have_node(mesh)
             mesh.link.open()
         except NodeUnavailable as error:
+            if ANEW in str(error):
+                raise  # it says itself who admits the server
             raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh, _away(error))}") from error
         return mesh
 

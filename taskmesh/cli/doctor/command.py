@@ -13,7 +13,7 @@ from taskmesh.cli.doctor.agreement import check_agreement
 from taskmesh.cli.doctor.broker import check_broker
 from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
 from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
-from taskmesh.cli.doctor.node import check_embedded
+from taskmesh.cli.doctor.node import check_admitted, check_embedded
 from taskmesh.cli.doctor.nodes import check_nodes, check_view
 from taskmesh.cli.doctor.state import check_meta, check_state
 from taskmesh.cli.failure import EXIT_FAILURE, Failure
@@ -24,7 +24,6 @@ from taskmesh.cli.target import Target, chosen, is_shared, refuse_private
 from taskmesh.config.settings import load_settings
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.nodes.address import NodeAddress
-from taskmesh.nodes.sync_driver import ANEW, WHO_ADMITS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,9 +90,9 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
 
 
 def _went_away(why: str) -> Finding:
-    if ANEW in why:
-        return fail("node", why.replace(f"; {WHO_ADMITS}", ""), WHO_ADMITS)
-    return fail("node", f"it answered and then no more: {why}", "look at the node's log")
+    return check_admitted(why) or fail(
+        "node", f"it answered and then no more: {why}", "look at the node's log"
+    )
 
 
 def _loaded(target: Target) -> TaskMesh:

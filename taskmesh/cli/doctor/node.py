@@ -18,6 +18,7 @@ from taskmesh.nodes.embedded_files import NodePaths, is_locked
 from taskmesh.nodes.embedded_several import places_of
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.nodes.server_binary import OLDEST
+from taskmesh.nodes.sync_driver import ANEW, WHO_ADMITS
 from taskmesh.replication.ask import plain
 
 if TYPE_CHECKING:
@@ -65,10 +66,22 @@ def check_reachable(mesh: TaskMesh, link: Link) -> tuple[list[Finding], NodeFact
         took_ms = (time.monotonic() - begun_s) * 1000
         facts = link.driver.run(read_facts(link.session))
     except NodeUnavailable as error:
-        return [fail("node", str(error), remedy(mesh, link.driver.address.url))], None
+        waits = check_admitted(str(error))
+        return [waits or fail("node", str(error), remedy(mesh, link.driver.address.url))], None
     except NodeFault as error:
         return [fail("node", f"{link.driver.address} refuses: {error}", advice_on(str(error)))], None
     return [ok("node", f"{link.driver.address} answers in {took_ms:.1f} ms")], facts
+
+
+def check_admitted(why: str) -> Finding | None:
+    """Return what is to be said of a node that answers and waits to be admitted; None of any other.
+
+    Args:
+        why: It cannot be used.
+    """
+    if ANEW not in why:
+        return None
+    return fail("node", why.replace(f"; {WHO_ADMITS}", ""), WHO_ADMITS)
 
 
 def advice_on(refusal: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor import machine, node, state
-from taskmesh.cli.doctor.finding import Level
+from taskmesh.cli.doctor.finding import Level, fail
 from taskmesh.cli.key_place import KeyPlace
 from taskmesh.cli.node_remedy import remedy, remedy_of_embedded
 from taskmesh.codec.keyring import Keyring
@@ -18,6 +18,7 @@ from taskmesh.nodes.embedded_several import settled
 from taskmesh.nodes.keyfile import write_key_file
 from taskmesh.nodes.node_facts import facts_of
 from taskmesh.nodes.room import existing
+from taskmesh.nodes.sync_driver import ANEW, WHO_ADMITS
 from taskmesh.queue.manage import Status
 from tests.unit.cli.test_strangers import ONE, OTHER
 
@@ -207,6 +208,12 @@ def test_of_several_the_node_that_is_away_is_named(tmp_path):
         assert remedy(mesh, f"unix://{gone}").startswith(f"{gone} is stale, no server listens on it")
         assert remedy(mesh, f"unix://{missing}").startswith(f"there is no socket {missing}")
         assert remedy(mesh, f"unix://{up}") == f"a server listens on {up}: look at its log"
+
+
+def test_a_server_that_waits_to_be_admitted_needs_a_leader_and_nothing_else():
+    found = node.check_admitted(f"redis://n1:6379: {ANEW}; {WHO_ADMITS}")
+    assert found == fail("node", f"redis://n1:6379: {ANEW}", WHO_ADMITS)
+    assert node.check_admitted("redis://n1:6379: connection refused") is None
 
 
 def test_of_several_embedded_nodes_each_is_looked_at(tmp_path_factory, monkeypatch):
