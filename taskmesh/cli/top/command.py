@@ -13,7 +13,6 @@ import click
 
 from taskmesh.cli.failure import Failure
 from taskmesh.cli.group import ending
-from taskmesh.cli.looking import ONE_IS_ENOUGH
 from taskmesh.cli.output import json_option, print_json
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.top.state import State, View, Wish
@@ -33,7 +32,7 @@ DRAW_S = 1.0
     epilog=ending(
         examples=["taskmesh top -A app:mesh", "taskmesh top --mesh shop --once"],
         codes=[
-            f"{ONE_IS_ENOUGH}; also when it was ended by q or Ctrl-C",
+            "0 shown, of several nodes one is enough; also when it was ended by q or Ctrl-C",
             "1 no node can be reached, there is no such mesh, or this is no terminal",
         ],
     )
@@ -44,9 +43,9 @@ DRAW_S = 1.0
 def top(*, once: bool, target: Target, json_wanted: bool) -> None:
     """Watch a mesh in one screen: queues, workers, nodes, the leader, tasks.
 
-    It is looked at each second. Keys: Tab and arrows choose, p pauses a queue or lets it go on, d shows its dead
-    letters, Enter one of them, r sends it again after asking, ? helps, q ends it. Of tasks those come first that fail
-    most, then those that take longest; they are counted from the start on, by events.
+    It is looked at each second. Keys: Tab and arrows choose, p pauses the marked queue or lets it go on, d shows its
+    dead letters, Enter one of them, r sends it again after asking, ? helps, q ends it. Of tasks those come first that
+    fail most, then those that take longest; they are counted from the start on, by events.
     """
     if not (once or json_wanted) and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Failure(
@@ -162,6 +161,7 @@ class Top:
 
         queue = self._queue()
         if queue is None:
+            self._state.said = "there is no queue to pause"
             return
         self._state.said = f"{'resuming' if queue.paused else 'pausing'} queue {queue.name} …"
         self._acts.have(lambda mesh: set_paused(mesh, queue.name, paused=not queue.paused), self._say)

@@ -32,7 +32,7 @@ STILL_S = 5.0
 
 HELP = """\
 ↑ ↓ j k    choose a row                 Tab   choose a part: queues, workers, nodes, tasks
-p          pause the queue, or let it go on
+p          pause the queue that is marked, or let it go on
 d, Enter   the dead letters of the queue
 Enter      one of them, with its story
 r          send it again; y confirms
@@ -61,7 +61,7 @@ QUEUES = (
     Column("idle", 4),
     Column("in/s", 6),
     Column("out/s", 6),
-    Column("oldest", 9),
+    Column("oldest", 11),
     Column("dead", 4),
     Column("", 16, "left"),
 )
@@ -140,8 +140,7 @@ def _head(watching: Watching, seen: Seen | None, now_s: float) -> list[Text]:
     if seen is None:
         return [Text(f"taskmesh top  {clock}", "bold"), Text("")]
     first = Text(f"mesh {seen.mesh}  {clock}", "bold")
-    leader = watching.leader or watching.tally.leader
-    first.append(f"  leader {leader or 'nobody'}", "" if leader else "yellow")
+    first.append_text(_leader(watching))
     if seen.view:
         first.append(f"  view {seen.view}  copies missing ")
         first.append(f"{seen.missing:,}", "bold red" if seen.missing else "")
@@ -158,6 +157,13 @@ def _head(watching: Watching, seen: Seen | None, now_s: float) -> list[Text]:
     return [first, second]
 
 
+def _leader(watching: Watching) -> Text:
+    if watching.leader_trouble:
+        return Text(in_one_line(f"  leader: not known ({watching.leader_trouble})"), "bold red")
+    leader = watching.leader or watching.tally.leader
+    return Text(f"  leader {leader or 'nobody'}", "" if leader else "yellow")
+
+
 def _said(watching: Watching, state: State, now_s: float) -> Text:
     if state.asks:
         return Text(f"send {state.asks} again? y confirms, any other key does not", "bold yellow")
@@ -169,9 +175,10 @@ def _said(watching: Watching, state: State, now_s: float) -> Text:
     if seen is not None and seen.problem:
         return Text(in_one_line(seen.problem), "bold red")
     gaps = watching.tally.gaps
-    return (
-        Text(f"events were missed {gaps} times: counts of tasks are too low", "yellow") if gaps else Text("")
-    )
+    if not gaps:
+        return Text("")
+    often = "once" if gaps == 1 else f"{gaps:,} times"
+    return Text(f"events were missed {often}: counts of tasks are too low", "yellow")
 
 
 def _keys(state: State) -> Text:

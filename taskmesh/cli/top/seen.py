@@ -216,7 +216,9 @@ def _nodes(mesh: TaskMesh, told: Mapping[str, Any]) -> tuple[NodeSeen, ...]:
     for name, address, state, slots in members or [("", str(link.driver.address), "up", 0)]:
         facts = told.get(name)
         if facts is None:
-            found.append(NodeSeen(name, address, f"{state}, does not answer" if name else state, slots))
+            # what the view says of it may be old
+            silent = "does not answer" if state == "up" else f"{state}, does not answer"
+            found.append(NodeSeen(name, address, silent if name else state, slots))
             continue
         server = f"{facts.product} {facts.version}"
         found.append(NodeSeen(name, address, state, slots, facts.memory_used, facts.memory_limit, server))

@@ -135,7 +135,9 @@ class State:
             self.at[part] = max(0, self.at[part] - 1)
             self._mark()
         elif key == "p":
-            return Wish.PAUSE
+            if part == "queues":
+                return Wish.PAUSE
+            self.said = "p pauses the queue that is marked, and none is: choose one with Tab and the arrows"
         elif key == "d" or (key is Key.ENTER and part == "queues"):
             return Wish.LETTERS
         return Wish.NOTHING

@@ -28,6 +28,7 @@ class Watching:
         seen: The last look; None for none yet.
         trouble: Why the next one fails; empty if it does not.
         leader: Who leads; empty for nobody, or while that is not known.
+        leader_trouble: Why it is not known who leads; empty if it is.
         tally: What events tell.
         came: How fast messages come, by queue.
         ended: How fast they end, by queue.
@@ -47,6 +48,7 @@ class Watching:
         self.seen: Seen | None = None
         self.trouble = ""
         self.leader = ""
+        self.leader_trouble = ""
         self.tally = Tally()
         self.came, self.ended = Rates(), Rates()
 
@@ -76,14 +78,14 @@ class Watching:
         self.seen, self.trouble = seen, ""
 
     def ask_who_leads(self) -> None:
-        """Read who leads.
-
-        Raises:
-            TaskMeshError: Too few acceptors answer.
-        """
-        agreement = self._mesh.agreement
-        found, lives = agreement.run(leading(agreement.registers, int(time.time() * 1000)))
-        self.leader = found.name if lives else ""
+        """Read who leads, or why that cannot be known, such as too few acceptors: what nodes tell does not need it."""
+        try:
+            agreement = self._mesh.agreement
+            found, lives = agreement.run(leading(agreement.registers, int(time.time() * 1000)))
+        except TaskMeshError as error:
+            self.leader, self.leader_trouble = "", str(error)
+        else:
+            self.leader, self.leader_trouble = found.name if lives else "", ""
 
     def _look(self) -> None:
         while not self._stopping.is_set():
@@ -97,10 +99,7 @@ class Watching:
 
     def _ask_who_leads(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self.ask_who_leads()
-            except TaskMeshError:
-                self.leader = ""
+            self.ask_who_leads()
             self._stopping.wait(LEADER_S)
 
     def _follow(self) -> None:

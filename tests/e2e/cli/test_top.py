@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -41,11 +42,13 @@ class Screen:
             start_new_session=True,
         )
         self.out = ""
+        # what is read may end within a character
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read(self) -> None:
         """Take in what was drawn."""
         while select.select([self.parent], [], [], 0.02)[0]:
-            self.out += os.read(self.parent, 65536).decode(errors="replace")
+            self.out += self._decoder.decode(os.read(self.parent, 65536))
 
     @property
     def shown(self) -> str:

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from taskmesh import TaskMesh
 from taskmesh.cli.main import cli
+from taskmesh.cli.top.watching import Watching
 from tests.nodes import Nodes
+from tests.support import wait_until
 
 KEY = "0" * 64
 NAME = "halved"
@@ -24,6 +26,7 @@ LOOKS = [
     ["dead", "list"],
     ["inspect", "scheduled"],
     ["inspect", "active"],
+    ["top", "--once"],
 ]
 #: Those that look at what acceptors keep, or at a single message; but for those that wait for a node for seconds.
 OTHERS = [
@@ -89,6 +92,31 @@ def test_whoever_looks_is_told_what_the_others_have_and_who_is_away(mesh, three_
     assert json.loads(asked("dead", "list", "--json").stdout)["nodes_away"] == away
     shown = json.loads(asked("inspect", "scheduled", "--json").stdout)["node"]
     assert len(shown) == told["delayed"]
+
+
+def test_who_watches_goes_on_without_a_majority_and_sees_who_is_away(mesh, three_nodes):
+    watching = Watching(mesh, lambda: None)
+    watching.start()
+    try:
+        wait_until(lambda: watching.seen is not None, what="a first look")
+        three_nodes.kill(0)
+        three_nodes.kill(2)
+        silent = ids_of(mesh, three_nodes, 0, 2)
+
+        def seen() -> bool:
+            found = watching.seen
+            return found is not None and silent == sorted(
+                node.name for node in found.nodes if node.state == "does not answer"
+            )
+
+        wait_until(seen, what=f"{silent} are seen as silent; {watching.trouble}")
+        wait_until(
+            lambda: "no majority" in watching.leader_trouble, what="it says why nobody knows who leads"
+        )
+        last_s = watching.seen.at_s
+        wait_until(lambda: watching.seen.at_s > last_s, what="it is looked at again")
+    finally:
+        watching.stop()
 
 
 def test_no_other_look_ends_in_a_traceback(mesh, three_nodes):

@@ -39,7 +39,14 @@ def seen(**more: object) -> Seen:
 
 
 def watching(found: Seen | None = None, **more: object) -> SimpleNamespace:
-    facts = {"trouble": "", "leader": "w1", "tally": Tally(), "came": Rates(), "ended": Rates()}
+    facts = {
+        "trouble": "",
+        "leader": "w1",
+        "leader_trouble": "",
+        "tally": Tally(),
+        "came": Rates(),
+        "ended": Rates(),
+    }
     return SimpleNamespace(seen=found or seen(), **(facts | more))
 
 
@@ -103,6 +110,26 @@ def test_a_mesh_that_does_not_answer_is_said_and_how_old_the_rest_is():
     assert "the mesh does not answer: no answer" in shown
 
 
+def test_a_leader_that_cannot_be_known_is_not_told_as_nobody():
+    shown = text(watching(leader="", leader_trouble="register leader: no majority"), State(), width=100)
+    assert "leader: not known (register leader: no majority)" in shown
+    assert "leader nobody" in text(watching(leader=""), State())
+
+
+@pytest.mark.parametrize(("oldest_s", "words"), [(133.0, "2 min 13 s"), (86_340.0, "23 h 59 min")])
+def test_how_long_the_first_in_line_waits_is_not_cut(oldest_s, words):
+    shown = text(watching(seen(queues=(queue("mail", ready=1, oldest_s=oldest_s),))), State())
+    assert f" {words} " in shown
+
+
+@pytest.mark.parametrize(("gaps", "words"), [(1, "missed once:"), (2, "missed 2 times:")])
+def test_it_is_said_how_often_events_were_missed(gaps, words):
+    tally = Tally()
+    for _ in range(gaps):
+        tally.add(Event("gap", 1))
+    assert words in text(watching(tally=tally), State())
+
+
 def test_text_from_elsewhere_steers_no_terminal():
     evil = watching(seen(queues=(queue("q\x1b[2J"),)))
     assert "\x1b" not in text(evil, State())
@@ -143,6 +170,16 @@ def test_keys_choose_go_in_and_come_back():
     state.press("?")
     assert state.press("q") is Wish.QUIT
     assert state.press(Key.INTERRUPT) is Wish.QUIT
+
+
+def test_a_queue_is_paused_only_where_one_is_marked():
+    state = State(
+        part="tasks", rows=dict.fromkeys(("queues", "workers", "nodes", "tasks"), 2), names=["a", "b"]
+    )
+    assert state.press("p") is Wish.NOTHING
+    assert "p pauses the queue that is marked" in text(watching(), state)
+    state.press(Key.TAB)
+    assert (state.part, state.said, state.press("p")) == ("queues", "", Wish.PAUSE)
 
 
 def test_nothing_is_sent_again_that_was_not_confirmed():
