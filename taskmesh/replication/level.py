@@ -30,6 +30,7 @@ LISTING = load_script("taskmesh.replication", "listing")
 DISCARD = load_script("taskmesh.replication", "discard")
 MARK_LEVEL = load_script("taskmesh.replication", "mark_level")
 DROP = load_script("taskmesh.replication", "drop_slots")
+PRUNE = load_script("taskmesh.replication", "prune")
 
 #: Slots that are summed up in one round.
 SLOTS_AT_ONCE = 32
@@ -38,6 +39,10 @@ COPIES_AT_ONCE = 50
 LISTED_AT_ONCE = 500
 #: Records that are removed in one step of those that a node keeps no more.
 DROPPED_AT_ONCE = 500
+#: Entries of an index that are looked at in one step: some milliseconds of the node.
+PRUNED_AT_ONCE = 300
+#: Indexes of which a node may keep entries of slots that it leads no more: dead letters, and what waits for its time.
+PRUNED = (b"dead", b"d")
 #: So much of a mark says which copy is the newer one; the rest, whether it is a whole one.
 NEWER = 9
 #: Bytes a second that are copied, so that whoever works is not held up.
@@ -162,6 +167,38 @@ def drop_unheld(standing: Standing, view: View, node: str, slots: Sequence[int])
         removed += int(reply[0])
         if reply[1] == b"0":
             return removed
+
+
+def prune(standing: Standing, view: View, node: str) -> Spread[int]:
+    """Take out of a node's indexes what it does not lead, and return how much that was.
+
+    It led that before others did, and it would be counted on both nodes.
+
+    Args:
+        standing: Where.
+        view: That says what the node leads; in another one nothing is taken out.
+        node: Which node.
+    """
+    compared = _Compared(standing, view, None)
+    removed = 0
+    for index in PRUNED:
+        cursor = b"0"
+        while True:
+            replies = yield Round(
+                [compared.call(PRUNE, node, index, cursor, b"%d" % PRUNED_AT_ONCE)], all_answered
+            )
+            try:
+                (answer,) = _answers(replies)
+            except _Stale:
+                return removed
+            if answer is None:
+                # it is away: what it has is not counted either, and is looked at in the view that takes it in
+                return removed
+            cursor = bytes(answer[0])
+            removed += int(answer[1])
+            if cursor == b"0":
+                break
+    return removed
 
 
 class _Compared:

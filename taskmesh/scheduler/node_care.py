@@ -23,7 +23,7 @@ from taskmesh.nodes.event_sender import EventSender
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish, source_of
 from taskmesh.replication.history import Change, note_change
-from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
+from taskmesh.replication.level import Learner, drop_unheld, level, mark_level, prune
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.observing import LOOK_S, Observer
 from taskmesh.replication.overtaken import overtaken
@@ -375,7 +375,7 @@ class NodeCare:
                 self._drop_unheld(view)
 
     def _drop_unheld(self, view: View) -> None:
-        """Remove what nodes have of slots that they keep no more, now that all who keep them are level."""
+        """Remove what nodes have of slots that they keep, or lead, no more, now that all who keep them are level."""
         self._dropped_view = view.number
         for member in view.members:
             if member.id not in self.watch.seen or self.watch.seen[member.id].epoch != view.epoch:
@@ -389,6 +389,9 @@ class NodeCare:
                 )
             if removed:
                 log.info("nodes: %d copies were dropped that %s keeps no more", removed, member.id)
+            pruned = self._copy(prune(self._standing(), view, member.id))
+            if pruned:
+                log.info("nodes: %s listed %d messages no more that others lead", member.id, pruned)
 
     # -- speaking -------------------------------------------------------------------
 

@@ -94,6 +94,9 @@ ZPOPMIN z
 ZPOPMIN z count
 ZPOPMAX z
 ZPOPMAX z count
+ZSCAN z 0|x
+ZSCAN z 0 COUNT count
+ZSCAN z 0 COUNT|FOO
 DEL any any
 UNLINK any
 RENAME z z

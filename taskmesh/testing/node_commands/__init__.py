@@ -75,6 +75,7 @@ COMMANDS: dict[bytes, Command] = {
     b"HVALS": _command(hashes.hvals, 2),
     b"ZADD": _command(sorted_sets.zadd, -4, "wg"),
     b"ZREM": _command(sorted_sets.zrem, -3, "w"),
+    b"ZSCAN": _command(sorted_sets.zscan, -3),
     b"ZSCORE": _command(sorted_sets.zscore, 3),
     b"ZCARD": _command(sorted_sets.zcard, 2),
     b"ZCOUNT": _command(sorted_sets.zcount, 4),

@@ -116,6 +116,10 @@ class SmallMesh:
         """Return what a node has in a set."""
         return set(self.nodes[node].call((b"SMEMBERS", PREFIX + key)))  # type: ignore[arg-type]
 
+    def index_of(self, node: str, key: bytes) -> list[bytes]:
+        """Return what a node lists in an index, in its order."""
+        return list(self.nodes[node].call((b"ZRANGE", PREFIX + key, b"0", b"-1")))  # type: ignore[arg-type]
+
     def versions(self, task_id: bytes) -> dict[str, bytes]:
         """Return the versions of all copies."""
         return {

@@ -11,14 +11,16 @@ from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import register
-from taskmesh.replication.level import Learner, drop_unheld, level, mark_level
+from taskmesh.replication.level import Learner, drop_unheld, level, mark_level, prune
 from taskmesh.replication.pieces import PIECE_BYTES
+from taskmesh.replication.view import View
 from taskmesh.results.read import forget
 from tests.unit.replication.small_mesh import NOW_MS, PREFIX, SLOTS, SmallMesh, make_view, message
 
 INCARNATION = b"a" * 16
 HOLDER = INCARNATION + b"000001"
 ALL = range(SLOTS)
+COUNT = 40
 
 
 @pytest.fixture
@@ -190,6 +192,54 @@ def test_what_a_node_keeps_no_more_is_dropped(mesh: SmallMesh) -> None:
     for slot in gone:
         assert not mesh.members_of("n3", b"L:%04x" % slot)
         assert not mesh.members_of("n3", b"F:%04x" % slot)
+
+
+@pytest.fixture
+def listed() -> tuple[SmallMesh, View]:
+    """Return a mesh whose nodes list messages that wait for their time, and the view in which n1 leads all of them."""
+    mesh = SmallMesh(make_view())
+    some = [message(at, due_ms=b"%d" % (NOW_MS + 60_000)) for at in range(COUNT)]
+    mesh.run(enqueue(mesh.session, some, patience_s=0))
+    view = mesh.standing.view
+    table = tuple(("n1", *(node for node in row if node != "n1")) for row in view.table)
+    return mesh, replace(view, number=2, table=table)
+
+
+def test_what_a_node_leads_no_more_is_not_listed_there(listed: tuple[SmallMesh, View]) -> None:
+    mesh, newer = listed
+    before = {node: len(mesh.index_of(node, b"d")) for node in mesh.nodes}
+    assert sum(before.values()) == COUNT
+    assert mesh.converse(prune(mesh.standing, mesh.standing.view, "n2")) == 0
+    assert mesh.converse(prune(mesh.standing, newer, "n2")) == 0  # not told of it yet
+    for node in mesh.nodes:
+        mesh.activate(node, newer)
+    mesh.standing.take(newer)
+    for node in ("n2", "n3"):
+        assert mesh.converse(prune(mesh.standing, newer, node)) == before[node] > 0
+        assert not mesh.index_of(node, b"d")
+    assert mesh.converse(prune(mesh.standing, newer, "n1")) == 0
+    assert len(mesh.index_of("n1", b"d")) == before["n1"]
+    mesh.nodes["n3"].running = False
+    assert mesh.converse(prune(mesh.standing, newer, "n3")) == 0
+
+
+def test_of_dead_letters_those_stay_that_a_node_leads_and_that_nobody_dropped(mesh: SmallMesh) -> None:
+    """One was dropped while the node was away, one is another node's, one is as it was."""
+    task_id, row = ended(mesh)
+    other = next(node for node in row if node != row[0])
+    record = mesh.record(row[0], task_id)
+    dead, dropped = (
+        record[:1] + b"D" + record[2:],
+        record[:1] + b"D" + record[2:94] + b"%08x" % 0 + record[102:108],
+    )
+    for node in (row[0], other):
+        mesh.nodes[node].call((b"SET", PREFIX + b"r:" + task_id, dead))
+        mesh.nodes[node].call((b"ZADD", PREFIX + b"dead", b"1", task_id))
+    view = mesh.standing.view
+    assert [mesh.converse(prune(mesh.standing, view, node)) for node in (row[0], other)] == [0, 1]
+    assert (mesh.index_of(row[0], b"dead"), mesh.index_of(other, b"dead")) == ([task_id], [])
+    mesh.nodes[row[0]].call((b"SET", PREFIX + b"r:" + task_id, dropped))
+    assert mesh.converse(prune(mesh.standing, view, row[0])) == 1
 
 
 ENDED_MS = NOW_MS - 60_000
