@@ -19,6 +19,7 @@ from typing import Any
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.exceptions import KombuError
+from kombu.message import Message
 from kombu.messaging import Consumer, Producer
 
 from taskmesh.broker.address import Where, where
@@ -328,12 +329,14 @@ class KombuLine:
         with self._explaining(", ".join(names)):
 
             def on_message(message: Any) -> None:
-                # its own words are not needed: which queue it came by is what counts, and cannot be forged
+                # its own words are not needed: which queue it came by is what counts
                 name = str(message.delivery_info.get("routing_key") or "")
                 heard(names.get(name, name.removeprefix(self._prefix)), message)
 
             if self._hearing is None:
                 self._hearing = self._channel()
+                if self._is_amqp:
+                    self._hearing.message_to_python = partial(_unread, self._hearing)
             consumer = Consumer(
                 self._hearing,
                 [Queue(name, durable=True, no_declare=True) for name in names],
@@ -385,6 +388,11 @@ class KombuLine:
         while _has_read(sock) or select.select([sock], [], [], 0)[0]:
             with contextlib.suppress(TimeoutError):
                 self._wire.drain_events(timeout=FRAME_S)
+
+
+def _unread(channel: Any, raw: Any) -> Message:
+    """Return a ticket without what is in it, and in its headers: kombu would unpack what says that it is compressed."""
+    return Message(channel=channel, delivery_tag=raw.delivery_tag, delivery_info=raw.delivery_info)
 
 
 def _has_read(sock: Any) -> bool:

@@ -7,6 +7,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+from kombu.connection import Connection
 
 from taskmesh.broker.contract import TICKETS_MAX
 from taskmesh.broker.kombu import KEPT_MAX
@@ -71,6 +72,28 @@ def test_each_ticket_is_heard_once_and_counts_until_it_is_settled(rabbitmq, vhos
     tickets.put_back(second)
     for _ in range(2):
         tickets.acknowledge(hear(tickets))
+    wait_until(lambda: rabbitmq.messages(vhost, QUEUE) == 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        (b"\xff no JSON", {}),
+        (b"no archive", {"compression": "application/x-bz2"}),
+    ],
+    ids=["bytes", "broken"],
+)
+def test_what_is_in_a_ticket_is_not_looked_at(rabbitmq, vhost, broker, tickets, body, header):
+    """Whoever may publish there could else have workers unpack gigabytes, or lose their connections for ever."""
+    broker.check(["mail"])  # which makes the queue
+    with Connection(rabbitmq.url(vhost)) as stranger:
+        channel = stranger.channel()
+        channel.basic_publish(channel.prepare_message(body, headers=header), routing_key=QUEUE)
+    tickets.consume(1)
+    heard = hear(tickets)
+    assert heard.queue == "mail"
+    assert tickets.trouble == ""
+    tickets.acknowledge(heard)
     wait_until(lambda: rabbitmq.messages(vhost, QUEUE) == 0)
 
 
