@@ -5,7 +5,8 @@
 -- KEYS[1] prefix  ARGV: epoch, now_ms, 'dead' or 'd', cursor ('0' = begin), about how many
 -- Returns {cursor of the next step ('0' = that was all), how many were taken out}. A repeat takes out nothing more.
 -- Whoever comes to lead a slot makes its indexes anew from records, so nothing is lost here.
-local index, of_dead, gone = P .. ARGV[3], ARGV[3] == 'dead', {}
+local of_dead, gone = ARGV[3] == 'dead', {}
+local index = of_dead and P .. 'dead' or P .. 'd'
 local cursor, found = unpack(CALL('ZSCAN', index, ARGV[4], 'COUNT', ARGV[5]))
 for i = 1, #found, 2 do
   local member = found[i]
