@@ -105,6 +105,8 @@ def call(
     )
     try:
         _tell(mesh, task, handle, queue=queue, wait_s=wait_s, json_wanted=json_wanted)
+    except BrokenPipeError:
+        raise  # who read it has enough: `main` ends quietly
     except OSError as error:
         told = f"{error.strerror}; the message was sent all the same, its id is {handle.id}"
         raise OSError(error.errno, told) from error

@@ -56,3 +56,21 @@ def test_a_call_says_that_it_was_sent(served):
         assert "cannot write" in done.stderr
         sent = done.stderr.strip().rpartition("; the message was sent all the same, its id is ")[2]
         assert served.run("result", sent, "--wait", "30", "--json").json["state"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("more", [[], ["--wait", "30"]])
+def test_a_call_whose_reader_has_gone_ends_quietly(served, more):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*TASKMESH, "call", "add", "1", "2", *more],
+        cwd=served.folder,
+        env=served.environ,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
