@@ -94,7 +94,8 @@ def scheduler(
     the code of APP are defined when this starts.
     """
     if app_argument:
-        if target.is_given and target != chosen(app_argument, None, target.path):
+        given = click.get_current_context().params  # not what surrounds it, such as TASKMESH_APP
+        if given.get("mesh") or given.get("app") not in (None, app_argument):
             raise click.UsageError("the app is given twice: as an argument and with -A or --mesh")
         target = chosen(app_argument, None, target.path)
     in_file = read_scheduler_file(Path(config)) if config else {}

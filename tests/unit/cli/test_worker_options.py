@@ -252,6 +252,18 @@ def test_the_files_in_the_repository_are_right():
         assert resolved({"config": str(path)}, {}, path.parent / "nowhere")
 
 
+def test_an_app_on_the_command_line_counts_before_the_variable_also_for_a_scheduler(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMESH_APP", "other:mesh")
+    assert (
+        resolved(given_by("nowhere_a:mesh"), os.environ, tmp_path, takes_mesh=False).app == "nowhere_a:mesh"
+    )
+    assert "'nowhere_a'" in CliRunner().invoke(cli, ["scheduler", "nowhere_a:mesh"]).stderr
+    for more in (["-A", "nowhere_b:mesh"], ["--mesh", "b"]):
+        done = CliRunner().invoke(cli, ["scheduler", "nowhere_a:mesh", *more])
+        assert (done.exit_code, "the app is given twice" in done.stderr) == (2, True)
+
+
 def test_the_file_of_a_scheduler_is_no_worker_s(file):
     with pytest.raises(ConfigError, match=r"\[worker\] is unknown; the options of a scheduler"):
         read_scheduler_file(file("[worker]\nburst = true\n"))
