@@ -8,10 +8,10 @@ import os
 import click
 
 from taskmesh.cli.app_path import current_folder
-from taskmesh.cli.failure import Failure
+from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json
-from taskmesh.cli.probing import LIVE, READY, TIMEOUT_S, CannotAsk, ask, url_for
+from taskmesh.cli.probing import LIVE, READY, TIMEOUT_S, CannotAsk, NobodyNamed, ask, url_for
 from taskmesh.cli.seconds import Seconds
 from taskmesh.config.settings import probes_setting
 
@@ -39,10 +39,14 @@ def probe(*, live: bool, ready: bool, url: str | None, timeout: float, json_want
     """
     if live + ready + (url is not None) > 1:
         raise click.UsageError("give one of --live, --ready and --url")
+    if timeout <= 0:
+        raise click.BadParameter("expected more than 0 seconds", param_hint="'--timeout'")
     try:
         if url is None:
             url = url_for(probes_setting(os.environ, current_folder()), LIVE if live else READY)
         told = ask(url, timeout)
+    except NobodyNamed as error:
+        raise Failure(str(error), EXIT_USAGE) from error
     except CannotAsk as error:
         raise Failure(str(error)) from error
     if json_wanted:

@@ -12,12 +12,18 @@ LIVE, READY = "/livez", "/readyz"
 #: How long an answer may take.
 TIMEOUT_S = 5.0
 _BYTES_MAX = 1 << 20
+#: As `EXIT_USAGE` of `failure.py`, which imports much.
+EXIT_USAGE = 2
 #: Where a process listens on all addresses, it is asked on this host's own.
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 
 class CannotAsk(Exception):
     """It is not known whom to ask, or he does not answer."""
+
+
+class NobodyNamed(CannotAsk):
+    """It is not known whom to ask: what was given or set does not say it."""
 
 
 class Told(NamedTuple):
@@ -35,13 +41,13 @@ def url_for(probes: str | None, path: str) -> str:
         path: Of the probe.
 
     Raises:
-        CannotAsk: It says nothing, or leaves the port to chance.
+        NobodyNamed: It says nothing, or leaves the port to chance.
     """
     if not probes:
-        raise CannotAsk("where are the probes? Set TASKMESH_PROBES as the worker has it, or give --url")
+        raise NobodyNamed("where are the probes? Set TASKMESH_PROBES as the worker has it, or give --url")
     host, _, port = probes.rpartition(":")
     if port == "0":
-        raise CannotAsk(
+        raise NobodyNamed(
             "the worker takes any port that is free (probes = 0): give --url; its log names the port"
         )
     host = _EVERYWHERE.get(host.strip("[]"), host.strip("[]"))
@@ -53,16 +59,17 @@ def ask(url: str, timeout_s: float = TIMEOUT_S) -> Told:
 
     Args:
         url: `http://host:port/path`.
-        timeout_s: How long it may take.
+        timeout_s: How long it may take; more than 0.
 
     Raises:
-        CannotAsk: There is no answer, or the URL is none.
+        NobodyNamed: The URL is none.
+        CannotAsk: There is no answer.
     """
     scheme, _, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     host, colon, port = place.rpartition(":")
     if scheme != "http" or not colon or not port.isdigit():
-        raise CannotAsk(f"{url} is no address of a probe: expected http://HOST:PORT{READY}")
+        raise NobodyNamed(f"{url} is no address of a probe: expected http://HOST:PORT{READY}")
     until_s = time.monotonic() + timeout_s
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as connection:
@@ -104,7 +111,7 @@ def quickly(words: list[str], environ: Mapping[str, str]) -> int | None:
         told = ask(url_for(probes(given), LIVE if words == ["--live"] else READY))
     except CannotAsk as error:
         os.write(2, f"taskmesh probe: {error}\n".encode())
-        return 1
+        return EXIT_USAGE if isinstance(error, NobodyNamed) else 1
     except ValueError:
         return None  # the command says what is wrong with the setting
     os.write(1, f"{told.text}\n".encode())

@@ -44,7 +44,11 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
 
 
 def test_where_the_probes_are_has_to_be_known(shell: Shell) -> None:
-    assert "Set TASKMESH_PROBES" in shell.run("probe", code=1).err
+    assert "Set TASKMESH_PROBES" in shell.run("probe", code=2).err
+    assert "give --url" in shell.run("probe", "--live", code=2, TASKMESH_PROBES="0").err
+    assert "no address of a probe" in shell.run("probe", "--url", "nowhere", code=2).err
+    url = "http://127.0.0.1:1/livez"
+    assert "more than 0" in shell.run("probe", "--url", url, "--timeout", "0", code=2).err
     assert "give one of" in shell.run("probe", "--live", "--ready", code=2).err
     assert "expected HOST:PORT" in shell.run("probe", code=2, TASKMESH_PROBES="nowhere").err
     assert "Serve /livez" in shell.run("worker", "--help").out
