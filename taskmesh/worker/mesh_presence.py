@@ -86,6 +86,8 @@ class MeshPresence:
             death_of=partial(self._deaths.at, node),
         )
         self._places: dict[str, _Place] = {}
+        # of whom that was said; one that a view leaves out meanwhile is still among them
+        self._away: set[str] = set()
         self._info = b""
         self.beat_s = beat_s_of(lease_ttl_s)
         self.undertaker = MeshUndertaker(self._usable, self._missed, self._deaths)
@@ -134,17 +136,29 @@ class MeshPresence:
             except NodeUnavailable as error:
                 missed = str(error)
                 self._missed(place)
-                log.warning("node %s: %s", node, error)
+                self._say_away(node, error)
             except NodeFault:
                 # should it last, others take over what is held there
                 self._missed(place)
                 log.exception("node %s cannot be used", node)
             else:
                 place.rest.answered(0.0, 0.0)
+                self._say_back(node)
                 answered += 1
         if not answered:
             raise NodeUnavailable(missed, node=self._link.mesh, may_be_done=True)
         return answered
+
+    def _say_away(self, node: str, error: NodeUnavailable) -> None:
+        """Say that a node is away, once until it answers again."""
+        if node not in self._away:
+            self._away.add(node)
+            log.warning("node %s: %s", node, error)
+
+    def _say_back(self, node: str) -> None:
+        if node in self._away:
+            self._away.discard(node)
+            log.info("node %s answers again", node)
 
     # -- as a presence --------------------------------------------------------------
 

@@ -82,6 +82,28 @@ def test_a_node_that_stands_still_stops_no_beat_on_the_others(apart, presence):
     wait_until(beats_there)
 
 
+def test_that_a_node_is_away_is_said_once_and_that_it_is_back(apart, presence, caplog):
+    caplog.set_level("INFO", "taskmesh.worker")
+    apart.nodes.stop(0)
+    presence.beat(())
+    presence._places["n1"].rest.until_s = 0.0
+    presence.orders()
+    apart.link.usable = ("n2",)  # a view leaves it out
+    presence.beat(())
+    (away,) = caplog.messages
+    assert away.startswith("node n1: ")
+    apart.nodes.go_on(0)
+    apart.link.usable = ("n1", "n2")
+
+    def is_back() -> bool:
+        presence.beat(())
+        return "node n1 answers again" in caplog.messages
+
+    wait_until(is_back)
+    presence.beat(())
+    assert [said for said in caplog.messages if said.startswith("node n1")] == [away, "node n1 answers again"]
+
+
 def test_declared_dead_on_one_it_registers_there_again(apart, presence):
     declare(apart, 0, presence)
     presence.beat(())
