@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taskmesh.cli.seconds import read_seconds
+from taskmesh.config.settings import LOG_FORMATS, LOG_LEVELS
 from taskmesh.config.values import limit_of_memory, probes
 from taskmesh.errors import ConfigError
 
@@ -21,6 +22,20 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("expected a text")
     return value
+
+
+def _log_format(value: Any) -> str:
+    given = _text(value)
+    if given.lower() not in LOG_FORMATS:
+        raise ValueError(f"expected one of {', '.join(LOG_FORMATS)}")
+    return given
+
+
+def _log_level(value: Any) -> str:
+    given = _text(value)
+    if given.upper() not in LOG_LEVELS:
+        raise ValueError(f"expected one of {', '.join(LOG_LEVELS)}")
+    return given
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -64,8 +79,8 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "queues": _texts,
     "strategy": _text,
     "name": _text,
-    "log_level": _text,
-    "log_format": _text,
+    "log_level": _log_level,
+    "log_format": _log_format,
     "burst": _flag,
     "no_scheduler": _flag,
     "include": _texts,

@@ -189,6 +189,8 @@ def test_a_file_that_was_named_counts_over_one_that_lies_around(tmp_path, file):
         ("[worker]\nqueues = 3\n", "list of texts"),
         ("[worker]\ngrace = -1\n", "seconds"),
         ('[worker]\nburst = "yes"\n', "true or false"),
+        ('[worker]\nlog_format = "xml"\n', "worker.toml: log_format = 'xml' .*expected one of text, json"),
+        ('[worker]\nlog_level = "loud"\n', "worker.toml: log_level = 'loud' .*expected one of DEBUG, "),
         ("[workers]\n", "unknown"),
         ("", "no \\[worker\\]"),
         ("[worker", "not TOML"),
