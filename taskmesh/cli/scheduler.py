@@ -25,12 +25,14 @@ from taskmesh.cli.worker_file import read_scheduler_file
 from taskmesh.cli.worker_options import given_level
 from taskmesh.config.settings import LOG_LEVELS, check_mesh_name
 from taskmesh.config.sources import VARIABLE_PREFIX
+from taskmesh.errors import BrokerRefused, BrokerUnavailable
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.service import Service
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
+    from taskmesh.broker.contract import Broker
     from taskmesh.cli.scheduler_probes import SchedulerProbes
 
 log = logging.getLogger("taskmesh.scheduler")
@@ -123,6 +125,7 @@ def scheduler(
     standing.start()
     probed = _serve_probes(name, mesh, standing, mesh.settings.probes if where is None else where)
     log.info("%s stands for leader of mesh %r on %s", name, mesh.name, mesh.link.driver.address)
+    check_broker(mesh.broker, name)
     service = Service(os.environ)
     while standing.is_alive and not stop_signals.wait(LOOK_S):
         service.turned(lambda: [standing.hindrance] if standing.hindrance else [])
@@ -139,6 +142,26 @@ def scheduler(
     log.info("%s has stopped", name)
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})
+
+
+def check_broker(broker: Broker | None, name: str) -> None:
+    """Say at the start what is wrong with the broker. The scheduler goes on: it needs the nodes, and not the broker.
+
+    Args:
+        broker: Of the mesh, if it has one.
+        name: Of the scheduler.
+    """
+    if broker is None:
+        return
+    try:
+        broker.check()
+    except (BrokerRefused, BrokerUnavailable) as error:
+        log.warning(
+            "%s; scheduler %s begins without it, fires schedules, and goes on trying: meanwhile nobody sees which "
+            "queues lack tickets, and tasks begin a little later",
+            error,
+            name,
+        )
 
 
 def _meant(target: Target, in_file: Mapping[str, Any], *, is_given: bool) -> Target:

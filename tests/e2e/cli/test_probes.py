@@ -28,8 +28,9 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
     assert "probes cannot be served on 127.0.0.1" in refused.err
     assert "Traceback" not in refused.err
 
-    scheduler = shell.start("scheduler", "--mesh", "shop", "--probes", str(other)).until(
-        "probes of scheduler"
+    away = f"amqp://127.0.0.1:{free_port()}/shop"
+    scheduler = shell.start("scheduler", "--mesh", "shop", "--probes", str(other), "-b", away).until(
+        "begins without it"
     )
     url = f"http://127.0.0.1:{other}"
     wait_until(lambda: shell.run("probe", "--url", f"{url}/readyz", code=None).code == 0, what="it is ready")
