@@ -52,7 +52,7 @@ class Scheduling(Registering):
     def __init__(self, name: str, settings: Settings) -> None:
         """Begin with no schedules in the code."""
         super().__init__(name, settings)
-        self._declared: dict[str, tuple[When, Signature[Any], Policies]] = {}
+        self._declared: dict[str, tuple[When | str, Signature[Any], Policies]] = {}
 
     def schedule(
         self, name: str, when: When | str, signature: Signature[Any], **policies: Unpack[Policies]
@@ -62,6 +62,9 @@ class Scheduling(Registering):
         It stands in the mesh until it is removed, whatever becomes of this process. One of the same name is defined
         anew; one that is paused stays so. It counts within a second.
 
+        While a command imports its app this only notes what the code says, as `cron` does: workers and schedulers
+        define it when they start, and who looks at a mesh changes nothing.
+
         Args:
             name: 1 to 175 printable ASCII characters without space and `@`.
             when: What `crontab`, `every` or `once` return, or the same as a text, in UTC.
@@ -69,7 +72,7 @@ class Scheduling(Registering):
             policies: See `Policies`: misfire, catch_up, overlap, jitter, start, end.
 
         Returns:
-            Whether this changed anything.
+            Whether this changed anything in the mesh; False while a command imports its app.
 
         Raises:
             UsageError: It cannot be; the error says why and where.
@@ -80,6 +83,12 @@ class Scheduling(Registering):
             raise UsageError(
                 f"mesh {self.name!r} runs its tasks inline (eager): it has no leader to fire a schedule"
             )
+        from taskmesh.worker.locate import is_importing_app
+
+        if is_importing_app():
+            self._check_schedule(name, when, policies, _called(name, signature).task.name)
+            self._declared[name] = when, signature, policies
+            return False
         return self.schedules.put(self._definition(name, when, signature, policies))
 
     async def aschedule(
@@ -201,16 +210,12 @@ class Scheduling(Registering):
     ) -> Schedule:
         from msgspec.structs import replace
 
-        from taskmesh.client.signature import Signature, pack_signature
+        from taskmesh.client.signature import pack_signature
 
-        if not isinstance(signature, Signature):
-            raise UsageError(
-                f"schedule {name!r} is to call {signature!r}: expected a call that is made later, such as "
-                "task.s(1, 2); without arguments, task.s()"
-            )
+        task = _called(name, signature).task.name
         functions = self.keyring().signer("function", self.name)
         return replace(
-            self._check_schedule(name, when, policies, signature.task.name),
+            self._check_schedule(name, when, policies, task),
             call=pack_signature(signature, functions),
         )
 
@@ -247,3 +252,19 @@ class Scheduling(Registering):
         schedule = Schedule(name=name, when=text, zone=zone, call=PackedCall(task=task), **fields)
         check_schedule(schedule)
         return schedule
+
+
+def _called(name: str, signature: Signature[Any]) -> Signature[Any]:
+    """Return what a schedule is to call.
+
+    Raises:
+        UsageError: It is no call that is made later.
+    """
+    from taskmesh.client.signature import Signature
+
+    if not isinstance(signature, Signature):
+        raise UsageError(
+            f"schedule {name!r} is to call {signature!r}: expected a call that is made later, such as "
+            "task.s(1, 2); without arguments, task.s()"
+        )
+    return signature

@@ -20,6 +20,7 @@ from taskmesh.cli.seconds import Seconds
 from taskmesh.cli.target import Target, target_options
 from taskmesh.client.result import AsyncResult
 from taskmesh.client.task import Task
+from taskmesh.worker.locate import importing
 
 _NEGATIVE = re.compile(r"-\.?\d")
 #: Marks an argument that click would take for an option; no argument of a process can hold this character.
@@ -151,7 +152,8 @@ def full_name(name: str, mesh: TaskMesh) -> str:
     """
     if name in mesh.tasks:
         return name
-    mesh.import_tasks()
+    with importing(mesh.name):
+        mesh.import_tasks()
     if name in mesh.tasks:
         return name
     known = sorted(mesh.tasks)

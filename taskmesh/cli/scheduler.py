@@ -27,6 +27,7 @@ from taskmesh.config.settings import LOG_LEVELS, check_mesh_name
 from taskmesh.config.sources import VARIABLE_PREFIX
 from taskmesh.errors import BrokerRefused, BrokerUnavailable
 from taskmesh.scheduler.candidate import Standing, declared_in
+from taskmesh.worker.locate import importing
 from taskmesh.worker.logs import set_up_logging
 from taskmesh.worker.service import Service
 
@@ -112,7 +113,8 @@ def scheduler(
     if broker:
         mesh.use_broker(given_broker(broker))
     if target.app:
-        mesh.import_tasks()
+        with importing(target.app):
+            mesh.import_tasks()
     set_up_logging(level.upper(), form or mesh.settings.log_format)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     standing = Standing(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from taskmesh import TaskMesh, crontab, every
 from taskmesh.coordination.schedule import unpack_schedule
 from taskmesh.errors import UsageError, WrongArguments
+from taskmesh.worker.locate import importing, load_app
 
 
 @pytest.fixture
@@ -83,3 +86,30 @@ def test_an_eager_mesh_has_no_leader() -> None:
         mesh.schedule("poll", every(30), task.s())
     assert mesh.cron("0 3 * * *", name="n")(task) is task
     assert crontab("0 3 * * *").said() == ("0 3 * * *", "UTC")
+
+
+@pytest.mark.parametrize("when", ["every(30)", "'every 30s'"])
+def test_an_app_that_a_command_imports_defines_nothing(tmp_path, monkeypatch, when: str) -> None:
+    """It can be looked at while no node answers; workers and schedulers are told what the code says."""
+    (tmp_path / "looked_at.py").write_text(
+        "from taskmesh import TaskMesh, every\n"
+        f"mesh = TaskMesh('looked', key={'k' * 64!r}, nodes=['redis://127.0.0.1:1'])\n"
+        "@mesh.task\n"
+        "def job(x=0): return x\n"
+        f"defined = mesh.schedule('poll', {when}, job.s(1))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mesh = load_app("looked_at:mesh", TaskMesh)
+    assert not sys.modules.pop("looked_at").defined
+    (schedule,) = (unpack_schedule(content) for content in mesh.declared_schedules())
+    assert (schedule.name, schedule.when, len(schedule.declared)) == ("poll", "every 30s", 16)
+
+
+def test_what_cannot_be_is_refused_while_a_command_imports_its_app(mesh: TaskMesh) -> None:
+    task = mesh.task(job)
+    with importing("app"):
+        with pytest.raises(UsageError, match="is to call"):
+            mesh.schedule("poll", every(30), job)
+        with pytest.raises(UsageError, match="is to fire at"):
+            mesh.schedule("poll", 30, task.s())
+    assert not mesh.declared_schedules()
