@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from taskmesh.config.brokers import MESH, broker_address
+from taskmesh.config.brokers import MEMORY, MESH, broker_address, scheme_of
 from taskmesh.config.sources import VARIABLE_PREFIX
 from taskmesh.errors import UsageError
 
@@ -28,9 +28,15 @@ def given_broker(given: str) -> str:
     """Return the address that `-b` was given.
 
     Raises:
-        UsageError: It is none, or of a kind that is refused; no password is shown.
+        UsageError: It is none, of a kind that is refused, or one that no other process can reach; no password is shown.
     """
     try:
-        return broker_address(given) or MESH
+        address = broker_address(given) or MESH
     except ValueError as error:
         raise UsageError(f"--broker (-b): {error}") from None
+    if scheme_of(address) == MEMORY:
+        raise UsageError(
+            "--broker (-b): memory:// reaches no other process, so nobody could tell this one of work; it is for "
+            "tests. Give amqp://user:password@host:5672/vhost, or mesh for the nodes themselves"
+        )
+    return address

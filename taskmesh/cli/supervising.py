@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from taskmesh.cli.worker_list import clash, strangers, workers_of
+from taskmesh.config.brokers import MEMORY, scheme_of
 from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
 from taskmesh.queue.manage import status
 from taskmesh.worker.nursery import Nursery
@@ -39,6 +40,12 @@ class CommandSupervisor(Supervisor):
             raise UsageError(
                 f"--nodes {self._nodes}: the app says otherwise. By its own settings mesh {facts.mesh!r} has "
                 f"{len(facts.urls)} node{'' if len(facts.urls) == 1 else 's'}{has}; leave --nodes out"
+            )
+        if scheme_of(facts.broker) == MEMORY:
+            log.warning(
+                "the broker of mesh %r is memory://, which reaches no other process and is for tests: nothing tells "
+                "this worker of work, and its children look each second",
+                facts.mesh,
             )
         return super()._work(facts, nursery)
 

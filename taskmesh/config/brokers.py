@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from taskmesh.core.redact import address_shown
 
@@ -19,6 +20,14 @@ KOMBU = AMQP | {
     "memory", "sqs", "gcpubsub", "azureservicebus", "azurestoragequeues", "confluentkafka", "kafka",
     "mongodb", "consul", "etcd", "zookeeper", "qpid", "pyro", "slmq",
 }  # fmt: skip
+#: A broker within one process, for tests.
+MEMORY = "memory"
+#: What may stand after the `?` of an address of RabbitMQ; its client passes over any other in silence.
+_AMQP_OPTIONS = (
+    "heartbeat", "connect_timeout", "login_method", "frame_max", "channel_max", "read_timeout", "write_timeout",
+    "confirm_publish", "locale", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_ciphers",
+    "ssl_server_hostname", "ssl_version",
+)  # fmt: skip
 _OWN_NODES = (
     "messages are kept on nodes anyway, which wake workers faster than tickets could: "
     "give nodes=['redis://host:port'], and no broker"
@@ -104,6 +113,20 @@ def _check_amqp(parts: SplitResult, scheme: str) -> None:
     if "/" in parts.path[1:] and parts.path != "//":
         raise ValueError(
             "the virtual host has a '/' in it: write that as %2F (and amqp://host// for the one named '/')"
+        )
+    _check_options(parts.query)
+
+
+def _check_options(query: str) -> None:
+    for name, _ in parse_qsl(query, keep_blank_values=True):
+        if name in _AMQP_OPTIONS:
+            continue
+        # where a password has a '?' in it, what follows is no name
+        is_name = name.isidentifier() and f"{name}=" in query and "@" not in query
+        near = get_close_matches(name, _AMQP_OPTIONS, n=1) if is_name else []
+        raise ValueError(
+            f"{f'the option {name}' if is_name else 'what stands'} after the ? is unknown; "
+            + (f"is {near[0]} meant?" if near else f"options are {', '.join(_AMQP_OPTIONS)}")
         )
 
 

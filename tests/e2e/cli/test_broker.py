@@ -12,12 +12,19 @@ SECRET = "hunter2"
     [
         (f"redis://:{SECRET}@localhost", "redis:// is refused as a broker"),
         (f"amqp://me:{SECRET}/x@localhost", "the port is wrong"),
+        (f"amqp://me:{SECRET}@localhost?heartbet=3", "is heartbeat meant?"),
+        (f"memory://me:{SECRET}@localhost", "reaches no other process"),
     ],
 )
 def test_a_broker_of_an_impossible_kind_is_wrong_usage(served, address, says):
     refused = served.run("worker", "app:mesh", "-b", address, code=2)
     assert says in refused.err
     assert SECRET not in refused.err
+
+
+def test_a_worker_whose_broker_reaches_no_other_process_says_so(served):
+    done = served.run("worker", "app:mesh", "-c", "1", "--burst", TASKMESH_BROKER="memory://")
+    assert "memory://, which reaches no other process" in done.err
 
 
 def test_a_worker_that_its_broker_refuses_does_not_start(served, rabbitmq, vhost):
