@@ -15,9 +15,10 @@ import click
 
 from taskmesh.cli.app_path import current_folder
 from taskmesh.cli.broker_option import broker_option, given_broker
+from taskmesh.cli.failure import Failure
 from taskmesh.cli.group import ending
 from taskmesh.cli.log_format_option import format_of, log_format_option
-from taskmesh.cli.output import json_option, print_json
+from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.probes_option import probes_of, probes_option
 from taskmesh.cli.stop_signals import StopSignals
 from taskmesh.cli.target import Target, chosen, target_options
@@ -25,7 +26,7 @@ from taskmesh.cli.worker_file import read_scheduler_file
 from taskmesh.cli.worker_options import given_level
 from taskmesh.config.settings import LOG_LEVELS, check_mesh_name
 from taskmesh.config.sources import VARIABLE_PREFIX
-from taskmesh.errors import BrokerRefused, BrokerUnavailable
+from taskmesh.errors import BrokerRefused, BrokerUnavailable, NodeUnavailable
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.locate import importing
 from taskmesh.worker.logs import set_up_logging
@@ -51,7 +52,7 @@ LOOK_S = 1.0
         ],
         codes=[
             "0 ended by Ctrl-C or SIGTERM",
-            "1 the app's import failed, the node cannot be reached, or an error that nobody expected",
+            "1 the app's import failed, the node refuses or was not there in time, or an error that nobody expected",
         ],
         interrupted="",
     ),
@@ -109,7 +110,10 @@ def scheduler(
     level = log_level or given_level(in_file.get("log_level", "")) or "INFO"
     form = format_of(log_format or in_file.get("log_format"), os.environ, current_folder())
     stop_signals = StopSignals()
-    mesh = target.open()
+    mesh = target.load()
+    click.get_current_context().call_on_close(mesh.close)
+    if not _reached(target, mesh, stop_signals):
+        return
     if broker:
         mesh.use_broker(given_broker(broker))
     if target.app:
@@ -164,6 +168,31 @@ def check_broker(broker: Broker | None, name: str) -> None:
             error,
             name,
         )
+
+
+def _reached(target: Target, mesh: TaskMesh, stop_signals: StopSignals) -> bool:
+    """Open the mesh once a node of it is there, as a worker waits for that; tell whether that was before the end.
+
+    Raises:
+        Failure: The node refuses, or was not there within `startup_timeout`.
+    """
+    within_s, begun_s = mesh.settings.startup_timeout, time.monotonic()
+    is_told = False
+    while True:
+        try:
+            target.reach(mesh)
+        except Failure as failure:
+            cause = failure.__cause__
+            is_late = within_s > 0 and time.monotonic() - begun_s >= within_s
+            if not isinstance(cause, NodeUnavailable) or cause.lasts or is_late or not mesh.settings.nodes:
+                raise
+            if not is_told:
+                say(f"{failure.message}; the scheduler waits for it")
+            is_told = True
+        else:
+            return True
+        if stop_signals.wait(LOOK_S):
+            return False
 
 
 def _meant(target: Target, in_file: Mapping[str, Any], *, is_given: bool) -> Target:

@@ -111,6 +111,18 @@ class Target:
         """
         mesh = self.load()
         click.get_current_context().call_on_close(mesh.close)
+        self.reach(mesh)
+        return mesh
+
+    def reach(self, mesh: TaskMesh) -> None:
+        """Open the link of the mesh; may be tried again when its node was away.
+
+        Args:
+            mesh: As `load` has returned it.
+
+        Raises:
+            Failure, TaskMeshError: As `open`; what a Failure came from says whether waiting is of use.
+        """
         refuse_private(mesh)
         try:
             if not self.app:
@@ -122,7 +134,6 @@ class Target:
             if ANEW in str(error):
                 raise  # it says itself who admits the server
             raise Failure(f"{str(error).rstrip('.')}; {remedy(mesh, _away(error))}") from error
-        return mesh
 
     def _check_exists(self, mesh: TaskMesh) -> None:
         if is_shared(mesh):

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.e2e.cli.shell import APP
 from tests.support import wait_until
 
 T = TypeVar("T")
@@ -114,3 +115,18 @@ def test_what_cannot_be_added_is_refused(served):
     )
     assert "takes" in served.run("schedule", "add", "x", "add", "1", "2", "3", "--every", "5", code=2).err
     assert served.run("schedule", "list", "--json").json == []
+
+
+def test_a_scheduler_waits_for_its_node_at_the_start(shell, make_nodes):
+    """As a worker does, with a schedule at the top of the app's module; where the wait has a bound, it ends by it."""
+    shell.write("app.py", APP + '\n    mesh.schedule("sums", "every 1h", add.s(1, 2))\n')
+    nodes = make_nodes(1)
+    nodes.kill(0)
+    shell.environ |= {"TASKMESH_APP": "app.py", "TASKMESH_NODES": nodes.urls[0], "TASKMESH_KEY": "w" * 64}
+    shell.environ["TASKMESH_STARTUP_TIMEOUT"] = "0.1s"
+    assert "start the server" in shell.run("scheduler", code=1).err
+    del shell.environ["TASKMESH_STARTUP_TIMEOUT"]
+    scheduler = shell.start("scheduler").until("the scheduler waits for it")
+    nodes.start(0)
+    scheduler.until("schedule sums: every 1h")
+    assert scheduler.ends(signal.SIGTERM).code == 0
