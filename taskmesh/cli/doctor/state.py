@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
+from taskmesh.cli.doctor.hanging import check_hanging
 from taskmesh.cli.target import Target
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
 from taskmesh.codec.keyring import Keyring
@@ -99,6 +100,7 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
     yield from check_workers(workers, gone, command(), without)
     yield from check_builds(workers)
     yield from check_queues(counted, workers, command)
+    yield from check_hanging(mesh, look, counted, [worker for worker in workers if worker not in gone])
     yield from check_left_behind(counted)
 
 

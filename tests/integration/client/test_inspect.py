@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
+from taskmesh.cli.doctor.hanging import check_hanging
+from taskmesh.cli.worker_list import workers_of
 from taskmesh.client.inspect import Rows
 from taskmesh.core import keys
 from taskmesh.errors import UsageError
+from taskmesh.nodes.look import Look
 from taskmesh.queue.claim import claim, recall
 from taskmesh.queue.inspect import scheduled
+from taskmesh.queue.manage import status
 from tests.integration.client.node import command
 from tests.support import wait_until
 
@@ -48,6 +52,24 @@ def test_what_began_since_the_last_beat_is_shown_too(mesh, holds):
     name, handle = holds.send()
     holds.began(name)
     assert handle.id in {row["id"] for row in only(mesh.inspect().active())}
+
+
+def test_a_queue_behind_tasks_that_hang_is_found_by_doctor(mesh, holds, monkeypatch):
+    monkeypatch.setattr("taskmesh.cli.doctor.hanging.LONG_S", 0.2)
+
+    def found():
+        look = Look(mesh.link)
+        counted = look.run(status(mesh.link.session))
+        return list(check_hanging(mesh, look, counted, workers_of(counted)))
+
+    holds.all_children()
+    assert found() == []
+    waiting = mesh.tasks["tests.apps.client_tasks.hold"].apply_async(("", "", 0))
+    (finding,) = wait_until(found, what="doctor sees that all children are busy")
+    assert "1 wait in default" in finding.text
+    assert finding.text.count("tests.apps.client_tasks.hold (") == 2
+    assert waiting.id not in finding.text
+    waiting.revoke()
 
 
 def test_what_a_child_has_claimed_and_not_begun_is_reserved(mesh, holds):
