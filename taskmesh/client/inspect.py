@@ -82,13 +82,16 @@ class _Held:
 class Inspection:
     """A look at some workers of a mesh; each method looks anew."""
 
-    def __init__(self, link: Link, names: Sequence[str] = (), *, limit: int = LIMIT) -> None:
+    def __init__(
+        self, link: Link, names: Sequence[str] = (), *, limit: int = LIMIT, look: Look | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             link: To the mesh.
             names: Of the workers; none for all.
             limit: How many messages to show of each worker at most.
+            look: Of which this is a part: who did not answer there is not waited for again; none for looks of its own.
 
         Raises:
             UsageError: A name or the limit cannot be one.
@@ -100,7 +103,8 @@ class Inspection:
                 )
         _check_count("limit", limit, 1)
         self._link = link
-        self._look = Look(link)
+        self._part_of = look
+        self._look = look or Look(link)
         self._names = tuple(names)
         self._told: set[str] = set()
         self._limit = limit
@@ -241,7 +245,7 @@ class Inspection:
         return dict(self._look.away)
 
     def _look_anew(self) -> Look:
-        self._look, self._told = Look(self._link), set()
+        self._look, self._told = self._part_of or Look(self._link), set()
         return self._look
 
     def _tell_of_silence(self, so: str) -> None:

@@ -153,7 +153,7 @@ def look_at(mesh: TaskMesh) -> Seen:
     busiest = sorted(counted.queues, key=lambda name: -counted.queues[name])[:OLDEST_MAX]
     waiting = look.run(backlogs(link.session, [name for name in busiest if counted.queues[name]])) or {}
     told = dict(look.ask_each(lambda: read_facts(link.session)))
-    inspection = Inspection(link, limit=RUNNING_MAX)
+    inspection = Inspection(link, limit=RUNNING_MAX, look=look)
     active = inspection.active() if any(row[4] for row in counted.workers) else {}
     running = Counter(str(row["queue"]) for rows in active.values() for row in rows)
     now_ms = link.clock.now_ms()

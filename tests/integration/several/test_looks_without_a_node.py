@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from taskmesh import TaskMesh
 from taskmesh.cli.main import cli
 from taskmesh.cli.top.watching import Watching
+from taskmesh.client.inspect import Inspection
+from taskmesh.nodes.look import Look
 from tests.nodes import Nodes
 from tests.support import wait_until
 
@@ -117,6 +119,16 @@ def test_who_watches_goes_on_without_a_majority_and_sees_who_is_away(mesh, three
         wait_until(lambda: watching.seen.at_s > last_s, what="it is looked at again")
     finally:
         watching.stop()
+
+
+def test_a_look_at_workers_waits_for_nobody_who_was_silent_in_the_look_it_is_part_of(mesh, three_nodes):
+    mesh.link.open()
+    (silent,) = ids_of(mesh, three_nodes, 1)
+    look = Look(mesh.link)
+    look.away[silent] = "it was silent a moment ago"
+    inspection = Inspection(mesh.link, look=look)
+    assert inspection.workers() == []
+    assert inspection.away == {silent: "it was silent a moment ago"}
 
 
 def test_no_other_look_ends_in_a_traceback(mesh, three_nodes):
