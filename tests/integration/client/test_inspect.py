@@ -87,7 +87,7 @@ def test_what_a_child_has_claimed_and_not_begun_is_reserved(mesh, holds):
     def unreported(look: Callable[[], Rows]) -> list[str]:
         """Return what this child holds, which is in no report: it is looked for where a worker has none."""
         command(mesh, b"HDEL", keys.worker(link.prefix, worker.incarnation.encode()), b"report")
-        return [row["id"] for row in only(look()) if row["child"] == 0x7FFFF0]
+        return [row["id"] for row in only(look()) if row["child"] == 0x3FFFF0]
 
     try:
         waiting = [handle.id for handle in handles[1:]]
