@@ -81,7 +81,8 @@ def test_a_row_can_be_measured(bench, name, monkeypatch, tmp_path):
     if measured.skipped:
         pytest.skip(measured.skipped)
     assert set(measured.values) == set(item.rows)
-    assert all(value > 0 for value in measured.values.values())
+    # what so few need may be less than what the process gave back meanwhile
+    assert all(value > 0 for what, value in measured.values.items() if what != "memory")
     assert not measured.detail.get("wrong")
 
 

@@ -107,12 +107,19 @@ def test_all_that_the_image_installs_is_pinned():
     assert required("taskmesh") <= pinned
 
 
+def pythons() -> dict[str, str]:
+    """Return what markers ask of the Python of the image, which need not be the one that runs the tests."""
+    (full,) = re.findall(r"^ARG PYTHON=(\d+\.\d+\.\d+)", (WORKERS / "Dockerfile").read_text(), re.MULTILINE)
+    return {"python_full_version": full, "python_version": full.rpartition(".")[0]}
+
+
 def required(name: str, extras: tuple[str, ...] = ()) -> set[str]:
-    """Return the names of all that a distribution requires here, and all that these require."""
+    """Return the names of all that a distribution requires in the image, and all that these require."""
     found: set[str] = set()
     for text in distribution(name).requires or ():
         wanted = Requirement(text)
-        if wanted.marker is None or any(wanted.marker.evaluate({"extra": it}) for it in extras or ("",)):
+        asked = [pythons() | {"extra": it} for it in extras or ("",)]
+        if wanted.marker is None or any(wanted.marker.evaluate(each) for each in asked):
             found.add(wanted.name.lower())
             try:
                 found |= required(wanted.name, tuple(wanted.extras))
