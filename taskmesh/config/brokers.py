@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl
 
+from taskmesh.config.urls import split_url
 from taskmesh.core.redact import address_shown
 
 #: The nodes themselves: what counts when nobody names a broker.
@@ -100,7 +101,7 @@ def _checked(address: str) -> str:
     if reason is not None:
         raise ValueError(f"{scheme}:// is refused as a broker: {reason}")
     if scheme in AMQP:
-        _check_amqp(_split(address), scheme)
+        _check_amqp(split_url(address), scheme)
     elif scheme not in KOMBU and scheme not in _added():
         meant = "; is amqp:// meant?" if scheme in ("rabbitmq", "rabbit", "http", "https", "tcp") else ""
         raise ValueError(f"there is no broker for {scheme}://, of kombu's or of an installed package{meant}")
@@ -128,18 +129,6 @@ def _check_options(query: str) -> None:
             f"{f'the option {name}' if is_name else 'what stands'} after the ? is unknown; "
             + (f"is {near[0]} meant?" if near else f"options are {', '.join(_AMQP_OPTIONS)}")
         )
-
-
-def _split(address: str) -> SplitResult:
-    parts = urlsplit(address)
-    try:
-        _ = parts.port
-    except ValueError:
-        # Its own text quotes what it took for a port: part of a password that has a '/' in it.
-        raise ValueError(
-            "the port is wrong: expected 0 to 65535 (in a password, write / ? # as %2F %3F %23)"
-        ) from None
-    return parts
 
 
 def _added() -> frozenset[str]:

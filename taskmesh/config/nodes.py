@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
+from taskmesh.config.urls import split_url
 from taskmesh.config.values import names
 from taskmesh.core.redact import address_shown
 
@@ -81,7 +81,7 @@ def _differ(urls: Sequence[str], why: str) -> None:
 
 def _server_of(url: str) -> tuple[str, int]:
     """Return what two addresses of one server have in common."""
-    parts = _split(url)
+    parts = split_url(url)
     return (parts.path, 0) if parts.scheme == "unix" else (parts.hostname or "", parts.port or 6379)
 
 
@@ -97,7 +97,7 @@ def _check(url: str) -> None:
             f"; is redis://{address_shown(tail)} meant?" if scheme in ("", "valkey", "tcp") and tail else ""
         )
         raise ValueError(f"expected redis://host:port, rediss://host:port or unix:///path{meant}")
-    parts = _split(url)
+    parts = split_url(url)
     if "cluster=true" in parts.query.lower():
         raise ValueError("Redis Cluster is not supported; give a plain server, redis://host:port")
     if scheme == "unix":
@@ -114,15 +114,3 @@ def _check_host(host: str) -> None:
         host.encode("idna")
     except UnicodeError:
         raise ValueError("that is no name of a host: a part of it is empty, or longer than 63") from None
-
-
-def _split(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    try:
-        _ = parts.port
-    except ValueError:
-        # Its own text quotes what it took for a port: part of a password that has a '/' in it.
-        raise ValueError(
-            "the port is wrong: expected 0 to 65535 (in a password, write / ? # as %2F %3F %23)"
-        ) from None
-    return parts
