@@ -40,11 +40,6 @@ class LineBroker:
         self._is_told = False
         _brokers.add(self)
 
-    @property
-    def trouble(self) -> str:
-        """Why nothing can be announced just now; empty while all is well."""
-        return self._publisher.trouble
-
     def announce(self, queue: str, count: int = 1) -> None:
         """Say that messages were recorded; returns at once."""
         self._publisher.announce(queue, count)

@@ -57,7 +57,6 @@ class Publisher:
         self._is_sending = False
         self._thread: threading.Thread | None = None
         self._trouble = ""
-        self._warned = False
 
     @property
     def trouble(self) -> str:
@@ -174,17 +173,15 @@ class Publisher:
         if self._trouble:
             log.info("broker %s is told of work again", self._shown)
             self._trouble = ""
-            self._warned = False
 
     def _tell(self, error: BrokerRefused | BrokerUnavailable) -> None:
-        self._trouble = str(error)
-        if not self._warned:
-            self._warned = True
+        if not self._trouble:
             log.warning(
                 "nobody can be told of work just now, which is recorded all the same and begins a little later. "
                 "Trying again: %s",
                 error,
             )
+        self._trouble = str(error)
 
     def _pause(self, seconds: float) -> None:
         """Rest, but not at the end."""
