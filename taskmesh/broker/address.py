@@ -24,14 +24,12 @@ class Where:
 
     Attributes:
         shown: The address without its password.
-        is_amqp: Whether it is RabbitMQ or its like.
         user: In whose name.
         vhost: Which virtual host.
         arguments: Of kombu's connection.
     """
 
     shown: str
-    is_amqp: bool
     user: str
     vhost: str
     arguments: dict[str, Any]
@@ -74,7 +72,6 @@ def _where(address: str, scheme: str) -> Where:
     arguments["transport_options"] = options
     return Where(
         broker_shown(address),
-        scheme in AMQP,
         unquote(parts.username or "guest"),
         unquote(parts.path[1:]) or "/",
         arguments,

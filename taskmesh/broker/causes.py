@@ -33,7 +33,7 @@ def explained(
 
 def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: bool) -> str:
     """Return what to do about an error that waiting does not mend; empty for any other."""
-    code = getattr(error, "reply_code", 0) or getattr(error, "code", 0)
+    code = code_of(error)
     if code == ACCESS_REFUSED and connecting:
         return f"check user {user!r} and the password in the address"
     if code == ACCESS_REFUSED or (code == NOT_ALLOWED and "refused" in str(error)):
@@ -55,6 +55,12 @@ def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: 
     if isinstance(error, ImportError):
         return f"install {error.name or 'it'}, without which kombu has no transport for that"
     return ""
+
+
+def code_of(error: BaseException) -> int:
+    """Return AMQP's number for an error, 0 for none; kombu's own transports give it as text."""
+    code = getattr(error, "reply_code", 0) or getattr(error, "code", 0)
+    return int(code) if str(code).isdigit() else NOT_FOUND if "NOT_FOUND" in str(error) else 0
 
 
 def _text(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import pytest
 from kombu.connection import Connection
 
 from taskmesh.broker.contract import TICKETS_MAX
-from taskmesh.broker.kombu import KEPT_MAX
+from taskmesh.broker.kombu_line import KEPT_MAX
 from taskmesh.broker.named import make_broker
 from taskmesh.errors import BrokerRefused, BrokerUnavailable
 from tests.faults.server import free_port

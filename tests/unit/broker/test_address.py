@@ -12,7 +12,7 @@ from taskmesh.errors import BrokerRefused
 
 def test_a_plain_address_has_a_heartbeat_and_the_default_host():
     found = where("amqp://host")
-    assert (found.user, found.vhost, found.is_amqp) == ("guest", "/", True)
+    assert (found.user, found.vhost) == ("guest", "/")
     assert found.arguments["heartbeat"] == 30
     assert "ssl" not in found.arguments
 
@@ -44,7 +44,7 @@ def test_tls_looks_at_the_certificate_unless_somebody_says_otherwise():
 
 def test_other_transports_get_their_options():
     found = where("memory://?polling_interval=0.5")
-    assert not found.is_amqp
+    assert "heartbeat" not in found.arguments
     assert found.arguments["transport_options"] == {"polling_interval": 0.5}
 
 
