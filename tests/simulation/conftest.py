@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-#: Seeds of each history in one run of the tests; with nineteen histories, some 3,700. `make soak` runs more.
-SEEDS = 200
+#: Seeds of each history in one run of the tests; with nineteen histories, some 2,200. `make soak` runs more.
+SEEDS = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

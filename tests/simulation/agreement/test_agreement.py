@@ -21,7 +21,7 @@ from tests.simulation.agreement.servers import ScriptServer, Server
 from tests.simulation.agreement.world import Task, World
 
 #: Tests that share the seeds: none is to take minutes.
-PARTS = 10
+PARTS = 6
 ROOT = Path(__file__).parents[3]
 
 

@@ -34,7 +34,7 @@ def test_the_right_ones_bear_the_same_trouble() -> None:
     """Or what is found might be the trouble itself."""
     for defect in DEFECTS:
         right = Defect(defect.name, rates=defect.rates)
-        for seed in range(20):
+        for seed in range(12):
             right.run(seed)
 
 

@@ -12,9 +12,9 @@ from tests.simulation.coordination.transaction_defects import DEFECTS as TRANSAC
 from tests.simulation.coordination.transactions import Judged, transactions
 from tests.simulation.coordination.world import CoordinationWorld
 
-SEEDS = 160
+SEEDS = 120
 #: Of transactions, whose leaders look for longer.
-TRANSACTION_SEEDS = 80
+TRANSACTION_SEEDS = 60
 
 
 @pytest.mark.slow

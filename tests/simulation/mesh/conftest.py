@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-#: Runs in one run of the tests.
-SEEDS = 10_000
+#: Runs in one run of the tests. `make soak` runs a million.
+SEEDS = 4_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
