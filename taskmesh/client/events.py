@@ -22,8 +22,6 @@ from taskmesh.queue.setting import LISTENED_FIELD
 from taskmesh.replication.ask import plain
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from taskmesh.nodes.link import Link
     from taskmesh.nodes.subscription import Subscription
     from taskmesh.nodes.subscriptions import Subscriptions
@@ -134,23 +132,13 @@ class Events:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await asyncio.to_thread(self.close)
 
     # -- hearing --------------------------------------------------------------------

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from taskmesh.client.hold import Alarm, Hold
@@ -383,12 +382,7 @@ class Holding:
             raise self._timeout()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         hold: Hold | None = None
         try:
             hold = self._held()
@@ -404,12 +398,7 @@ class Holding:
             raise self._timeout()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         hold = self._held()
         if not await self.arelease() and error is None and hold.is_ours:
             raise self._was_lost(hold.token)

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable
 from hashlib import blake2b
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -159,17 +158,10 @@ class Transaction(Batch):
         self.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-        if error is not None or not self._has_something():
-            self.state = DONE if error is None else ABORTED
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if not self._is_to_be_decided(error):
             return
-        self.state, coordinator = ABORTED, self._coordinator()
+        coordinator = self._coordinator()
         steps = self._commit(coordinator, coordinator.means)
         self._settle(coordinator.conversing.run(steps))
 
@@ -180,17 +172,10 @@ class Transaction(Batch):
         self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-        if error is not None or not self._has_something():
-            self.state = DONE if error is None else ABORTED
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if not self._is_to_be_decided(error):
             return
-        self.state, coordinator = ABORTED, self._coordinator()
+        coordinator = self._coordinator()
         means = await coordinator.open_async()
         self._settle(await coordinator.conversing.run_async(self._commit(coordinator, means)))
 
@@ -198,8 +183,12 @@ class Transaction(Batch):
         if self.is_open or self.state != OPEN:
             raise UsageError(f"transaction {self.id} has a block already: make another with the same id")
 
-    def _has_something(self) -> bool:
-        return bool(self._messages or self._files or self._releases)
+    def _is_to_be_decided(self, error: BaseException | None) -> bool:
+        """End the block, and tell whether there is anything to decide; until that is done, nothing of it counts."""
+        self.close()
+        has_something = bool(self._messages or self._files or self._releases)
+        self.state = DONE if error is None and not has_something else ABORTED
+        return error is None and has_something
 
     # -- deciding ---------------------------------------------------------------------
 
