@@ -122,7 +122,7 @@ class Events:
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """End it; waits for who is reading, half a second at most."""
+        """End it; waits for who is reading, half a second or, while nodes are away, a few."""
         self._closed.set()
         with self._reading:
             subscription, self._subscription = self._subscription, None
@@ -176,8 +176,6 @@ class Events:
         self._gaps = made.gaps
         self._subscription = made
         self._say_listened()
-        if self._closed.is_set():
-            made.close()
 
     def _gap(self, detail: str) -> None:
         self._waiting.append(Event(GAP, self._link.clock.now_ms(), detail=detail))

@@ -97,12 +97,12 @@ class EventSender:
         """Tell those that have waited longest; return whether more may wait."""
         with self._lock:
             some = [self._waiting.popleft() for _ in range(min(TOGETHER_MAX, len(self._waiting)))]
+            if not some:
+                return False  # what is lost is told with what comes next
             lost, self._lost = self._lost, 0
-        if not some:
-            return False
-        if lost:
-            some.append(Event(GAP, some[-1].at_ms, detail=f"{lost} events were not told: too many at once"))
-        if not publish_events(self._link, some):
+        why = f"{lost} events were not told: too many at once, or no node took them"
+        gap = [Event(GAP, some[-1].at_ms, detail=why)] if lost else []
+        if not publish_events(self._link, [*some, *gap]):
             with self._lock:
                 self._lost += lost + len(some)
         return True

@@ -67,7 +67,7 @@ def ask(session: Session, script: Script, *args: bytes, patience_s: float = 10.0
 
 
 def plain(session: Session, *words: bytes) -> Steps[Any]:
-    """Run one plain read-only command once.
+    """Run one plain command once. One that changes something may have been executed although this raises.
 
     Raises:
         NodeUnavailable, NodeFault: As `ask`.
