@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from taskmesh.cli.top.acts import Letter
-from taskmesh.cli.top.frame import frame, shares
+from taskmesh.cli.top.frame import frame
+from taskmesh.cli.top.parts import shares
 from taskmesh.cli.top.seen import NodeSeen, QueueSeen, Seen, WorkerSeen
 from taskmesh.cli.top.state import Key, State, View, Wish
 from taskmesh.cli.top.tally import Rates, Tally
