@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 from kombu.message import Message
 
 from taskmesh.broker.kombu_line import KEPT_MAX, KombuLine
+from taskmesh.broker.readable import readable
 from taskmesh.errors import BrokerUnavailable
 
 #: How long an answer may take before the connection counts as lost.
@@ -154,12 +154,12 @@ class AmqpLine(KombuLine):
         with self._explaining():
             sock = self._wire.transport.sock
             if not _has_read(sock):
-                select.select([sock, wakeup], [], [], timeout_s)
+                readable(sock, wakeup, timeout_s=timeout_s)
             self._take_what_came()
 
     def _take_what_came(self) -> None:
         sock = self._wire.transport.sock
-        while _has_read(sock) or select.select([sock], [], [], 0)[0]:
+        while _has_read(sock) or readable(sock, timeout_s=0):
             with contextlib.suppress(TimeoutError):
                 self._wire.drain_events(timeout=FRAME_S)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import select
 from collections.abc import Mapping
 
 from kombu.messaging import Producer
 
 from taskmesh.broker.kombu_line import KEPT_MAX, KombuLine
+from taskmesh.broker.readable import readable
 
 #: How long a look lasts at most: it cannot be interrupted.
 POLL_S = 0.05
@@ -48,7 +48,7 @@ class PolledLine(KombuLine):
         """Wait until something comes, but no longer than a while, or until a descriptor can be read."""
         with self._explaining():
             if self._consumer is None:
-                select.select([wakeup], [], [], timeout_s)
+                readable(wakeup, timeout_s=timeout_s)
                 return
             with contextlib.suppress(TimeoutError):
                 self._connection.drain_events(timeout=min(max(timeout_s, 0.001), POLL_S))

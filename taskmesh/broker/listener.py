@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 import weakref
 from collections import deque
@@ -13,6 +12,7 @@ from typing import Any
 
 from taskmesh.broker.contract import Ticket
 from taskmesh.broker.line import Line
+from taskmesh.broker.readable import readable
 from taskmesh.errors import BrokerRefused, BrokerUnavailable
 
 #: How long a broker that is away is left alone: twice as long each time, from the first to the second.
@@ -90,7 +90,7 @@ class LineTickets:
                 self._try(lambda: self._hear(until_s))
             else:
                 rest_s = min(left_s, self._connect_at_s - now_s) if self._at_once else left_s
-                select.select([self._wakeup], [], [], rest_s)
+                readable(self._wakeup, timeout_s=rest_s)
             if not left_s:
                 break
         return self._heard.popleft() if self._heard else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import time
+from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
@@ -279,3 +282,27 @@ def test_of_several_servers_the_first_that_answers_serves(rabbitmq, vhost, made)
     broker.announce("mail")
     assert broker.flush(30)
     assert broker.waiting("mail") == 1
+
+
+@pytest.fixture
+def many_files():
+    """Have this process hold more files than `select` can name."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"no more than {hard} files may be open here")
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (2048 if soft == resource.RLIM_INFINITY else max(soft, 2048), hard)
+    )
+    with ExitStack() as files:
+        for _ in range(1024):
+            files.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_with_very_many_open_files_announces_counts_and_hears(many_files, broker, tickets):
+    broker.announce("mail")
+    assert broker.flush(30)
+    assert broker.waiting("mail") == 1  # beats first
+    tickets.consume(1)
+    tickets.acknowledge(hear(tickets))
