@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
@@ -42,7 +44,7 @@ class Events:
     """What happens, as it happens: `for event in mesh.events()`, or `async for`.
 
     It ends by `close`, which any thread may call, or as a context manager. Nothing of before it was made is told. It is
-    read by one thread or coroutine at a time.
+    read by one thread or coroutine at a time. One that nobody holds any more ends by itself.
     """
 
     def __init__(
@@ -78,9 +80,12 @@ class Events:
         self._gaps = 0
         self._link = link().reach()
         self._subscription: Subscription | Subscriptions | None = self._subscribe()
-        self._renewing = threading.Thread(target=self._renew, name="taskmesh-listened", daemon=True)
-        self._say_listened()
-        self._renewing.start()
+        self._thread: ThreadPoolExecutor | None = None
+        self.say_listened()
+        # it must not keep alive what everybody else has forgotten
+        threading.Thread(
+            target=_renew, args=(weakref.ref(self), self._closed), name="taskmesh-listened", daemon=True
+        ).start()
 
     # -- reading --------------------------------------------------------------------
 
@@ -88,19 +93,25 @@ class Events:
         """Return the next event, or None when there was none in time or this is closed.
 
         Args:
-            timeout_s: How long to wait for one.
+            timeout_s: How long to wait for one; 0 for what has come already.
         """
+        self._fill(timeout_s)
+        return self._next()
+
+    def _next(self) -> Event | None:
+        return self._waiting.popleft() if self._waiting and not self._closed.is_set() else None
+
+    def _fill(self, timeout_s: float) -> None:
+        """Listen until an event waits to be taken, but no longer than a while."""
         until_s = time.monotonic() + timeout_s
-        while not self._closed.is_set():
-            if self._waiting:
-                return self._waiting.popleft()
+        left_s = timeout_s
+        while not self._closed.is_set() and not self._waiting:
+            with self._reading:
+                if not self._closed.is_set() and not self._waiting:
+                    self._listen(max(0.0, min(READ_S, left_s)))
             left_s = until_s - time.monotonic()
             if left_s <= 0:
-                return None
-            with self._reading:
-                if not self._closed.is_set():
-                    self._listen(min(READ_S, left_s))
-        return None
+                return
 
     def __iter__(self) -> Iterator[Event]:
         """Return the events until this is closed."""
@@ -115,15 +126,20 @@ class Events:
     async def __anext__(self) -> Event:
         """Return the next event; the loop goes on meanwhile."""
         while not self._closed.is_set():
-            # in small steps: one that is cancelled must not keep a thread for ever
-            event = self._waiting.popleft() if self._waiting else await asyncio.to_thread(self.read, READ_S)
+            event = self._next()
             if event is not None:
                 return event
+            # the thread takes no event: one that is cancelled meanwhile, as by `wait_for`, would lose it. It listens
+            # in small steps, to end soon after; and is of its own, as the loop's are few and others wait for them
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="taskmesh-events")
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._fill, READ_S)
         raise StopAsyncIteration
 
     def close(self) -> None:
         """End it; waits for who is reading, half a second or, while nodes are away, a few."""
         self._closed.set()
+        self._thread = None  # it ends when nobody holds it
         with self._reading:
             subscription, self._subscription = self._subscription, None
             if subscription is not None:
@@ -175,7 +191,7 @@ class Events:
             return
         self._gaps = made.gaps
         self._subscription = made
-        self._say_listened()
+        self.say_listened()
 
     def _gap(self, detail: str) -> None:
         self._waiting.append(Event(GAP, self._link.clock.now_ms(), detail=detail))
@@ -195,11 +211,7 @@ class Events:
 
     # -- being known to listen --------------------------------------------------------
 
-    def _renew(self) -> None:
-        while not self._closed.wait(RENEW_S):
-            self._say_listened()
-
-    def _say_listened(self) -> None:
+    def say_listened(self) -> None:
         """Have each node know, for some seconds, that somebody listens; one that is away hears it next time."""
         link = self._link
         prefix = link.prefix
@@ -217,3 +229,13 @@ class Events:
                 )
             except TaskMeshError:
                 continue
+
+
+def _renew(listening: weakref.ref[Events], closed: threading.Event) -> None:
+    """Have it be known that somebody listens, until that is closed or forgotten."""
+    while not closed.wait(RENEW_S):
+        events = listening()
+        if events is None:
+            return
+        events.say_listened()
+        del events

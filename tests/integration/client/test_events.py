@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -172,6 +175,59 @@ def test_async_for_goes_on_until_it_is_closed(app, mesh):
         return ids
 
     assert len(asyncio.run(asyncio.wait_for(follow(), TIMEOUT_S))) == 3
+
+
+def test_a_wait_that_is_cancelled_takes_no_event_with_it(app, mesh):
+    async def follow() -> None:
+        async with mesh.events(["sent"], queue="unserved") as events:
+            for n in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(events), 0.01)
+                sent = app.add.apply_async((n,), queue="unserved")
+                event = await asyncio.wait_for(anext(events), TIMEOUT_S)
+                assert event.id == sent.id
+                sent.revoke()
+
+    asyncio.run(follow())
+
+
+def test_who_listens_in_a_loop_needs_none_of_its_threads(app, mesh):
+    async def follow() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = threading.Event()
+        with mesh.events(["sent"], queue="unserved") as events:
+            loop.run_in_executor(None, busy.wait)
+            try:
+                sent = app.add.apply_async((1,), queue="unserved")
+                assert (await asyncio.wait_for(anext(events), TIMEOUT_S)).id == sent.id
+            finally:
+                busy.set()
+        sent.revoke()
+
+    asyncio.run(follow())
+
+
+def test_what_has_come_already_is_read_without_waiting(app, mesh):
+    with mesh.events(["sent"], queue="unserved") as events:
+        sent = app.add.apply_async((1,), queue="unserved")
+        assert wait_until(lambda: events.read(0)).id == sent.id
+        sent.revoke()
+
+
+def test_one_that_nobody_holds_ends(mesh):
+    link = mesh.link
+
+    def listening() -> int:
+        gc.collect()
+        return len(link.run(plain(link.session, b"CLIENT", b"LIST", b"TYPE", b"pubsub")).splitlines())
+
+    events = mesh.events()
+    forgotten = weakref.ref(events)
+    before = listening()
+    del events
+    wait_until(lambda: listening() < before)
+    assert forgotten() is None
 
 
 def test_while_nobody_listens_nothing_is_published(app, mesh):
