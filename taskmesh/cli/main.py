@@ -38,7 +38,10 @@ SECTIONS = {
         "up": ("taskmesh.cli.up:up", "Run all that an app needs in this terminal: its nodes and workers."),
     },
     "Look": {
-        "status": ("taskmesh.cli.status:status", "Show a mesh at a glance: its nodes, queues and totals."),
+        "status": (
+            "taskmesh.cli.status:status",
+            "Show a mesh at a glance: its nodes, workers, schedulers, queues and totals.",
+        ),
         "queues": ("taskmesh.cli.queues:queues", "Show the queues: what waits in each, and who serves it."),
         "workers": ("taskmesh.cli.workers:workers", "Show the workers: where they run and what they serve."),
         "top": (

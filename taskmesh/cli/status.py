@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.candidate_list import candidates_of, in_words
 from taskmesh.cli.group import ending
 from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
 from taskmesh.cli.node_list import copies_of_each
@@ -16,6 +18,7 @@ from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_
 from taskmesh.cli.queues import QueueRow, queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, workers_of
+from taskmesh.coordination.candidates import CandidateSeen
 from taskmesh.core.state import FINAL, LETTER
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.queue.manage import Status
@@ -39,10 +42,11 @@ _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
 @target_options()
 @json_option
 def status(*, target: Target, json_wanted: bool) -> None:
-    """Show a mesh at a glance: its nodes, queues and totals.
+    """Show a mesh at a glance: its nodes, workers, schedulers, queues and totals.
 
     Ready messages wait for a worker, delayed ones for a time, parked ones for a worker that knows their task, blocked
-    ones for their turn in a sequence. The totals count what ended since the mesh was made.
+    ones for their turn in a sequence. The totals count what ended since the mesh was made. Schedulers are those who
+    stand for leader, workers among them; one that was killed is shown for some seconds more.
     """
     mesh = target.look()
     link = mesh.link
@@ -52,10 +56,11 @@ def status(*, target: Target, json_wanted: bool) -> None:
         weights = look.run(operated(link.session)).weights
     workers = workers_of(counted)
     rows = queue_rows(counted, workers, weights)
+    standing = candidates_of(counted, link.clock.now_ms())
     if json_wanted:
-        print_json(_document(mesh, nodes, counted, workers, rows) | silence(look))
+        print_json(_document(mesh, nodes, counted, workers, rows, standing) | silence(look))
         return
-    show(_overview(mesh, nodes, counted, workers))
+    show(_overview(mesh, nodes, counted, workers, standing))
     if rows:
         show("", queue_table(rows))
 
@@ -125,7 +130,13 @@ def _view_facts(view: View | None) -> list[tuple[str, object]]:
     return [("view", f"{view.number}, {copies_of_each(view)}{lacking}")]
 
 
-def _overview(mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: list[WorkerFacts]) -> Any:
+def _overview(
+    mesh: TaskMesh,
+    nodes: list[NodeLook],
+    counted: Status,
+    workers: list[WorkerFacts],
+    standing: Sequence[CandidateSeen],
+) -> Any:
     live = [worker for worker in workers if worker.state == "live"]
     ended = ", ".join(f"{number:,} {state}" for state, number in totals(counted).items() if number)
     return facts(
@@ -134,6 +145,7 @@ def _overview(mesh: TaskMesh, nodes: list[NodeLook], counted: Status, workers: l
             *[fact for look in nodes for fact in _node_facts(look)],
             *_view_facts(mesh.link.view),
             ("workers", f"{len(live)} for {sum(worker.slots for worker in live)} tasks at once"),
+            ("schedulers", in_words(standing)),
             ("running", sum(worker.running for worker in workers)),
             ("ready", sum(counted.queues.values())),
             *([("paused", ", ".join(sorted(counted.paused)))] if counted.paused else []),
@@ -152,6 +164,7 @@ def _document(
     counted: Status,
     workers: list[WorkerFacts],
     rows: list[QueueRow],
+    standing: Sequence[CandidateSeen],
 ) -> dict[str, Any]:
     view = mesh.link.view
     where: dict[str, Any] = (
@@ -164,6 +177,7 @@ def _document(
         **where,
         "queues": [row.as_json() for row in rows],
         "workers": [worker.as_json() for worker in workers],
+        "schedulers": [each.as_json() for each in standing],
         "running": sum(worker.running for worker in workers),
         "ready": sum(counted.queues.values()),
         "delayed": max(0, counted.delayed - counted.parked),

@@ -51,6 +51,7 @@
 <prefix>sq:<digest>    sorted set: the messages of a sequence that are not final, in their order
 <prefix>blk:<queue>    set of the messages of a queue that wait for their turn in a sequence; they stand in no line
 <prefix>leader         the highest token of a leader that the node was told of
+<prefix>candidates     hash id of a candidate -> JSON: its name and process, whether it leads, when it said so
 <prefix>settled        up to which moment all firings are in cursors (UTC, as in ids); later ones are not forgotten
 <prefix>rates          hash: digest of a task with a rate limit -> when the next start is free (us)
 <prefix>rate:<digest>  sorted set of the messages that wait for a start, by the moment reserved for each (us)
@@ -162,6 +163,11 @@ def seat(of: bytes) -> bytes:
 def leader(of: bytes) -> bytes:
     """Return the key of the highest token of a leader."""
     return of + b"leader"
+
+
+def candidates(of: bytes) -> bytes:
+    """Return the key of what candidates for the lead say of themselves."""
+    return of + b"candidates"
 
 
 def settled(of: bytes) -> bytes:

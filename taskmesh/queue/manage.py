@@ -38,6 +38,7 @@ class Status:
         idle: Queue -> children that are idle on it.
         paused: Queues from which nothing is claimed.
         blocked: Queue -> messages that wait for their turn in a sequence.
+        candidates: What each candidate for the lead says of itself, behind its id; see `coordination/candidates.py`.
     """
 
     queues: dict[str, int]
@@ -49,6 +50,7 @@ class Status:
     idle: dict[str, int]
     paused: frozenset[str] = frozenset()
     blocked: Mapping[str, int] = field(default_factory=dict)
+    candidates: Sequence[bytes] = ()
 
 
 def revoke(
@@ -100,7 +102,9 @@ def status(session: Session, *, with_queues: bool = True) -> Steps[Status]:
         session: Where.
         with_queues: Whether to count queue by queue; without, `queues`, `stats`, `idle` and `blocked` stay empty.
     """
-    delayed, parked, dead, workers, paused = yield from look(session, Call(STATUS, session.prefix, ()))
+    delayed, parked, dead, workers, paused, candidates = yield from look(
+        session, Call(STATUS, session.prefix, ())
+    )
     names: list[bytes] = []
     if with_queues:
         names = sorted((yield from plain(session, b"SMEMBERS", queues(session.prefix))))
@@ -124,4 +128,5 @@ def status(session: Session, *, with_queues: bool = True) -> Steps[Status]:
         idle={name: row[1] for name, row in counted.items()},
         paused=frozenset(name.decode() for name in paused),
         blocked={name: row[2] for name, row in counted.items()},
+        candidates=tuple(candidates),
     )

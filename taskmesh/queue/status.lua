@@ -1,7 +1,8 @@
 -- Counts for people: approximate by nature, exact at the moment of the call.
 -- flags: no-writes
 -- KEYS[1] prefix
--- Returns {delayed, parked, dead, {workers: incarnation, state, beat, info, running}, {paused queues}}.
+-- Returns {delayed, parked, dead, {workers: incarnation, state, beat, info, running}, {paused queues},
+-- {what each candidate for the lead says of itself, behind its id}}.
 local P = KEYS[1]
 local workers = {}
 for _, incarnation in ipairs(redis.call('SMEMBERS', P .. 'workers')) do
@@ -19,4 +20,4 @@ for _, incarnation in ipairs(redis.call('SMEMBERS', P .. 'workers')) do
   workers[#workers + 1] = {incarnation, w[1] or 'gone', w[2] or '0', w[3] or '', running}
 end
 return {redis.call('ZCARD', P .. 'd'), redis.call('HLEN', P .. 'parked'), redis.call('ZCARD', P .. 'dead'), workers,
-  redis.call('SMEMBERS', P .. 'paused')}
+  redis.call('SMEMBERS', P .. 'paused'), redis.call('HGETALL', P .. 'candidates')}

@@ -69,7 +69,7 @@ def oldest(replies: Sequence[list[int]]) -> list[int]:
 
 
 #: What a node says in `status` that has nothing and knows nobody.
-NO_STATUS: list[Any] = [0, 0, 0, [], []]
+NO_STATUS: list[Any] = [0, 0, 0, [], [], []]
 
 
 def status(replies: Sequence[list[Any]]) -> list[Any]:
@@ -81,7 +81,8 @@ def status(replies: Sequence[list[Any]]) -> list[Any]:
         if state == b"live" and known[1] != b"live":
             known[1:4] = state, beat, info
         known[4] += running
-    return [delayed, parked, dead, list(workers.values()), union([reply[4] for reply in replies])]
+    candidates = list(chain.from_iterable(reply[5] for reply in replies))
+    return [delayed, parked, dead, list(workers.values()), union([reply[4] for reply in replies]), candidates]
 
 
 def union(replies: Sequence[list[bytes]]) -> list[bytes]:

@@ -31,6 +31,7 @@ from taskmesh.scheduler.care import begin_care
 from taskmesh.scheduler.fire import Firing
 from taskmesh.scheduler.hindrance import Hindrance
 from taskmesh.scheduler.node_threads import begin_node_care, begin_observing
+from taskmesh.scheduler.teller import Teller
 
 if TYPE_CHECKING:
     from taskmesh.broker.contract import Broker
@@ -81,6 +82,7 @@ class Standing:
         self._thread = threading.Thread(target=self.run, name="taskmesh-candidate", daemon=True)
         self._work: threading.Thread | None = None
         self._candidacy: Candidacy | None = None
+        self._teller: Teller | None = None
         self._events = EventSender(link)
         self._observer = new_observer()
         self._look_for_nodes_at_s = 0.0
@@ -137,6 +139,8 @@ class Standing:
         except Exception:
             log.exception("%s is no candidate any more, for it met an error that nobody expected", self._name)
         finally:
+            if self._teller is not None:
+                self._teller.end()
             self._agreement.close()
 
     def _until_done(self, what: Callable[[], None]) -> None:
@@ -171,6 +175,7 @@ class Standing:
             self._agreement.operation,
             self._token_min,
         )
+        self._teller = Teller(self._link, self._candidacy.candidate, lambda: self.may_act).start()
 
     def _token_min(self) -> int:
         """Return the least token that a new leader may have: asked now, for the node may have been started anew."""
@@ -187,6 +192,8 @@ class Standing:
         candidacy = self._candidacy
         while candidacy is not None and not self._stopping.is_set():
             wait_s = self._turn(candidacy)
+            if self._teller is not None:
+                self._teller.look()
             self._look_for_nodes()
             if candidacy.tenure is not None and self._work is None:
                 self._begin_work(candidacy, candidacy.tenure)

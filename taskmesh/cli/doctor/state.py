@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.candidate_list import candidates_of, in_words
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.cli.doctor.hanging import check_hanging
 from taskmesh.cli.target import Target
@@ -21,6 +22,7 @@ from taskmesh.replication.join import FORMAT
 from taskmesh.worker.undertaker import Undertaker
 
 if TYPE_CHECKING:
+    from taskmesh.coordination.candidates import CandidateSeen
     from taskmesh.nodes.link import Link
 
 #: How long the children of a worker may take to begin.
@@ -98,10 +100,28 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
         and not look.run(begun(mesh.link.session, worker.incarnation.encode()))
     ]
     yield from check_workers(workers, gone, command(), without)
+    yield from check_stand_by(candidates_of(counted, now_ms), has_several=mesh.link.several is not None)
     yield from check_builds(workers)
     yield from check_queues(counted, workers, command)
     yield from check_hanging(mesh, look, counted, [worker for worker in workers if worker not in gone])
     yield from check_left_behind(counted)
+
+
+def check_stand_by(standing: Sequence[CandidateSeen], *, has_several: bool) -> Iterator[Finding]:
+    """Look whether somebody would take over from the leader.
+
+    Args:
+        standing: Who stands for leader.
+        has_several: Whether the mesh has several nodes: without a leader none that is lost is done without.
+    """
+    if len(standing) == 1 and has_several:
+        yield warn(
+            "schedulers",
+            f"{in_words(standing)}: when it ends, schedules do not fire and no fail-over happens until another runs",
+            "start a second worker or `taskmesh scheduler`, on another machine",
+        )
+    elif standing:
+        yield ok("schedulers", in_words(standing))
 
 
 def check_workers(

@@ -81,6 +81,7 @@ def _head(watching: Watching, seen: Seen | None, now_s: float) -> list[Text]:
         return [Text(f"taskmesh top  {clock}", "bold"), Text("")]
     first = Text(f"mesh {seen.mesh}  {clock}", "bold")
     first.append_text(_leader(watching))
+    first.append_text(_stand_by(seen))
     if seen.view:
         first.append(f"  view {seen.view}  copies missing ")
         first.append(f"{seen.missing:,}", "bold red" if seen.missing else "")
@@ -102,6 +103,13 @@ def _leader(watching: Watching) -> Text:
         return Text(in_one_line(f"  leader: not known ({watching.leader_trouble})"), "bold red")
     leader = watching.leader or watching.tally.leader
     return Text(f"  leader {leader or 'nobody'}", "" if leader else "yellow")
+
+
+def _stand_by(seen: Seen) -> Text:
+    others = sum(not each.leads for each in seen.schedulers)
+    if not seen.schedulers:
+        return Text("")
+    return Text(f", {others:,} {'stands' if others == 1 else 'stand'} by" if others else ", nobody stands by")
 
 
 def _said(watching: Watching, state: State, now_s: float) -> Text:

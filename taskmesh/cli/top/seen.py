@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.cli.candidate_list import candidates_of
 from taskmesh.cli.status import totals
 from taskmesh.cli.worker_list import serving, workers_of
 from taskmesh.client.inspect import Inspection
@@ -20,6 +21,7 @@ from taskmesh.replication.view import copies_missing
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
     from taskmesh.client.inspect import Worker
+    from taskmesh.coordination.candidates import CandidateSeen
 
 #: Messages of each worker that are looked at for what runs.
 RUNNING_MAX = 200
@@ -121,6 +123,7 @@ class Seen:
         view: Its number; 0 where there is but one node.
         missing: Copies of slots that are lacking.
         problem: What could not be looked at; empty for nothing.
+        schedulers: Who stands for leader, the leader first.
     """
 
     mesh: str
@@ -135,10 +138,12 @@ class Seen:
     view: int = 0
     missing: int = 0
     problem: str = ""
+    schedulers: tuple[CandidateSeen, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it for programs."""
-        return {name: value for name, value in asdict(self).items() if name != "at_s"}
+        found = {name: value for name, value in asdict(self).items() if name != "at_s"}
+        return found | {"schedulers": [each.as_json() for each in self.schedulers]}
 
 
 def look_at(mesh: TaskMesh) -> Seen:
@@ -188,6 +193,7 @@ def look_at(mesh: TaskMesh) -> Seen:
         view=link.view.number if link.view is not None else 0,
         missing=copies_missing(link.view) if link.view is not None else 0,
         problem="; ".join(f"node {node} does not answer" for node in look.away),
+        schedulers=candidates_of(counted, now_ms),
     )
 
 

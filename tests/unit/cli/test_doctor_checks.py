@@ -13,6 +13,7 @@ from taskmesh.cli.doctor.finding import Level, fail
 from taskmesh.cli.key_place import KeyPlace
 from taskmesh.cli.node_remedy import remedy, remedy_of_embedded
 from taskmesh.codec.keyring import Keyring
+from taskmesh.coordination.candidates import CandidateSeen
 from taskmesh.nodes.embedded_paths import make_folders
 from taskmesh.nodes.embedded_several import settled
 from taskmesh.nodes.keyfile import write_key_file
@@ -109,6 +110,15 @@ def test_persistence_is_held_against_the_promise(durability, facts, level):
 )
 def test_memory(facts, level):
     assert worst(node.check_memory(facts)) is level
+
+
+def test_a_leader_for_whom_nobody_stands_by_where_nodes_may_be_lost():
+    one = CandidateSeen("w1", "host:1", leads=True, told_ms=1)
+    (alone,) = state.check_stand_by([one], has_several=True)
+    assert (alone.level, "w1 leads, nobody stands by" in alone.text) == (Level.WARN, True)
+    assert levels(state.check_stand_by([one], has_several=False)) == {Level.OK}
+    assert levels(state.check_stand_by([one, replace(one, leads=False)], has_several=True)) == {Level.OK}
+    assert not list(state.check_stand_by([], has_several=True))  # the check `leader` says so
 
 
 def test_queues_that_nobody_serves():

@@ -15,6 +15,7 @@ from taskmesh.cli.top.seen import NodeSeen, QueueSeen, Seen, WorkerSeen
 from taskmesh.cli.top.state import Key, State, View, Wish
 from taskmesh.cli.top.tally import Rates, Tally
 from taskmesh.cli.top.terminal import as_ansi, keys_in
+from taskmesh.coordination.candidates import CandidateSeen
 from taskmesh.core.event import Event
 
 LETTER = Letter("id-1", 1_700_000_000_000, "shop.pay", 3, "its process died")
@@ -115,6 +116,14 @@ def test_a_leader_that_cannot_be_known_is_not_told_as_nobody():
     shown = text(watching(leader="", leader_trouble="register leader: no majority"), State(), width=100)
     assert "leader: not known (register leader: no majority)" in shown
     assert "leader nobody" in text(watching(leader=""), State())
+
+
+def test_it_is_seen_whether_anybody_would_take_over_from_the_leader():
+    one = CandidateSeen("w1", "host:1", leads=True, told_ms=1)
+    by = replace(one, name="s1", leads=False)
+    assert "leader w1, nobody stands by" in text(watching(seen(schedulers=(one,))), State())
+    assert "leader w1, 1 stands by" in text(watching(seen(schedulers=(one, by))), State())
+    assert "leader w1, 2 stand by" in text(watching(seen(schedulers=(one, by, by))), State())
 
 
 @pytest.mark.parametrize(("oldest_s", "words"), [(133.0, "2 min 13 s"), (86_340.0, "23 h 59 min")])

@@ -1,0 +1,95 @@
+"""A candidate says on the nodes that it stands, so that people see who leads, and whether anybody stands by.
+
+In a thread of its own: a node that stands still is waited for, and the election must not be.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from taskmesh.coordination.candidates import TELL_S, heard, outdated, read_notes, tell, withdraw
+from taskmesh.errors import TaskMeshError
+
+if TYPE_CHECKING:
+    from taskmesh.coordination.leader import Candidate
+    from taskmesh.core.steps import Session, Steps
+    from taskmesh.nodes.link import Link
+
+log = logging.getLogger("taskmesh.scheduler")
+#: How long a node may take.
+NODE_S = 1.0
+#: How often whoever leads has the nodes forget candidates that are no more.
+FORGET_S = 60.0
+#: How long the end waits until the nodes know of it.
+LAST_WORDS_S = 0.3
+
+
+class Teller:
+    """Tells the nodes of one candidate."""
+
+    def __init__(self, link: Link, candidate: Candidate, leads: Callable[[], bool]) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            link: To the mesh.
+            candidate: Of whom.
+            leads: Whether it leads, and its lease lasts.
+        """
+        self._link = link
+        self._candidate = candidate
+        self._leads = leads
+        self._news = threading.Event()
+        self._is_ending = False
+        self._told = False
+        self._forget_at_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="taskmesh-candidate-tells", daemon=True)
+
+    def start(self) -> Self:
+        """Begin, and return this."""
+        self._thread.start()
+        return self
+
+    def look(self) -> None:
+        """Have it told at once if the lead has changed."""
+        if self._leads() != self._told:
+            self._news.set()
+
+    def end(self) -> None:
+        """Say that it stands no more."""
+        self._is_ending = True
+        self._news.set()
+        self._thread.join(LAST_WORDS_S)
+
+    def _run(self) -> None:
+        try:
+            while not self._is_ending:
+                self._told = self._leads()
+                self._at_each(self._tell)
+                if self._told and time.monotonic() >= self._forget_at_s:
+                    self._forget_at_s = time.monotonic() + FORGET_S
+                    self._at_each(_forget)
+                self._news.wait(TELL_S)
+                self._news.clear()
+            self._at_each(lambda session: withdraw(session, [self._candidate.id]))
+        except Exception:
+            log.exception("%s is a candidate, but nobody is told of it any more", self._candidate.name)
+
+    def _tell(self, session: Session) -> Steps[None]:
+        return tell(session, self._candidate, leads=self._told)
+
+    def _at_each(self, make: Callable[[Session], Steps[None]]) -> None:
+        for node in self._link.nodes:
+            try:
+                self._link.at(node).run(make(self._link.session), within_s=NODE_S)
+            except TaskMeshError as error:
+                log.debug("node %s is not told who stands for leader: %s", node or "1", error)
+
+
+def _forget(session: Session) -> Steps[None]:
+    old = outdated(read_notes((yield from heard(session))), session.now_ms())
+    if old:
+        yield from withdraw(session, old)
