@@ -104,7 +104,7 @@ class Scheduling(Registering):
         """The schedules of this mesh: list, get, pause, resume, remove, run_now; each with its twin for event loops."""
         from taskmesh.client.schedules import Schedules
 
-        return Schedules(self.agreement, self.portal)
+        return Schedules(self.agreement, self.portal, self.spans)
 
     # -- in the app's code ----------------------------------------------------------
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
+from taskmesh.client.options import SendOptions
 from taskmesh.client.result import AsyncResult
+from taskmesh.client.spans import SendSpans, in_span
 from taskmesh.codec.pickling import decode_call
 from taskmesh.consensus.listing import names
 from taskmesh.consensus.registers import Change, Changed
 from taskmesh.coordination.firing import check_schedule_name, schedule_register
-from taskmesh.coordination.schedule import Schedule, unpack_schedule
+from taskmesh.coordination.schedule import PackedCall, Schedule, unpack_schedule
 from taskmesh.coordination.schedule_change import CHANGED, pause, put, remove, resume
 from taskmesh.errors import UsageError
 from taskmesh.scheduler.timetable import firings
@@ -143,10 +147,17 @@ def _moment(at_ms: int, zone: str) -> datetime:
 class Schedules:
     """The schedules of a mesh. What is changed counts within a second, whoever leads."""
 
-    def __init__(self, agreement: Agreement, portal: Portal) -> None:
-        """Prepare; connects when first used."""
+    def __init__(self, agreement: Agreement, portal: Portal, spans: SendSpans | None = None) -> None:
+        """Prepare; connects when first used.
+
+        Args:
+            agreement: The way to the registers of the mesh.
+            portal: Where messages are sent.
+            spans: Makes spans of what is sent; None if nobody traces.
+        """
         self._agreement = agreement
         self._portal = portal
+        self._spans = spans
 
     # -- looking ------------------------------------------------------------------
 
@@ -234,9 +245,22 @@ class Schedules:
             UsageError: There is none of this name.
             SendRejected, SendUnknown: As `Task.delay`.
         """
+        call = self._read(name).call
+        if self._spans is None:
+            return self._send(call)
+        # a firing has no sender, but this message has one, which is told apart by its span
+        options = SendOptions(
+            call.options["queue"],
+            call.options.get("ignore_result", False),
+            call.options["result_ttl_s"],
+            call.headers,
+        )
+        told = lambda options: self._send(msgspec.structs.replace(call, headers=options.headers))  # noqa: E731
+        return in_span(self._spans, call.task, options, told)
+
+    def _send(self, call: PackedCall) -> AsyncResult[Any]:
         from taskmesh.scheduler.message import Maker
 
-        call = self._read(name).call
         portal = self._portal
         portal.open_to_send()
         link = portal.link

@@ -66,13 +66,17 @@ class RunSpans(Middleware):
     def before_task(self, task: CurrentTask) -> None:
         """Begin the span."""
         run = run_of(task)
-        # what a worker runs has no caller here: without a sender's trace, as of a schedule, it begins one of its own
-        around = _read(task.headers, None if run.is_eager else Context())
+        around, to_sender = _read(task.headers), []
+        if trace.get_current_span(around).get_span_context().is_valid:
+            to_sender = _links(around)
+        elif run.is_eager:
+            # nobody has sent it, and its caller runs it; what a worker runs without a sender begins a trace
+            around = context.get_current()
         span = self._tracers.tracer().start_span(
             f"run {task.name}",
             context=around,
             kind=SpanKind.CONSUMER,
-            links=[*_links(around), *_links(_OWN.extract({_TRACEPARENT: run.trace_before}, Context()))],
+            links=[*to_sender, *_links(_OWN.extract({_TRACEPARENT: run.trace_before}, Context()))],
             attributes={
                 **attributes(self._mesh, task.name, task.queue, "run", "process"),
                 MESSAGE_ID: task.id,
@@ -118,10 +122,10 @@ class RunSpans(Middleware):
             found.has_error = True
 
 
-def _read(headers: Mapping[str, Any], around: Context | None) -> Context:
+def _read(headers: Mapping[str, Any]) -> Context:
     """Return the context that a message's headers carry."""
     texts = {name: value for name, value in headers.items() if isinstance(value, str)}
-    return propagate.extract(texts, around)
+    return propagate.extract(texts, Context())
 
 
 def _links(around: Context) -> list[Link]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from opentelemetry.trace import StatusCode
 from taskmesh import TaskMesh, current_task, every
 from taskmesh.contrib.opentelemetry import trace_tasks
 from taskmesh.core.logs import name_trace
+from taskmesh.testing.firing import fire
 from taskmesh.testing.thread_worker import ThreadWorker
 from tests.faults.scene import Scene
 
@@ -118,18 +120,26 @@ def test_whatever_is_sent_in_whatever_way_is_traced(
     assert (failed.attributes or {})["error.type"] == "KeyError"
 
 
-def test_a_firing_of_a_schedule_begins_a_trace(
-    traced: tuple[TaskMesh, ThreadWorker], exporter: InMemorySpanExporter
+def test_what_a_schedule_calls_is_sent_by_whoever_runs_it_now_and_by_nobody_when_it_fires(
+    traced: tuple[TaskMesh, ThreadWorker], exporter: InMemorySpanExporter, provider: TracerProvider
 ) -> None:
     mesh, worker = traced
-    tick = mesh.task(name="tick")(lambda: 1)
-    mesh.schedule("ticks", every(60), tick.s())
-    mesh.schedules.run_now("ticks").get(PATIENCE_S)
-    mesh.schedules.run_now("ticks").get(PATIENCE_S)
+    tick = mesh.task(name="tick")(lambda: current_task().headers.get("tenant"))
+    mesh.schedule("ticks", every(60), tick.s().set(headers={"tenant": "a"}))
+    with provider.get_tracer("test").start_as_current_span("request") as request:
+        handle = mesh.schedules.run_now("ticks")
+    assert handle.get(PATIENCE_S) == "a"
+    now_ms = int(time.time() * 1000)
+    (firing,) = fire(mesh, now_ms, now_ms + 60_000)
+    assert firing.get(PATIENCE_S) == "a"
     worker.stop()
-    one, two = ended(exporter, "run tick")
-    assert (one.parent, one.links, two.parent, two.links) == (None, (), None, ())
-    assert trace_of(one) != trace_of(two)
+    (send,), (asked, fired) = ended(exporter, "send tick"), ended(exporter, "run tick")
+    assert send.parent is not None
+    assert send.parent.span_id == request.get_span_context().span_id
+    assert (send.attributes or {})["messaging.message.id"] == handle.id
+    assert asked.parent is not None
+    assert asked.parent.span_id == id_of(send)
+    assert (fired.parent, fired.links) == (None, ())
 
 
 @pytest.mark.parametrize("pool", ["process:1", "thread:2", "async:2"])

@@ -115,6 +115,15 @@ def test_a_send_that_fails_tells_why(mesh, exporter):
     assert send.attributes["error.type"].startswith("taskmesh.errors.")
 
 
+def test_what_runs_here_and_now_is_not_sent(mesh, exporter, provider):
+    add = mesh.task(name="add")(lambda a, b: a + b)
+    with provider.get_tracer("test").start_as_current_span("request") as request:
+        assert add.apply((1, 2)).get() == 3
+    _, run = spans(exporter)
+    assert (run.name, run.kind, run.links) == ("run add", SpanKind.CONSUMER, ())
+    assert run.parent.span_id == request.get_span_context().span_id
+
+
 def test_many_messages_are_one_span_to_which_each_run_links(mesh, exporter):
     square = mesh.task(name="square")(lambda x: x * x)
     assert square.map(range(3)).get() == [0, 1, 4]
