@@ -36,9 +36,8 @@ class Host(Protocol):
     def eager(self) -> bool:
         """Whether tasks run inline."""
 
-    @property
-    def spans(self) -> SendSpans | None:
-        """Makes spans of what is sent; None if nobody traces."""
+    #: Makes spans of what is sent; None if nobody traces.
+    spans: SendSpans | None
 
     @property
     def portal(self) -> Portal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from taskmesh.errors import UnknownTask, UsageError
@@ -12,11 +13,27 @@ if TYPE_CHECKING:
     from taskmesh.client.host import Host
 
 _meshes: list[weakref.ref[Host]] = []
+_watchers: list[Callable[[Host], None]] = []
 
 
 def note_mesh(mesh: Host) -> None:
     """Note a new mesh."""
     _meshes[:] = [ref for ref in _meshes if ref() is not None] + [weakref.ref(mesh)]
+    for watcher in tuple(_watchers):
+        watcher(mesh)
+
+
+def watch_meshes(watcher: Callable[[Host], None]) -> None:
+    """Have a function called with each mesh of this process: those that there are, and each that is made later."""
+    _watchers.append(watcher)
+    for mesh in [ref() for ref in _meshes]:
+        if mesh is not None:
+            watcher(mesh)
+
+
+def watch_no_more(watcher: Callable[[Host], None]) -> None:
+    """Have a function that `watch_meshes` was given called no more."""
+    _watchers.remove(watcher)
 
 
 def _named(name: str) -> list[Host]:

@@ -49,7 +49,11 @@ class _Open:
 
 
 class RunSpans(Middleware):
-    """Makes the spans of what one mesh runs in this process."""
+    """Makes the spans of what one mesh runs in this process.
+
+    Attributes:
+        is_on: Whether runs that begin have one.
+    """
 
     def __init__(self, tracers: Tracers, mesh: str) -> None:
         """Prepare.
@@ -60,11 +64,14 @@ class RunSpans(Middleware):
         """
         self._tracers = tracers
         self._mesh = mesh
+        self.is_on = True
         # by the identity of the task's facts, which live as long as the run
         self._open: dict[int, _Open] = {}
 
     def before_task(self, task: CurrentTask) -> None:
         """Begin the span."""
+        if not self.is_on:
+            return
         run = run_of(task)
         around, to_sender = _read(task.headers), []
         if trace.get_current_span(around).get_span_context().is_valid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
 
 from opentelemetry import trace
 from opentelemetry.trace import Tracer, TracerProvider
@@ -13,6 +14,9 @@ from taskmesh.core.version import VERSION
 
 #: How long the end of a child may take for what an exporter still holds.
 FLUSH_MS = 5000
+
+#: Who makes spans, or what makes that one; None for the global one.
+Given: TypeAlias = TracerProvider | Callable[[], TracerProvider] | None
 
 _making = threading.Lock()
 
@@ -28,16 +32,21 @@ os.register_at_fork(after_in_child=_forked)
 class Tracers:
     """The tracer of each process."""
 
-    def __init__(self, provider: TracerProvider | Callable[[], TracerProvider] | None) -> None:
-        """Prepare.
+    def __init__(self, given: Given) -> None:
+        """Prepare; nobody is made before the first span.
 
         Args:
-            provider: Who makes them, or what makes that one; None for the global one.
+            given: Who makes spans.
         """
-        self._given = provider
+        self._given = given
         self._provider: TracerProvider | None = None
         self._tracer: Tracer | None = None
         self._pid = 0
+
+    def use(self, given: Given) -> None:
+        """Have another make the spans that begin from now on."""
+        with _making:
+            self._given, self._provider, self._tracer = given, None, None
 
     def tracer(self) -> Tracer:
         """Return the tracer of this process, made at the first call."""

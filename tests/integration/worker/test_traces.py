@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -15,9 +17,11 @@ from opentelemetry.trace import StatusCode
 
 from taskmesh import TaskMesh, current_task, every
 from taskmesh.contrib.opentelemetry import trace_tasks
+from taskmesh.contrib.opentelemetry.instrumentor import TaskMeshInstrumentor
 from taskmesh.core.logs import name_trace
 from taskmesh.testing.firing import fire
 from taskmesh.testing.thread_worker import ThreadWorker
+from tests.apps import worker_tasks
 from tests.faults.scene import Scene
 
 PATIENCE_S = 30.0
@@ -168,3 +172,34 @@ def test_children_of_a_worker_flush_their_spans_when_they_end(scene: Scene, pool
     told = [json.loads(line) for line in worker.said().splitlines()]
     (line,) = (one for one in told if "will be tried again" in one["message"])
     assert f"0x{line['span_id']}" == first["context"]["span_id"]
+
+
+@pytest.mark.slow
+def test_opentelemetry_instrument_traces_an_app_that_says_nothing_of_it(
+    scene: Scene, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    worker = scene.worker(
+        1,
+        within=[str(Path(sys.executable).with_name("opentelemetry-instrument"))],
+        env={
+            "OTEL_TRACES_EXPORTER": "console",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+        },
+        log_level="WARNING",
+    )
+    TaskMeshInstrumentor().instrument(tracer_provider=provider)
+    try:
+        handle = scene.send(worker_tasks.add, 1, 2, expect=3)
+    finally:
+        TaskMeshInstrumentor().uninstrument()
+    assert handle.get(PATIENCE_S) == 3
+    worker.send(signal.SIGTERM)
+    assert worker.exit_code() == 0
+    (send,) = exporter.get_finished_spans()
+    said = worker.said()
+    run = json.loads(said[said.index("{\n") : said.rindex("\n}") + 2])
+    assert run["name"] == "run tests.apps.worker_tasks.add"
+    assert run["attributes"]["messaging.message.id"] == handle.id
+    assert run["context"]["trace_id"] == f"0x{trace_of(send):032x}"
+    assert run["parent_id"] == f"0x{id_of(send):016x}"
