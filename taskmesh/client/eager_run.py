@@ -80,6 +80,7 @@ class EagerRun:
         kwargs: Keyword arguments of the next run.
         attempt: Which attempt that is, from 1.
         trace: `traceparent` of the span in which it runs; empty if nobody traces it.
+        will: Of no use here: nobody outlives the caller.
         policy: How often runs that fail are repeated.
     """
 
@@ -116,6 +117,7 @@ class EagerRun:
         self.policy = task.retry_policy
         self.attempt = 1
         self.trace = ""
+        self.will = b""
         given_id = task_id
         task_id = check_task_id(task_id) if task_id is not None else portal.sender.new_id()
         if task.by_value:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskmesh.core.context import CurrentTask
+from taskmesh.core.death import Death
 from taskmesh.core.state import State
 from taskmesh.errors import UsageError
 
@@ -95,15 +96,18 @@ class Hooks:
         watch_all_tasks: Whether that is so for every task, not only for those that have hooks of their own.
         let_ctrl_c_through: Whether a KeyboardInterrupt in a hook is the user's, who wants the process to stop. A
             worker's processes ignore Ctrl-C: there it is of the hook's making.
+        heirs: Called in the child that takes the place of one that died in a run, before its first task, with what the
+            run left as its `will`: bytes that only those know who left them.
     """
 
-    __slots__ = ("_found", "let_ctrl_c_through", "watch_all_tasks", "watch_tasks")
+    __slots__ = ("_found", "heirs", "let_ctrl_c_through", "watch_all_tasks", "watch_tasks")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._found: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
         self.watch_tasks = self.watch_all_tasks = False
         self.let_ctrl_c_through = True
+        self.heirs: list[Callable[[bytes, Death], None]] = []
 
     def add(self, event: str, function: Callable[..., Any]) -> None:
         """Have a function called.
@@ -176,6 +180,11 @@ class Hooks:
         for function in self._found[event]:
             self.call_safely(function, args, await_)
 
+    def tell_heirs(self, will: bytes, death: Death) -> None:
+        """Tell of a run whose process died in it; errors are logged."""
+        for heir in self.heirs:
+            self.call_safely(heir, (will, death), _nothing_to_await)
+
     def call_safely(self, function: Callable[..., Any], args: tuple[Any, ...], await_: Await) -> None:
         """Call a hook; its error is logged with its traceback and changes nothing."""
         try:
@@ -208,6 +217,10 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], await_: Await) -> 
     result = function(*args)
     if inspect.iscoroutine(result):
         await_(result)
+
+
+def _nothing_to_await(result: Any) -> None:
+    raise UsageError(f"what is told of a death returns no coroutine, such as {result!r}")
 
 
 async def await_safely(coroutines: list[Any]) -> None:

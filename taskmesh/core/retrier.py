@@ -26,9 +26,11 @@ class Retryable(Protocol):
 
     Attributes:
         trace: `traceparent` of the span in which it runs; empty if nobody traces it.
+        will: What is to be known of the run should its process die in it; see `Hooks.heirs`.
     """
 
     trace: str
+    will: bytes
 
     @property
     def trace_before(self) -> str:

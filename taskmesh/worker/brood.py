@@ -17,6 +17,7 @@ from taskmesh.metrics.tally import Tally
 from taskmesh.nodes.known_members import addresses_of
 from taskmesh.nodes.link import Link
 from taskmesh.queue.claim import recall
+from taskmesh.worker.end_of_child import how_it_ended, packed_death
 from taskmesh.worker.endings import Endings, KnownChild, send_signal
 from taskmesh.worker.every_node import link_of, wake_children, within_s
 from taskmesh.worker.mesh_presence import MeshUndertaker
@@ -295,7 +296,9 @@ class Brood:
             return
         # one that runs many at once notes only whose fault its death would be
         last = note if child.order.pool == PROCESS else None
-        how = _how(code)
+        how = how_it_ended(code)
+        if in_task or child.sentence is not None:
+            self._page.add_death(place, packed_death(code, child.sentence))
         if self._stopping:
             self._dead.append(_Dead(child.order, None, how, last, child.sentence))
             return
@@ -478,13 +481,3 @@ class Brood:
         for child in self._children.values():
             if child.pid:
                 send_signal(child.pid, number)
-
-
-def _how(code: int) -> str:
-    """Return exit code or signal, in words for people."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"signal {-code}"

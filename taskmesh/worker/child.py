@@ -22,6 +22,7 @@ from taskmesh.queue.claim import Claimed
 from taskmesh.queue.commit import COMMIT_MAX
 from taskmesh.worker.converse import converse
 from taskmesh.worker.early import let_again
+from taskmesh.worker.end_of_child import read_death
 from taskmesh.worker.host import App
 from taskmesh.worker.lifetime import Lifetime
 from taskmesh.worker.limits import Guard, wait_for_the_end
@@ -66,6 +67,7 @@ class Child:
         self.holder = order.holder
         self._desk = page.desk(order.place)
         self._tasks = mesh.tasks
+        self._hooks = mesh.hooks
         self._sheet = page.sheet(order.sheet_at) if order.sheet_at else None
         self._talk = converse(mesh, order, build, count=counting(self._desk, self._sheet))
         self._sleep = sleep_of(order, self._desk, self._talk)
@@ -111,6 +113,7 @@ class Child:
         try:
             if not self._lifetime.begin():
                 return self._lifetime.exit_code
+            self._tell_of_death()
             if self._sheet is not None:
                 self._sheet.lives(self._tasks)
             try:
@@ -120,6 +123,13 @@ class Child:
         finally:
             self._outbox.close()
             close_loop_of_this_thread()
+
+    def _tell_of_death(self) -> None:
+        """Tell of a run in which the child before this one died."""
+        left = self._desk.take_will()
+        if left is not None:
+            will, death = left
+            self._hooks.tell_heirs(will, read_death(death))
 
     def _live(self) -> int:
         try:

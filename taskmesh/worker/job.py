@@ -32,6 +32,7 @@ class Job(msgspec.Struct, eq=False):
         limits: Time limits of its run, if it has any.
         observed: What tells hooks of its run, if any asks for it.
         trace: `traceparent` of the span in which it runs; empty if nobody traces it.
+        will: What a hook wants to be known of the run should its process die in it; see `Hooks.heirs`.
     """
 
     is_eager: ClassVar[bool] = False
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, eq=False):
     limits: Limits | None = None
     observed: Observed | None = None
     trace: str = ""
+    will: bytes = b""
 
     @property
     def name(self) -> str:

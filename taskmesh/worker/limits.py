@@ -93,6 +93,10 @@ class Guard:
         """See `GuardLike`."""
         return ""
 
+    def leave_will(self, will: bytes) -> None:
+        """See `GuardLike`."""
+        self._desk.leave_will(will)
+
     def begin(self, limits: Limits, job: Job) -> None:  # noqa: ARG002 - the one that runs
         """Note the hard limit in the page."""
         if limits.hard_s:
@@ -138,6 +142,9 @@ class SharedGuard(Guard):
     def refusal(self, limits: Limits, job: Job) -> str:
         """See `GuardLike`."""
         return "" if is_keepable(limits, job.function) else cannot_keep(self._pool, [job.name])
+
+    def leave_will(self, will: bytes) -> None:
+        """Leave none: there is room for one, and of those that run side by side nobody knows which is to blame."""
 
     def begin(self, limits: Limits, job: Job) -> None:
         """See `Guard`."""

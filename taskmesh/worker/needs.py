@@ -49,6 +49,9 @@ class GuardLike(Protocol):
     def refusal(self, limits: Limits, job: Job) -> str:
         """Return why a job cannot be kept within its limits here and must not run; empty if it can."""
 
+    def leave_will(self, will: bytes) -> None:
+        """Leave at the child's place what is to be known of the run should the process die; empty takes it back."""
+
     def begin(self, limits: Limits, job: Job) -> None:
         """Begin to hold a run to its hard limit; `call` does."""
 

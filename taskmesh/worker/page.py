@@ -4,7 +4,7 @@ A child notes the position of a message before it starts it; that costs less tha
 survives the child. So the supervisor knows which message a dead child was running, and which ones
 wait behind a slow one.
 
-Per place, 8416 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the current
+Per place, 11232 bytes: sequence of the claim (8), position in it from 1 (4), size of it (4), start of the current
 message on the monotonic clock (8) and its name (40); the sequence that the supervisor has recalled (8), how many
 messages a child runs that runs several at once (4), whether it waits for a ticket (4), the claim in which the
 supervisor is about to end a run (8); from byte 88 on how many runs were committed with each of the letters in
@@ -12,7 +12,9 @@ supervisor is about to end a run (8); from byte 88 on how many runs were committ
 claim (8), its position in that (4) and, from byte 168 on, its name (40); from byte 208 on how many slips the
 supervisor has written (8) and the child has read (8), and the slips, 64 of 64 bytes: each a run that a child of many
 is to call off, by claim (8), position (4), and who wants that. From byte 4320 on which claims a child of many runs,
-and since when: 256 of claim (8) and start (8), which is 0 where nothing stands.
+and since when: 256 of claim (8) and start (8), which is 0 where nothing stands. From byte 8416 on what the run wants to
+be known of it should the process die: how long that is (4), how long what the supervisor says of the death (4), both
+of them, 1784 and 1024 bytes. That outlasts the child, for the one that takes its place.
 
 Behind all places stand, if they are wanted, the sheets on which children count for metrics: see `metrics/sheet.py`.
 
@@ -34,7 +36,10 @@ from pathlib import Path
 
 from taskmesh.metrics.sheet import SHEET_BYTES, SharedSheet, Sheet
 
-PLACE_BYTES = 208 + 16 + 64 * 64 + 256 * 16
+_WILL_AT = 208 + 16 + 64 * 64 + 256 * 16
+WILL_BYTES_MAX, _DEATH_BYTES_MAX = 1784, 1024
+_WILL_LENGTHS = struct.Struct("<II")
+PLACE_BYTES = _WILL_AT + _WILL_LENGTHS.size + WILL_BYTES_MAX + _DEATH_BYTES_MAX
 #: A message whose id is longer goes by a hash of that.
 NAME_BYTES_MAX = 40
 _NOTE = struct.Struct("<qIId40s")
@@ -168,9 +173,9 @@ class Page:
         self._memory = mmap.mmap(fd, os.fstat(fd).st_size)
 
     def clear(self, place: int) -> None:
-        """Prepare a place for a new child."""
+        """Prepare a place for a new child; what the one before left for it stays."""
         at = place * PLACE_BYTES
-        self._memory[at : at + PLACE_BYTES] = bytes(PLACE_BYTES)
+        self._memory[at : at + _WILL_AT] = bytes(_WILL_AT)
         self.set_recalled(place, -1)
         self.set_condemned(place, -1)
 
@@ -226,6 +231,16 @@ class Page:
         # counted only when it stands there
         _COUNT.pack_into(self._memory, at + _SLIPS_WRITTEN_AT, written + 1)
         return written + 1
+
+    def add_death(self, place: int, death: bytes) -> None:
+        """Say how the place's child died, for the next one, if its run wanted to be known of."""
+        at = place * PLACE_BYTES + _WILL_AT
+        will_bytes, _ = _WILL_LENGTHS.unpack_from(self._memory, at)
+        if not 0 < will_bytes <= WILL_BYTES_MAX or len(death) > _DEATH_BYTES_MAX:
+            return
+        death_at = at + _WILL_LENGTHS.size + WILL_BYTES_MAX
+        self._memory[death_at : death_at + len(death)] = death
+        _WILL_LENGTHS.pack_into(self._memory, at, will_bytes, len(death))
 
     def slips_read(self, place: int) -> int:
         """Return the number of the last slip that the place's child has heeded."""
@@ -294,6 +309,25 @@ class Desk:
             deadline.position,
             deadline.name,
         )
+
+    def leave_will(self, will: bytes) -> None:
+        """Leave what is to be known of this run should its process die; one that is too long is not left."""
+        at = self._at + _WILL_AT
+        length = len(will) if len(will) <= WILL_BYTES_MAX else 0
+        if length:
+            self._memory[at + _WILL_LENGTHS.size : at + _WILL_LENGTHS.size + length] = will
+        _WILL_LENGTHS.pack_into(self._memory, at, length, 0)
+
+    def take_will(self) -> tuple[bytes, bytes] | None:
+        """Take what the child before left at this place, and what is said of its death; None if there is nothing."""
+        at = self._at + _WILL_AT
+        will_bytes, death_bytes = _WILL_LENGTHS.unpack_from(self._memory, at)
+        _WILL_LENGTHS.pack_into(self._memory, at, 0, 0)
+        if not (0 < will_bytes <= WILL_BYTES_MAX and 0 < death_bytes <= _DEATH_BYTES_MAX):
+            return None
+        will_at = at + _WILL_LENGTHS.size
+        death_at = will_at + WILL_BYTES_MAX
+        return self._memory[will_at : will_at + will_bytes], self._memory[death_at : death_at + death_bytes]
 
     def noted(self) -> Note:
         """Return what was noted last."""

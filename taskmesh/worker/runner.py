@@ -156,6 +156,8 @@ class Runner:
         context = CURRENT.set(running)
         if self._hooks.watch_tasks:
             self._observe(job, self._run_coroutine)
+            if job.will:
+                self._guard.leave_will(job.will)
         row = self._sheet.begin(job.envelope.task, job.waited_s) if self._sheet is not None else None
         if self._events.is_wanted:
             self._events.started(job)
@@ -309,6 +311,8 @@ class Runner:
         job.observed = None  # they refer to each other
         if getpid() == self._pid:
             observed.after(state_after(ended), seconds)
+            if job.will:
+                self._guard.leave_will(b"")
 
     def _end(self, job: Job, running: Running) -> None:
         """Let go of what a run had about it."""

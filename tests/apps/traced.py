@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,3 +55,20 @@ async def later() -> str:
     """Return the span in which it ran, after others had their turn."""
     await asyncio.sleep(0.05)
     return f"{trace.get_current_span().get_span_context().span_id:016x}"
+
+
+@mesh.task(name="traced.dies")
+def dies(how: str) -> str:
+    """End the process in the first run, having noted its span, and return in the second."""
+    if current_task().crashes:
+        return "done"
+    with (FILE.parent / "inside").open("a") as file:
+        file.write(f"{current_task().id} 0x{trace.get_current_span().get_span_context().span_id:016x}\n")
+    if how == "abort":
+        os.abort()
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exit":
+        os._exit(0)
+    while True:
+        time.sleep(0.01)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from taskmesh.core.redact import redact
@@ -21,7 +25,15 @@ ERROR_TYPE: Final = "error.type"
 MESH: Final = "taskmesh.mesh"
 TASK: Final = "taskmesh.task.name"
 ATTEMPT: Final = "taskmesh.task.attempt"
+CRASHES: Final = "taskmesh.task.crashes"
 STATE: Final = "taskmesh.task.state"
+#: The event, and the type of the error, of a run whose process died in it.
+CRASH: Final = "crash"
+CRASH_HOW: Final = "taskmesh.crash.how"
+
+_TRACEPARENT: Final = "traceparent"
+#: Between attempts TaskMesh speaks with itself: whatever carries traces elsewhere, that is W3C's.
+_OWN: Final = TraceContextTextMapPropagator()
 
 
 def attributes(mesh: str, task: str, queue: str, operation: str, kind: str) -> dict[str, AttributeValue]:
@@ -61,3 +73,26 @@ def note_error(span: Span, error: BaseException) -> None:
             "exception.stacktrace": redact("".join(traceback.format_exception(error))),
         },
     )
+
+
+def told_own(context: Context) -> dict[str, str]:
+    """Return what carries a context from one attempt to another."""
+    told: dict[str, str] = {}
+    _OWN.inject(told, context)
+    return told
+
+
+def traceparent(context: Context) -> str:
+    """Return the `traceparent` of the span of a context; empty if there is none."""
+    return told_own(context).get(_TRACEPARENT, "")
+
+
+def read_own(told: str | Mapping[str, str]) -> Context:
+    """Return the context that is told so, or by its `traceparent` alone."""
+    return _OWN.extract({_TRACEPARENT: told} if isinstance(told, str) else told, Context())
+
+
+def links_to(context: Context) -> list[Link]:
+    """Return a link to the span of a context; none if it has none."""
+    found = trace.get_current_span(context).get_span_context()
+    return [Link(found)] if found.is_valid else []

@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import Token
 from dataclasses import dataclass
+from time import time_ns
 from typing import Any
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
 
 from taskmesh.contrib.opentelemetry.names import (
     ATTEMPT,
     CLIENT_ID,
+    CRASHES,
     MESSAGE_ID,
     STATE,
     attributes,
+    links_to,
     note_error,
+    read_own,
+    traceparent,
 )
 from taskmesh.contrib.opentelemetry.tracers import Tracers
+from taskmesh.contrib.opentelemetry.will import tell_will, write_will
 from taskmesh.core.context import CurrentTask, run_of
+from taskmesh.core.death import Death
 from taskmesh.core.hooks import Middleware, WorkerContext
 from taskmesh.core.state import State
 from taskmesh.errors import Verdict
 
-_TRACEPARENT = "traceparent"
-#: Between attempts TaskMesh speaks with itself: whatever carries traces elsewhere, that is W3C's.
-_OWN = TraceContextTextMapPropagator()
 #: States that say that a run has not done its work.
 _FAILED = frozenset({State.FAILURE, State.DEAD})
 
@@ -75,27 +79,42 @@ class RunSpans(Middleware):
         run = run_of(task)
         around, to_sender = _read(task.headers), []
         if trace.get_current_span(around).get_span_context().is_valid:
-            to_sender = _links(around)
+            to_sender = links_to(around)
         elif run.is_eager:
             # nobody has sent it, and its caller runs it; what a worker runs without a sender begins a trace
             around = context.get_current()
+        name, began_ns, said = f"run {task.name}", time_ns(), self._said(task)
         span = self._tracers.tracer().start_span(
-            f"run {task.name}",
+            name,
             context=around,
             kind=SpanKind.CONSUMER,
-            links=[*to_sender, *_links(_OWN.extract({_TRACEPARENT: run.trace_before}, Context()))],
-            attributes={
-                **attributes(self._mesh, task.name, task.queue, "run", "process"),
-                MESSAGE_ID: task.id,
-                CLIENT_ID: task.worker,
-                ATTEMPT: task.attempt,
-            },
+            links=[*to_sender, *links_to(read_own(run.trace_before))],
+            attributes=said,
+            start_time=began_ns,
         )
         within = trace.set_span_in_context(span, around)
         self._open[id(task)] = _Open(span, context.attach(within))
-        told: dict[str, str] = {}
-        _OWN.inject(told, within)
-        run.trace = told.get(_TRACEPARENT, "")
+        run.trace = traceparent(within)
+        if span.is_recording() and not run.is_eager:
+            run.will = write_will(name, began_ns, run.trace, around, run.trace_before, said)
+
+    def _said(self, task: CurrentTask) -> dict[str, AttributeValue]:
+        """Return what the span says from the beginning."""
+        crashes = {CRASHES: task.crashes} if task.crashes else {}
+        return {
+            **attributes(self._mesh, task.name, task.queue, "run", "process"),
+            MESSAGE_ID: task.id,
+            CLIENT_ID: task.worker,
+            ATTEMPT: task.attempt,
+            **crashes,
+        }
+
+    def tell_of_death(self, will: bytes, death: Death) -> None:
+        """Make the span of a run whose process died in it, in the child that takes its place."""
+        if self.is_on:
+            tell_will(self._tracers.tracer(), will, death)
+            # what has killed one process may soon kill this one
+            self._tracers.flush()
 
     def on_failure(self, task: CurrentTask, error: BaseException) -> None:
         """Note the error."""
@@ -133,8 +152,3 @@ def _read(headers: Mapping[str, Any]) -> Context:
     """Return the context that a message's headers carry."""
     texts = {name: value for name, value in headers.items() if isinstance(value, str)}
     return propagate.extract(texts, Context())
-
-
-def _links(around: Context) -> list[Link]:
-    found = trace.get_current_span(around).get_span_context()
-    return [Link(found)] if found.is_valid else []

@@ -28,6 +28,7 @@ class _Tracing:
         self._sends = MeshSendSpans(self._tracers, mesh.name)
         self._runs = RunSpans(self._tracers, mesh.name)
         mesh.hooks.add_all(self._runs)
+        mesh.hooks.heirs.append(self._runs.tell_of_death)
         self.by_app = False
 
     def begin(self, mesh: Host, given: Given, *, by_app: bool) -> None:

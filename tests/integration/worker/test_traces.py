@@ -6,8 +6,10 @@ import json
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -16,13 +18,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from taskmesh import TaskMesh, current_task, every
+from taskmesh.client.result import AsyncResult
 from taskmesh.contrib.opentelemetry import trace_tasks
 from taskmesh.contrib.opentelemetry.instrumentor import TaskMeshInstrumentor
 from taskmesh.core.logs import name_trace
+from taskmesh.errors import TaskRevoked, TimeLimitExceeded
 from taskmesh.testing.firing import fire
 from taskmesh.testing.thread_worker import ThreadWorker
 from tests.apps import worker_tasks
 from tests.faults.scene import Scene
+from tests.support import wait_until
 
 PATIENCE_S = 30.0
 
@@ -172,6 +177,55 @@ def test_children_of_a_worker_flush_their_spans_when_they_end(scene: Scene, pool
     told = [json.loads(line) for line in worker.said().splitlines()]
     (line,) = (one for one in told if "will be tried again" in one["message"])
     assert f"0x{line['span_id']}" == first["context"]["span_id"]
+
+
+def test_a_run_whose_process_died_has_a_span_that_the_next_child_tells(scene: Scene) -> None:
+    worker = scene.worker(1, app="tests.apps.traced:mesh", env={"TASKMESH_TEST_FOLDER": str(scene.folder)})
+
+    def send(how: str, **options: Any) -> AsyncResult[str]:
+        return scene.mesh.send_task("traced.dies", [how], **options)
+
+    died = {how: send(how) for how in ("kill", "exit")}
+    late, revoked = send("never", time_limit=0.3), send("never")
+    assert [handle.get(PATIENCE_S) for handle in died.values()] == ["done"] * 2
+    with pytest.raises(TimeLimitExceeded):
+        late.get(PATIENCE_S)
+    inside = scene.folder / "inside"
+    wait_until(lambda: revoked.id in inside.read_text())
+    revoked.revoke(terminate=True)
+    with pytest.raises(TaskRevoked):
+        revoked.get(PATIENCE_S)
+    died["abort"] = again = send("abort", headers={"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-01"})
+    assert again.get(PATIENCE_S) == "done"
+    worker.send(signal.SIGTERM)
+    assert worker.exit_code() == 0
+
+    spans = [json.loads(line) for line in (scene.folder / "spans.jsonl").read_text().splitlines()]
+    runs = defaultdict(list)
+    for span in sorted(spans, key=lambda span: span["start_time"]):
+        runs[span["attributes"]["messaging.message.id"]].append(span)
+    seen = dict(line.split() for line in inside.read_text().splitlines())
+    said = {"abort": "signal 6 (SIGABRT)", "kill": "signal 9 (SIGKILL)", "exit": "exit code 0"}
+    for how, handle in died.items():
+        # those that ran after it died in the same child as another, and with it what that held
+        first = runs[handle.id][0]
+        assert first["context"]["span_id"] == seen[handle.id]
+        assert first["status"] == {"status_code": "ERROR", "description": said[how]}
+        assert first["attributes"]["error.type"] == "crash"
+        assert [event["name"] for event in first["events"]] == ["crash"]
+    first, second = runs[again.id]
+    assert first["start_time"] < first["end_time"] <= second["start_time"]
+    assert second["status"]["status_code"] == "UNSET"
+    for run in (first, second):
+        assert (run["context"]["trace_id"], run["parent_id"]) == ("0x" + "a1" * 16, "0x" + "b2" * 8)
+        assert [link["context"]["span_id"] for link in run["links"]] == ["0x" + "b2" * 8]
+    assert second["attributes"]["taskmesh.task.crashes"] == 1
+    (overdue,), (ended,) = runs[late.id], runs[revoked.id]
+    assert overdue["status"]["status_code"] == "ERROR"
+    assert overdue["attributes"]["error.type"] == "taskmesh.errors.TimeLimitExceeded"
+    assert overdue["attributes"]["taskmesh.task.state"] == "FAILURE"
+    assert ended["status"]["status_code"] == "UNSET"
+    assert ended["attributes"]["taskmesh.task.state"] == "REVOKED"
 
 
 @pytest.mark.slow
