@@ -250,7 +250,7 @@ class RabbitMQ:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=90,
             env=self._environ(),
         ).stdout
 

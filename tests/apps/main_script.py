@@ -59,17 +59,17 @@ def make(x: int) -> Point:
 def use(where: str) -> None:
     """Send, and say what came."""
     try:
-        fail.delay().get(timeout=20)
+        fail.delay().get(timeout=90)
     except Mine as error:
         print(where, "error", error, type(error) is Mine)
-    print(where, "move", move.delay(Point(1, 2), 3, Color.BLUE).get(timeout=20) == Point(4, 2))
+    print(where, "move", move.delay(Point(1, 2), 3, Color.BLUE).get(timeout=90) == Point(4, 2))
     print(
-        where, "map", move.starmap([(Point(n, 2), 1, Color.BLUE) for n in range(3)]).get(20)[2] == Point(3, 2)
+        where, "map", move.starmap([(Point(n, 2), 1, Color.BLUE) for n in range(3)]).get(90)[2] == Point(3, 2)
     )
-    print(where, "make", make.delay(7).get(timeout=20) == Point(7, 0))
+    print(where, "make", make.delay(7).get(timeout=90) == Point(7, 0))
     print(where, "name", fail.name, "by value" if fail.by_value else "by name")
     with mesh.executor() as executor:
-        print(where, "executor", executor.submit(make, 1).result(20) == Point(1, 0))
+        print(where, "executor", executor.submit(make, 1).result(90) == Point(1, 0))
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
         for method in sys.argv[1:]:
             child = multiprocessing.get_context(method).Process(target=use, args=(method,))
             child.start()
-            child.join(60)
+            child.join(90)
             print(method, "exit code", child.exitcode)
     mesh.close()
 

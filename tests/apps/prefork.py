@@ -18,7 +18,7 @@ from taskmesh import TaskMesh
 
 mesh = TaskMesh("prefork", embedded="private")
 FOLDER = Path(os.environ.get("PREFORK_FOLDER", "."))
-TIMEOUT_S = 30
+TIMEOUT_S = 90.0
 
 
 @mesh.task

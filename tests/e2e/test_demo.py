@@ -215,7 +215,7 @@ def test_a_signal_ends_it_and_leaves_nothing(place: Place, moment: str, signum: 
     with place.start("--workers", "2", "--limit", "400") as process:
         read_until(process, moment)
         os.kill(process.pid, signum)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=90)
     assert process.returncode == 128 + signum
     assert out == ""
     assert "Traceback" not in err
@@ -228,7 +228,7 @@ def test_killed_it_takes_its_processes_along(place: Place) -> None:
     with place.start("--workers", "2") as process:
         read_until(process, "2 workers:")
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=90)
     wait_until(lambda: not place.processes(), what="all processes of the demo have ended")
 
 

@@ -75,7 +75,7 @@ def play(node: PrivateNode, folder: Path, *, kills: int, per_round: int, seed: i
         number = 0
         while nemesis.done.total() < kills:
             number += 1
-            with Load(scene, seed=rng.randrange(1 << 32), name=f"round{number}") as load:
+            with Load(scene, seed=rng.randrange(1 << 32), name=f"round{number}", pause_s=0.0) as load:
                 for _ in range(min(per_round, kills - nemesis.done.total())):
                     load.ran(RUNS)
                     nemesis.strike(load)

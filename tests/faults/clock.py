@@ -26,7 +26,7 @@ class Clock:
         self._file = folder / "clock"
         self.move(0)
         library = folder / "moved_clock.so"
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True, timeout=60)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True, timeout=90)
         self.env = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self._file)}
 
     def move(self, seconds: int) -> None:

@@ -67,7 +67,7 @@ def nothing_is_left_behind(
     monkeypatch.setenv(MARK, mark)
     listening = _listening()
     yield
-    wait_until(lambda: not _marked(mark), 10, f"no process is left: {_marked(mark)}")
+    wait_until(lambda: not _marked(mark), what=f"no process is left: {_marked(mark)}")
     assert _listening() <= listening, "a socket still listens"
     # elsewhere others may mount what they like meanwhile
     mounts = Path("/proc/self/mounts")

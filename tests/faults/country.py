@@ -109,4 +109,4 @@ class Country:
 
 
 def _ip(words: str, *, check: bool = True) -> None:
-    subprocess.run(["ip", *words.split()], check=check, capture_output=not check, timeout=30)
+    subprocess.run(["ip", *words.split()], check=check, capture_output=not check, timeout=90)

@@ -68,7 +68,7 @@ class Contender:
     def end(self) -> None:
         """Kill it, and wait for that."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(90)
         self.proxy.close()
 
 
@@ -148,14 +148,14 @@ class Contest:
         old.process.send_signal(signal.SIGTERM)
 
     def _after_term(self, old: Contender) -> None:
-        assert old.process.wait(20) == 0, old.said()
+        assert old.process.wait(90) == 0, old.said()
         old.start()
 
     def _kill(self, old: Contender) -> None:
         old.process.kill()
 
     def _after_kill(self, old: Contender) -> None:
-        old.process.wait(10)
+        old.process.wait(90)
         old.start()
 
     def _stop(self, old: Contender) -> None:
@@ -195,7 +195,7 @@ class Contest:
         self.mesh.schedules.pause(NAME)
         for contender in self.contenders.values():
             contender.process.kill()
-            contender.process.wait(10)
+            contender.process.wait(90)
         hints = [
             hint.decode().rpartition(":")[0]
             for hint in self.node.lrange(f"tm:{self.mesh.name}:q:default:4", 0, -1)

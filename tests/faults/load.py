@@ -16,12 +16,15 @@ from taskmesh.errors import BatchError, ResultExpired, SendRejected, SendUnknown
 from tests.apps import ledger_tasks
 from tests.faults.ledger import Ledger
 from tests.faults.readers import outcome_of
+from tests.faults.scale import scaled
 from tests.faults.scene import Scene
 from tests.support import wait_until
 
 #: What was refused is sent again in so many of a hundred cases, and else left as it is.
 AGAIN_PERCENT = 70
 FAILING_PERCENT = 5
+#: How long the sender rests after each send: most tests wait for time-outs, and else every core is busy meanwhile.
+REST_S = scaled(0.02, 0.0)
 
 
 class Book:
@@ -64,7 +67,7 @@ class Load:
         bulk: int = 20,
         name: str = "load",
         functions: Sequence[Callable[..., Any]] = (ledger_tasks.entry,),
-        pause_s: float = 0.0,
+        pause_s: float = REST_S,
     ) -> None:
         """Prepare.
 
@@ -147,7 +150,7 @@ class Load:
                 raise self._failure
             return predicate()
 
-        wait_until(happened, 60, what)
+        wait_until(happened, what=what)
 
     def _run(self) -> None:
         try:
@@ -261,7 +264,7 @@ class Load:
 
     def look(self) -> None:
         """Have both readers look at everything once, as soon as the node answers."""
-        wait_until(self.scene.answers, 20, "the node answers")
+        wait_until(self.scene.answers, what="the node answers")
         ids = [*self.ledger.sent(), *self.ledger.rejected]
         for name, reader in self.scene.readers.items():
             self.ledger.note(name, reader.read(ids))
@@ -280,7 +283,7 @@ class Load:
         if left:
             # a claim is let go of with the child's next turn, a parked message with the next look at those
             wait_until(
-                lambda: not self.scene.left(), 10, f"nothing is left in the indexes: {self.scene.left()}"
+                lambda: not self.scene.left(), what=f"nothing is left in the indexes: {self.scene.left()}"
             )
         self.look()
         self.ledger.read_book(self.book.path)

@@ -45,7 +45,7 @@ class Scheduler:
     def end(self) -> None:
         """Kill it, and wait for that."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(90)
 
 
 class MeshPeople:

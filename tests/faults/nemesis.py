@@ -89,7 +89,7 @@ class Nemesis:
             processes = find(worker)
             return (worker, self._rng.choice(processes)) if processes else None
 
-        victim = wait_until(found, 30, "there is somebody to kill")
+        victim = wait_until(found, what="there is somebody to kill")
         assert victim is not None
         return victim
 
@@ -106,14 +106,14 @@ class Nemesis:
         worker, _ = self._victim(children)
         load.ledger.gone |= {process.pid for process in worker.family()}
         kill(worker.pid)
-        worker.process.wait(10)
+        worker.process.wait(90)
 
     def kill_template(self, load: Load) -> None:
         """Kill a template: its children die with it, and its supervisor ends."""
         worker, template = self._victim(templates)
         load.ledger.gone |= {process.pid for process in worker.family()}
         kill(template.pid)
-        worker.process.wait(30)
+        worker.process.wait(90)
 
     def stop_worker(self, load: Load) -> None:
         """Stop a whole worker until others have taken over what it held, and let it go on."""
@@ -127,8 +127,7 @@ class Nemesis:
         load.ledger.gone |= {process.pid for process in children(worker)}
         wait_until(
             lambda: sum(other.said().count("is declared dead") for other in others) > before,
-            30,
-            "another declares it dead",
+            what="another declares it dead",
         )
         for process in family:
             signal_to(process.pid, signal.SIGCONT)

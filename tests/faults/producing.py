@@ -46,7 +46,7 @@ class Producer:
     def says_more(self, count: int) -> None:
         """Wait until it has said so much more."""
         goal = len(self.said()) + count
-        wait_until(lambda: len(self.said()) >= goal, 30, f"the producer says {goal} things")
+        wait_until(lambda: len(self.said()) >= goal, what=f"the producer says {goal} things")
 
     def is_sending(self) -> str:
         """Wait until it is in the middle of a send that does not come to its end, and return the id."""
@@ -59,7 +59,7 @@ class Producer:
             seen.append(tuple(said[-1]) if said and process.status() == psutil.STATUS_SLEEPING else ())
             return bool(seen[-1]) and seen[-1][0] == "tries" and seen[-20:] == [seen[-1]] * 20
 
-        wait_until(waits_for_an_answer, 30, "it waits for an answer")
+        wait_until(waits_for_an_answer, what="it waits for an answer")
         return seen[-1][1]
 
     def send(self, number: int) -> None:
@@ -68,7 +68,7 @@ class Producer:
     def end(self) -> None:
         """Kill it, and wait for that."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(90)
 
     def __enter__(self) -> Self:
         return self

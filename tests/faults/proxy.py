@@ -120,7 +120,7 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(90)
 
     def __enter__(self) -> Self:
         return self

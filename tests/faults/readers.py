@@ -76,12 +76,12 @@ class OtherReader:
         self._process.stdin.write(json.dumps(list(ids)) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        assert line, f"the reading process ended with {self._process.wait(10)}"
+        assert line, f"the reading process ended with {self._process.wait(90)}"
         return {task_id: Seen(state, what) for task_id, (state, what) in json.loads(line).items()}
 
     def close(self) -> None:
         """End it; it ends by itself when nobody asks any more."""
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=90)
 
 
 def main(words: list[str]) -> int:

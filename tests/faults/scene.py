@@ -102,8 +102,8 @@ class Worker:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        self.process.wait(10)
-        wait_until(lambda: all(is_gone(process.pid) for process in family), 10, f"{self.name} is gone")
+        self.process.wait(90)
+        wait_until(lambda: all(is_gone(process.pid) for process in family), what=f"{self.name} is gone")
 
 
 class Scene:
@@ -371,7 +371,7 @@ class Scene:
         )
         assert counted == len(self.accepted), f"{counted} ends of {len(self.accepted)} messages"
         # a claim is let go of with the child's next turn, a parked message with the next look at those
-        wait_until(lambda: not self.left(), 5, f"nothing is left in the indexes: {self.left()}")
+        wait_until(lambda: not self.left(), what=f"nothing is left in the indexes: {self.left()}")
 
     def left(self) -> list[str]:
         """Return the indexes that hold something: none should once everything is final."""

@@ -93,7 +93,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it has loaded its data and answers."""
         self.try_to_start()
-        wait_until(self._answers, 20, f"the server answers; it said:\n{self.said()}")
+        wait_until(self._answers, what=f"the server answers; it said:\n{self.said()}")
 
     def try_to_start(self) -> None:
         """Start it, whatever comes of that."""

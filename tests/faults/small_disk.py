@@ -26,7 +26,7 @@ class SmallDisk:
         self._filler = folder / "filler"
         folder.mkdir()
         words = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-        mounted = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+        mounted = subprocess.run(words, capture_output=True, text=True, check=False, timeout=90)
         if mounted.returncode:
             pytest.skip(f"the small disk cannot be mounted: {mounted.stderr.strip()}")
 

@@ -34,7 +34,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(scene: Scene) -> None:
     sent = send_newcomer(scene, expect=5)
     wait_until(lambda: scene.state_of(sent) == "SCHEDULED", what="it is parked")
     scene.worker(1, name="new", env=NEW_BUILD)
-    assert sent.get(20) == 5
+    assert sent.get(90) == 5
     scene.check()
 
 

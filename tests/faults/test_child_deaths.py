@@ -37,7 +37,7 @@ def test_three_kills_make_a_dead_letter_whose_reason_names_the_signal(scene: Sce
         neighbours = scene.send_many(
             tasks.add, [(i, times) for i in range(20)], [i + times for i in range(20)]
         )
-        neighbours.get(20)
+        neighbours.get(90)
     assert "died 3 times" in scene.reason(held)
     assert "signal 9 (SIGKILL)" in scene.reason(held)
     scene.check()
@@ -59,7 +59,7 @@ def test_a_task_that_exits_the_process_is_given_up_whatever_the_exit_code(scene:
     worker = scene.worker(1)
     left = scene.send(tasks.leave, str(scene.folder), code, expect=TaskDead)
     neighbours = scene.send_many(tasks.add, [(i, i) for i in range(10)], [2 * i for i in range(10)])
-    neighbours.get(20)
+    neighbours.get(90)
     assert f"exit code {code}" in scene.reason(left)
     assert (left.crashes, left.attempts) == (3, [])
     assert neighbours[0].crashes == 0
@@ -74,7 +74,7 @@ def test_segfaults_are_given_up_and_delay_nobody(scene: Scene) -> None:
     scene.worker(1)
     poison = [scene.send(tasks.segfault, str(scene.folder), expect=TaskDead) for _ in range(12)]
     neighbours = scene.send_many(tasks.add, [(i, 0) for i in range(50)], range(50))
-    neighbours.get(15)
+    neighbours.get(90)
     assert all("signal 11 (SIGSEGV)" in scene.reason(handle) for handle in poison)
     scene.check()
 
@@ -83,7 +83,7 @@ def test_what_is_no_exception_is_a_failure_all_the_same(scene: Scene) -> None:
     """`asyncio.CancelledError` leaks out of many a library."""
     scene.worker(1)
     cancelled = scene.send(tasks.cancel, expect=Exception)
-    cancelled.get(20, propagate=False)
+    cancelled.get(90, propagate=False)
     assert scene.state_of(cancelled) == "FAILURE"
     assert scene.crashes(cancelled) == 0
     scene.check()

@@ -43,7 +43,7 @@ def all_keep_books(worker: Worker, load: Load) -> list[psutil.Process]:
         found = children(worker)
         return found if {process.pid for process in found} <= {run.pid for run in load.ledger.ends} else []
 
-    return wait_until(kept, 30, "each child has run something")
+    return wait_until(kept, what="each child has run something")
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -68,9 +68,9 @@ def test_tasks_that_take_all_files_harm_nobody_who_needs_none(scene: Scene, seed
 def test_who_needs_a_file_that_is_not_to_be_had_fails_by_name(scene: Scene, pool: str) -> None:
     worker = scene.worker(pools=(pool,))
     family = worker.family()
-    scene.send(ledger_tasks.take_all_files, str(scene.folder), FILES, expect=str).get(20)
+    scene.send(ledger_tasks.take_all_files, str(scene.folder), FILES, expect=str).get(90)
     late = scene.send(ledger_tasks.open_file, __file__, expect=OSError)
-    assert "Too many open files" in str(late.get(20, propagate=False))
+    assert "Too many open files" in str(late.get(90, propagate=False))
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
     assert scene.crashes(late) == 0
@@ -124,7 +124,7 @@ def test_nobody_is_charged_with_its_end(scene: Scene) -> None:
     forbid(psutil.Process(pid))
     cut(scene)
     scene.let("first")
-    wait_until(lambda: is_gone(pid), 20, "the child has ended")
+    wait_until(lambda: is_gone(pid), what="the child has ended")
     worker.send(signal.SIGCONT)
     scene.check()
     assert [scene.crashes(handle) for handle in sent] == [0, 0]

@@ -36,7 +36,7 @@ def test_the_clock_of_the_node(
         load.ran(100)
         clock.move(seconds)
         wait_until(
-            lambda: abs(int(scene.ask("TIME")[0]) - before - seconds) < 600, 10, "the node's clock moves"
+            lambda: abs(int(scene.ask("TIME")[0]) - before - seconds) < 600, what="the node's clock moves"
         )
         load.ran(200)
         newcomer = scene.worker(2)
@@ -72,7 +72,7 @@ def test_the_clock_of_the_leader(server: Server, clock: Clock, tmp_path: Path, s
     try:
         clock.move(seconds)
         count = contest.fired()
-        wait_until(lambda: contest.fired() >= count + 40, 30, "it goes on firing")
+        wait_until(lambda: contest.fired() >= count + 40, what="it goes on firing")
         assert contest.leader().token == contest.tokens[-1]
         last_ms = contest.moments()[-1]
         now_s = int(contest.node.time()[0])

@@ -59,7 +59,7 @@ def test_a_server_with_no_connection_left(
         with Load(scene, seed=seed) as load:
             load.ran(100)
             load.presses = True
-            wait_until(crowded, 30, "nobody gets through any more")
+            wait_until(crowded, what="nobody gets through any more")
             load.presses = False
             hogs.let_go()
             load.ran(100)
@@ -122,7 +122,7 @@ def test_a_sender_that_may_open_no_more_files(scene: Scene) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -161,5 +161,5 @@ def test_what_a_worker_runs_is_not_begun_again_where_its_node_was_lost(mesh, thr
         place.allow("end")
         for result in [*running, last]:
             wait_until(result.ready)
-            assert result.get(timeout=5) is None
+            assert result.get(timeout=90) is None
     assert place.begun() == dict.fromkeys([*map(str, range(20)), "last"], 1)

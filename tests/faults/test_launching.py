@@ -30,7 +30,7 @@ def run(tmp_path, text, *command):
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
 

@@ -58,7 +58,7 @@ class Alone:
         """Have it stop by itself; it must have known all the while what it held."""
         if self.thread.ident is not None:
             self.child.stop()
-            self.thread.join(10)
+            self.thread.join(90)
             assert self.codes == [EXIT_OK]
 
 
@@ -119,8 +119,8 @@ def test_a_forged_wake_up_costs_nothing_but_a_line_in_the_log(scene: Scene, alon
     alone.start()
     known = f"{scene.prefix}w:{INCARNATION}"
     wait_until(
-        lambda: scene.node.hget(known, "s000001") == b"00000003", 10, "it has refused that and gone on"
+        lambda: scene.node.hget(known, "s000001") == b"00000003", what="it has refused that and gone on"
     )
     for value in range(3):
-        scene.send(tasks.add, value, 1, expect=value + 1).get(20)
+        scene.send(tasks.add, value, 1, expect=value + 1).get(90)
     scene.check()

@@ -25,6 +25,8 @@ from tests.support import wait_until
 MakeScene = Callable[..., MeshScene]
 #: How long a send is tried where none can be accepted; less, and a slow machine refuses what it could take.
 SEND_S = 5.0
+#: The sender rests so long after each send: what takes long here are time-outs.
+PAUSE_S = scaled(0.05, 0.0)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_node_is_harmed_under_load(
     scene: MeshScene, nemesis: MeshNemesis, seed: int, harm: Callable[[MeshNemesis, Load, int], None]
 ) -> None:
     """Each node leads a third and backs up the rest: what befalls one befalls primaries and backups at once."""
-    with Load(scene, seed=seed) as load:
+    with Load(scene, seed=seed, pause_s=PAUSE_S) as load:
         load.ran(40)
         harm(nemesis, load, seed % 3)
         scene.whole()
@@ -75,7 +77,7 @@ def test_what_others_lead_goes_on_while_one_is_dead(
     scene: MeshScene, nemesis: MeshNemesis, seed: int
 ) -> None:
     """The others' slots wait for nothing: the view may take as long as it likes."""
-    with Load(scene, seed=seed) as load:
+    with Load(scene, seed=seed, pause_s=PAUSE_S) as load:
         load.ran(20)
         scene.nodes.kill(0)
         load.ran(20)
@@ -90,7 +92,7 @@ def test_a_minority_refuses_what_is_sent(
     """Who reaches one node of three is told that nothing was recorded for sure, and afterwards all is well."""
     scene = make_mesh_scene(three_nodes, urls=[proxy.url for proxy in proxies], send_timeout=SEND_S)
     nemesis = MeshNemesis(scene, random.Random(seed))
-    with Load(scene, seed=seed) as load:
+    with Load(scene, seed=seed, pause_s=PAUSE_S) as load:
         load.ran(40)
         before = len(load.ledger.accepted)
         for proxy in proxies[1:]:
@@ -113,8 +115,8 @@ def test_a_link_that_comes_and_goes(
     """Work goes on, and the view is not changed with each turn."""
     scene = make_mesh_scene(three_nodes, urls=[proxy.url for proxy in proxies])
     MeshNemesis(scene, random.Random(seed))
-    turns = 10
-    with Load(scene, seed=seed) as load:
+    turns = 5
+    with Load(scene, seed=seed, pause_s=PAUSE_S) as load:
         load.ran(40)
         first = scene.view().number
         for _ in range(turns):
@@ -133,7 +135,7 @@ def test_a_node_is_emptied_and_filled_under_load(
 ) -> None:
     scene = make_mesh_scene(make_nodes(4))
     nemesis = MeshNemesis(scene, random.Random(seed))
-    with Load(scene, seed=seed) as load:
+    with Load(scene, seed=seed, pause_s=PAUSE_S) as load:
         load.ran(40)
         nemesis.drain(load, seed % 4)
         load.ran(40)
@@ -141,7 +143,7 @@ def test_a_node_is_emptied_and_filled_under_load(
 
 
 def test_anything_befalls_any_node(scene: MeshScene, nemesis: MeshNemesis, seed: int) -> None:
-    with Load(scene, seed=seed) as load:
+    with Load(scene, seed=seed, pause_s=PAUSE_S) as load:
         for _ in range(scaled(2, 6)):
             load.ran(20)
             print(nemesis.strike(load))

@@ -26,7 +26,7 @@ MakeServer = Callable[..., Server]
 MakeNodes = Callable[..., Nodes]
 HOUR_S = 3600
 #: The sender rests so long after each send: these nodes are in trouble enough.
-PAUSE_S = 0.02
+PAUSE_S = 0.05
 PULSES = 8
 #: How long a node stands still, and goes on, in turns: never as long as one that is gone.
 PULSE_S = 0.3

@@ -44,7 +44,7 @@ def send_steadily(scene: Scene, bulks: int) -> None:
             sent = task.starmap(calls)
         except BatchError as error:
             sent = error.results
-            wait_until(lambda e=error: sent_again(e), 20, "the rest is accepted")
+            wait_until(lambda e=error: sent_again(e), what="the rest is accepted")
         for (x, y), handle in zip(calls, sent, strict=True):
             scene.enter(handle, x + y)
         scene.send(tasks.add, bulk, 1000, expect=bulk + 1000)
@@ -73,11 +73,11 @@ def during_load(scene: Scene, bulks: int) -> Iterator[Callable[[int], None]]:
     thread.start()
 
     def accepted(count: int) -> None:
-        wait_until(lambda: len(scene.accepted) >= count or failures, 40, f"{count} are accepted")
+        wait_until(lambda: len(scene.accepted) >= count or failures, what=f"{count} are accepted")
         assert not failures, failures
 
     yield accepted
-    thread.join(60)
+    thread.join(90)
     assert not thread.is_alive()
     assert not failures, failures
 
@@ -170,7 +170,7 @@ def test_a_node_that_takes_no_writes_for_a_while_costs_time_only(
         held = scene.send(tasks.hold, folder, "held", 1, expect=1)
         scene.started("held")
         waiting = scene.send_many(tasks.trace, [(folder, "waiting", i) for i in range(50)], range(50))
-        waiting.get(20)
+        waiting.get(90)
         key = f"{scene.prefix}w:{scene.live_workers()['worker1']}"
         scene.node.config_set("min-replicas-to-write", 1)
         scene.let("held")
@@ -179,7 +179,7 @@ def test_a_node_that_takes_no_writes_for_a_while_costs_time_only(
             scene.task(tasks.add).delay(1, 2)
         beats = scene.node.hget(key, "beat")
         scene.node.config_set("min-replicas-to-write", 0)
-        wait_until(lambda: scene.node.hget(key, "beat") != beats, 10, "the supervisor beats again")
+        wait_until(lambda: scene.node.hget(key, "beat") != beats, what="the supervisor beats again")
         scene.send(tasks.add, 1, 2, expect=3)
         scene.check()
         assert scene.crashes(held) == 0
@@ -215,7 +215,7 @@ def test_a_node_that_forgot_everything_is_joined_again(make_scene: Callable[...,
     with start_private("forgetful") as node:
         scene = make_scene("forgetful", f"unix://{node.socket_path}")
         worker = scene.worker(1)
-        scene.send(tasks.add, 1, 1, expect=2).get(20)
+        scene.send(tasks.add, 1, 1, expect=2).get(90)
         scene.accepted.clear()
         server = node.server_pid
         os.kill(server, signal.SIGKILL)

@@ -54,7 +54,7 @@ class Divided(Contest):
             input=f"from {place}",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=90,
             check=False,
         )
 
@@ -134,7 +134,7 @@ def test_who_holds_a_lock_in_a_minority_knows_before_others_have_it(
             assert lock.token > first
             country.mend(own, others)
             wait_until(
-                lambda: holder.ask("check", "x")["error"] == "LockLost", 30, "it finds itself replaced"
+                lambda: holder.ask("check", "x")["error"] == "LockLost", what="it finds itself replaced"
             )
             assert lock.is_held
         finally:

@@ -32,7 +32,7 @@ def test_what_waits_behind_a_slow_task_is_recalled_and_run_by_others(scene: Scen
     calls = [(folder, "slow", -1.0)] + [(folder, f"quick{i}", 0.01) for i in range(100)]
     sent = scene.send_many(tasks.hold_or_nap, calls, [call[2] for call in calls])
     for handle in sent[1:]:
-        handle.get(20)
+        handle.get(90)
     assert scene.state_of(sent[0]) == "STARTED"
     worker.says("behind a slow task: ")
     scene.let("slow")
@@ -63,7 +63,7 @@ def test_an_outcome_is_visible_while_a_later_task_of_its_claim_runs(scene: Scene
     calls = [(folder, "quick", 0.0), (folder, "slow", -1.0)]
     quick, slow = scene.send_many(tasks.hold_or_nap, calls, [0.0, -1.0])
     scene.started("slow")
-    assert quick.get(20) == 0.0
+    assert quick.get(90) == 0.0
     assert scene.state_of(slow) == "STARTED"
     scene.let("slow")
     scene.check()
@@ -75,7 +75,7 @@ def test_a_task_that_keeps_the_interpreter_lock_does_not_look_dead(scene: Scene)
     holder = scene.worker(1, name="holder")
     gil_calls = [(folder, "train")] * 600
     for handle in [scene.send(tasks.hold_gil, *call, wait=False, expect=False) for call in gil_calls[:1]]:
-        handle.get(20)
+        handle.get(90)
     os.mkfifo(scene.folder / "pipe-gil")
     stuck = scene.send(tasks.hold_gil, folder, "gil", wait=True, expect=True)
     scene.started("gil")
@@ -83,11 +83,11 @@ def test_a_task_that_keeps_the_interpreter_lock_does_not_look_dead(scene: Scene)
     lives = scene.live_workers()
     key = f"{scene.prefix}w:{lives['holder']}"
     beats = int(scene.node.hget(key, "beat"))
-    wait_until(lambda: int(scene.node.hget(key, "beat")) >= beats + 15, 20, "the supervisor beats")
-    scene.send(tasks.add, 1, 1, expect=2).get(20)
+    wait_until(lambda: int(scene.node.hget(key, "beat")) >= beats + 15, what="the supervisor beats")
+    scene.send(tasks.add, 1, 1, expect=2).get(90)
     assert scene.state_of(stuck) == "STARTED"
     with (scene.folder / "pipe-gil").open("w"):
-        assert stuck.get(20) is True
+        assert stuck.get(90) is True
     scene.check()
     assert scene.live_workers() == lives
     assert "declared dead" not in holder.said() + other.said()
@@ -105,7 +105,7 @@ def test_a_child_that_holds_the_interpreter_lock_gives_up_what_waits(scene: Scen
         stuck = scene.send(tasks.hold_gil, folder, "gil", wait=True, expect=True)
         scene.send_many(tasks.add, [(i, 1) for i in range(50)], range(1, 51))
     for handle, _ in list(scene.accepted.values())[601:]:
-        handle.get(20)
+        handle.get(90)
     assert scene.state_of(stuck) == "STARTED"
     with (scene.folder / "pipe-gil").open("w"):
         scene.check()

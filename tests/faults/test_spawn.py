@@ -54,7 +54,7 @@ def test_deaths_of_spawned_children_are_noticed_by_the_supervisor(scene: Scene) 
     killed = scene.send(tasks.kill_itself_once, folder, 5, expect=5)
     left = scene.send(tasks.leave, folder, 0, expect=TaskDead)
     neighbours = scene.send_many(tasks.add, [(i, 0) for i in range(20)], range(20))
-    neighbours.get(20)
+    neighbours.get(90)
     scene.check()
     assert scene.crashes(killed) == 1
     assert "exit code 0" in scene.reason(left)
@@ -64,7 +64,7 @@ def test_spawned_children_die_with_their_supervisor_and_stop_with_it(scene: Scen
     worker = scene.worker(2, env=ASKED)
     family = [process.pid for process in worker.family()]
     kill(worker.pid)
-    wait_until(lambda: all(is_gone(pid) for pid in family), 10, "no process is left")
+    wait_until(lambda: all(is_gone(pid) for pid in family), what="no process is left")
     worker = scene.worker(1, name="second", env=ASKED)
     held = scene.send(tasks.hold, str(scene.folder), "held", expect=0)
     scene.started("held")

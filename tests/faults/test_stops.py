@@ -60,7 +60,7 @@ def test_a_producer_stopped_inside_a_send(stopped: Scene, server: Server, then: 
         task_id = producer.is_sending()
         producer.send(signal.SIGSTOP)
         server.send(signal.SIGCONT)
-        wait_until(lambda: stopped.record(task_id) is not None, 10, "it is recorded")
+        wait_until(lambda: stopped.record(task_id) is not None, what="it is recorded")
         if then == "it goes on":
             producer.send(signal.SIGCONT)
             producer.says_more(20)

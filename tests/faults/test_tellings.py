@@ -19,14 +19,14 @@ def test_progress_is_read_while_the_task_runs_and_gone_when_it_has_ended(scene: 
     elsewhere: Any = scene.mesh.result(handle.id)
     scene.started("tell")
     # the last of very many, told within a moment, gets through
-    wait_until(lambda: handle.progress == Progress(999, 1000, "line 999"), 20, "the last is read")
+    wait_until(lambda: handle.progress == Progress(999, 1000, "line 999"), what="the last is read")
     assert elsewhere.progress.fraction == 0.999
     assert (handle.state, elsewhere.state) == ("READING", "READING")
     assert handle.info == elsewhere.result == {"file": "a.txt", "size": 3}
     assert not handle.ready()
     assert scene.state_of(handle) == "STARTED"
     scene.let("tell")
-    assert handle.get(20) == "told"
+    assert handle.get(90) == "told"
     assert (handle.progress, handle.state, handle.info) == (None, "SUCCESS", "told")
     assert (elsewhere.progress, elsewhere.state, elsewhere.result) == (None, "SUCCESS", "told")
     assert scene.node.hlen(f"{scene.prefix}tellings") == 0
@@ -37,7 +37,7 @@ def test_a_bound_task_tells_as_in_celery(scene: Scene) -> None:
     scene.worker(1)
     handle = scene.send(limited.tell_bound, str(scene.folder), "bound", expect="told")
     scene.started("bound")
-    wait_until(lambda: handle.state == "PROGRESS", 20, "its state is shown")
+    wait_until(lambda: handle.state == "PROGRESS", what="its state is shown")
     assert handle.info == {"current": 1, "total": 2}
     scene.let("bound")
     scene.check()
@@ -47,7 +47,7 @@ def test_what_the_last_run_told_is_not_shown_of_the_next(scene: Scene) -> None:
     scene.worker(1)
     handle = scene.send(limited.tell_once, str(scene.folder), "once", expect=1)
     pid = scene.started("once-0")
-    wait_until(lambda: handle.progress == Progress(0), 20, "the first run is read")
+    wait_until(lambda: handle.progress == Progress(0), what="the first run is read")
     kill(pid)
     scene.started("once-1")
     assert (handle.progress, handle.state, handle.info) == (None, "STARTED", None)
@@ -73,7 +73,7 @@ def test_a_run_that_lost_its_lease_tells_nobody(scene: Scene) -> None:
 def test_what_is_revoked_while_it_runs_leaves_no_report(scene: Scene) -> None:
     scene.worker(1)
     handle = scene.send(limited.tell, str(scene.folder), "tell", expect=TaskRevoked)
-    wait_until(lambda: handle.progress is not None, 20, "it tells")
+    wait_until(lambda: handle.progress is not None, what="it tells")
     handle.revoke(terminate=True)
     scene.check()
     assert scene.node.hlen(f"{scene.prefix}tellings") == 0

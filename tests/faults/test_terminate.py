@@ -32,7 +32,7 @@ def test_what_runs_is_ended_and_its_child_replaced(scene: Scene, function: Any, 
     with pytest.raises(TaskRevoked, match=f"by client .* with SIG{signal_name.upper().removeprefix('SIG')}"):
         long.get(20)
     assert is_gone(pid)
-    behind.get(20)
+    behind.get(90)
     scene.check()
     assert scene.notes() == [f"long {pid}"]
     (told,) = [
@@ -49,7 +49,7 @@ def test_a_task_may_clean_up_when_it_is_told_to_end(scene: Scene) -> None:
     sync = scene.send(limited.clean_up, str(scene.folder), "sync", expect=TaskRevoked)
     scene.started("sync")
     sync.revoke(terminate=True)
-    sync.get(20, propagate=False)
+    sync.get(90, propagate=False)
     waits = scene.send(limited.clean_up_async, str(scene.folder), "waits", expect=TaskRevoked)
     scene.started("waits")
     waits.revoke(terminate=True)
@@ -72,7 +72,7 @@ def test_one_that_ends_by_itself_before_it_is_killed_has_ended(scene: Scene) -> 
     stubborn = scene.send(limited.finish_anyway, str(scene.folder), "stubborn", 7, expect=7)
     scene.started("stubborn")
     stubborn.revoke(terminate=True)
-    assert stubborn.get(20) == 7
+    assert stubborn.get(90) == 7
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
 
@@ -94,7 +94,7 @@ def test_one_that_was_claimed_and_has_not_begun_is_taken_out(scene: Scene) -> No
     wait_until(lambda: scene.states()["STARTED"] == 3, what="all are claimed")
     assert not sent[1].revoke(terminate=True)
     worker.send(signal.SIGCONT)
-    assert isinstance(sent[1].get(20, propagate=False), TaskRevoked)
+    assert isinstance(sent[1].get(90, propagate=False), TaskRevoked)
     scene.let("m0")
     scene.check()
     assert not [line for line in scene.notes() if line.startswith("m1")]
@@ -139,15 +139,15 @@ def test_an_order_that_comes_again_or_late_touches_no_other_run(scene: Scene) ->
         link.controls,
     )
     scene.let("first")
-    first.get(20)
+    first.get(90)
     second = scene.send(tasks.hold, str(scene.folder), "second", expect=0)
     scene.started("second")
     (incarnation,) = scene.live_workers().values()
     for _ in range(3):
         assert link.run(give_orders(link.session, [incarnation.encode()], order)) == 1
     control = f"{scene.prefix}control:{incarnation}"
-    wait_until(lambda: not scene.node.exists(control), 20, "the orders were read")
-    wait_until(lambda: "is not obeyed" in scene.workers[0].said(), 20, "what cannot be read in it is logged")
+    wait_until(lambda: not scene.node.exists(control), what="the orders were read")
+    wait_until(lambda: "is not obeyed" in scene.workers[0].said(), what="what cannot be read in it is logged")
     assert scene.state_of(second) == "STARTED"
     scene.let("second")
     scene.check()
@@ -164,13 +164,13 @@ def test_a_worker_that_dies_before_it_reads_the_order_is_obeyed_by_the_others(sc
     scene.worker(1, name="second")
     scene.check()
     assert len(scene.notes()) == 1
-    wait_until(lambda: not scene.node.keys(f"{scene.prefix}control:*"), 20, "no list of orders is left")
+    wait_until(lambda: not scene.node.keys(f"{scene.prefix}control:*"), what="no list of orders is left")
 
 
 def test_many_are_ended_at_once(scene: Scene) -> None:
     scene.worker(3)
     sent = scene.send_many(tasks.hold, [(str(scene.folder), f"m{i}") for i in range(6)], [TaskRevoked] * 6)
-    wait_until(lambda: len(scene.notes()) == 3, 20, "three run")
+    wait_until(lambda: len(scene.notes()) == 3, what="three run")
     assert sent.revoke(terminate=True) == 3
     scene.check()
     assert len(scene.notes()) == 3
@@ -200,7 +200,7 @@ def test_the_command_says_what_was_done(scene: Scene, monkeypatch: pytest.Monkey
     waits = scene.send(tasks.add, 1, 2, expect=TaskRevoked)
     words = ["revoke", held.id, waits.id, "unknown", "--mesh", scene.name, "--json", "--terminate"]
     done = subprocess.run(
-        [sys.executable, "-m", "taskmesh", *words], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "taskmesh", *words], capture_output=True, text=True, timeout=90, check=False
     )
     assert done.returncode == 1, done.stderr
     for words in ("its worker is told to end it", '"REVOKED"', "nothing is known of it"):

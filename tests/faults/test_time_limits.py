@@ -29,9 +29,9 @@ def test_the_hard_limit_ends_what_never_lets_go_of_the_interpreter(scene: Scene,
     long = send(scene, function, "long", expect=TimeLimitExceeded, time_limit=0.3)
     pid = scene.started("long")
     neighbours = scene.send_many(tasks.add, [(i, 1) for i in range(20)], range(1, 21))
-    neighbours.get(20)
+    neighbours.get(90)
     assert is_gone(pid)
-    error: Any = long.get(20, propagate=False)
+    error: Any = long.get(90, propagate=False)
     assert (error.limit_s, error.task_id) == (0.3, long.id)
     assert "time_limit of 0.3 s" in str(error)
     assert scene.state_of(long) == "FAILURE"
@@ -102,9 +102,9 @@ def test_limits_of_the_task_hold_and_those_of_the_call_come_first(scene: Scene) 
     free = send(scene, limited.brief, "free", expect=0, time_limit=0)
     scene.started("free")
     send(scene, limited.short, "later", expect=TimeLimitExceeded, soft_time_limit=0, time_limit=0.3)
-    wait_until(lambda: scene.states() == {"FAILURE": 3, "STARTED": 1}, 20, "the others have ended")
+    wait_until(lambda: scene.states() == {"FAILURE": 3, "STARTED": 1}, what="the others have ended")
     scene.let("free")
-    assert free.get(20) == 0
+    assert free.get(90) == 0
     scene.check()
 
 
@@ -117,7 +117,7 @@ def test_limits_of_the_worker_hold_for_tasks_without_their_own(scene: Scene) -> 
         with pytest.raises(SoftTimeLimitExceeded):
             handle.get(20)
     scene.let("free")
-    assert free.get(20) == 0
+    assert free.get(90) == 0
     scene.check()
 
 

@@ -20,7 +20,7 @@ def test_a_killed_supervisor_takes_its_children_along(scene: Scene) -> None:
     family = [process.pid for process in worker.family()]
     assert len(family) == 4
     kill(worker.pid)
-    wait_until(lambda: all(is_gone(pid) for pid in family), 10, "no process is left")
+    wait_until(lambda: all(is_gone(pid) for pid in family), what="no process is left")
 
 
 def test_a_worker_that_died_on_this_host_is_recognised_at_once(
@@ -160,7 +160,7 @@ def test_a_worker_that_was_stopped_past_its_lease_cannot_overwrite_anything(scen
     zombie.says(f"the outcome of task {held.id} was refused")
     assert scene.state_of(held) == "STARTED"
     scene.let("held-1")
-    assert held.get(20) == 1
+    assert held.get(90) == 1
     scene.look()
     zombie.signal_all(signal.SIGCONT)
     zombie.says("it begins anew")
@@ -172,12 +172,12 @@ def test_a_worker_that_was_stopped_past_its_lease_ends_its_children_and_begins_a
     held, zombie, child = stopped_past_its_lease(scene)
     zombie.signal_all(signal.SIGCONT)
     zombie.says("it begins anew")
-    wait_until(lambda: is_gone(child), 10, "what it had run is ended")
-    wait_until(lambda: "zombie" in scene.live_workers(), 10, "it is known again, as somebody else")
+    wait_until(lambda: is_gone(child), what="what it had run is ended")
+    wait_until(lambda: "zombie" in scene.live_workers(), what="it is known again, as somebody else")
     scene.workers[1].send(signal.SIGTERM)
     scene.let("held-1")
     assert scene.workers[1].exit_code() == 0
-    assert held.get(20) == 1
+    assert held.get(90) == 1
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
 

@@ -50,7 +50,7 @@ def finish(mesh: TaskMesh) -> None:
         leader.look()
         return not open_ones(mesh)
 
-    wait_until(is_done, 60, "all that was decided is done")
+    wait_until(is_done, what="all that was decided is done")
     leader._agreement.close()
 
 

@@ -20,7 +20,7 @@ def memory(worker) -> int:
 def test_delayed_messages_wait_on_the_node_and_late_workers_get_their_share(scene, at_scale):
     worker = scene.worker(2, name="early")
     add = scene.task(tasks.add)
-    add.starmap([(n, n) for n in range(500)], ignore_result=True).get(timeout=60, propagate=False)
+    add.starmap([(n, n) for n in range(500)], ignore_result=True).get(timeout=90, propagate=False)
     before = memory(worker)
     count = at_scale(20_000, 1_000_000)
     eta = datetime.now(UTC) + timedelta(seconds=at_scale(30, 600))
@@ -29,7 +29,7 @@ def test_delayed_messages_wait_on_the_node_and_late_workers_get_their_share(scen
     assert scene.node.zcard(f"{scene.prefix}d") == count
     assert memory(worker) - before < GROWTH_BYTES_MAX
     # what is due now does not wait behind what is due later
-    assert add.apply_async((1, 1), countdown=0.05).get(timeout=30) == 2
+    assert add.apply_async((1, 1), countdown=0.05).get(timeout=90) == 2
     scene.worker(2, name="late")
     trace = scene.task(tasks.hold_run)
     due = [trace.apply_async((str(scene.folder), f"due-{n}"), countdown=0.2) for n in range(4)]
@@ -37,5 +37,5 @@ def test_delayed_messages_wait_on_the_node_and_late_workers_get_their_share(scen
     assert len(pids) == 4  # all four children, of both workers
     for n in range(4):
         scene.let(f"due-{n}-0")
-    assert [result.get(timeout=30) for result in due] == [0] * 4
+    assert [result.get(timeout=90) for result in due] == [0] * 4
     wait_until(lambda: memory(worker) - before < GROWTH_BYTES_MAX)

@@ -23,8 +23,8 @@ def test_what_is_revoked_while_no_worker_lives_is_never_run(scene, at_scale):
     scene.worker(2)
     # what was sent after them is run after them
     last = trace.delay(str(scene.folder), "last")
-    assert last.get(timeout=30) == 0
-    assert trace.apply_async((str(scene.folder), "last too"), countdown=0.6).get(timeout=30) == 0
+    assert last.get(timeout=90) == 0
+    assert trace.apply_async((str(scene.folder), "last too"), countdown=0.6).get(timeout=90) == 0
     assert set(scene.notes()) == {"last", "last too"}
     assert {result.state for result in sent} == {"REVOKED"}
 
@@ -36,7 +36,7 @@ def test_of_revoking_and_running_exactly_one_wins(scene, at_scale):
         sent = trace.starmap([(str(scene.folder), f"{turn}-{n}", n) for n in range(200)])
         racing = threading.Thread(target=sent.revoke)
         racing.start()
-        got = sent.get(timeout=60, propagate=False)
+        got = sent.get(timeout=90, propagate=False)
         racing.join()
         ran = {word for word in scene.notes() if word.startswith(f"{turn}-")}
         for n, outcome in enumerate(got):

@@ -25,11 +25,11 @@ def connections(scene) -> int:
 def test_a_thousand_waits_and_abandoned_handles_cost_two_connections(scene, at_scale):
     scene.worker(2)
     add = scene.task(tasks.add)
-    assert add.delay(0, 0).get(timeout=30) == 0
+    assert add.delay(0, 0).get(timeout=90) == 0
     before = connections(scene)
     count = at_scale(2_000, 200_000)
     with ThreadPoolExecutor(20) as pool:
-        assert list(pool.map(lambda n: add.delay(n, 1).get(timeout=60), range(count))) == list(
+        assert list(pool.map(lambda n: add.delay(n, 1).get(timeout=90), range(count))) == list(
             range(1, count + 1)
         )
     for n in range(count):
@@ -38,7 +38,7 @@ def test_a_thousand_waits_and_abandoned_handles_cost_two_connections(scene, at_s
     assert connections(scene) <= before + 30
     gc.collect()
     last = add.delay(1, 1)
-    assert last.get(timeout=60) == 2
+    assert last.get(timeout=90) == 2
     expected = scene.mesh.portal.inbox._expected
     expected.purge()
     wait_until(lambda: len(expected) <= 1)

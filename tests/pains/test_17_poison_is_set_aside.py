@@ -37,4 +37,4 @@ def test_it_runs_three_times_and_its_neighbours_once(scene, at_scale, poison):
     for n in range(2):
         scene.started(f"slot-{n}")
         scene.let(f"slot-{n}")
-    assert [result.get(timeout=30) for result in held] == [0, 1]
+    assert [result.get(timeout=90) for result in held] == [0, 1]

@@ -23,13 +23,13 @@ def test_a_worker_that_comes_back_overwrites_nothing(scene, at_scale):
         heir = scene.worker(1, name=f"heir-{turn}", ready=False)
         scene.started(f"turn-{turn}-1")
         scene.let(f"turn-{turn}-1")
-        assert result.get(timeout=30) == 1
+        assert result.get(timeout=90) == 1
         scene.look()
         scene.let(f"turn-{turn}-0")
         zombie.signal_all(signal.SIGCONT)
         zombie.says("declared dead")
         scene.look()
-        assert scene.mesh.result(result.id).get(timeout=30) == 1
+        assert scene.mesh.result(result.id).get(timeout=90) == 1
         for worker in (zombie, heir):
             worker.send(signal.SIGTERM)
             assert worker.exit_code() == 0
@@ -38,15 +38,15 @@ def test_a_worker_that_comes_back_overwrites_nothing(scene, at_scale):
 def test_what_has_ended_cannot_be_revoked_and_what_is_revoked_does_not_run(scene):
     scene.worker(1)
     done = scene.send(tasks.add, 1, 2, expect=3)
-    assert done.get(timeout=30) == 3
+    assert done.get(timeout=90) == 3
     assert done.revoke() is False
-    assert scene.mesh.result(done.id).get(timeout=30) == 3
+    assert scene.mesh.result(done.id).get(timeout=90) == 3
     held = scene.send(tasks.hold, str(scene.folder), "held", expect=0)
     scene.started("held")
     waiting = scene.task(tasks.trace).delay(str(scene.folder), "revoked")
     assert waiting.revoke() is True
     scene.let("held")
-    assert held.get(timeout=30) == 0
+    assert held.get(timeout=90) == 0
     with pytest.raises(TaskRevoked):
         waiting.get(timeout=30)
     last = scene.send(tasks.add, 1, 1, expect=2)

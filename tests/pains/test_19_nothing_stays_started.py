@@ -19,11 +19,11 @@ def test_workers_that_die_and_come_back_under_their_names_leave_no_orphan(scene,
         result = scene.send(tasks.hold_run, folder, f"turn-{turn}", expect=1)
         scene.started(f"turn-{turn}-0")
         kill(worker.pid)
-        worker.process.wait(20)
+        worker.process.wait(90)
         heir = scene.worker(1, name="same", ready=False)
         scene.started(f"turn-{turn}-1")
         scene.let(f"turn-{turn}-1")
-        assert result.get(timeout=30) == 1
+        assert result.get(timeout=90) == 1
         heir.end()
     scene.worker(1, name="last")
     scene.check()

@@ -35,7 +35,7 @@ def test_what_comes_later_and_is_more_urgent_goes_first(scene):
     for priority in (1, 5, 9):
         scene.enter(trace.apply_async((folder, f"{priority}"), priority=priority), 0)
     scene.let("held")
-    assert held.get(timeout=30) == 0
+    assert held.get(timeout=90) == 0
     scene.check()
     assert [line for line in scene.notes() if line.isdigit()] == ["9", "5", "1"]
 

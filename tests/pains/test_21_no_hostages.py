@@ -15,7 +15,7 @@ def test_short_tasks_finish_while_long_ones_that_were_claimed_with_them_run(scen
     scene.worker(children)
     folder = str(scene.folder)
     warm = scene.send_many(tasks.hold_or_nap, [(folder, "tiny", 0.0)] * 2000, [0.0] * 2000)
-    warm.get(timeout=60)
+    warm.get(timeout=90)
     long = children - 1
     calls = []
     for n in range(long):

@@ -27,7 +27,7 @@ def test_every_state_is_told_apart(scene):
     scene.started("told")
     wait_until(lambda: found.state == "STARTED")
     scene.let("told")
-    assert found.get(timeout=30) == 0
+    assert found.get(timeout=90) == 0
     assert found.state == "SUCCESS"
     later = scene.task(tasks.add).apply_async((1, 2), countdown=3600)
     assert scene.mesh.result(later.id).state == "SCHEDULED"
@@ -36,7 +36,7 @@ def test_every_state_is_told_apart(scene):
 def test_one_whose_result_was_removed_is_another_thing_again(scene):
     scene.worker(1)
     result = scene.task(tasks.add).delay(1, 2)
-    assert result.get(timeout=30) == 3
+    assert result.get(timeout=90) == 3
     result.forget()
     with pytest.raises(ResultExpired):
         scene.mesh.result(result.id).get(timeout=30)

@@ -35,9 +35,9 @@ def test_a_pickle_written_into_the_node_is_a_dead_letter(scene):
         scene.node.set(key, record[: -len(envelope)] + forged)
         assert scene.node.get(key) != record
     scene.worker(1)
-    assert result.get(timeout=30, propagate=False).reason
+    assert result.get(timeout=90, propagate=False).reason
     after = scene.send(tasks.add, 1, 1, expect=2)
-    assert after.get(timeout=30) == 2
+    assert after.get(timeout=90) == 2
     assert not exploded.exists()
 
 
@@ -45,7 +45,7 @@ def test_a_result_that_was_changed_is_not_opened_either(scene):
     scene.worker(1)
     exploded = scene.folder / "exploded"
     result = scene.send(tasks.add, 1, 2, expect=3)
-    assert result.get(timeout=30) == 3
+    assert result.get(timeout=90) == 3
     found = scene.record(result.id)
     key = f"{scene.prefix}r:{result.id}"
     record = scene.node.get(key)

@@ -34,10 +34,10 @@ def test_who_waits_keeps_nobody_from_sending_or_waiting(scene):
     scene.started("held")
     patient = threading.Thread(target=held.get, args=(30,))
     patient.start()
-    assert [scene.task(tasks.add).delay(n, 1).get(timeout=30) for n in range(20)] == list(range(1, 21))
+    assert [scene.task(tasks.add).delay(n, 1).get(timeout=90) for n in range(20)] == list(range(1, 21))
     assert patient.is_alive()
     scene.let("held")
-    patient.join(30)
+    patient.join(90)
     assert not patient.is_alive()
 
 
@@ -49,7 +49,7 @@ def test_after_reconnecting_a_worker_serves_its_own_queues_and_no_others(scene):
     for turn in range(5):
         scene.node.client_kill_filter(_type="normal", skipme=True)
         mine = trace.apply_async((folder, f"mine-{turn}", turn), queue="mine")
-        assert mine.get(timeout=30) == turn
+        assert mine.get(timeout=90) == turn
     assert other.state == "PENDING"
     assert "other" not in scene.notes()
 
@@ -63,8 +63,8 @@ def test_what_a_worker_holds_survives_the_closing_of_its_connections(scene):
     waiting = scene.send_many(tasks.trace, [(folder, f"w-{n}", n) for n in range(20)], range(20))
     scene.node.client_kill_filter(_type="normal", skipme=True)
     scene.let("held")
-    assert held.get(timeout=30) == 7
-    assert waiting.get(timeout=30) == list(range(20))
+    assert held.get(timeout=90) == 7
+    assert waiting.get(timeout=90) == list(range(20))
     assert sorted(scene.notes()[1:]) == sorted(f"w-{n}" for n in range(20))
     scene.check()
 
@@ -77,7 +77,7 @@ def test_revoking_what_runs_elsewhere_does_not_say_that_it_is_revoked(scene):
     assert held.revoke() is False
     assert held.state == "STARTED"
     scene.let("held")
-    assert held.get(timeout=30) == 5
+    assert held.get(timeout=90) == 5
     assert held.state == "SUCCESS"
     scene.check()
 
@@ -88,7 +88,7 @@ def test_a_child_that_dies_does_not_acknowledge_what_was_revoked(scene):
     killed = scene.send(tasks.kill_itself_once, str(scene.folder), 3, expect=3)
     revoked = scene.task(tasks.trace).delay(str(scene.folder), "revoked")
     was_revoked = revoked.revoke()
-    assert killed.get(timeout=30) == 3
+    assert killed.get(timeout=90) == 3
     wait_until(revoked.ready)
     assert (revoked.state == "REVOKED") is was_revoked
     assert ("revoked" in scene.notes()) is not was_revoked

@@ -33,7 +33,7 @@ class Forger:
         """Start an audited worker."""
         env = self.audit.env | options.pop("env", {})
         found = self.scene.worker(1, app="tests.apps.worker_trust:mesh", env=env, **options)
-        wait_until(self.audit.is_on, 10, "the processes are audited")
+        wait_until(self.audit.is_on, what="the processes are audited")
         return found
 
     def send(self, value: Any, *, task: Any = worker_trust.echo) -> AsyncResult[Any]:
@@ -78,7 +78,7 @@ class Forger:
 
     def assert_goes_on(self, worker: Worker) -> None:
         """Demand that the worker lives and works, and that nothing of the bomb was touched."""
-        assert self.send("still there").get(20) == "still there"
+        assert self.send("still there").get(90) == "still there"
         assert worker.process.poll() is None
         assert self.audit.events() == []
 

@@ -52,14 +52,14 @@ def watch() -> Watch:
 def finished(forger: Forger, count: int):
     """Return messages that a worker has run, which this process has not heard of yet."""
     sent = [forger.send(f"value {at}") for at in range(count)]
-    wait_until(lambda: all(forger.record(handle).outcome for handle in sent), 20, "all have ended")
+    wait_until(lambda: all(forger.record(handle).outcome for handle in sent), what="all have ended")
     return sent
 
 
 def test_the_watch_sees_what_an_honest_result_brings(forger: Forger, watch: Watch) -> None:
     forger.worker()
     with watch.on() as events:
-        assert forger.send(trust_bomb.Parcel()).get(20) == trust_bomb.Parcel()
+        assert forger.send(trust_bomb.Parcel()).get(90) == trust_bomb.Parcel()
     assert events == ["tests.apps.trust_bomb.Parcel"]
 
 
@@ -92,7 +92,7 @@ def test_results_replaced(forger: Forger, watch: Watch, how: str) -> None:
         with pytest.raises(TrustError, match=sent[0].id):
             _ = sent[0].state
     assert events == []
-    assert honest.get(5) == "value 8"
+    assert honest.get(90) == "value 8"
 
 
 def test_heads_of_results_changed(forger: Forger, watch: Watch) -> None:
@@ -108,7 +108,7 @@ def test_heads_of_results_changed(forger: Forger, watch: Watch) -> None:
     with watch.on() as events:
         for at, handle in enumerate(sent):
             try:
-                assert handle.get(5) == f"value {at}", "an outcome that a head can change"
+                assert handle.get(90) == f"value {at}", "an outcome that a head can change"
             except TrustError as error:
                 assert handle.id in str(error)  # noqa: PT017 - one of two endings, each right
                 refused += 1
@@ -116,7 +116,7 @@ def test_heads_of_results_changed(forger: Forger, watch: Watch) -> None:
             sent[1].get(5)
     assert refused > 50
     assert events == []
-    assert honest.get(5) == "value 108"
+    assert honest.get(90) == "value 108"
 
 
 def test_results_removed(forger: Forger) -> None:
@@ -138,10 +138,10 @@ def test_notices_forged(forger: Forger, watch: Watch, caplog: pytest.LogCaptureF
     waiting = forger.record(handle)
     channel = f"{scene.prefix}n:{waiting.channel.decode()}"
     outcomes: list[object] = []
-    thread = threading.Thread(target=lambda: outcomes.append(handle.get(30)))
+    thread = threading.Thread(target=lambda: outcomes.append(handle.get(90)))
     with watch.on() as events:
         thread.start()
-        wait_until(lambda: forger.node.pubsub_numsub(channel)[0][1] == 1, 10, "it listens")
+        wait_until(lambda: forger.node.pubsub_numsub(channel)[0][1] == 1, what="it listens")
         forged = forger.forged_outcome(handle, STRANGER)
         for payload in (
             BOMB,
@@ -154,11 +154,11 @@ def test_notices_forged(forger: Forger, watch: Watch, caplog: pytest.LogCaptureF
             b"%08x" % len(waiting.envelope) + waiting.envelope,
         ):
             assert forger.node.publish(channel, payload) == 1
-        wait_until(lambda: sum("was refused" in text for text in caplog.messages) >= 6, 10)
+        wait_until(lambda: sum("was refused" in text for text in caplog.messages) >= 6)
         assert thread.is_alive()
         assert outcomes == []
         forger.worker()
-        thread.join(20)
+        thread.join(90)
     assert outcomes == ["honest"]
     assert events == []
 
@@ -167,9 +167,9 @@ def test_a_result_that_was_heard_cannot_be_changed_afterwards(forger: Forger) ->
     """What this process has verified is what it returns, whatever happens to the node."""
     forger.worker()
     handle = forger.send("honest")
-    assert handle.get(20) == "honest"
+    assert handle.get(90) == "honest"
     forger.replace_outcome(handle, BOMB)
-    assert handle.get(20) == "honest"
+    assert handle.get(90) == "honest"
 
 
 def test_dead_letters_forged(forger: Forger) -> None:

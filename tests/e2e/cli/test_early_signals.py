@@ -64,7 +64,7 @@ def test_a_worker_that_a_program_started_ends_as_well(shell, signum):
         env=shell.environ | sending(shell, options, "msgspec", signum),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

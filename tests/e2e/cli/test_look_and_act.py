@@ -61,7 +61,7 @@ def test_what_runs_tells_how_far_it_is_and_where(served):
         def told():
             return served.run("result", sent, "--json").json
 
-        wait_until(lambda: told().get("progress"), 30, "it tells")
+        wait_until(lambda: told().get("progress"), what="it tells")
         found = told()
         assert (found["state"], found["label"], found["worker"]) == ("COPYING", "COPYING", "one")
         assert found["progress"] == {"done": 3, "total": 8, "fraction": 0.375, "note": "c.txt"}
@@ -79,7 +79,7 @@ def test_what_runs_tells_how_far_it_is_and_where(served):
 
 def test_what_waits_for_its_next_attempt_tells_how_the_last_one_ended(served):
     sent = served.run("call", "reach", "moon").out.strip()
-    wait_until(lambda: served.run("result", sent, "--json").json["state"] == "RETRY", 30, "it waits")
+    wait_until(lambda: served.run("result", sent, "--json").json["state"] == "RETRY", what="it waits")
     found = served.run("result", sent, "--json").json
     assert (found["queue"], found["attempt"], found["worker"], found["progress"]) == (
         "default",
@@ -339,7 +339,7 @@ def test_a_reader_that_has_gone_is_no_error(served):
     run.stdout.close()
     assert run.stderr.read() == ""
     run.stderr.close()
-    assert run.wait(60) == 0
+    assert run.wait(90) == 0
 
 
 def test_a_mesh_that_is_misspelled_is_not_made(served):

@@ -31,7 +31,7 @@ def test_there_is_nowhere_to_write(shell, where, words):
         env=shell.environ,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 1
@@ -49,7 +49,7 @@ def test_a_call_says_that_it_was_sent(served):
             env=served.environ,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=90,
             check=False,
         )
         assert done.returncode == 1
@@ -69,7 +69,7 @@ def test_a_call_whose_reader_has_gone_ends_quietly(served, more):
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     os.close(write)

@@ -23,7 +23,7 @@ def write_at(mesh: TaskMesh, server: Server, name: str, content: bytes, configur
         with server.client() as client:
             return bool(client.hexists(f"tm:agreed:ac:{configuration}:r:{name}", "value"))
 
-    wait_until(has_it, 20, "that acceptor accepts it")
+    wait_until(has_it, what="that acceptor accepts it")
 
 
 def read(mesh: TaskMesh, name: str) -> bytes | None:

@@ -30,13 +30,13 @@ def lead():
     def begin(mesh) -> Standing:
         standing = Standing(mesh.link, mesh.agreement, "cat").start()
         standings.append(standing)
-        wait_until(lambda: standing.tenure is not None, 30, "it leads")
+        wait_until(lambda: standing.tenure is not None, what="it leads")
         return standing
 
     yield begin
     for standing in standings:
         standing.stop()
-        standing.join(10)
+        standing.join(90)
 
 
 def remove_some(mesh, count: int) -> None:
@@ -64,7 +64,7 @@ def test_the_leader_leaves_behind_what_was_deleted(make_acceptors, make_mesh, da
         kept_there = [kept(server) for server in servers or [data_node]]
         return not any("gone" in name for names in kept_there for name in names)
 
-    wait_until(is_small, 30, "it is left behind")
+    wait_until(is_small, what="it is left behind")
     assert AcceptorCare(mesh.agreement).members().number >= 2
     assert [read(each, "file/a") for each in (mesh, other, make_mesh(servers))] == [b"1"] * 3
     assert standing.tenure is not None
@@ -104,16 +104,16 @@ def test_locks_and_watched_files_go_on_meanwhile(make_acceptors, make_mesh, lead
         for turn in range(3):
             number = looker.members().number
             remove_some(writer, 25)
-            wait_until(lambda before=number: looker.members().number > before, 60, "it is compacted")
+            wait_until(lambda before=number: looker.members().number > before, what="it is compacted")
             writer.files.write("told/of", str(turn))
             while told.get("told/of") != str(turn):
-                event = watch.get(timeout=30)
+                event = watch.get(timeout=90)
                 assert event is not None, f"nothing was told of turn {turn}"
                 told[event.path] = event.file.text if event.file else None
     finally:
         stopping.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(90)
         watch.close()
     assert not errors
     assert worst == 1

@@ -26,7 +26,7 @@ def appender(make_acceptors, data_node, tmp_path: Path) -> Iterator[tuple[list[S
     process = subprocess.Popen([sys.executable, *words])
     yield servers, log
     stop.touch()
-    assert process.wait(20) == 0
+    assert process.wait(90) == 0
 
 
 def done(log: Path) -> int:
@@ -35,7 +35,7 @@ def done(log: Path) -> int:
 
 def goes_on(log: Path) -> None:
     before = done(log)
-    wait_until(lambda: done(log) >= before + 3, 30, "the process goes on")
+    wait_until(lambda: done(log) >= before + 3, what="the process goes on")
 
 
 def empty(*servers: Server) -> None:
@@ -82,12 +82,12 @@ def test_somebody_leads_again_after_a_total_loss(make_acceptors, make_mesh):
     mesh = make_mesh(servers)
     standing = Standing(mesh.link, mesh.agreement, "cat").start()
     try:
-        wait_until(lambda: standing.tenure is not None, 30, "it leads")
+        wait_until(lambda: standing.tenure is not None, what="it leads")
         before = standing.tenure
         empty(*servers)
         AcceptorCare(make_mesh(servers).agreement).readmit()
-        wait_until(lambda: standing.tenure not in (None, before), 40, "it leads again")
+        wait_until(lambda: standing.tenure not in (None, before), what="it leads again")
         assert standing.tenure.token > before.token
     finally:
         standing.stop()
-        standing.join(10)
+        standing.join(90)

@@ -55,12 +55,12 @@ class Stage:
     def goes_on(self) -> None:
         """Wait until every process has had some more acknowledged."""
         before = self.done()
-        wait_until(lambda: self.done() >= before + 5, 60, "all processes go on")
+        wait_until(lambda: self.done() >= before + 5, what="all processes go on")
 
     def finish(self) -> None:
         """End the processes, and judge."""
         self.stop_file.touch()
-        assert [process.wait(60) for process in self.processes] == [0] * PROCESSES
+        assert [process.wait(90) for process in self.processes] == [0] * PROCESSES
         history = [json.loads(line) for log in self.logs for line in log.read_text().splitlines()]
         check(history, unpacked(read(self.mesh, REGISTER)))
 
@@ -68,7 +68,7 @@ class Stage:
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
-            process.wait(60)
+            process.wait(90)
 
     # -- harm ----------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ class Stage:
             instance, admitted = self.instance(server)
             return bool(instance) and admitted and instance != as_another_than
 
-        wait_until(is_back, 60, f"it takes part, and not as {as_another_than!r}")
+        wait_until(is_back, what=f"it takes part, and not as {as_another_than!r}")
 
     def count_of(self, server: Server) -> int:
         with server.client() as client:
@@ -105,14 +105,14 @@ def stage(request, make_acceptors, make_mesh, data_node, tmp_path, monkeypatch) 
     leader = Standing(own.link, own.agreement, "leader").start()
     made = Stage(servers, ways, make_mesh(ways), data_node, tmp_path)
     try:
-        wait_until(lambda: leader.tenure is not None, 60, "it leads")
+        wait_until(lambda: leader.tenure is not None, what="it leads")
         made.goes_on()
         yield made
         made.finish()
     finally:
         made.close()
         leader.stop()
-        leader.join(10)
+        leader.join(90)
         for way in ways:
             way.close()
 
@@ -162,7 +162,7 @@ def test_emptied_and_an_older_disk(stage: Stage, tmp_path: Path) -> None:
     stage.comes_back(server)
     instance, _ = stage.instance(server)
     count = stage.count_of(server)
-    wait_until(lambda: stage.witness_of(instance) > count, 60, "the leader has seen that it wrote more")
+    wait_until(lambda: stage.witness_of(instance) > count, what="the leader has seen that it wrote more")
     server.kill()
     server.put_disk(tmp_path / "older")
     server.start()
@@ -182,8 +182,7 @@ def test_a_file_that_was_cut(stage: Stage) -> None:
     instance, _ = stage.instance(server)
     wait_until(
         lambda: stage.witness_of(instance) * 4 > stage.count_of(server) > 100,
-        60,
-        "the leader has seen it write",
+        what="the leader has seen it write",
     )
     server.kill()
     whole = server.appended().read_bytes()

@@ -46,7 +46,7 @@ def nothing_is_left_behind() -> Iterator[None]:
         return not loops() - set(before)
 
     # a thread that opened something may be on its way out still
-    wait_until(no_loop_is_left, 5, "the test's loops are gone")
+    wait_until(no_loop_is_left, what="the test's loops are gone")
 
 
 def loops() -> set[asyncio.AbstractEventLoop]:

@@ -333,9 +333,9 @@ def test_a_loop_that_ends_while_connecting_leaves_no_connection(node, looker, na
     before = threading.active_count()
     loop = in_loop(main())
     go.set()
-    wait_until(lambda: threading.active_count() < before + 1, 10, "the thread has ended")
+    wait_until(lambda: threading.active_count() < before + 1, what="the thread has ended")
     assert not made[0].is_connected
-    wait_until(lambda: not clients(looker, name), 10, "no connection is left")
+    wait_until(lambda: not clients(looker, name), what="no connection is left")
     gc.collect()
     assert loop() is None
 
@@ -345,7 +345,7 @@ def test_one_loop_after_the_other(driver, looker, name):
     for _ in range(3):
         assert in_loop(driver.run(ask(command(b"PING")))) == [b"PONG"]
         gc.collect()
-        wait_until(lambda: not clients(looker, name), 10, "the loop's connection is closed")
+        wait_until(lambda: not clients(looker, name), what="the loop's connection is closed")
 
 
 def test_a_closed_loop_that_somebody_holds_is_cleared_by_the_next(driver, looker, name):

@@ -87,14 +87,14 @@ class Impostor:
     def close(self) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._threads[0].join(10)
+        self._threads[0].join(90)
         for connection in self._open:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
         for thread in self._threads:
-            thread.join(10)
+            thread.join(90)
             assert not thread.is_alive()
         for connection in self._open:
             connection.close()
@@ -269,15 +269,15 @@ def tls_url(folder: Path, node: PrivateNode) -> Iterator[str]:
             # the last connection has just been closed by the test
             others = asyncio.all_tasks() - {asyncio.current_task()}
             if others:
-                await asyncio.wait(others, timeout=10)
+                await asyncio.wait(others, timeout=90)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    wait_until(lambda: ready, 10)
+    wait_until(lambda: ready)
     port, loop, stop = ready[0]
     yield f"rediss://localhost:{port}?ssl_ca_certs={certificate}"
     loop.call_soon_threadsafe(stop.set)
-    thread.join(20)
+    thread.join(90)
     assert not thread.is_alive()
 
 

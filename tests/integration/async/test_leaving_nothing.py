@@ -40,7 +40,7 @@ def test_a_loop_that_ended_leaves_no_connection_and_no_task(served):
     before = open_files()
     asyncio.run(main())
     gc.collect()
-    wait_until(lambda: open_files() <= before, 10)
+    wait_until(lambda: open_files() <= before)
 
 
 def test_a_loop_that_ends_while_many_wait(served, tmp_path):
@@ -58,7 +58,7 @@ def test_a_loop_that_ends_while_many_wait(served, tmp_path):
     asyncio.run(main())
     gate.touch()
     gc.collect()
-    wait_until(lambda: open_files() <= before, 10)
+    wait_until(lambda: open_files() <= before)
 
 
 def test_a_loop_closed_by_hand(served):
@@ -69,7 +69,7 @@ def test_a_loop_closed_by_hand(served):
     loop.close()
     del loop
     gc.collect()
-    wait_until(lambda: open_files() <= before, 10)
+    wait_until(lambda: open_files() <= before)
 
 
 def test_a_loop_that_is_stopped_and_run_again(served):
@@ -86,7 +86,7 @@ def test_many_loops_in_one_process(served):
     for n in range(30):
         assert asyncio.run(send_and_await(n)) == 2 * n
     gc.collect()
-    wait_until(lambda: open_files() <= before, 10)
+    wait_until(lambda: open_files() <= before)
 
 
 def test_all_tasks_cancelled_by_somebody(served, tmp_path, monkeypatch):
@@ -226,7 +226,7 @@ def test_a_program_says_nothing_at_its_end(how):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
     )
     assert run.stderr == ""
     assert run.returncode == (3 if how == "exit" else 0)

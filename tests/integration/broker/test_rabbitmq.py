@@ -17,7 +17,7 @@ def test_a_virtual_host_of_its_own(rabbitmq: RabbitMQ, vhost: str) -> None:
         queue = connection.SimpleQueue("some")
         queue.put("one")
         wait_until(lambda: rabbitmq.messages(vhost, "some") == 1)
-        assert queue.get(timeout=30).payload == "one"
+        assert queue.get(timeout=90).payload == "one"
         assert rabbitmq.connections(vhost) == 1
         queue.close()
 

@@ -46,7 +46,7 @@ class Holds:
 
     def began(self, name: str) -> None:
         """Wait until it runs."""
-        wait_until((self.folder / f"began-{name}").exists, 20, f"{name} runs")
+        wait_until((self.folder / f"began-{name}").exists, what=f"{name} runs")
 
     def let_go(self, name: str) -> None:
         """Let it end."""
@@ -65,6 +65,6 @@ class Holds:
             self.let_go(name)
         for _, handle in self._held:
             if hasattr(handle, "is_settled"):
-                handle.get(timeout=20, propagate=False)
+                handle.get(timeout=90, propagate=False)
             elif not handle.cancelled():
                 handle.exception(timeout=20)

@@ -11,7 +11,7 @@ from taskmesh import TaskMesh
 from taskmesh.errors import TaskExpired, UsageError
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from taskmesh.queue.setting import LISTENED_FIELD
 from taskmesh.replication.ask import plain
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 class Heard:

@@ -24,7 +24,7 @@ from taskmesh.errors import NotPicklable, TaskRevoked, UsageError
 from tests.apps.client_tasks import Refused, Scale, fail_at, square
 from tests.support import wait_until
 
-TIMEOUT_S = 20
+TIMEOUT_S = 90.0
 
 
 @pytest.fixture
@@ -541,7 +541,7 @@ def test_one_that_sends_while_listening_begins_anew_hears_of_it(app, executor, h
         ended.set()
 
     monkeypatch.setattr(sender, "send_one", send_late)
-    assert executor.submit(app.add, 2).result(5) == 2
+    assert executor.submit(app.add, 2).result(90) == 2
     assert ended.is_set()
 
 

@@ -11,7 +11,7 @@ from taskmesh.errors import BatchError, IdempotencyConflict, TaskExpired
 from taskmesh.queue.manage import status
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 @pytest.fixture

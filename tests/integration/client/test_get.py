@@ -24,7 +24,7 @@ from tests.apps.client_tasks import Refused
 from tests.integration.client.node import Counted, command, publish
 from tests.support import wait_until
 
-TIMEOUT_S = 20
+TIMEOUT_S = 90.0
 
 
 def test_get_returns_the_value_also_again_and_from_a_second_handle(app, mesh):

@@ -156,7 +156,7 @@ def test_a_page_of_a_hundred_thousand_is_read_at_once(mesh, make_mesh):
 def test_registered_tasks_and_stats_and_ping(mesh, app):
     assert "tests.apps.client_tasks.hold" in only(mesh.inspect().registered())
     before = only(mesh.inspect().stats())["processed"]["SUCCESS"]
-    app.mesh.submit(len, "four").get(30)
+    app.mesh.submit(len, "four").get(90)
     stats = wait_until(
         lambda: (found := only(mesh.inspect().stats()))["processed"]["SUCCESS"] > before and found,
         what="it is counted",

@@ -7,7 +7,7 @@ import pytest
 from taskmesh.errors import UsageError
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 @pytest.fixture

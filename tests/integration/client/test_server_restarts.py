@@ -17,7 +17,7 @@ from taskmesh.nodes.embedded import start_private
 from taskmesh.nodes.server_binary import find_server
 from tests.support import wait_until
 
-TIMEOUT_S = 20
+TIMEOUT_S = 90.0
 
 
 class Server:

@@ -44,7 +44,7 @@ def test_a_task_that_the_code_does_not_limit_is_limited_within_a_second_by_all_w
         seen.update({worker: spread for _, worker, *_ in told})
         return spread > 7 / 20 and len({worker for _, worker, *_ in told}) == 2
 
-    wait_until(both_have_heard, 30, "both workers keep the limit")
+    wait_until(both_have_heard, what="both workers keep the limit")
     told = app.start_free.map(range(40), queue="set").get(timeout=TIMEOUT_S)
     assert most_in_a_second([at for at, *_ in told]) <= 20
 
@@ -53,7 +53,7 @@ def test_a_task_that_the_code_does_not_limit_is_limited_within_a_second_by_all_w
 def test_what_waits_by_the_limit_of_the_code_starts_when_an_operator_lifts_it(app, mesh):
     """One an hour says the code."""
     results = app.start_unless_lifted.map(range(300), queue="set")
-    wait_until(lambda: sum(result.state == "SCHEDULED" for result in results) >= 299, 30)
+    wait_until(lambda: sum(result.state == "SCHEDULED" for result in results) >= 299)
     assert mesh.set_rate_limit(app.start_unless_lifted.name, "none")
     assert sorted(results.get(timeout=TIMEOUT_S)) == list(range(300))
     assert mesh.rate_limits() == {app.start_unless_lifted.name: "none"}

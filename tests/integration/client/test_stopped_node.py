@@ -19,7 +19,7 @@ from taskmesh.replication.ask import plain
 
 #: Half of what a driver waits for one answer, and many times what these callers ask for.
 SOON_S = 5.0
-TIMEOUT_S = 20
+TIMEOUT_S = 90.0
 
 
 @pytest.fixture(scope="module")

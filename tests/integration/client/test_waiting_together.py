@@ -18,7 +18,7 @@ from taskmesh.errors import NodeUnavailable, TaskTimeout
 from tests.integration.client.node import Counted, command, kill_connections
 from tests.support import wait_until
 
-TIMEOUT_S = 20
+TIMEOUT_S = 90.0
 
 
 def in_thread(function, *args):

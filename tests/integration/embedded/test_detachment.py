@@ -100,7 +100,7 @@ def test_whoever_connects_first_finds_the_epoch(state_root):
     thread.start()
     try:
         embedded.ensure_running("shop", timeout_s=60)
-        thread.join(30)
+        thread.join(90)
     finally:
         stop.set()
         thread.join()

@@ -74,7 +74,7 @@ def ask_again(*words: str) -> bytes | None:
             return False
         return True
 
-    wait_until(answered, 60)
+    wait_until(answered)
     answer = answers[0]
     assert answer is None or isinstance(answer, bytes)
     return answer

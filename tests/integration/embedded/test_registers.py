@@ -22,7 +22,7 @@ def killed_and_started_again(mesh: TaskMesh) -> None:
     before = embedded.ensure_running(mesh.name)
     os.kill(before.server_pid, signal.SIGKILL)
     wait_until(
-        lambda: embedded.ensure_running(mesh.name).generation > before.generation, 30, "another generation"
+        lambda: embedded.ensure_running(mesh.name).generation > before.generation, what="another generation"
     )
 
 

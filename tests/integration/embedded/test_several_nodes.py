@@ -85,7 +85,7 @@ def test_what_numbers_the_epoch_is_no_guardian(trio):
     for node, epoch in zip(trio, ("f00000000007", "x00000000008"), strict=False):
         ask(node.socket_path, "SET", EPOCH, epoch)
         os.kill(node.server_pid, signal.SIGKILL)
-    wait_until(lambda: [node.generation for node in embedded.running()] == [2, 2, 1], 30, "both serve again")
+    wait_until(lambda: [node.generation for node in embedded.running()] == [2, 2, 1], what="both serve again")
     assert [ask(node.socket_path, "GET", EPOCH) for node in trio] == [b"f00000000007", b"x00000000008", None]
 
 
@@ -141,7 +141,7 @@ def test_all_are_stopped_together_and_come_back_with_their_data(trio):
 def test_all_end_when_nobody_needs_them(state_root, monkeypatch):
     monkeypatch.setenv("TASKMESH_EMBEDDED_IDLE_S", "0.2")
     trio = embedded.ensure_all("trio", 3)
-    wait_until(lambda: not any(is_alive(node.guardian_pid) for node in trio), 30, "they end")
+    wait_until(lambda: not any(is_alive(node.guardian_pid) for node in trio), what="they end")
 
 
 def test_all_are_removed_together(trio):
@@ -169,7 +169,7 @@ def test_two_who_make_it_at_once_get_the_same_nodes(state_root):
         "from taskmesh.nodes import embedded; print([n.server_pid for n in embedded.ensure_all('trio', 3)])"
     )
     both = [python(code) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0] for process in both]
+    said = [process.communicate(timeout=90)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     now = [node.server_pid for node in embedded.ensure_all("trio")]
     assert len(now) == 3
@@ -205,7 +205,7 @@ def test_processes_that_are_started_find_all_private_ones():
         """
     with TaskMesh("trio", embedded="private", embedded_nodes=3) as mesh:
         expected = urls(mesh)
-        found = python(code).communicate(timeout=60)[0].split()
+        found = python(code).communicate(timeout=90)[0].split()
         assert found == expected
         assert all(answers(url.removeprefix("unix://")) for url in expected)
 

@@ -32,7 +32,7 @@ def kill_server(node: embedded.Running) -> embedded.Running:
         found = embedded.ensure_running(node.mesh, timeout_s=60)
         return found if found.server_pid != node.server_pid else None
 
-    return wait_until(successor, 60)
+    return wait_until(successor)
 
 
 @pytest.mark.parametrize("runs", [True, False])

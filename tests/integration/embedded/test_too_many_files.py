@@ -33,7 +33,7 @@ def test_no_more_files(state_root, kind, spare):
         env=os.environ | {"TMPDIR": str(state_root)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -102,7 +102,7 @@ def test_the_health_check_of_a_node(fleet, tmp_path):
 
     def code() -> int:
         return subprocess.run(
-            places.health_check(name), capture_output=True, check=False, timeout=30
+            places.health_check(name), capture_output=True, check=False, timeout=90
         ).returncode
 
     assert code() != 0
@@ -129,7 +129,7 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
         command, environ = places.health_check(name), surroundings(**places.environment(name))
         assert fleet.processes[name].poll() is None, fleet.log(name)
         return not subprocess.run(
-            command, env=environ, capture_output=True, check=False, timeout=30
+            command, env=environ, capture_output=True, check=False, timeout=90
         ).returncode
 
     for name in NODES:
@@ -139,7 +139,7 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
         environ = surroundings(**places.environment(name))
         fleet.start(name, places.command(name), env=environ, cwd=ROOT)
     for name in names:
-        wait_until(lambda name=name: is_healthy(name), 60, f"{name} is healthy", every_s=0.5)
+        wait_until(lambda name=name: is_healthy(name), what=f"{name} is healthy", every_s=0.5)
     for name in names:  # Kubernetes asks the same processes in another way
         kind = name if name in WORKERS else "scheduler"
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -148,8 +148,8 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
                 assert answer.status == 200
 
     app = shop(places.environment(WORKERS[0]))
-    assert app.add.delay(1, 2).get(timeout=30) == 3
-    assert app.pause.delay(0.01).get(timeout=30) == 0.01
+    assert app.add.delay(1, 2).get(timeout=90) == 3
+    assert app.pause.delay(0.01).get(timeout=90) == 0.01
     waits = app.digest.delay(10)
     assert [member.state for member in app.mesh.nodes.members()] == ["up"] * 3
 
@@ -220,11 +220,11 @@ def test_the_units(fleet, key, shop, make_nodes, tmp_path, file, instance):
             env=surroundings(**environ, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=str(watchdog_us)),
             cwd=FOLDER / "app",
         )
-        wait_until(lambda: manager.hears("READY=1"), 60, what="it is ready")
+        wait_until(lambda: manager.hears("READY=1"), what="it is ready")
         assert manager.told[-1] in {"STATUS=ready", "WATCHDOG=1"}
         wait_until(lambda: manager.hears("WATCHDOG=1"), what="its loop turns")
         if instance:
-            assert app.digest.delay(1).get(timeout=30)
+            assert app.digest.delay(1).get(timeout=90)
         assert process.poll() is None
         # KillMode=mixed: to this process alone
         assert fleet.ends("unit", seconds(said["TimeoutStopSec"][0])) == 0, fleet.log("unit")

@@ -97,7 +97,7 @@ def test_a_release_wakes_the_next_without_a_look(mesh, other, monkeypatch):
         # it hears: else there would be nobody to tell
         wait_until(lambda: mesh.link.driver.run(listeners(mesh, other)))
         first.release()
-        assert future.result(20)
+        assert future.result(90)
 
 
 def listeners(mesh, other):
@@ -117,7 +117,7 @@ def test_who_is_not_told_looks_by_himself(mesh, other, monkeypatch):
         future = threads.submit(other.lock("x").acquire)
         wait_until(lambda: waiters(mesh) == 1)
         first.release()
-        assert future.result(20)
+        assert future.result(90)
 
 
 def test_readers_share_and_a_writer_does_not(mesh, other):
@@ -260,7 +260,7 @@ def test_a_line_that_cannot_be_left_costs_nothing_else(mesh, other):
             renewed.append(good._held().session.renewed_s)
         return len(renewed) > 4
 
-    wait_until(is_renewed, 20, "it is renewed again and again")
+    wait_until(is_renewed, what="it is renewed again and again")
     good.check()
 
 

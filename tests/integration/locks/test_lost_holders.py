@@ -47,7 +47,7 @@ def test_a_process_that_ends_gives_back_at_once(mesh, make_holder):
     holder.ask("acquire", "x", ttl=60)
     assert holder.process.stdin is not None
     holder.process.stdin.close()
-    holder.process.wait(30)
+    holder.process.wait(90)
     assert mesh.lock("x").acquire(wait=0)
 
 
@@ -85,10 +85,10 @@ def test_the_leader_ends_the_sessions_of_processes_that_are_no_more(make_mesh, m
     standing = Standing(own.link, own.agreement, "cat").start()
     try:
         holder.kill()
-        wait_until(lambda: len(registers(mesh, "session/")) == 1, 30, "the one with a short lease is ended")
+        wait_until(lambda: len(registers(mesh, "session/")) == 1, what="the one with a short lease is ended")
         assert registers(mesh, "file/") == []
     finally:
-        standing.join(10)
+        standing.join(90)
 
 
 def registers(mesh, prefix: str) -> list[str]:

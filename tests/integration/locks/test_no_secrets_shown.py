@@ -72,7 +72,7 @@ def test_no_worker_tells_the_password_that_is_refused(address, form):
         env={"TASKMESH_NODES": address(WRONG), "TASKMESH_KEY": KEY, "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 1, done.stderr

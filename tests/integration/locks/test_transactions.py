@@ -240,9 +240,9 @@ def test_the_leader_does_what_its_process_only_decided(url, make_mesh, monkeypat
     assert len(open_ones(mesh)) == 2
     standing = Standing(own.link, own.agreement, "cat").start()
     try:
-        wait_until(lambda: not open_ones(mesh), 30, "the leader has done them")
+        wait_until(lambda: not open_ones(mesh), what="the leader has done them")
     finally:
-        standing.join(10)
+        standing.join(90)
     assert [is_done(mesh, number) for number in heard] == [True] * 4
 
 

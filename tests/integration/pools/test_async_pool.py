@@ -25,7 +25,7 @@ def test_plain_functions_do_not_block_the_loop(scene: Scene) -> None:
     held = [scene.send(tasks.hold, str(scene.folder), f"plain{i}", expect=0) for i in range(5)]
     for i in range(5):
         scene.started(f"plain{i}")
-    scene.send(tasks.nap_async, 0.01, 7, expect=7).get(20)
+    scene.send(tasks.nap_async, 0.01, 7, expect=7).get(90)
     assert {scene.state_of(handle) for handle in held} == {"STARTED"}
     for i in range(5):
         scene.let(f"plain{i}")
@@ -36,7 +36,7 @@ def test_each_knows_its_own_message(scene: Scene) -> None:
     scene.worker(pools=("async:20",))
     for task in (tasks.about_async, tasks.about):
         handles = [scene.task(task).delay(0.05) for _ in range(10)]
-        found = [handle.get(20) for handle in handles]
+        found = [handle.get(90) for handle in handles]
         assert [row[0] for row in found] == [row[1] for row in found] == [handle.id for handle in handles]
 
 

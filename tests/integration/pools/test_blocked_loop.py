@@ -15,7 +15,7 @@ def test_a_blocked_loop_is_reported_once_with_the_task_and_its_place(scene: Scen
     assert "has been blocked for 1." in worker.said()
     # a second blocking is reported as well, the first one no more
     scene.let("first")
-    blocking.get(20)
+    blocking.get(90)
     again = scene.send(tasks.block_loop_beside, str(scene.folder), "second", expect=0)
     scene.started("second")
     worker.says(f"by one of task {again.id} (tests.apps.worker_tasks.block_loop_beside)")

@@ -71,7 +71,7 @@ def test_a_worker_that_was_declared_dead_begins_anew(scene: Scene, pool: str) ->
         scene.let(f"r{i}")
     scene.worker(name="other")
     for handle in sent:
-        handle.get(30)
+        handle.get(90)
     worker.signal_all(signal.SIGCONT)
     wait_until(lambda: scene.live_workers().get("stopped", before) != before)
     scene.check()
@@ -99,7 +99,7 @@ def test_several_pools_side_by_side_serve_their_queues(scene: Scene) -> None:
         for i in range(len(handles)):
             scene.let(f"{queue}{i}")
         for handle in handles:
-            handle.get(20)
+            handle.get(90)
     assert len(pids["io"]) == len(pids["default"]) == 1
     assert pids["io"].isdisjoint(pids["cpu"] | pids["default"])
     scene.check()

@@ -16,7 +16,7 @@ def test_what_no_thread_can_be_started_for_is_charged_nothing(scene: Scene, pool
     plain = scene.send(tasks.add, 1, 2, expect=3)
     worker.says("goes back, not begun: can't start new thread")
     scene.let("all")
-    assert plain.get(20) == 3
+    assert plain.get(90) == 3
     assert len(plain.attempts) == 1
     scene.check()
     assert "died by" not in worker.said()

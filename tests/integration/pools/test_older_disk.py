@@ -48,7 +48,7 @@ class Alone:
     def end(self) -> None:
         self.child.stop()
         self.link.run(wake(self.link.session, [self.holder]))
-        self.thread.join(20)
+        self.thread.join(90)
         assert self.codes == [EXIT_OK]
 
 
@@ -76,7 +76,7 @@ def test_it_is_given_back_and_what_runs_is_not(scene: Scene, pool: str, same_cla
     alone.child._talk._compare_at_s = 0.0
     alone.link.run(wake(alone.link.session, [alone.holder]))
     other = scene.worker(queues=("elsewhere",))
-    assert lost.get(20) == 3
+    assert lost.get(90) == 3
     assert scene.state_of(held) == "STARTED"
     scene.let("held")
     scene.check()

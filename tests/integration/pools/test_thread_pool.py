@@ -25,7 +25,7 @@ def test_each_knows_its_own_message_and_coroutines_have_the_loop_of_their_thread
     scene.worker(pools=("thread:4",))
     for task in (tasks.about_async, tasks.about):
         handles = [scene.task(task).delay(0.1) for _ in range(8)]
-        found = [handle.get(20) for handle in handles]
+        found = [handle.get(90) for handle in handles]
         assert [row[0] for row in found] == [row[1] for row in found] == [handle.id for handle in handles]
         assert 1 < len({row[2] for row in found}) <= 4
 
@@ -40,7 +40,7 @@ def test_a_message_that_comes_while_others_run_wakes_the_child(scene: Scene) -> 
         sent = scene.send(tasks.add, i, 1, expect=i + 1)
         # given to the child by the very step that recorded it
         assert scene.state_of(sent) in ("STARTED", "SUCCESS")
-        sent.get(20)
+        sent.get(90)
     assert len(scene.live_workers()) == 1
     scene.let("first")
     scene.check()

@@ -41,10 +41,10 @@ def test_a_coroutine_beyond_its_limits_is_told_and_then_cancelled_and_no_other_i
     send(scene, limited.give_up_async, "caught", 7, expect=7, soft_time_limit=0.2)
     send(scene, tasks.hold_async, "soft", expect=SoftTimeLimitExceeded, soft_time_limit=0.2)
     hard = send(scene, tasks.hold_async, "hard", expect=TimeLimitExceeded, time_limit=0.3)
-    wait_until(lambda: scene.states().get("STARTED") == 1, 20, "the others have ended")
+    wait_until(lambda: scene.states().get("STARTED") == 1, what="the others have ended")
     assert "so it was cancelled" in str(hard.get(0, propagate=False))
     scene.let("neighbour")
-    assert neighbour.get(20) == 5
+    assert neighbour.get(90) == 5
     scene.check()
     assert {scene.started(name) for name in ("neighbour", "soft", "hard")} == {pid}
 
@@ -79,6 +79,6 @@ def test_what_runs_among_many_may_look_whether_it_is_revoked(scene: Scene) -> No
 def test_progress_is_told_from_threads_and_coroutines(scene: Scene) -> None:
     scene.worker(pools=("async:4",))
     handle = send(scene, limited.tell, "tell", expect="told")
-    wait_until(lambda: handle.progress is not None and handle.progress.done == 999, 20, "the last is read")
+    wait_until(lambda: handle.progress is not None and handle.progress.done == 999, what="the last is read")
     scene.let("tell")
     scene.check()

@@ -76,8 +76,8 @@ def test_what_a_task_leaves_on_the_loop_cannot_end_it(scene: Scene) -> None:
     worker = begin(scene, "async:20")
     held = scene.send(worker_tasks.hold_async, str(scene.folder), "held", 1, expect=1)
     pid = scene.started("held")
-    scene.send(pool_tasks.exit_beside, expect=3).get(20)
-    scene.send(pool_tasks.stop_iteration, expect=RuntimeError).get(20, propagate=False)
+    scene.send(pool_tasks.exit_beside, expect=3).get(90)
+    scene.send(pool_tasks.stop_iteration, expect=RuntimeError).get(90, propagate=False)
     scene.let("held")
     scene.check()
     assert scene.crashes(held) == 0
@@ -86,5 +86,5 @@ def test_what_a_task_leaves_on_the_loop_cannot_end_it(scene: Scene) -> None:
 
 def test_plain_functions_run_beside_the_loop(scene: Scene) -> None:
     begin(scene, "async:20")
-    name = scene.task(pool_tasks.in_which_thread).delay().get(20)
+    name = scene.task(pool_tasks.in_which_thread).delay().get(90)
     assert name.startswith("taskmesh_")

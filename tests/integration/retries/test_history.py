@@ -15,7 +15,7 @@ from taskmesh.queue.dead import whole_record
 from taskmesh.replication.ask import plain
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 def shown(parts) -> str:

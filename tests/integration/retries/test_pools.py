@@ -6,7 +6,7 @@ import pytest
 
 from taskmesh.errors import UsageError
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 @pytest.mark.parametrize("pool", ["process:2", "thread:4", "async:20"])

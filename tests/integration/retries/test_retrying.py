@@ -13,7 +13,7 @@ from taskmesh import current_task
 from taskmesh.errors import MaxRetriesExceededError, NotPicklable, UsageError
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 def test_a_message_runs_again_until_it_succeeds(app, path, notes):

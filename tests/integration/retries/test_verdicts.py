@@ -7,7 +7,7 @@ import pytest
 from taskmesh.errors import TaskDead
 from tests.support import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 
 
 def test_ignore_ends_well_and_without_a_value(app, path, notes):

@@ -37,5 +37,5 @@ def stand(mesh: TaskMesh) -> Iterator[Callable[..., Standing]]:
 
     yield make
     for own, standing in made:
-        standing.join(5)
+        standing.join(90)
         own.close()

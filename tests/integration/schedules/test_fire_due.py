@@ -25,7 +25,7 @@ def test_each_moment_up_to_the_named_one_fires_once_in_order(mesh: TaskMesh, mes
         "nightly@2026-03-29T01:00:00Z",
         "noon@2026-03-29T10:00:00Z",
     ]
-    assert fired.get(timeout=30) == [2, 6, 2, 6]
+    assert fired.get(timeout=90) == [2, 6, 2, 6]
     assert [each.id for each in mesh_worker.fire_due(MARCH + timedelta(days=2, hours=3))] == [
         "nightly@2026-03-30T00:30:00Z"
     ]
@@ -38,7 +38,7 @@ def test_what_is_to_come_fires_without_waiting_for_it_and_nothing_before_the_wor
     task = mesh.task(name="one")(lambda: 1)
     mesh.schedule("hourly", every("1h"), task.s())
     (fired,) = mesh_worker.fire_due(datetime.now(PARIS) + timedelta(hours=1))
-    assert fired.get(timeout=30) == 1
+    assert fired.get(timeout=90) == 1
 
 
 def test_a_schedule_of_the_code_fires_and_a_paused_one_does_not(mesh: TaskMesh, mesh_worker):
@@ -47,7 +47,7 @@ def test_a_schedule_of_the_code_fires_and_a_paused_one_does_not(mesh: TaskMesh, 
         return "done"
 
     (fired,) = mesh_worker.fire_due(MARCH + timedelta(minutes=90), after=MARCH + timedelta(minutes=30))
-    assert fired.get(timeout=30) == "done"
+    assert fired.get(timeout=90) == "done"
     assert mesh.schedules.pause("coded")
     assert len(mesh_worker.fire_due(MARCH + timedelta(days=1))) == 0
 

@@ -42,21 +42,21 @@ def test_schedules_go_on_without_a_minority_and_stop_without_a_majority(
 
         def goes_on() -> bool:
             count = fired()
-            return bool(wait_until(lambda: fired() > count, 20, "another firing"))
+            return bool(wait_until(lambda: fired() > count, what="another firing"))
 
         try:
             assert goes_on()
             acceptors[0].kill()
             assert goes_on()
             acceptors[1].kill()
-            wait_until(lambda: not standing.may_act, 20, "the lease has lapsed")
+            wait_until(lambda: not standing.may_act, what="the lease has lapsed")
             count = fired()
             acceptors[1].start()
-            wait_until(lambda: standing.may_act, 30, "somebody leads again")
+            wait_until(lambda: standing.may_act, what="somebody leads again")
             assert goes_on()
             assert fired() > count
         finally:
-            standing.join(5)
+            standing.join(90)
 
 
 def test_what_came_while_the_node_was_away_is_run_as_if_it_had_been_missed(

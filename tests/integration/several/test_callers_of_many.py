@@ -75,9 +75,9 @@ def place_of(mesh: TaskMesh, nodes: Nodes, node: str) -> int:
 
 
 def test_results_are_heard_from_every_node(mesh, hears_only):
-    mesh.submit(add, 0, 0).get(timeout=30)  # from now on it listens, and what is sent is not read
+    mesh.submit(add, 0, 0).get(timeout=90)  # from now on it listens, and what is sent is not read
     handles = [mesh.submit(add, number, 1) for number in range(60)]
-    assert [handle.get(timeout=30) for handle in handles] == list(range(1, 61))
+    assert [handle.get(timeout=90) for handle in handles] == list(range(1, 61))
     assert {primary(mesh, handle.id) for handle in handles} == set(NODES)
 
 
@@ -98,7 +98,7 @@ def test_others_are_heard_while_a_node_stands_still(mesh, nodes, tmp_path, hears
             sent.append(handle)
         else:
             Path(files[len(sent)]).touch()
-            handle.get(timeout=30)
+            handle.get(timeout=90)
             Path(files[len(sent)]).unlink()
     wait_until(lambda: all(handle.state == "STARTED" for handle in sent))
     at = place_of(mesh, nodes, away)
@@ -106,11 +106,11 @@ def test_others_are_heard_while_a_node_stands_still(mesh, nodes, tmp_path, hears
     try:
         for path in files:
             Path(path).touch()
-        assert [handle.get(timeout=30) for handle in sent] == files
+        assert [handle.get(timeout=90) for handle in sent] == files
     finally:
         nodes.go_on(at)
     # it may have been given up meanwhile; then it is taken back
-    wait_until(lambda: [mesh.submit(add, 1, 1).get(timeout=30), list(mesh.link.nodes)] == [2, NODES])
+    wait_until(lambda: [mesh.submit(add, 1, 1).get(timeout=90), list(mesh.link.nodes)] == [2, NODES])
 
 
 def test_what_runs_is_shown_whichever_node_it_was_claimed_on(mesh, tmp_path):
@@ -126,7 +126,7 @@ def test_what_runs_is_shown_whichever_node_it_was_claimed_on(mesh, tmp_path):
     assert {row["id"] for row in running} <= ids
     (tmp_path / "go").touch()
     for handle in handles:
-        handle.get(timeout=30)
+        handle.get(timeout=90)
 
 
 def command(nodes: Nodes, *words: str) -> Any:
@@ -145,7 +145,7 @@ def command(nodes: Nodes, *words: str) -> Any:
 
 
 def test_commands_tell_of_all_nodes(mesh, nodes):
-    mesh.submit(add, 1, 1).get(timeout=30)
+    mesh.submit(add, 1, 1).get(timeout=90)
     told = command(nodes, "status")
     assert [node["id"] for node in told["nodes"]] == NODES
     assert all(node["answers"] for node in told["nodes"])

@@ -21,7 +21,7 @@ from taskmesh.scheduler.node_care import NodeCare
 from tests.nodes import Nodes
 
 KEY = "e" * 64
-RUN_S = 60
+RUN_S = 90
 
 
 class Leader(NodeCare):

@@ -18,7 +18,7 @@ from tests.nodes import Nodes
 from tests.support import wait_until
 
 KEY = "c" * 64
-RUN_S = 60
+RUN_S = 90
 
 
 def add(a: int, b: int) -> int:

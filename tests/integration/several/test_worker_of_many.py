@@ -57,7 +57,7 @@ def wait_for_a_leader(mesh) -> None:
 def final(result) -> object:
     """Wait for a result by looking."""
     wait_until(result.ready)
-    return result.get(timeout=5)
+    return result.get(timeout=90)
 
 
 @pytest.mark.parametrize("pool", ["process", "thread", "async"])
@@ -131,7 +131,7 @@ def test_a_worker_in_the_test_itself_serves_all_nodes_and_queues_that_come(mesh,
     with ThreadWorker(mesh):
         results = [write.apply_async((str(number),), queue=f"queue-{number % 2}") for number in range(20)]
         assert [final(result) for result in results] == [str(number) for number in range(20)]
-        assert write.delay("idle").get(timeout=10) == "idle"
+        assert write.delay("idle").get(timeout=90) == "idle"
 
 
 def test_children_that_are_killed_lose_nothing(mesh, tmp_path):

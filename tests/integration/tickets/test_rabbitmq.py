@@ -141,6 +141,6 @@ def test_a_worker_hears_of_work_by_rabbitmq(
     )
     scene.worker(2)
     for number in range(20):
-        assert scene.send(tasks.add, number, 1, expect=number + 1).get(20) == number + 1
+        assert scene.send(tasks.add, number, 1, expect=number + 1).get(90) == number + 1
     scene.check()
     wait_until(lambda: scene.mesh.broker.waiting("default") == 0, what="every ticket is done with")

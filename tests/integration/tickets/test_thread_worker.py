@@ -35,10 +35,10 @@ def test_it_is_woken_by_tickets_also_of_queues_that_come_later(mesh: TaskMesh) -
     with ThreadWorker(mesh).start(2):
         wait_until(lambda: idle(mesh, "default") == 2, what="they wait")
         for number in range(20):
-            assert double.delay(number).get(timeout=20) == 2 * number
-        assert double.apply_async((21,), queue="later").get(timeout=20) == 42
+            assert double.delay(number).get(timeout=90) == 2 * number
+        assert double.apply_async((21,), queue="later").get(timeout=90) == 42
         wait_until(lambda: idle(mesh, "later") == 2, what="they wait for that, too")
-        assert double.apply_async((4,), queue="later").get(timeout=20) == 8
+        assert double.apply_async((4,), queue="later").get(timeout=90) == 8
         assert mesh.broker is not None
         wait_until(
             lambda: mesh.broker.waiting("later") == mesh.broker.waiting("default") == 0,

@@ -24,7 +24,7 @@ def test_tickets_wake_children_of_each_pool(scene: Scene, broker: FileBroker, po
     wait_until(lambda: idle(scene) == (2 if not pools else 1), what="they wait for tickets")
     assert scene.idle() == 0, "the node itself wakes none of them"
     for number in range(20):
-        assert scene.send(tasks.add, number, 1, expect=number + 1).get(20) == number + 1
+        assert scene.send(tasks.add, number, 1, expect=number + 1).get(90) == number + 1
     scene.check()
     wait_until(lambda: not broker.waiting("default") and not broker.out("default"), what="all are settled")
     assert broker.noted("acknowledged default") > 0
@@ -37,7 +37,7 @@ def test_a_ticket_of_a_busy_worker_is_left_to_others(scene: Scene, broker: FileB
     scene.started("held")
     other = scene.send(tasks.add, 1, 2, expect=3)
     scene.worker(1, name="other")
-    assert other.get(20) == 3
+    assert other.get(90) == 3
     assert not held.ready()
     wait_until(lambda: not broker.out("default"), what="the busy one holds none")
     scene.let("held")
@@ -51,7 +51,7 @@ def test_without_the_broker_work_starts_later_and_its_return_is_told(
     wait_until(lambda: idle(scene) == 1, what="it waits")
     with broker.in_trouble("away"):
         worker.says("hears nothing of its broker: nobody answers")
-        assert scene.send(tasks.add, 1, 2, expect=3).get(20) == 3
+        assert scene.send(tasks.add, 1, 2, expect=3).get(90) == 3
     worker.says("hears of its broker again")
     assert worker.said().count("hears nothing of its broker") == 1
     scene.check()
@@ -61,7 +61,7 @@ def test_a_worker_starts_without_its_broker(scene: Scene, broker: FileBroker) ->
     with broker.in_trouble("away"):
         worker = scene.worker(1)
         worker.says("begins without it")
-        assert scene.send(tasks.add, 1, 2, expect=3).get(20) == 3
+        assert scene.send(tasks.add, 1, 2, expect=3).get(90) == 3
     scene.check()
 
 
@@ -88,7 +88,7 @@ def test_a_worker_that_stops_holds_no_ticket(scene: Scene, broker: FileBroker, s
         assert worker.exit_code() == 0
         scene.worker(1)
     scene.let("held")
-    assert held.get(20) == 0
+    assert held.get(90) == 0
     assert worker.exit_code() == 0
     scene.check()
 
@@ -97,7 +97,7 @@ def test_a_burst_takes_no_tickets(scene: Scene, broker: FileBroker) -> None:
     sent = scene.send(tasks.add, 1, 2, expect=3)
     worker = scene.worker(1, burst=True, ready=False)
     assert worker.exit_code() == 0
-    assert sent.get(5) == 3
+    assert sent.get(90) == 3
     assert broker.noted("taken default") == 0
     assert broker.waiting("default") == 1
 
@@ -114,7 +114,7 @@ def test_a_worker_that_was_declared_dead_hears_in_its_next_life(scene: Scene, br
     worker.says("begins anew")
     wait_until(lambda: idle(scene) == 1, what="a child of its new life waits")
     before = broker.noted("acknowledged default")
-    assert scene.send(tasks.add, 1, 2, expect=3).get(20) == 3
+    assert scene.send(tasks.add, 1, 2, expect=3).get(90) == 3
     wait_until(lambda: broker.noted("acknowledged default") > before, what="the ticket was heard")
     assert broker.noted("left") == 1
     scene.check()
@@ -144,4 +144,4 @@ def test_the_leader_makes_tickets_for_what_has_none(scene: Scene, broker: FileBr
     assert broker.waiting("paused") == 0
     leader.send(signal.SIGTERM)
     scene.worker(1)
-    assert sent.get(20) == 3
+    assert sent.get(90) == 3

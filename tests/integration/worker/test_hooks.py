@@ -24,7 +24,7 @@ def env(scene: Scene, life: str) -> dict[str, str]:
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_each_hook_is_called_where_it_belongs(scene: Scene, start_method: str) -> None:
     worker = scene.worker(1, app=APP, env=env(scene, "hooks"), start_method=start_method)
-    pid = scene.mesh.task(name="life.pid")(print).delay().get(20)
+    pid = scene.mesh.task(name="life.pid")(print).delay().get(90)
     wait_until(lambda: any(line.startswith("after") for line in scene.notes()), what="a run has ended")
     worker.send(signal.SIGTERM)
     assert worker.exit_code() == 0
@@ -40,7 +40,7 @@ def test_each_hook_is_called_where_it_belongs(scene: Scene, start_method: str) -
 
 def test_a_child_that_retires_says_goodbye_and_its_successor_hello(scene: Scene) -> None:
     scene.worker(1, app=APP, env=env(scene, "hooks"), max_tasks_per_child=1)
-    scene.mesh.task(name="life.pid")(print).delay().get(20)
+    scene.mesh.task(name="life.pid")(print).delay().get(90)
     wait_until(
         lambda: (
             [line.split()[:3] for line in scene.notes() if line.startswith("child")]
@@ -55,7 +55,7 @@ def test_a_child_that_retires_says_goodbye_and_its_successor_hello(scene: Scene)
 
 def test_a_run_that_is_repeated_is_told_as_such(scene: Scene) -> None:
     scene.worker(1, app=APP, env=env(scene, "hooks"))
-    assert scene.mesh.task(name="life.again")(print).delay().get(20) == 1
+    assert scene.mesh.task(name="life.again")(print).delay().get(90) == 1
     wait_until(lambda: sum(line.startswith("after") for line in scene.notes()) == 2)
     words = [line.split() for line in scene.notes() if not line.startswith("child")]
     assert [word[0] for word in words] == ["worker-start", "before", "retry", "after", "before", "after"]
@@ -88,7 +88,7 @@ def test_children_whose_hook_fails_are_tried_again_until_it_does_not(scene: Scen
 def test_a_keyboard_interrupt_of_a_hook_is_an_error_like_any_other(scene: Scene, pool: str) -> None:
     worker = scene.worker(pools=(pool,), app=APP, env=env(scene, "ctrl-c"))
     handle = scene.mesh.task(name="life.pid")(print).delay()
-    assert handle.get(20) == scene.mesh.task(name="life.pid")(print).delay().get(20)
+    assert handle.get(90) == scene.mesh.task(name="life.pid")(print).delay().get(90)
     worker.says("break_off failed; that changes nothing else")
     assert "died by" not in worker.said()
 
@@ -116,7 +116,7 @@ def test_lines_about_tasks_are_told_at_debug_only(scene: Scene) -> None:
     quiet = scene.worker(1, queues=("quiet",), log_level="INFO")
     for queue in ("loud", "quiet"):
         handle = scene.task(worker_tasks.add).apply_async((1, 2), queue=queue)
-        scene.enter(handle, 3).get(20)
+        scene.enter(handle, 3).get(90)
     name = "tests.apps.worker_tasks.add"
     loud.says(f"({name}) starts, attempt 1 from queue loud")
     loud.says(f"({name}) succeeded after ")
@@ -136,7 +136,7 @@ def test_hooks_in_a_thread_worker(chaos_node):
         for event in EVENTS:
             mesh.hooks.add(event, lambda *args, event=event: notes.append(event))
         with ThreadWorker(mesh):
-            assert one.delay().get(20) == 1
+            assert one.delay().get(90) == 1
     assert notes == [
         "on_worker_start",
         "on_child_start",
@@ -162,7 +162,7 @@ def test_a_class_that_travels_by_value_knows_its_task(scene: Scene) -> None:
     scene.worker(1, app="", mesh=scene.name)
     flaky = scene.mesh.register_task(Flaky())
     assert flaky.by_value
-    assert flaky.delay(4).get(20) == 12
+    assert flaky.delay(4).get(90) == 12
 
 
 def test_only_tasks_with_hooks_of_their_own_are_watched_for_these(chaos_node) -> None:
@@ -180,6 +180,6 @@ def test_only_tasks_with_hooks_of_their_own_are_watched_for_these(chaos_node) ->
         other = mesh.task(name="other")(len)
         own._by_value = other._by_value = False
         with ThreadWorker(mesh):
-            assert other.delay("abc").get(20) == 3
-            assert own.delay().get(20) == 1
+            assert other.delay("abc").get(90) == 3
+            assert own.delay().get(90) == 1
     assert seen == ["own"]

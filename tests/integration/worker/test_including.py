@@ -25,7 +25,7 @@ def test_the_tasks_of_included_modules_are_run(scene: Scene, start_method: str) 
         env={"TASKMESH_INCLUDE": "more_tasks"},
         start_method=start_method,
     )
-    assert scene.mesh.task(name="more.twice")(print).delay(4).get(20) == 8
+    assert scene.mesh.task(name="more.twice")(print).delay(4).get(90) == 8
 
 
 @pytest.mark.parametrize(

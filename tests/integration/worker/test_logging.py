@@ -17,7 +17,7 @@ def ran(scene: Scene, life: str = "", **options) -> tuple[str, str]:
     env = {"TASKMESH_TEST_LIFE": life, **options.pop("env", {})}
     worker = scene.worker(1, app=APP, env=env, **options)
     handle = scene.mesh.task(name="life.say")(print).delay("hello")
-    assert handle.get(20) == "hello"
+    assert handle.get(90) == "hello"
     worker.says("printed hello")
     return worker.said(), handle.id
 

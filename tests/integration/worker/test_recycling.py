@@ -15,7 +15,7 @@ APP = "tests.apps.worker_life:mesh"
 
 def pids(scene: Scene, count: int) -> Counter[int]:
     """Have so many tasks tell which process ran them."""
-    return Counter(scene.mesh.task(name="life.pid")(print).starmap([()] * count).get(30))
+    return Counter(scene.mesh.task(name="life.pid")(print).starmap([()] * count).get(90))
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
@@ -49,9 +49,9 @@ def test_a_burst_goes_on_after_a_child_has_retired(scene: Scene) -> None:
 def test_a_child_that_holds_too_much_memory_is_replaced(scene: Scene) -> None:
     worker = scene.worker(1, app=APP, log_level="INFO", max_memory_per_child=100 << 20)
     leak = scene.mesh.task(name="life.leak")(print)
-    first = leak.delay(1).get(20)
+    first = leak.delay(1).get(90)
     # small enough, then too large; looked at once a second at most, so until it is noticed
-    wait_until(lambda: leak.delay(150).get(20) != first, what="another child answers")
+    wait_until(lambda: leak.delay(150).get(90) != first, what="another child answers")
     worker.says("and max_memory_per_child is 104.9 MB")
     assert "WARNING" not in worker.said()
 

@@ -45,7 +45,7 @@ def reloading(scene: Scene, start_method: str = "", *, ready: bool = True) -> Wo
 
 
 def word(scene: Scene) -> str:
-    return scene.mesh.task(name="word")(print).delay().get(20)
+    return scene.mesh.task(name="word")(print).delay().get(90)
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])

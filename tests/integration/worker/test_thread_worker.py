@@ -25,5 +25,5 @@ def test_it_beats_no_more_when_it_signs_off(mesh: TaskMesh, monkeypatch: pytest.
     monkeypatch.setattr(Presence, "leave", look_and_leave)
     task = mesh.task(name="sums.add")(lambda x, y: x + y)
     with ThreadWorker(mesh):
-        assert task.delay(1, 2).get(timeout=30) == 3
+        assert task.delay(1, 2).get(timeout=90) == 3
     assert alive == []

@@ -29,7 +29,7 @@ from tests.apps import worker_tasks
 from tests.faults.scene import Scene
 from tests.support import wait_until
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture

@@ -54,19 +54,19 @@ def test_a_task_is_warned_once_that_waits_for_its_own_worker(scene: Scene, start
     first = send(scene, name, 1, "default")
     alone.says(f"task {name} {WARNING} 'default' is served by the same worker")
     start(queues=("default",))  # it goes on as soon as somebody else is there
-    assert first.get(30) == 2
-    assert send(scene, name, 2, "default").get(30) == 3
+    assert first.get(90) == 2
+    assert send(scene, name, 2, "default").get(90) == 3
     assert alone.said().count(WARNING) == 1
 
 
 def test_no_task_is_warned_whose_subtasks_have_workers_of_their_own(scene: Scene, start) -> None:
     worker = start(queues=("default",))
     start(queues=("inner",))
-    assert send(scene, "outer", 1, "inner").get(30) == 2
+    assert send(scene, "outer", 1, "inner").get(90) == 2
     assert WARNING not in worker.said()
 
 
 def test_no_task_is_warned_that_runs_among_others(scene: Scene, start) -> None:
     worker = start(pools=("thread:4",))
-    assert send(scene, "outer", 1, "default").get(30) == 2
+    assert send(scene, "outer", 1, "default").get(90) == 2
     assert WARNING not in worker.said()

@@ -77,5 +77,5 @@ def test_a_coroutine_on_a_loop_of_the_thread_is_cancelled_once() -> None:
         run = threads.submit(lambda: asyncio.run(call_offs.reachable(job)()))
         begun.wait(20)
         call_off(call_offs, job)
-        wait_until(run.done, 20, "it has ended")
+        wait_until(run.done, what="it has ended")
     assert (run.result(0), cancelled) == (7, [1])

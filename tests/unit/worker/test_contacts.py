@@ -73,7 +73,7 @@ def test_the_first_is_written_at_once_and_the_last_soon(node: FakeNode, contact:
         if node.written and len(node.written) > 50:
             break
     assert node.done[0] == 0
-    wait_until(lambda: node.done[-1] == done, 10, "the last is written")
+    wait_until(lambda: node.done[-1] == done, what="the last is written")
     assert len(node.written) < 50
     assert sorted(node.done) == node.done
 
@@ -93,7 +93,7 @@ def test_what_a_node_does_not_take_is_written_later(
     monkeypatch.setattr(contacts, "AGAIN_S", 0.01)
     node.answers = [NodeUnavailable("gone"), NodeUnavailable("gone")]
     contact.update_state("PROGRESS", {"a": 1})
-    wait_until(lambda: node.written, 10, "it is written when the node is back")
+    wait_until(lambda: node.written, what="it is written when the node is back")
     assert (node.written[0].label, node.written[0].facts()) == ("PROGRESS", {"a": 1})
 
 
@@ -110,14 +110,14 @@ def test_a_slow_write_is_not_overtaken(node: FakeNode, contact: WorkerContact) -
     node.hold = threading.Event()
     first = threading.Thread(target=contact.report_progress, args=(1, None, None))
     first.start()
-    wait_until(contact._sending.locked, 10, "the first is under way")
+    wait_until(contact._sending.locked, what="the first is under way")
     contact._written_s = 0.0
     second = threading.Thread(target=contact.report_progress, args=(2, None, None))
     second.start()
     node.hold.set()
     for thread in (first, second):
         thread.join(10)
-    wait_until(lambda: node.done == [1, 2], 10, "both are written, in order")
+    wait_until(lambda: node.done == [1, 2], what="both are written, in order")
 
 
 def test_the_node_is_asked_seldom_and_a_yes_is_for_good(node: FakeNode, contact: WorkerContact) -> None:
