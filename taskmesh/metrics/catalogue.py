@@ -42,6 +42,7 @@ def _metrics() -> list[Metric]:
             "Outcomes that a node refused since another worker had taken the message over.",
         ),
         Metric("taskmesh_task_runs_total", COUNTER, WORKER, "Runs that ended, by how.", ("task", "outcome")),
+        Metric("taskmesh_task_retries_total", COUNTER, WORKER, "Runs that will be tried again.", ("task",)),
         Metric(
             "taskmesh_task_crashes_total",
             COUNTER,

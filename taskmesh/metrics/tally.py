@@ -17,6 +17,7 @@ from taskmesh.metrics.sheet import (
     HEADER,
     LEASES_LOST,
     OUTCOMES,
+    RETRIES,
     ROW,
     RUN,
     RUN_SUM,
@@ -124,6 +125,8 @@ def _put_row(into: Samples, task: str, row: list[float]) -> None:
     ):
         counts = [int(count) for count in row[at : at + BUCKETS]]
         into.put(name, Distribution(counts, row[sum_at]), task)
+    # told as 0 as well, else the first retry of a task would be no increase
+    into.put("taskmesh_task_retries_total", row[RETRIES], task)
     for at, outcome in enumerate(OUTCOMES.values()):
         if row[ENDS + at]:
             into.put("taskmesh_task_runs_total", row[ENDS + at], task, outcome)

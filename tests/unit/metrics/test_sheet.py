@@ -182,6 +182,19 @@ def test_a_death_is_charged_to_what_ran(sheet: MakeSheet) -> None:
     assert found["taskmesh_worker_children_died_total",] == 3
 
 
+def test_retries_are_told_from_the_first_run_on(sheet: MakeSheet) -> None:
+    tally = Tally()
+    tally.begin(0, sheet(0))
+    run(sheet(0), "app.fine")
+    run(sheet(0), "app.flaky")
+    assert told(tally)["taskmesh_task_retries_total", "app.flaky"] == 0
+    for _ in range(2):
+        run(sheet(0), "app.flaky", b"Y")
+    found = told(tally)
+    assert found["taskmesh_task_retries_total", "app.flaky"] == 2
+    assert found["taskmesh_task_retries_total", "app.fine"] == 0
+
+
 def test_what_ends_together_is_kept(sheet: MakeSheet) -> None:
     tally = Tally()
     for place in (0, 2):
@@ -201,13 +214,16 @@ def test_ten_thousand_names_make_no_more_series_than_a_hundred(sheet: MakeSheet)
         child = sheet(place)
         tally.begin(place, child)
         for at in range(per_child):
-            run(child, f"task-{place}-{at}")
+            run(child, f"task-{place}-{at}", b"Y" if at % 2 else b"K")
     found = told(tally)
     names = {key[1] for key in found if key[0] == "taskmesh_task_run_seconds_count"}
     assert len(names) == NAMES_MAX + 1
     assert OTHER in names
     runs = sum(value for key, value in found.items() if key[0] == "taskmesh_task_runs_total")
     assert runs == PLACES * per_child
+    retries = {key[1]: value for key, value in found.items() if key[0] == "taskmesh_task_retries_total"}
+    assert set(retries) == names
+    assert sum(retries.values()) == PLACES * (per_child // 2)
     for place in range(PLACES):
         tally.end(place)
     assert told(tally) == found
