@@ -19,6 +19,8 @@ log = logging.getLogger("taskmesh.worker")
 EVERY_S = 1.0
 #: The watchdog hears of a turn so many times within its time.
 WITHIN = 4
+#: Its time is a number of 64 bits.
+WATCHDOG_DIGITS = 20
 #: A status is a line for people.
 STATUS_LENGTH_MAX = 500
 
@@ -45,9 +47,9 @@ class Service:
                 "the service manager is not told anything: NOTIFY_SOCKET=%s is no socket here", address
             )
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        is_meant = watchdog_us.isdigit() and watchdog_pid in {"", str(os.getpid())}
-        self._is_watched = is_meant
-        self._every_s = min(EVERY_S, int(watchdog_us) / 1e6 / WITHIN) if is_meant else EVERY_S
+        within_s = _microseconds(watchdog_us) if watchdog_pid in {"", str(os.getpid())} else 0.0
+        self._is_watched = within_s > 0
+        self._every_s = min(EVERY_S, within_s / WITHIN) if self._is_watched else EVERY_S
         self._next_s = 0.0
         self._is_ready = False
         self._status = ""
@@ -89,6 +91,11 @@ class Service:
             log.debug("the service manager could not be told %s: %s", words, error)
             return False
         return True
+
+
+def _microseconds(text: str) -> float:
+    """Return as many microseconds in seconds; 0, which is for no watchdog, if no manager would say that."""
+    return int(text) / 1e6 if text.isascii() and text.isdigit() and len(text) <= WATCHDOG_DIGITS else 0.0
 
 
 def _line(text: str) -> str:

@@ -127,3 +127,10 @@ def test_who_reloads_does_not_stop(manager, address, monkeypatch):
     vitals = Vitals(WorkerOptions(app="app", reload=True))
     vitals.enters(STOPPING)
     assert not manager.heard()
+
+
+@pytest.mark.parametrize("microseconds", ["0", "9" * 400, "9" * 5000, "²", "-5", "soon"])
+def test_a_watchdog_that_no_manager_would_set_is_none(manager, address, microseconds):
+    service = Service({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": microseconds})
+    service.turned(list)
+    assert manager.heard() == ["READY=1", "STATUS=ready"]
