@@ -56,7 +56,7 @@ class Publisher:
         self._counts: dict[str, int] = {}
         self._is_sending = False
         self._thread: threading.Thread | None = None
-        self._trouble = ""
+        self._trouble = self._told = ""
 
     @property
     def trouble(self) -> str:
@@ -107,7 +107,8 @@ class Publisher:
                 "broker %s was not told of work in %s%s; the leader will see it there",
                 self._shown,
                 ", ".join(queues) or "some queues",
-                f" ({self._trouble})" if self._trouble else "",
+                # as a rule it has just been told
+                f" ({self._trouble})" if self._trouble not in ("", self._told) else "",
             )
         with self._lock:
             thread, self._thread = self._thread, None
@@ -172,10 +173,11 @@ class Publisher:
             self._sent.notify_all()
         if self._trouble:
             log.info("broker %s is told of work again", self._shown)
-            self._trouble = ""
+            self._trouble = self._told = ""
 
     def _tell(self, error: BrokerRefused | BrokerUnavailable) -> None:
         if not self._trouble:
+            self._told = str(error)
             log.warning(
                 "nobody can be told of work just now, which is recorded all the same and begins a little later. "
                 "Trying again: %s",

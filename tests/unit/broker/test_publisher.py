@@ -95,7 +95,23 @@ def test_what_is_unsent_at_the_end_is_said_at_once_if_the_broker_is_known_to_be_
     began_s = time.monotonic()
     publisher.close(60)
     assert time.monotonic() - began_s < 30
-    assert "was not told of work in a (it is out); the leader will see it there" in caplog.text
+    begun, ended = warnings(caplog)
+    assert begun.endswith("Trying again: it is out")
+    assert "was not told of work in a; the leader will see it there" in ended
+
+
+def test_what_is_unsent_at_the_end_is_said_with_the_reason_where_that_is_another_than_was_told(
+    server, publisher, caplog, monkeypatch
+):
+    monkeypatch.setattr(module, "AGAIN_S", 0.001)
+    monkeypatch.setattr(module, "AGAIN_S_MAX", 0.001)
+    server.away = "it is out"
+    publisher.announce("a", 1)
+    wait_until(lambda: publisher.trouble)
+    server.away = "it is full"
+    wait_until(lambda: publisher.trouble == "it is full")
+    publisher.close(60)
+    assert "was not told of work in a (it is full); the leader will see it there" in caplog.text
 
 
 def test_a_closed_one_can_be_used_again_though_its_first_thread_hangs(server, publisher):
