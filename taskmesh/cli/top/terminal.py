@@ -19,6 +19,10 @@ from taskmesh.cli.top.state import Key
 if TYPE_CHECKING:
     from rich.text import Text
 
+#: What ends it, with the terminal given back.
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+#: Ctrl-Z and Ctrl-\\, which are keys like others in a terminal that was taken over.
+_SUSPEND, _QUIT = b"\x1a", b"\x1c"
 #: Another screen, whose lines do not scroll into the history, without a cursor; and back.
 _TAKE, _GIVE_BACK = b"\x1b[?1049h\x1b[?25l\x1b[2J", b"\x1b[?25h\x1b[?1049l"
 _HOME, _END_OF_LINE, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -57,30 +61,54 @@ class Terminal:
         """
         self._wake, self._woken = wake, woken
         self._in, self._out = sys.stdin.fileno(), sys.stdout.fileno()
+        self._before: list[Any] = []
+        self._is_to_stand_still = False
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """Take the terminal over; at the end it is as it was, also after SIGTERM, SIGHUP and errors."""
-        before = termios.tcgetattr(self._in)
-        handlers = {
-            number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-        }
-        handlers[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._resized)
+        """Take the terminal over; at the end, and while it stands still, it is as it was, whatever came."""
+        self._before = termios.tcgetattr(self._in)
+        handlers = {number: signal.signal(number, _end) for number in _ENDING}
+        handlers[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._wake_up)
+        handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stand_still_soon)
         try:
-            tty.setraw(self._in)
-            self._write(_TAKE)
+            self._take()
             yield
         finally:
-            with contextlib.suppress(
-                OSError, termios.error
-            ):  # the terminal may be gone: there is nothing to give back
-                self._write(_GIVE_BACK)
-                termios.tcsetattr(self._in, termios.TCSADRAIN, before)
+            for number in handlers:
+                # a second one would come in between
+                signal.signal(number, signal.SIG_IGN)
+            with contextlib.suppress(OSError, termios.error):
+                self._give_back()  # the terminal may be gone
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
-    def _resized(self, _number: int, _frame: FrameType | None) -> None:
-        os.write(self._woken, b"w")
+    def _take(self) -> None:
+        tty.setraw(self._in)
+        self._write(_TAKE)
+
+    def _give_back(self) -> None:
+        self._write(_GIVE_BACK)
+        termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)
+
+    def _wake_up(self, _number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):  # enough wait to be read
+            os.write(self._woken, b"w")
+
+    def _stand_still_soon(self, number: int, frame: FrameType | None) -> None:
+        self._is_to_stand_still = True
+        self._wake_up(number, frame)
+
+    def _stand_still(self) -> None:
+        """Give the terminal back, stand still until somebody has this process go on, and take it again."""
+        self._is_to_stand_still = False
+        self._give_back()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(
+            signal.SIGTSTP
+        )  # to this thread, so that it does not go on before it stands still
+        signal.signal(signal.SIGTSTP, handler)
+        self._take()
 
     def size(self) -> tuple[int, int]:
         """Return columns and lines."""
@@ -97,11 +125,15 @@ class Terminal:
         ready, _, _ = select.select([self._in, self._wake], [], [], timeout_s)
         if self._wake in ready:
             os.read(self._wake, 4096)
+        if self._is_to_stand_still:
+            self._stand_still()
         if self._in not in ready:
             return []
         pressed = os.read(self._in, 1024)
-        if not pressed:
-            raise Ended(signal.SIGHUP)
+        if not pressed or _QUIT in pressed:
+            raise Ended(signal.SIGQUIT if pressed else signal.SIGHUP)
+        if _SUSPEND in pressed:
+            self._stand_still()
         return list(keys_in(pressed))
 
     def _write(self, text: bytes) -> None:

@@ -7,12 +7,13 @@ import fcntl
 import os
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psutil
 import pytest
@@ -27,19 +28,19 @@ HOME = "\x1b[H"
 class Screen:
     """A command on a terminal of 80 by 24, and what is on its screen."""
 
-    def __init__(self, shell: Shell, *words: str) -> None:
+    def __init__(self, shell: Shell, *words: str, program: Sequence[str] = TASKMESH) -> None:
         self.parent, child = os.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.before = termios.tcgetattr(child)
         self.terminal = child
         self.process = subprocess.Popen(
-            [*TASKMESH, *words],
+            [*program, *words],
             cwd=shell.folder,
             env=shell.environ | {"TERM": "xterm-256color"},
             stdin=child,
             stdout=child,
             stderr=child,
-            start_new_session=True,
+            start_new_session=program == TASKMESH,
         )
         self.out = ""
         # what is read may end within a character
@@ -151,12 +152,43 @@ def test_a_stuck_queue_a_failing_task_and_a_dead_letter_are_found_and_mended(ser
     assert screen.ends() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_the_terminal_is_as_it_was_whatever_ends_it(served: Shell, screens, number):
     screen = on_screen(screens, served, "top")
     screen.until("mesh shop", "one")
     screen.process.send_signal(number)
     assert screen.ends() == (0 if number == signal.SIGINT else -number)
+
+
+def test_it_stands_still_and_goes_on_as_whoever_works_with_a_shell_expects(served: Shell, screens):
+    """By Ctrl-Z and by SIGTSTP; the shell has its terminal meanwhile."""
+    shell = Screen(served, program=["setsid", "--ctty", "bash", "--norc", "--noprofile", "-i"])
+    screens.append(shell)
+
+    def said(words: str) -> None:
+        """Wait until the shell has printed that, and begin anew."""
+        wait_until(lambda: (shell.read(), words in shell.out)[1], TIMEOUT_S, f"{words}: {shell.out!r}")
+        shell.out = ""
+
+    shell.press(f"{shlex.join(TASKMESH)} top\r")
+    for how in ("key", "signal"):
+        shell.until("mesh shop", "one")
+        shell.out = ""
+        if how == "key":
+            shell.press("\x1a")
+        else:
+            (top,) = psutil.Process(shell.process.pid).children()
+            top.send_signal(signal.SIGTSTP)
+        said("Stopped")
+        shell.press("stty -a; echo e''nd\r")
+        wait_until(lambda: (shell.read(), "\r\nend" in shell.out)[1], TIMEOUT_S)
+        assert " icanon" in shell.out
+        assert " echo " in shell.out
+        shell.out = ""
+        shell.press("fg\r")
+    shell.until("mesh shop", "one")
+    shell.press("q")
+    said("\x1b[?1049l")
 
 
 def test_without_a_terminal_there_is_advice_and_one_frame(served: Shell):
