@@ -23,7 +23,7 @@ from taskmesh.nodes import embedded
 NODES = VARIABLE_PREFIX + "EMBEDDED_NODES"
 
 #: How long the node may take to notice that the worker's connections are closed.
-NOTICE_S = 1.0
+NOTICE_S = 3.0
 
 
 @click.command(

@@ -30,6 +30,8 @@ WAITING_MAX = 20_000
 #: How long one node may take, and how long the thread stays when there is nothing to tell.
 NODE_S = 1.0
 STAY_S = 5.0
+#: How long the end of whoever tells them may take.
+FINISH_S = 0.5
 
 
 def publish_events(link: Link, events: Sequence[Event], *, within_s: float = NODE_S) -> bool:
@@ -68,11 +70,12 @@ class EventSender:
         self._lock = threading.Lock()
         self._filled = threading.Event()
         self._thread: threading.Thread | None = None
+        self._ended = False
 
     def tell(self, event: Event) -> None:
         """Have an event told soon; it is lost where too many wait."""
         with self._lock:
-            if len(self._waiting) >= WAITING_MAX:
+            if self._ended or len(self._waiting) >= WAITING_MAX:
                 self._lost += 1
                 return
             self._waiting.append(event)
@@ -80,6 +83,21 @@ class EventSender:
                 self._thread = threading.Thread(target=self._run, name="taskmesh-events", daemon=True)
                 self._thread.start()
         self._filled.set()
+
+    def finish(self, within_s: float = FINISH_S) -> None:
+        """Tell what waits, and nothing more from then on.
+
+        Args:
+            within_s: How long that may take; what has not been told by then is lost.
+        """
+        with self._lock:
+            self._ended = True
+            thread = self._thread
+        self._filled.set()
+        if thread is not None:
+            thread.join(within_s)
+            with self._lock:
+                self._waiting.clear()
 
     def _run(self) -> None:
         while True:
@@ -89,7 +107,9 @@ class EventSender:
                 if not self._waiting:
                     self._thread = None
                     return
-            time.sleep(GATHER_S)
+                gathers = not self._ended
+            if gathers:
+                time.sleep(GATHER_S)
             while self._tell_some():
                 pass
 

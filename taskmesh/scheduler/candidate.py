@@ -141,6 +141,7 @@ class Standing:
         finally:
             if self._teller is not None:
                 self._teller.end()
+            self._events.finish()
             self._agreement.close()
 
     def _until_done(self, what: Callable[[], None]) -> None:

@@ -122,6 +122,7 @@ class Child:
                 self._lifetime.end()
         finally:
             self._outbox.close()
+            self._talk.events.finish()
             close_loop_of_this_thread()
 
     def _tell_of_death(self) -> None:

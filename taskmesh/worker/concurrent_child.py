@@ -128,6 +128,7 @@ class ConcurrentChild:
         finally:
             self._flight.clear_page()
             self._outbox.close()
+            self._talk.events.finish()
             self._crew.close()
 
     def _live(self) -> int:

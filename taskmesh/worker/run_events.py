@@ -89,3 +89,7 @@ class RunEvents:
             kept = self._ended.pop((entries[4 * at], entries[4 * at + 1]), None)
             if kept is not None and verdict != REFUSED:
                 self._sender.tell(replace(kept, at_ms=now_ms))
+
+    def finish(self) -> None:
+        """Tell what waits, since no more comes."""
+        self._sender.finish()

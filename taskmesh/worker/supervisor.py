@@ -213,7 +213,7 @@ class Supervisor:
             self._standing.join()
             self._hearing.close()
             self._brood.close()
-            link.close()
+            link.end()
         return self._exit_code
 
     def _must_end(self) -> bool:

@@ -15,7 +15,9 @@ import pytest
 
 from taskmesh.client.events import Events
 from taskmesh.core import keys
+from taskmesh.core.event import LEADER, Event
 from taskmesh.errors import UsageError
+from taskmesh.nodes.event_sender import EventSender
 from taskmesh.queue.setting import LISTENED_FIELD
 from taskmesh.replication.ask import plain
 from tests.support import wait_until
@@ -268,3 +270,15 @@ def test_the_flag_expires_by_itself(mesh):
             link.run(plain(link.session, b"HGET", keys.settings(link.prefix), LISTENED_FIELD.encode()))
         )
         assert until_ms <= link.clock.now_ms() + 10_000
+
+
+def test_who_ends_tells_what_waits_and_nothing_after_that(app, heard):
+    link = app.mesh.portal.link
+    ending, going_on = EventSender(link), EventSender(link)
+    ending.tell(Event(LEADER, 1, "the last word"))
+    ending.finish(TIMEOUT_S)
+    ending.tell(Event(LEADER, 2, "too late"))
+    going_on.tell(Event(LEADER, 3, "another's"))
+    wait_until(lambda: heard.of("another's"))
+    going_on.finish(TIMEOUT_S)
+    assert (heard.of("the last word"), heard.of("too late")) == (["leader"], [])
