@@ -101,7 +101,7 @@ class EventSender:
 
     def _run(self) -> None:
         while True:
-            self._filled.wait(STAY_S)
+            self._filled.wait(0.0 if self._ended else STAY_S)
             with self._lock:
                 self._filled.clear()
                 if not self._waiting:
