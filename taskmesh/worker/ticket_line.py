@@ -85,8 +85,7 @@ class TicketLine:
         self._is_closed = False
         self._silence = Silence()
         self._is_consuming = False
-        self._trouble = ""
-        self._told: str | None = None
+        self._trouble: str | None = None
         self._leave_s = 0.0
         self._waited_s = 0.0
         self._thread = threading.Thread(target=self._run, name="taskmesh-tickets", daemon=True)
@@ -221,8 +220,10 @@ class TicketLine:
     # -- the broker ---------------------------------------------------------------
 
     def _note_trouble(self) -> None:
-        """Say once that the broker is away, and once that it is back."""
+        """Tell what is wrong whenever that changes; say once that the broker is away, and once that it is back."""
         trouble = self._tickets.trouble
+        if trouble == self._trouble:
+            return
         if bool(trouble) != bool(self._trouble):
             if trouble:
                 log.warning(
@@ -232,10 +233,8 @@ class TicketLine:
                 )
             else:
                 log.info("worker %s hears of its broker again", self._worker)
-        if trouble != self._told:
-            self._told = trouble
-            self._tell(trouble)
         self._trouble = trouble
+        self._tell(trouble)
 
     def _doubt(self, waited_s: float) -> None:
         """Connect anew when nothing is heard for long though the broker has tickets and children wait."""
