@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 
 from taskmesh.app import TaskMesh
-from taskmesh.testing.conformance.tasks import register
+from taskmesh.testing.conformance.tasks import MESH_VARIABLE, register
 
-#: Variable with the name of the mesh.
-NAME = "CONFORMANCE_MESH"
-
-mesh = register(TaskMesh(os.environ[NAME]))
+mesh = register(TaskMesh(os.environ[MESH_VARIABLE]))

@@ -16,7 +16,7 @@ import psutil
 
 from taskmesh.app import TaskMesh
 from taskmesh.client.result import AsyncResult
-from taskmesh.testing.conformance.tasks import register
+from taskmesh.testing.conformance.tasks import MESH_VARIABLE, hold, register
 
 T = TypeVar("T")
 
@@ -145,21 +145,9 @@ class Stage:
                 f"{handle.id} is {handle.state} after {PATIENCE_S} s; {self.said()}"
             ) from error
 
-    def end(self, handle: AsyncResult[Any]) -> str:
-        """Wait until a message is final, and return its state."""
-        try:
-            handle.get(PATIENCE_S, propagate=False)
-        except TimeoutError as error:
-            raise AssertionError(
-                f"{handle.id} is {handle.state} after {PATIENCE_S} s; {self.said()}"
-            ) from error
-        return str(handle.state)
-
     @contextmanager
     def held(self, queue: str) -> Iterator[None]:
         """Have the one child that serves a queue be busy for the length of a block."""
-        from taskmesh.testing.conformance.tasks import hold
-
         name = self.word()
         handle = self.send(hold, self.at, name, queue=queue)
         self.noted(name)
@@ -179,10 +167,13 @@ class Stage:
         """Have a worker run, by this name; it is started unless it does."""
         if name in self.workers and self.workers[name].poll() is None:
             return
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("TASKMESH_")}
-        environ |= {key: value for key, value in os.environ.items() if key == "TASKMESH_SERVER_BINARY"}
+        environ = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("TASKMESH_") or key == "TASKMESH_SERVER_BINARY"
+        }
         environ |= {f"TASKMESH_{key.upper()}": str(value) for key, value in self._settings.items()}
-        environ |= {"CONFORMANCE_MESH": self.name, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environ |= {MESH_VARIABLE: self.name, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.workers[name] = subprocess.Popen(
                 [

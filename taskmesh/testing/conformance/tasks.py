@@ -13,6 +13,8 @@ from taskmesh.app import TaskMesh
 from taskmesh.core.context import current_task
 from taskmesh.errors import Reject
 
+#: By which the workers are told the name of their mesh.
+MESH_VARIABLE = "CONFORMANCE_MESH"
 POLL_S = 0.01
 
 
