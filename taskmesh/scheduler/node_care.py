@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from taskmesh.consensus.registers import Registers
 from taskmesh.coordination.node_wish import REGISTER, unpack_wishes, wished
 from taskmesh.core.event import VIEW, Event
-from taskmesh.core.steps import Call, GroupSteps, NoAnswer, Pause, Reply, Round, all_answered
+from taskmesh.core.steps import GroupSteps, NoAnswer, Pause, Reply, Round
 from taskmesh.errors import LeadershipLost, NodeUnavailable
 from taskmesh.nodes.event_sender import EventSender
 from taskmesh.nodes.node_watch import NodeWatch
 from taskmesh.replication.furnish import furnish, source_of
 from taskmesh.replication.history import Change, note_change
-from taskmesh.replication.level import Learner, drop_unheld, level, mark_level, prune
+from taskmesh.replication.level import Learner, level
 from taskmesh.replication.mandate import Mandate
 from taskmesh.replication.observing import LOOK_S, Observer
 from taskmesh.replication.overtaken import overtaken
@@ -31,6 +31,7 @@ from taskmesh.replication.plan import Goal, plan
 from taskmesh.replication.take_over import as_begun, carry_on, take_over, teach, tell
 from taskmesh.replication.view import LEARNER, Member, View
 from taskmesh.replication.view_register import Kept, ViewRegister, ViewSteps, hold
+from taskmesh.scheduler.leveling import SLOTS_AT_ONCE, Leveling
 from taskmesh.scheduler.register_care import RegisterCare
 from taskmesh.scheduler.steadiness import Steadiness
 
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("taskmesh.scheduler")
 #: How long it waits between two portions of what is copied to a node that is to take part.
 LEARN_S = 0.05
-#: How often the copies of all slots are compared, and how many slots at a look.
-LEVEL_S = 30.0
-SLOTS_AT_ONCE = 64
 #: How often it is looked what operators want.
 WISHES_S = 2.0
 #: After how long a change of the view is thought over that waits for nodes which do not answer.
@@ -62,8 +60,6 @@ class _Learning:
     goal: Goal
     number: int
     left: dict[str, list[int]]
-    begun_s: float
-    slots: int
 
 
 class NodeCare:
@@ -106,12 +102,7 @@ class NodeCare:
         self._instances: dict[str, str] = {}
         self._steadiness = Steadiness()
         self._awaited: frozenset[str] = frozenset()
-        self._to_level: list[int] = []
-        self._level_at_s = time.monotonic() + LEVEL_S
-        self._level_from_ms = 0
-        self._level_missed = False
-        self._level_view = 0
-        self._dropped_view = 0
+        self.leveling = Leveling(self.watch, self._standing, link.clock.now_ms)
         self._wishes_at_s = 0.0
 
     def turn(self) -> float:
@@ -152,7 +143,7 @@ class NodeCare:
             return 0.0
         if goal is None:
             self._learning = None
-            self._compare(view)
+            self.leveling.look(view)
             return LOOK_S
         if not self._has_learned(view, goal):
             return LEARN_S
@@ -264,7 +255,7 @@ class NodeCare:
         self._link.run(
             note_change(self._link.session, Change(number, noticed_ms, now_ms, goal.is_urgent, goal.why))
         )
-        self._level_at_s = time.monotonic()
+        self.leveling.soon()
         self._wishes_at_s = 0.0
 
     def _note(self, what: str) -> None:
@@ -315,7 +306,7 @@ class NodeCare:
             if learner is None:
                 return False
             some = slots[:SLOTS_AT_ONCE]
-            found = self._copy(level(self._standing(), some, learner=learner))
+            found = self.watch.admitted.run(level(self._standing(), some, learner=learner))
             learning.left[node] = [slot for slot in slots if slot not in set(found.compared)]
             return False
         return True
@@ -330,7 +321,7 @@ class NodeCare:
         if slots:
             log.info("nodes: %s; %d copies of slots are being made", goal.why, slots)
         self.watch.expect(goal.members)
-        return _Learning(goal, view.number, left, time.monotonic(), slots)
+        return _Learning(goal, view.number, left)
 
     def _admitted_learner(self, view: View, member: Member) -> Learner | None:
         """Return a node that can be copied to; None if it does not answer."""
@@ -350,49 +341,6 @@ class NodeCare:
                 return None
         return Learner(member.id, view.epoch)
 
-    # -- copies -------------------------------------------------------------------
-
-    def _compare(self, view: View) -> None:
-        """Compare the copies of some slots, and have them be level."""
-        now_s = time.monotonic()
-        if self._level_view != view.number:
-            self._to_level, self._level_view = [], view.number
-            self._level_at_s = min(self._level_at_s, now_s)
-        if not self._to_level:
-            if now_s < self._level_at_s:
-                return
-            self._to_level = list(range(view.slots))
-            self._level_from_ms, self._level_missed = self._link.clock.now_ms(), False
-            self._level_at_s = now_s + LEVEL_S
-        some, self._to_level = self._to_level[:SLOTS_AT_ONCE], self._to_level[SLOTS_AT_ONCE:]
-        found = self._copy(level(self._standing(), some))
-        self._level_missed = self._level_missed or bool(found.missed)
-        if found.copied or found.removed:
-            log.info("nodes: %d copies were made level, %d removed", found.copied, found.removed)
-        if not self._to_level and not self._level_missed:
-            self._copy(mark_level(self._standing(), view, self._level_from_ms))
-            if self._dropped_view != view.number:
-                self._drop_unheld(view)
-
-    def _drop_unheld(self, view: View) -> None:
-        """Remove what nodes have of slots that they keep, or lead, no more, now that all who keep them are level."""
-        self._dropped_view = view.number
-        for member in view.members:
-            if member.id not in self.watch.seen or self.watch.seen[member.id].epoch != view.epoch:
-                continue
-            held = set(view.held_by(member.id))
-            slots = [slot for slot in range(view.slots) if slot not in held]
-            removed = 0
-            for at in range(0, len(slots), SLOTS_AT_ONCE):
-                removed += self._copy(
-                    drop_unheld(self._standing(), view, member.id, slots[at : at + SLOTS_AT_ONCE])
-                )
-            if removed:
-                log.info("nodes: %d copies were dropped that %s keeps no more", removed, member.id)
-            pruned = self._copy(prune(self._standing(), view, member.id))
-            if pruned:
-                log.info("nodes: %s listed %d messages no more that others lead", member.id, pruned)
-
     # -- speaking -------------------------------------------------------------------
 
     def _standing(self) -> Any:
@@ -400,10 +348,6 @@ class NodeCare:
 
     def _run(self, steps: Any) -> Any:
         return self.watch.driver.run(steps)
-
-    def _copy(self, steps: Any) -> Any:
-        """Compare or copy, with those only that the view admitted: a primary that came back may have forgotten."""
-        return self.watch.admitted.run(steps)
 
     def _hold(self, steps: ViewSteps[Any], within_s: float = inf) -> Any:
         """Hold a conversation with nodes and acceptors.
@@ -449,7 +393,3 @@ class NodeCare:
     def close(self) -> None:
         """Close the connections."""
         self.watch.close()
-
-
-def _one(call: Call) -> GroupSteps[Sequence[Reply]]:
-    return (yield Round([call], all_answered))

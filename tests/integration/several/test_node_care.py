@@ -139,7 +139,7 @@ def test_copies_that_were_missed_are_made_up_for(mesh: TaskMesh, three_nodes: No
     )
     with three_nodes[backup].client() as client:
         client.delete(key)
-    cared._level_at_s = 0.0  # now, not within half a minute
+    cared.leveling.soon()  # not within half a minute
     wait_until(lambda: key.encode() in records(three_nodes, backup), RUN_S)
 
 
@@ -165,9 +165,9 @@ def test_copies_are_not_compared_with_a_server_that_was_started_anew(
         with three_nodes[primary].client() as client:
             client.delete(key)
             client.srem(f"tm:cared:L:{slot:04x}", task_id)
-        care._to_level, care._level_view = [slot], view.number
-        care._compare(view)
-        assert care._level_missed
+        care.leveling._left, care.leveling._view = [slot], view.number
+        care.leveling.look(view)
+        assert care.leveling._missed
     finally:
         care.close()
     assert had
