@@ -20,7 +20,7 @@ from taskmesh.nodes.acceptor_care import AcceptorCare
 from taskmesh.nodes.node_changes import NodeChanges
 from taskmesh.replication.ask import plain
 from taskmesh.replication.view import UP
-from taskmesh.scheduler import node_care
+from taskmesh.scheduler import leveling
 from taskmesh.scheduler.node_care import NodeCare
 from tests.nodes import Nodes
 from tests.support import wait_until
@@ -156,7 +156,7 @@ def comes_to_rest(mesh: TaskMesh, node: str) -> None:
 
 def test_the_address_of_one_who_left_may_be_used_again(mesh, leader, four, monkeypatch):
     """Under its new name, with nothing dropped of what it has now."""
-    monkeypatch.setattr(node_care, "LEVEL_S", 0.2)
+    monkeypatch.setattr(leveling, "LEVEL_S", 0.2)
     ids = send(mesh, 60)
     mesh.nodes.add(four.urls[3], timeout=RUN_S)
     mesh.nodes.remove("n4", timeout=RUN_S)
@@ -169,7 +169,7 @@ def test_the_address_of_one_who_left_may_be_used_again(mesh, leader, four, monke
 
 def test_a_server_at_the_address_of_one_who_left_is_let_alone(mesh, leader, four, monkeypatch):
     """It may be anybody's by then."""
-    monkeypatch.setattr(node_care, "LEVEL_S", 0.2)
+    monkeypatch.setattr(leveling, "LEVEL_S", 0.2)
     mesh.nodes.add(four.urls[3], timeout=RUN_S)
     mesh.nodes.remove("n4", timeout=RUN_S)
     comes_to_rest(mesh, "n1")
@@ -183,7 +183,7 @@ def test_a_server_at_the_address_of_one_who_left_is_let_alone(mesh, leader, four
 
 def test_one_server_under_two_names_is_one_member(mesh, four, request, monkeypatch):
     """Both were written down before anybody could tell."""
-    monkeypatch.setattr(node_care, "LEVEL_S", 0.2)
+    monkeypatch.setattr(leveling, "LEVEL_S", 0.2)
     ids = send(mesh, 40)
     for url in (four.urls[3], four.urls[3].replace("127.0.0.1", "localhost")):
         with pytest.raises(TaskTimeout):

@@ -6,7 +6,7 @@ import pytest
 
 from taskmesh.cli.node_changes import _show_until_done
 from taskmesh.coordination.node_wish import NodeWish
-from taskmesh.nodes.node_changes import NodeChange, Progress
+from taskmesh.nodes.change_progress import NodeChange, Progress
 
 CHANGE = NodeChange("n4", NodeWish("redis://10.0.0.4:6379"), 1, 1, 2, 1)
 AWAY = Progress(is_done=False, text="is learner, and does not answer", hindrance="10.0.0.4 does not answer")
