@@ -11,7 +11,8 @@ import click
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.target import Target, target_options
-from taskmesh.nodes.node_changes import NodeChange, NodeChanges, Progress
+from taskmesh.nodes.change_progress import NodeChange, Progress
+from taskmesh.nodes.node_changes import NodeChanges
 from taskmesh.replication.view import WEIGHT
 from taskmesh.ring.node import WEIGHT_MAX
 

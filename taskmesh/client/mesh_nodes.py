@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from taskmesh.errors import TaskTimeout
-from taskmesh.nodes.node_changes import NodeChange, NodeChanges
+from taskmesh.nodes.change_progress import NodeChange
+from taskmesh.nodes.node_changes import NodeChanges
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskmesh.config.nodes import node_urls
-from taskmesh.consensus.admission import newest_of
 from taskmesh.coordination.node_wish import (
     REGISTER,
     Joining,
@@ -26,77 +25,29 @@ from taskmesh.coordination.node_wish import (
     wishing,
 )
 from taskmesh.coordination.register_places import free_in
+from taskmesh.coordination.table_after import table_after
 from taskmesh.core.redact import address_shown
 from taskmesh.core.steps import Call, Session, Steps
-from taskmesh.errors import NodeFault, NodeUnavailable, UsageError
+from taskmesh.errors import NodeFault, UsageError
 from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.change_progress import ChangeProgress, NodeChange, Progress
 from taskmesh.nodes.fit_node import why_unfit
 from taskmesh.nodes.known_node import member_of, why_not_new
+from taskmesh.nodes.membership import ANSWER_S, Membership
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
 from taskmesh.nodes.sync_driver import SyncDriver
 from taskmesh.replication.ask import look, plain
 from taskmesh.replication.founding import Stand, read_stand
-from taskmesh.replication.holding import read_holding
-from taskmesh.replication.pin import pin
-from taskmesh.replication.plan import Goal, as_proposed
 from taskmesh.replication.scripts import STAND
-from taskmesh.replication.view import ACTIVE, DRAINED, FIRST, LEARNER, UP, Member, Table, View
-from taskmesh.ring import RingNode, propose
+from taskmesh.replication.view import DRAINED, UP, Member, View
 from taskmesh.ring.node import WEIGHT_MAX
 from taskmesh.ring.table import handed_over, moved
 
 if TYPE_CHECKING:
     from taskmesh.nodes.agreement import Agreement
-    from taskmesh.nodes.several import Several
-    from taskmesh.replication.standing import Standing
 
-#: How long a node may take to answer.
-ANSWER_S = 5.0
 #: How often a change is looked at while it is waited for.
 LOOK_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class NodeChange:
-    """What is to become of one node.
-
-    Attributes:
-        node: Its id.
-        wish: What is wanted of it.
-        copies: How many copies of slots travel.
-        primaries: How many slots get another primary that keeps them already.
-        of_copies: How many copies there are.
-        of_slots: How many slots.
-        asked: How it was asked for, where a server is added. Which id that gets is decided when it is wished for: until
-            then `node` is what it would be.
-    """
-
-    node: str
-    wish: NodeWish
-    copies: int
-    primaries: int
-    of_copies: int
-    of_slots: int
-    asked: Joining | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a change is.
-
-    Attributes:
-        is_done: Whether it is so.
-        text: What goes on, for people.
-        done: How many records have been copied, or slots left.
-        total: Of how many; an estimate.
-        hindrance: Why it cannot go on now; empty if it can.
-    """
-
-    is_done: bool
-    text: str
-    done: int = 0
-    total: int = 0
-    hindrance: str = ""
 
 
 class NodeChanges:
@@ -111,8 +62,8 @@ class NodeChanges:
         """
         self._agreement = agreement
         self._durability = durability
-        #: The number of a view, and what the leader would make of it.
-        self._reckoned: tuple[int, Goal | None] | None = None
+        self._membership = Membership(agreement)
+        self._progress = ChangeProgress(agreement, self._membership)
 
     def members(self) -> tuple[Member, ...]:
         """Return all that are members, or were.
@@ -120,7 +71,7 @@ class NodeChanges:
         Raises:
             UsageError: The mesh runs on one node.
         """
-        return self._view().members
+        return self._membership.view().members
 
     # -- what is possible ----------------------------------------------------------
 
@@ -138,7 +89,7 @@ class NodeChanges:
             NodeUnavailable: It does not answer, or the mesh does not.
         """
         address = _address(url)
-        view, wishes = self._view_or_first(), self._wishes()
+        view, wishes = self._membership.view_or_first(), self._membership.wishes()
         asked = Joining(str(address), None if weight is None else _weight(weight), domain)
         if known_at(view, wishes, asked.address) is None:
             self._refuse_unfit(address, view, wishes)
@@ -170,7 +121,7 @@ class NodeChanges:
             UsageError: There is no such node, it was removed, or it is no weight.
         """
         self._refuse_removed(node)
-        view = self._view()
+        view = self._membership.view()
         member = _member(view, node)
         if not _weight(weight):
             return self.draining(node)
@@ -183,16 +134,16 @@ class NodeChanges:
         Raises:
             UsageError: It was.
         """
-        view = self._view()
+        view = self._membership.view()
         member = _member(view, node)
-        if member.state == DRAINED and member.id in removed(view, self._wishes()):
+        if member.state == DRAINED and member.id in removed(view, self._membership.wishes()):
             raise UsageError(
                 f"{member.id} ({member.address}) was removed from this mesh for good; an empty server joins as a new "
                 f"node: `taskmesh nodes add {member.address}`"
             )
 
     def _emptying(self, node: str, *, leaves: bool) -> NodeChange:
-        view = self._view()
+        view = self._membership.view()
         member = _member(view, node)
         others = [each for each in view.members if each.state == UP and each.weight and each.id != member.id]
         if member.state == UP and len(others) < view.replicas:
@@ -212,7 +163,7 @@ class NodeChanges:
         acceptor = "" if self._agreement.has_others else self.acceptor_of(change)
         if not acceptor:
             return
-        view, wishes = self._view(), self._wishes()
+        view, wishes = self._membership.view(), self._membership.wishes()
         hold = {each.address for each in self._agreement.assess()}
         others = [each for each in free_in(view, wishes) if each not in (*hold, change.wish.address)]
         if not others:
@@ -222,7 +173,7 @@ class NodeChanges:
             )
 
     def _change(self, view: View, node: str, wish: NodeWish) -> NodeChange:
-        after = _table_after(view, node, wish)
+        after = table_after(view, node, wish)
         return NodeChange(
             node,
             wish,
@@ -256,19 +207,7 @@ class NodeChanges:
         Raises:
             NodeUnavailable: The mesh does not answer.
         """
-        member = self._view().member(change.node)
-        standings = self._agreement.assess()
-        newest = newest_of(standings)
-        if member is None or newest is None:
-            return ""
-        # the same server may have been named otherwise as an acceptor
-        runs = {each.looked.instance: each.looked.run for each in standings if each.looked is not None}
-        there = (
-            each.address
-            for each in newest.members
-            if each.address == member.address or runs.get(each.instance) == member.run_id
-        )
-        return next(there, "")
+        return self._membership.acceptor_of(change.node)
 
     def named_acceptor_of(self, change: NodeChange) -> str:
         """As `acceptor_of`, where acceptors are named; empty where they are not, for then another node takes over."""
@@ -289,7 +228,7 @@ class NodeChanges:
         agreement = self._agreement
         agreement.link.become_several()
         asked = change.asked
-        made = wishing(change.node, change.wish) if asked is None else joining(self._view(), asked)
+        made = wishing(change.node, change.wish) if asked is None else joining(self._membership.view(), asked)
         changed = agreement.run(agreement.registers.change(REGISTER, made, agreement.operation()))
         if asked is None:
             return change
@@ -299,113 +238,11 @@ class NodeChanges:
     def watch(self, change: NodeChange) -> Iterator[Progress]:
         """Tell how far a change is, again and again, until it is done."""
         while True:
-            progress = self._progress(change)
+            progress = self._progress.of(change)
             yield progress
             if progress.is_done:
                 return
             time.sleep(LOOK_S)
-
-    def _progress(self, change: NodeChange) -> Progress:
-        view = self._view()
-        member = view.member(change.node)
-        wish = change.wish
-        if member is None:
-            return Progress(is_done=False, text="waits for the leader")
-        if wish.leaves or not wish.weight:
-            left = len(view.held_by(member.id))
-            text = "hands over what it keeps" if left else "keeps nothing any more"
-            is_done = member.state == DRAINED
-            if is_done and wish.leaves and not self._agreement.has_others and self.acceptor_of(change):
-                is_done, text = False, "hands over the registers"
-            return Progress(is_done, text, view.slots - left, view.slots)
-        if member.state == UP and (member.weight, member.domain) == (wish.weight, wish.domain):
-            return self._shared_out(view, member)
-        away = self._why_away(member)
-        if away:
-            text = f"is {member.state}, and does not answer"
-            return Progress(is_done=False, text=text, hindrance=away)
-        if member.state == LEARNER:
-            return self._copied(view, member)
-        return Progress(is_done=False, text=f"is {member.state}, and waits for the leader")
-
-    def _shared_out(self, view: View, member: Member) -> Progress:
-        """Tell how far slots have moved because of a node that takes part as it is to."""
-        held = len(view.held_by(member.id))
-        if self._reckoned is None or self._reckoned[0] != view.number:
-            self._reckoned = view.number, as_proposed(view)
-        goal = self._reckoned[1]
-        if goal is None:
-            return Progress(is_done=True, text=f"keeps {held:,} slots", done=held, total=held)
-        share = sum(member.id in row for row in goal.table)
-        text = f"keeps {held:,} slots, and {share:,} when others are copied"
-        return (
-            replace(self._copied(view, member), text=text)
-            if share > held
-            else Progress(is_done=False, text=text)
-        )
-
-    def _why_away(self, member: Member) -> str:
-        """Return why a node does not answer; empty if it does."""
-        steps = pin(plain(self._agreement.link.session, b"PING"), member.address)
-        try:
-            # by its address: a process that no view has admitted may answer there
-            self._several().driver.run(steps, within_s=ANSWER_S)
-        except (NodeUnavailable, NodeFault) as error:
-            return f"{member.address} does not answer: {error}"
-        return ""
-
-    def _copied(self, view: View, member: Member) -> Progress:
-        """Tell how many records a node has that is being copied to."""
-        there = self._records(member, range(view.slots))
-        others = [each for each in view.members if each.state == UP]
-        kept = sum(self._records(each, view.held_by(each.id)) for each in others)
-        total = kept * member.weight // (member.weight + sum(each.weight for each in others))
-        return Progress(is_done=False, text="is being copied to", done=min(there, total), total=total)
-
-    def _records(self, member: Member, slots: range | tuple[int, ...]) -> int:
-        link, several = self._agreement.link, self._several()
-        try:
-            # by its address: a process that no view has admitted may answer there
-            steps = pin(read_holding(link.session, slots), member.address)
-            found = several.driver.run(steps, within_s=ANSWER_S)
-        except (NodeUnavailable, NodeFault):
-            return 0
-        return found.live + found.final
-
-    # -- what there is -------------------------------------------------------------
-
-    def _several(self) -> Several:
-        link = self._agreement.link.open()
-        several = link.several
-        if several is None:
-            raise UsageError(
-                f"mesh {link.mesh!r} runs on one node: add another (`taskmesh nodes add redis://host:port`), and it "
-                "becomes a mesh of several with all that it holds"
-            )
-        return several
-
-    def _view_or_first(self) -> View:
-        """Return the view; of a mesh of one node, the first that it would have."""
-        link = self._agreement.link.open()
-        if link.several is not None:
-            return self._view()
-        first = Member(FIRST, str(link.driver.address), "not yet", "any")
-        return View(
-            1, ACTIVE, link.session.slots, link.copies_of_several, (first,), ((FIRST,),) * link.session.slots
-        )
-
-    def _standing(self) -> Standing:
-        several = self._several()
-        if several.standing is None:
-            raise NodeUnavailable("no node tells of the view", node=self._agreement.link.mesh)
-        return several.standing
-
-    def _view(self) -> View:
-        return self._several().newest(self._standing(), ANSWER_S)
-
-    def _wishes(self) -> NodeWishes:
-        agreement = self._agreement
-        return unpack_wishes(agreement.run(agreement.registers.read(REGISTER)).content)
 
 
 def _look_at(session: Session) -> Steps[tuple[NodeFacts, Stand, float]]:
@@ -440,33 +277,3 @@ def _member(view: View, node: str) -> Member:
         known = ", ".join(f"{each.id} ({each.address})" for each in view.members if each.state != DRAINED)
         raise UsageError(f"{address_shown(node)!r} is no node of this mesh; it has {known}")
     return serving[0]
-
-
-def _table_after(view: View, node: str, wish: NodeWish) -> Table:
-    """Return which nodes keep which slots once a wish is fulfilled."""
-    member = view.member(node)
-    if member is None or member.state != UP or wish.leaves or not wish.weight:
-        return tuple(
-            propose(view.slots, _nodes_after(view, node, wish), _replicas_after(view, node, wish), view.table)
-        )
-    weighed = replace(member, weight=wish.weight, domain=wish.domain)
-    goal = as_proposed(
-        replace(view, members=tuple(weighed if each is member else each for each in view.members))
-    )
-    # shares that are only a little uneven stay as they are
-    return view.table if goal is None else goal.table
-
-
-def _nodes_after(view: View, node: str, wish: NodeWish) -> list[RingNode]:
-    """Return the nodes that keep something once a wish is fulfilled."""
-    weight = 0 if wish.leaves else wish.weight
-    nodes = {
-        each.id: RingNode(each.id, each.weight, each.domain) for each in view.members if each.state == UP
-    }
-    nodes[node] = replace(nodes.get(node, RingNode(node)), weight=weight, domain=wish.domain)
-    return list(nodes.values())
-
-
-def _replicas_after(view: View, node: str, wish: NodeWish) -> int:
-    able = sum(each.weight > 0 for each in _nodes_after(view, node, wish))
-    return max(1, min(view.replicas, able))
