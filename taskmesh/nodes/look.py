@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.errors import NodeUnavailable
@@ -25,14 +25,15 @@ class Look:
     one is enough; what only the others know is missing from what is told.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, silent: Mapping[str, str] | None = None) -> None:
         """Prepare.
 
         Args:
             link: To the mesh.
+            silent: Nodes that are not to be asked, since they were silent a moment ago: id -> why; None for none.
         """
         self._link = link
-        self._away = Away()
+        self._away = Away(silent)
 
     @property
     def away(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from taskmesh.core.steps import Call, NoAnswer, NodeError, Refused, Reply, Round, all_answered
 from taskmesh.replication.join import PASSING
@@ -18,9 +18,13 @@ class Away:
         why: Id of each node -> why it did not answer.
     """
 
-    def __init__(self) -> None:
-        """Begin a look; nobody is missed yet."""
-        self.why: dict[str, str] = {}
+    def __init__(self, silent: Mapping[str, str] | None = None) -> None:
+        """Begin a look.
+
+        Args:
+            silent: Who is not asked, since it was silent a moment ago: its id -> why; None for nobody.
+        """
+        self.why: dict[str, str] = dict(silent or {})
 
     def ask(self, calls: Sequence[Call]) -> Generator[Round, Sequence[Reply], list[Reply]]:
         """Make those of the calls that do not go to a node that is away; return a reply for each of all."""
@@ -32,14 +36,14 @@ class Away:
             for call in calls
         ]
 
-    def note(self, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
-        """Note who did not answer, where another did."""
+    def note(self, nodes: Sequence[str], replies: Sequence[Reply]) -> None:
+        """Note which of the nodes that were asked did not answer, where another did."""
         silent = {
-            call.node: reason_of(reply)
-            for call, reply in zip(calls, replies, strict=True)
+            node: reason_of(reply)
+            for node, reply in zip(nodes, replies, strict=True)
             if is_missing(reply) and isinstance(reply, (Refused, NoAnswer, NodeError))
         }
-        if any(call.node not in silent for call in calls):
+        if any(node not in silent for node in nodes):
             self.why = silent | self.why
 
     @staticmethod

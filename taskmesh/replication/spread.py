@@ -119,7 +119,7 @@ class _Part:
     def merged(self, replies: Sequence[Reply], away: Away | None) -> Reply:
         """Return one reply made of those of the nodes; of a look, without those that are away."""
         if away is not None:
-            away.note(self.subs, replies)
+            away.note([sub.node for sub in self.subs], replies)
             replies = away.filled(replies, self.routed.blank)
         return self.routed.merge(replies)
 
@@ -179,7 +179,7 @@ def _perform(
             if (silent or any(type(part.done) in _SILENT for part in parts)) and may_go_on():
                 # who is dead does not tell of the view that goes on without it; the protocol repeats by that one
                 refusing = [node for node, reply in silent.items() if type(reply) is Refused]
-                yield from look_for_newer(standing, silent, refusing)
+                yield from look_for_newer(standing, silent, refusing, away)
             return [part.done for part in parts]
         if looks == LOOKS_MAX or not may_go_on():
             for part in parts:
@@ -192,7 +192,10 @@ def _perform(
 
 
 def look_for_newer(
-    standing: Standing, without: Collection[str] = (), refusing: Collection[str] = ()
+    standing: Standing,
+    without: Collection[str] = (),
+    refusing: Collection[str] = (),
+    away: Away | None = None,
 ) -> Spread[bool]:
     """Ask the nodes for their view, and tell whether one has a newer one, which is taken over.
 
@@ -200,10 +203,14 @@ def look_for_newer(
         standing: The view.
         without: Who need not be asked.
         refusing: Of these, who refused. Their servers may have been started anew, and be members of a newer view.
+        away: Of a look: who did not answer it before is not asked, and who does not answer now is noted.
     """
     view = standing.view
-    nodes = [member.id for member in view.members if member.id not in without]
+    silent = without if away is None else {*without, *away.why}
+    nodes = [member.id for member in view.members if member.id not in silent]
     replies = yield from _ask_for_view(standing, nodes)
+    if away is not None:
+        away.note(nodes, replies)
     newer = _newest(replies, view)
     if newer is None:
         refused = {node for node, reply in zip(nodes, replies, strict=True) if type(reply) is Refused}

@@ -146,14 +146,18 @@ class Seen:
         return found | {"schedulers": [each.as_json() for each in self.schedulers]}
 
 
-def look_at(mesh: TaskMesh) -> Seen:
+def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
     """Look once. Of several nodes one is enough.
+
+    Args:
+        mesh: Which.
+        look: By which it is asked; a new one if not given.
 
     Raises:
         TaskMeshError: No node answers.
     """
     link = mesh.link
-    look = Look(link)
+    look = look or Look(link)
     counted = look.run(count(link.session))
     busiest = sorted(counted.queues, key=lambda name: -counted.queues[name])[:OLDEST_MAX]
     waiting = look.run(backlogs(link.session, [name for name in busiest if counted.queues[name]])) or {}

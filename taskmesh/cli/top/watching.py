@@ -12,6 +12,8 @@ from taskmesh.cli.top.seen import Seen, look_at
 from taskmesh.cli.top.tally import Rates, Tally
 from taskmesh.coordination.leading import leading
 from taskmesh.errors import TaskMeshError
+from taskmesh.nodes.look import Look
+from taskmesh.replication.ask import plain
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
@@ -51,10 +53,11 @@ class Watching:
         self.leader_trouble = ""
         self.tally = Tally()
         self.came, self.ended = Rates(), Rates()
+        self._silent: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin; the threads end with the process."""
-        for read in (self._look, self._follow, self._ask_who_leads):
+        for read in (self._look, self._follow, self._ask_who_leads, self._ask_the_silent):
             threading.Thread(target=read, name=f"taskmesh-top{read.__name__}", daemon=True).start()
 
     def stop(self) -> None:
@@ -67,15 +70,27 @@ class Watching:
         self._hurry.set()
 
     def look(self) -> None:
-        """Look once.
+        """Look once. A node that was silent is waited for once, and not asked before it answers `ask_the_silent`.
 
         Raises:
             TaskMeshError: No node answers.
         """
-        seen = look_at(self._mesh)
+        look = Look(self._mesh.link, self._silent)
+        seen = look_at(self._mesh, look)
+        self._silent = look.away
         self.ended.add(Counter({queue.name: queue.ended for queue in seen.queues}), seen.at_s)
         self.came.add(self.tally.sent(), seen.at_s)
         self.seen, self.trouble = seen, ""
+
+    def ask_the_silent(self) -> None:
+        """Have nodes that answer again be asked by the next look."""
+        for node in list(self._silent):
+            try:
+                link = self._mesh.link.at(node)
+                link.run(plain(link.session, b"PING"), within_s=LOOK_S)
+            except TaskMeshError:
+                continue
+            self._silent = {other: why for other, why in self._silent.items() if other != node}
 
     def ask_who_leads(self) -> None:
         """Read who leads, or why that cannot be known, such as too few acceptors: what nodes tell does not need it."""
@@ -96,6 +111,10 @@ class Watching:
             self._changed()
             self._hurry.wait(LOOK_S)
             self._hurry.clear()
+
+    def _ask_the_silent(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            self.ask_the_silent()
 
     def _ask_who_leads(self) -> None:
         while not self._stopping.is_set():

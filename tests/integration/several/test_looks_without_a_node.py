@@ -14,6 +14,7 @@ from taskmesh.cli.main import cli
 from taskmesh.cli.top.watching import Watching
 from taskmesh.client.inspect import Inspection
 from taskmesh.nodes.look import Look
+from taskmesh.nodes.mesh_driver import MeshDriver
 from tests.nodes import Nodes
 from tests.support import wait_until
 
@@ -119,6 +120,34 @@ def test_who_watches_goes_on_without_a_majority_and_sees_who_is_away(mesh, three
         wait_until(lambda: watching.seen.at_s > last_s, what="it is looked at again")
     finally:
         watching.stop()
+
+
+def test_who_watches_waits_once_for_nodes_that_stand_still(mesh, three_nodes, monkeypatch):
+    """And sees at once when one of them goes on."""
+    watching = Watching(mesh, lambda: None)
+    watching.look()
+    for at in (0, 2):
+        three_nodes.stop(at)
+    still = ids_of(mesh, three_nodes, 0, 2)
+
+    def silent() -> list[str]:
+        watching.look()
+        return sorted(node.name for node in watching.seen.nodes if node.state == "does not answer")
+
+    assert silent() == still
+    asked: set[str] = set()
+    perform = MeshDriver.perform
+
+    def watched(driver: MeshDriver, request: Any, *more: Any) -> Any:
+        asked.update(call.node for call in getattr(request, "calls", request))
+        return perform(driver, request, *more)
+
+    monkeypatch.setattr(MeshDriver, "perform", watched)
+    assert silent() == still
+    assert asked == set(ids_of(mesh, three_nodes, 1))
+
+    three_nodes.go_on(0)
+    wait_until(lambda: (watching.ask_the_silent(), silent())[1] == ids_of(mesh, three_nodes, 2))
 
 
 def test_a_look_at_workers_waits_for_nobody_who_was_silent_in_the_look_it_is_part_of(mesh, three_nodes):

@@ -73,6 +73,19 @@ def test_who_did_not_answer_is_not_asked_again_by_the_same_look(mesh):
     assert {call.node for call in mesh.calls} == {"n1", "n2"}
 
 
+def test_who_does_not_tell_his_view_is_not_asked_again_by_the_same_look(mesh):
+    """Whoever is asked for a newer view, since another is silent, may be silent as well, and was not asked before."""
+    mesh.nodes["n1"].running = mesh.nodes["n3"].running = False
+    away = Away()
+    with pytest.raises(NodeUnavailable):
+        mesh.converse(spread(peek(mesh.session, "default", 1), mesh.standing, "n1", away=away))
+    assert set(away.why) == {"n3"}
+    mesh.calls.clear()
+    with pytest.raises(NodeUnavailable):
+        mesh.converse(spread(peek(mesh.session, "default", 1), mesh.standing, "n1", away=away))
+    assert not [call for call in mesh.calls if "n3" in call.node]
+
+
 def test_where_nobody_answers_nothing_is_told(mesh):
     for node in mesh.nodes.values():
         node.running = False
