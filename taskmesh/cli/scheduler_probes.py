@@ -43,7 +43,8 @@ class SchedulerProbes:
         self._turned_s = time.monotonic()
         self._is_stopping = False
         self._mesh = MeshValues(lambda: link, lambda _: agreement.another(), lambda: ())
-        self._server = ProbeServer(place_of(where), Pages(self._why_dead, self._why_not_ready, self.samples))
+        pages = Pages(self._why_dead, self._why_not_ready, self.samples, self._mesh.read)
+        self._server = ProbeServer(place_of(where), pages)
         self._server.start()
 
     @property
@@ -65,13 +66,12 @@ class SchedulerProbes:
         self._mesh.close()
 
     def samples(self) -> Samples:
-        """Return the value of every metric."""
+        """Return what this process tells of itself."""
         found = Samples()
         put_process(found)
         found.put("taskmesh_scheduler_info", 1, self._name, self._mesh_name, VERSION)
         found.put("taskmesh_scheduler_ready", int(not self._why_not_ready()))
         found.put("taskmesh_leads", int(self._standing.may_act))
-        found.update(self._mesh.read())
         return found
 
     def _why_dead(self) -> list[str]:

@@ -89,10 +89,9 @@ def _family(metric: Metric, values: dict[tuple[str, ...], Value], *, open_metric
 
 
 def _histogram(name: str, pairs: list[str], value: Distribution) -> Iterator[str]:
-    total = 0
-    for bound, total in zip((*BOUNDS_S, math.inf), accumulate(value.counts), strict=True):
-        bounded = _braced([*pairs, f'le="{_number(bound)}"'])
-        yield f"{name}_bucket{bounded} {total}"
+    total, bucket = 0, f"{name}_bucket{{{''.join(f'{pair},' for pair in pairs)}le="
+    for bound, total in zip(_BOUNDS, accumulate(value.counts), strict=True):
+        yield f'{bucket}"{bound}"}} {total}'
     yield f"{name}_sum{_braced(pairs)} {_number(value.sum_s)}"
     yield f"{name}_count{_braced(pairs)} {total}"
 
@@ -103,6 +102,9 @@ def _braced(pairs: list[str]) -> str:
 
 def _number(value: float) -> str:
     return "+Inf" if value == math.inf else repr(value)
+
+
+_BOUNDS = tuple(map(_number, (*BOUNDS_S, math.inf)))
 
 
 def _escaped(text: str, *, quotes: bool = True) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from operator import add
+from typing import TypeVar
 
 from taskmesh.metrics.bounded import Bounded
 from taskmesh.metrics.buckets import BUCKETS
@@ -18,7 +20,6 @@ from taskmesh.metrics.sheet import (
     LEASES_LOST,
     OUTCOMES,
     RETRIES,
-    ROW,
     RUN,
     RUN_SUM,
     WAIT,
@@ -26,6 +27,8 @@ from taskmesh.metrics.sheet import (
     Sheet,
     expected,
 )
+
+N = TypeVar("N", int, float)
 
 #: As what a task is shown whose process died while it ran several.
 UNKNOWN = "unknown"
@@ -61,7 +64,7 @@ class Tally:
             sheet = self._living.pop(place, None)
             if sheet is None:
                 return ""
-            _add(self._header, sheet.header())
+            self._header = _sums(self._header, sheet.header())
             self._fold(self._rows, sheet)
             return sheet.running()
 
@@ -90,10 +93,9 @@ class Tally:
     def put(self, into: Samples) -> None:
         """Add all of it to samples."""
         with self._lock:
-            header = list(self._header)
-            rows = {task: list(row) for task, row in self._rows.items()}
+            header, rows = self._header, dict(self._rows)
             for sheet in self._living.values():
-                _add(header, sheet.header())
+                header = _sums(header, sheet.header())
                 self._fold(rows, sheet)
             crashes, started, died = dict(self._crashes), self._started, self._died
         into.put("taskmesh_worker_children_started_total", started)
@@ -110,12 +112,14 @@ class Tally:
 
     def _fold(self, rows: dict[str, list[float]], sheet: Sheet) -> None:
         for task, row in sheet.rows():
-            _add(rows.setdefault(self._labels.of(task), [0] * ROW), row)
+            label = self._labels.of(task)
+            known = rows.get(label)
+            rows[label] = _sums(known, row) if known is not None else row
 
 
-def _add(to: list[float] | list[int], numbers: Iterable[float]) -> None:
-    for at, number in enumerate(numbers):
-        to[at] += number  # type: ignore[call-overload]
+def _sums(some: list[N], others: list[N]) -> list[N]:
+    """Add up number by number; eight children have some ten thousand to be added for each look."""
+    return list(map(add, some, others))
 
 
 def _put_row(into: Samples, task: str, row: list[float]) -> None:

@@ -41,7 +41,7 @@ class WorkerProbes:
         self._vitals = vitals
         self._worker = worker
         self._mesh = MeshValues(lambda: vitals.link, self._agreement, self._queues)
-        pages = Pages(vitals.why_dead, vitals.why_not_ready, self.samples)
+        pages = Pages(vitals.why_dead, vitals.why_not_ready, self.samples, self._mesh.read)
         self._server = ProbeServer(place_of(where), pages)
         vitals.counts_with(Tally())
         self._server.start()
@@ -53,7 +53,7 @@ class WorkerProbes:
         self._mesh.close()
 
     def samples(self) -> Samples:
-        """Return the value of every metric."""
+        """Return what this worker tells of itself."""
         vitals, found = self._vitals, Samples()
         put_process(found)
         mesh = vitals.facts.mesh if vitals.facts is not None else ""
@@ -67,7 +67,6 @@ class WorkerProbes:
         if vitals.tally is not None:
             vitals.tally.put(found)
         self._put_children(found)
-        found.update(self._mesh.read())
         return found
 
     def _put_children(self, found: Samples) -> None:

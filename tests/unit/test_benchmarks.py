@@ -107,6 +107,14 @@ def test_what_it_costs_to_be_seen_is_measured(bench):
     assert observing.counted_ns(200) > 0
 
 
+def test_what_a_scrape_costs_is_measured(bench):
+    scraping = fresh("scraping")
+    with scraping.mesh:
+        found = scraping.measure(apart=1, together=3, runs=1, children=1)
+    assert found["page_bytes"] > 100_000
+    assert set(found["apart"]) == set(found["together"]) > {"supervisor_ms", "node_ms", "node_commands"}
+
+
 # -- what becomes of the figures ---------------------------------------------------------------------------------
 
 

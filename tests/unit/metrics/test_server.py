@@ -6,12 +6,14 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from taskmesh.cli.probing import CannotAsk, Told, ask, quickly, url_for
 from taskmesh.config.values import probes
 from taskmesh.errors import ConfigError
+from taskmesh.metrics import pages
 from taskmesh.metrics.exposition import Samples
 from taskmesh.metrics.pages import Pages
 from taskmesh.metrics.server import AT_ONCE_MAX, ProbeServer, place_of
@@ -23,14 +25,22 @@ class Process:
     def __init__(self) -> None:
         self.why_not_ready: list[str] = []
         self.fails = False
+        self.asked = self.asked_nodes = 0
         self.server = ProbeServer(
-            place_of("127.0.0.1:0"), Pages(list, lambda: self.why_not_ready, self.samples)
+            place_of("127.0.0.1:0"), Pages(list, lambda: self.why_not_ready, self.samples, self.of_mesh)
         )
         self.server.start()
 
     def samples(self) -> Samples:
         if self.fails:
             raise RuntimeError("cannot count")
+        self.asked += 1
+        found = Samples()
+        found.put("taskmesh_leads", 1)
+        return found
+
+    def of_mesh(self) -> Samples:
+        self.asked_nodes += 1
         found = Samples()
         found.put("taskmesh_delayed", 3)
         return found
@@ -93,6 +103,36 @@ def test_metrics_come_in_the_format_that_was_asked_for(process: Process) -> None
     other = raw(process, f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n")
     assert "Content-Type: application/openmetrics-text; version=1.0.0" in other
     assert other.endswith("# EOF\n")
+
+
+def test_many_who_ask_for_metrics_are_told_what_was_put_together_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "METRICS_FRESH_S", 3600.0)
+    with ThreadPoolExecutor(8) as scrapers:
+        told = set(scrapers.map(process.ask, ["/metrics"] * 40))
+    assert (len(told), process.asked) == (1, 1)
+    # whoever reads the other format has values of his own, which do not go back behind what he was told
+    ask_for = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n"
+    assert raw(process, ask_for).endswith("# EOF\n")
+    assert process.asked == 2
+
+
+def test_who_wants_nothing_of_the_mesh_asks_no_node(process: Process) -> None:
+    told = process.ask("/metrics?mesh=no").text
+    assert "taskmesh_leads 1" in told
+    assert "taskmesh_delayed" not in told
+    assert process.asked_nodes == 0
+    assert "taskmesh_delayed 3" in process.ask("/metrics").text
+
+
+def test_metrics_are_put_together_anew_after_a_moment(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "METRICS_FRESH_S", 0.0)
+    process.ask("/metrics")
+    process.ask("/metrics")
+    assert process.asked == 2
 
 
 def test_a_head_has_no_body_and_other_pages_are_named(process: Process) -> None:
