@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from taskmesh.client.expected import Expected
 from taskmesh.client.inbox import CHANNEL_LINGER_S, NOBODY_SERVES_S, PART_S, READ_AGAIN_S, SILENCE_S
 from taskmesh.client.unserved import STATES as WAITING
-from taskmesh.codec.outcome import Outcome, decode_outcome
+from taskmesh.client.verified import open_notice
+from taskmesh.codec.outcome import Outcome
 from taskmesh.core import keys
-from taskmesh.core.notice import TOO_LARGE, split_notice
 from taskmesh.core.record import Record
-from taskmesh.core.state import FINAL
-from taskmesh.errors import NodeUnavailable, TaskMeshError, TrustError
+from taskmesh.errors import NodeUnavailable, TaskMeshError
 from taskmesh.results.read import READ_MAX, read_some
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ log = logging.getLogger("taskmesh")
 TICK_S = 0.5
 #: Before listening is tried again.
 AGAIN_S = 0.1
-_FINAL_NAMES = frozenset(state.value for state in FINAL)
 # Below 0, and never used twice: a round of one ear is taken neither for one of another nor for one of an inbox.
 _rounds = itertools.count(-1, -1)
 
@@ -142,24 +140,11 @@ class Ear:
 
     def _heard(self, payload: bytes) -> None:
         self._heard_at_s = asyncio.get_running_loop().time()
-        signer = self._portal.link.results
-        try:
-            wires = list(split_notice(payload))
-            for wire in wires:
-                if wire == TOO_LARGE:
-                    continue
-                try:
-                    outcome = decode_outcome(wire, signer)
-                except TrustError as error:
-                    # not of this mesh: never decoded; the record is read in time
-                    log.warning("an outcome in a notice was refused: %s", error)
-                    continue
-                if outcome.state in _FINAL_NAMES:
-                    self._put_in(outcome)
-            if TOO_LARGE in wires:
-                self._gap()
-        except TrustError as error:
-            log.warning("a notice was refused: %s", error)
+        notice = open_notice(payload, self._portal.link.results)
+        for outcome in notice.outcomes:
+            self._put_in(outcome)
+        if notice.is_cut:
+            self._gap()
 
     def _put_in(self, outcome: Outcome) -> None:
         for handle in self._expected.take(outcome.id):

@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from taskmesh.client.expected import Expected
 from taskmesh.client.line import Line
+from taskmesh.client.verified import open_notice, settle
 from taskmesh.client.waiter import FIRST_LOOK_S, LOOK_AGAIN_S, Waiter
-from taskmesh.codec.outcome import decode_outcome
 from taskmesh.core import keys
-from taskmesh.core.notice import TOO_LARGE, split_notice
-from taskmesh.core.state import FINAL
-from taskmesh.errors import Malformed, NodeUnavailable, TrustError
+from taskmesh.errors import Malformed, NodeUnavailable
 from taskmesh.results.read import read, read_some
 
 if TYPE_CHECKING:
@@ -51,7 +49,6 @@ SILENCE_S = 1.0
 PART_S, PART_AGAIN_S = 1.0, 1.0
 #: Messages sent while nobody waits before listening stops: their notices would fill the node's memory.
 UNREAD_MAX = 5000
-_FINAL_NAMES = frozenset(state.value for state in FINAL)
 
 
 class Inbox:
@@ -313,25 +310,14 @@ class Inbox:
 
     def _deliver(self, payload: bytes) -> bool:
         """Put outcomes into their handles; tell whether one was too large to be told, and is to be read."""
-        signer = self._link.results
-        try:
-            wires = list(split_notice(payload))
-        except TrustError as error:
-            log.warning("a notice was refused: %s", error)
-            return False
-        for wire in [wire for wire in wires if wire != TOO_LARGE]:
-            try:
-                outcome = decode_outcome(wire, signer)
-            except TrustError as error:  # not of this mesh: never decoded
-                log.warning("an outcome in a notice was refused: %s", error)
-                continue
+        notice = open_notice(payload, self._link.results)
+        for outcome in notice.outcomes:
             self._put_in(outcome)
-        return TOO_LARGE in wires
+        return notice.is_cut
 
     def _put_in(self, outcome: Outcome) -> None:
-        if outcome.state in _FINAL_NAMES:
-            for handle in self._expected.take(outcome.id):
-                handle.set_outcome(outcome)
+        for handle in self._expected.take(outcome.id):
+            handle.set_outcome(outcome)
 
     # -- channels of other processes ----------------------------------------------
 
@@ -453,48 +439,9 @@ class Inbox:
         return foreign, foreign - heard
 
     def settle(self, handle: AsyncResult[Any], found: Record | Malformed | None) -> None:
-        """Put what a record says into the handle."""
-        if found is None:
-            handle.set_missing(expired=False)
-            return
-        if isinstance(found, Malformed):
-            handle.set_fault(found)
-            return
-        handle.missing = False
-        handle.last_state = found.state
-        if found.state not in FINAL:
-            if found.outcome:
-                self._note_history(handle, found)
-            return
-        if not found.outcome:
-            handle.set_missing(expired=True, kept_s=found.result_ttl_s)
-            return
-        try:
-            outcome = decode_outcome(found.outcome, self._link.results, expect_id=handle.id)
-            check_state(outcome, found)
-        except TrustError as error:
-            fault = type(error)(f"the result of task {handle.id} cannot be trusted: {error}")
-            fault.__cause__ = error
-            handle.set_fault(fault)
-            return
-        self._put_in(outcome)
-        if handle.outcome is None:
-            handle.set_outcome(outcome)
-
-    def _note_history(self, handle: AsyncResult[Any], found: Record) -> None:
-        """Put what is signed of the attempts so far into the handle; nobody waits for it, so no fault is made of it."""
-        from taskmesh.codec.attempts import open_history
-
-        try:
-            handle.history = open_history(found.outcome, self._link.results, expect_id=handle.id)
-        except TrustError as error:
-            log.warning("the attempts of task %s cannot be trusted: %s", handle.id, error)
-
-
-def check_state(outcome: Outcome, found: Record) -> None:
-    """Raise `Malformed` if a signed outcome does not say what its record says."""
-    if outcome.state != found.state.value:
-        raise Malformed(
-            f"the record of {outcome.id} says {found.state}, its signed outcome says {outcome.state}: somebody "
-            "changed the record"
-        )
+        """Put what a record says into the handle, and its outcome into all that wait for it."""
+        outcome = settle(handle, found, self._link.results)
+        if outcome is not None:
+            self._put_in(outcome)
+            if handle.outcome is None:
+                handle.set_outcome(outcome)
