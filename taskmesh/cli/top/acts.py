@@ -92,18 +92,19 @@ def set_paused(mesh: TaskMesh, name: str, *, paused: bool) -> str:
     return f"queue {name} goes on"
 
 
-def letters_of(mesh: TaskMesh, name: str) -> list[Letter]:
-    """Return the dead letters of a queue, the newest first."""
-    _, found = mesh.link.run(dead_letters(mesh.link.session, LETTERS_MAX))
+def letters_of(mesh: TaskMesh, name: str) -> tuple[list[Letter], int]:
+    """Return the dead letters of a queue, the newest first, and how many older ones of the mesh were not looked at."""
+    total, found = mesh.link.run(dead_letters(mesh.link.session, LETTERS_MAX))
     stories = [
         (letter.died_ms, story_of(mesh, letter.task_id, letter.record))
         for letter in found
         if letter.record is not None and letter.record.queue == name
     ]
-    return [
+    letters = [
         Letter(story.id, died_ms, story.task, story.record.crashes, story.reason)
         for died_ms, story in stories
     ]
+    return letters, max(0, total - len(found))
 
 
 def read_letter(mesh: TaskMesh, task_id: str) -> Story:

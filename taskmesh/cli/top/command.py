@@ -180,9 +180,9 @@ class Top:
         state, name = self._state, self._state.queue
 
         def read(mesh: TaskMesh) -> str:
-            found = letters_of(mesh, name)
+            found, older = letters_of(mesh, name)
             if state.queue == name:
-                state.letters = found
+                state.letters, state.older = found, older
                 state.letter = max(0, min(state.letter, len(found) - 1))
             return ""
 

@@ -25,8 +25,9 @@ def letters_in(state: State, width: int, height: int) -> list[Text]:
     """Return the lines of the dead letters of a queue."""
     if state.letters is None:
         return [Text(in_one_line(f"reading the dead letters of {state.queue} …"))]
+    older = f"; {state.older:,} older of the mesh: taskmesh dead list" if state.older else ""
     if not state.letters:
-        return [Text(in_one_line(f"queue {state.queue} has no dead letters"))]
+        return [Text(in_one_line(f"queue {state.queue} has no {'new ' if older else ''}dead letters{older}"))]
     rows: list[Row] = [
         (
             (
@@ -39,7 +40,7 @@ def letters_in(state: State, width: int, height: int) -> list[Text]:
         )
         for one in state.letters
     ]
-    title = Text(in_one_line(f"dead letters of queue {state.queue}: {len(rows):,}"), "bold")
+    title = Text(in_one_line(f"dead letters of queue {state.queue}: {len(rows):,}{older}"), "bold")
     return [title, *table_of(LETTERS, rows, width, height - 2, state.letter, is_chosen=True)]
 
 

@@ -57,6 +57,7 @@ class State:
         marked: Name of the chosen one: it stays that, wherever it comes to stand.
         queue: Name of the queue whose dead letters are shown.
         letters: These; None while they are read.
+        older: How many dead letters of the mesh, of whatever queue, were not looked at.
         letter: Which of them is chosen.
         story: The one that is shown; None while it is read.
         asks: The id of the letter which is about to be sent again, until that is confirmed.
@@ -71,6 +72,7 @@ class State:
     marked: str = ""
     queue: str = ""
     letters: list[Letter] | None = None
+    older: int = 0
     letter: int = 0
     story: Story | None = None
     asks: str = ""

@@ -192,6 +192,15 @@ def test_a_queue_is_paused_only_where_one_is_marked():
     assert (state.part, state.said, state.press("p")) == ("queues", "", Wish.PAUSE)
 
 
+def test_dead_letters_that_were_not_looked_at_are_told():
+    state = State(view=View.LETTERS, queue="mail", letters=[], older=4000)
+    assert "queue mail has no new dead letters; 4,000 older of the mesh" in text(watching(), state)
+    state.letters = [LETTER]
+    assert "dead letters of queue mail: 1; 4,000 older of the mesh" in text(watching(), state)
+    state.older = 0
+    assert "older" not in text(watching(), state)
+
+
 def test_nothing_is_sent_again_that_was_not_confirmed():
     state = State(view=View.LETTERS, letters=[LETTER])
     assert state.press("r") is Wish.NOTHING
