@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SpreadDriver:
-    """Runs protocols on the nodes of a mesh, or on one of them, as a `SyncDriver` does on its one node."""
+class _OnNodes:
+    """What both drivers know: the nodes, and where calls go that name none."""
 
     def __init__(self, several: Several, node: str = "") -> None:
         """Prepare.
@@ -41,6 +41,10 @@ class SpreadDriver:
         """Where the node is; without one, the first of all."""
         several = self._several
         return several.place(self._node or several.nodes[0])[0]
+
+
+class SpreadDriver(_OnNodes):
+    """Runs protocols on the nodes of a mesh, or on one of them, as a `SyncDriver` does on its one node."""
 
     def run(self, steps: Steps[T], *, within_s: float | None = None) -> T:
         """Run a protocol to its end and return its result.
@@ -97,24 +101,8 @@ class SpreadDriver:
         self._several.driver.close()
 
 
-class AsyncSpreadDriver:
+class AsyncSpreadDriver(_OnNodes):
     """As `SpreadDriver`, in event loops."""
-
-    def __init__(self, several: Several, node: str = "") -> None:
-        """Prepare.
-
-        Args:
-            several: The nodes.
-            node: Where calls go that name none; empty: where the view says.
-        """
-        self._several = several
-        self._node = node
-
-    @property
-    def address(self) -> NodeAddress:
-        """Where the node is; without one, the first of all."""
-        several = self._several
-        return several.place(self._node or several.nodes[0])[0]
 
     @property
     def answer_timeout_s(self) -> float:

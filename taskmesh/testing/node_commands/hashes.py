@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import chain
 
 from taskmesh.testing.node_commands.numbers import INT64_MAX, INT64_MIN, parse_int
+from taskmesh.testing.node_commands.scanning import scanned
 from taskmesh.testing.node_commands.strings import OVERFLOW
 from taskmesh.testing.node_commands.values import (
-    SYNTAX,
     Arguments,
     CommandError,
     HashValue,
@@ -77,20 +77,7 @@ def hdel(state: NodeState, argv: Arguments) -> Reply:
 
 def hscan(state: NodeState, argv: Arguments) -> Reply:
     """HSCAN key cursor [COUNT count]: everything at once, as a real node does with a small hash."""
-    try:
-        int(argv[2])
-    except ValueError:
-        raise CommandError("ERR invalid cursor") from None
-    whole = hgetall(state, argv)
-    options = argv[3:]
-    # The key is looked at before the options are.
-    if (
-        whole
-        and options
-        and (len(options) != 2 or options[0].upper() != b"COUNT" or parse_int(options[1]) < 1)
-    ):
-        raise CommandError(SYNTAX)
-    return [b"0", whole]
+    return scanned(argv, lambda: hgetall(state, argv))
 
 
 def hexists(state: NodeState, argv: Arguments) -> Reply:

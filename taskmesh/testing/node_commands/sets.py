@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from taskmesh.testing.node_commands.numbers import parse_count, parse_int
+from taskmesh.testing.node_commands.scanning import scanned
 from taskmesh.testing.node_commands.values import (
     SYNTAX,
     Arguments,
@@ -54,20 +55,7 @@ def smembers(state: NodeState, argv: Arguments) -> Reply:
 
 def sscan(state: NodeState, argv: Arguments) -> Reply:
     """SSCAN key cursor [COUNT count]: everything at once, as a real node does with a small set."""
-    try:
-        int(argv[2])
-    except ValueError:
-        raise CommandError("ERR invalid cursor") from None
-    whole = smembers(state, argv)
-    options = argv[3:]
-    # The key is looked at before the options are.
-    if (
-        whole
-        and options
-        and (len(options) != 2 or options[0].upper() != b"COUNT" or parse_int(options[1]) < 1)
-    ):
-        raise CommandError(SYNTAX)
-    return [b"0", whole]
+    return scanned(argv, lambda: smembers(state, argv))
 
 
 def spop(state: NodeState, argv: Arguments) -> Reply:

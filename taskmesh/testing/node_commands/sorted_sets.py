@@ -11,6 +11,7 @@ from taskmesh.testing.node_commands.numbers import (
     parse_int,
     parse_lex_bound,
 )
+from taskmesh.testing.node_commands.scanning import scanned
 from taskmesh.testing.node_commands.values import (
     SYNTAX,
     Arguments,
@@ -83,20 +84,7 @@ def zrem(state: NodeState, argv: Arguments) -> Reply:
 
 def zscan(state: NodeState, argv: Arguments) -> Reply:
     """ZSCAN key cursor [COUNT count]: everything at once, as a real node does with a small sorted set."""
-    try:
-        int(argv[2])
-    except ValueError:
-        raise CommandError("ERR invalid cursor") from None
-    whole = zrange(state, (argv[0], argv[1], b"0", b"-1", b"WITHSCORES"))
-    options = argv[3:]
-    # The key is looked at before the options are.
-    if (
-        whole
-        and options
-        and (len(options) != 2 or options[0].upper() != b"COUNT" or parse_int(options[1]) < 1)
-    ):
-        raise CommandError(SYNTAX)
-    return [b"0", whole]
+    return scanned(argv, lambda: zrange(state, (argv[0], argv[1], b"0", b"-1", b"WITHSCORES")))
 
 
 def zscore(state: NodeState, argv: Arguments) -> Reply:
