@@ -73,6 +73,8 @@ class Acts:
                 said = f"failed: {error}"
             except Failure as failure:
                 said = f"failed: {failure.message}"
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: without it no act would follow
+                said = f"failed: {type(error).__name__}: {error}"
             then(said)
             self._changed()
 

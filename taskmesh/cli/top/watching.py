@@ -108,6 +108,8 @@ class Watching:
                 self.look()
             except TaskMeshError as error:
                 self.trouble = str(error)
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: without it the screen would stand still
+                self.trouble = f"{type(error).__name__}: {error}"
             self._changed()
             self._hurry.wait(LOOK_S)
             self._hurry.clear()

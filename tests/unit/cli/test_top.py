@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import queue as queues
+import threading
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from taskmesh.cli.top.acts import Letter
+from taskmesh.cli.top import watching as reading
+from taskmesh.cli.top.acts import Acts, Letter
 from taskmesh.cli.top.frame import frame
 from taskmesh.cli.top.parts import shares
 from taskmesh.cli.top.seen import NodeSeen, QueueSeen, Seen, WorkerSeen
@@ -262,3 +265,36 @@ def test_rates_are_those_of_the_last_seconds():
     for second in range(6, 40):
         rates.add(Counter(q=100), float(second))
     assert rates.of("q") == 0.0
+
+
+def test_an_act_that_fails_as_nobody_expected_says_so_and_others_go_on():
+    said: queues.SimpleQueue[str] = queues.SimpleQueue()
+    acts = Acts(SimpleNamespace(name="shop"), lambda: None)
+    acts.start()
+
+    def fails(_mesh: SimpleNamespace) -> str:
+        raise ValueError("no number")
+
+    acts.have(fails, said.put)
+    acts.have(lambda mesh: f"done in {mesh.name}", said.put)
+    assert said.get(timeout=60) == "failed: ValueError: no number"
+    assert said.get(timeout=60) == "done in shop"
+
+
+def test_a_look_that_fails_as_nobody_expected_is_told_and_repeated(monkeypatch):
+    looks = iter([ValueError("no number"), seen()])
+
+    def look_at(_mesh: SimpleNamespace, _look: object) -> Seen:
+        found = next(looks)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(reading, "look_at", look_at)
+    news: queues.SimpleQueue[str] = queues.SimpleQueue()
+    watch = reading.Watching(SimpleNamespace(link=None), lambda: news.put(watch.trouble))
+    threading.Thread(target=watch._look, daemon=True).start()
+    assert news.get(timeout=60) == "ValueError: no number"
+    watch.hurry()
+    assert news.get(timeout=60) == ""
+    watch.stop()
