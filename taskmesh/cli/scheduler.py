@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,17 @@ def scheduler(
     stop_signals = StopSignals()
     mesh = target.load()
     click.get_current_context().call_on_close(mesh.close)
-    if not _reached(target, mesh, stop_signals):
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
+    service = Service(os.environ)
+    probed = _serve_probes(name, mesh, mesh.settings.probes if where is None else where)
+
+    def waits(why: str) -> None:
+        service.turned(lambda: [why])
+        if probed is not None:
+            probed.waits(why)
+            probed.turned()
+
+    if not _reached(target, mesh, stop_signals, waits):
         return
     if broker:
         mesh.use_broker(given_broker(broker))
@@ -120,7 +130,6 @@ def scheduler(
         with importing(target.app):
             mesh.import_tasks()
     set_up_logging(level.upper(), form or mesh.settings.log_format)
-    name = name or f"{socket.gethostname()}-{os.getpid()}"
     standing = Standing(
         mesh.link,
         mesh.agreement,
@@ -129,10 +138,11 @@ def scheduler(
         broker=mesh.broker,
     )
     standing.start()
-    probed = _serve_probes(name, mesh, standing, mesh.settings.probes if where is None else where)
+    if probed is not None:
+        probed.stands(standing)
+        log.info("probes of scheduler %s: %s", name, probed.url)
     log.info("%s stands for leader of mesh %r on %s", name, mesh.name, mesh.link.driver.address)
     check_broker(mesh.broker, name)
-    service = Service(os.environ)
     while standing.is_alive and not stop_signals.wait(LOOK_S):
         service.turned(lambda: [standing.hindrance] if standing.hindrance else [])
         if probed is not None:
@@ -143,8 +153,6 @@ def scheduler(
     if probed is not None:
         probed.stops()
     standing.join()
-    if probed is not None:
-        probed.close()
     log.info("%s has stopped", name)
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})
@@ -170,8 +178,14 @@ def check_broker(broker: Broker | None, name: str) -> None:
         )
 
 
-def _reached(target: Target, mesh: TaskMesh, stop_signals: StopSignals) -> bool:
+def _reached(target: Target, mesh: TaskMesh, stop_signals: StopSignals, waits: Callable[[str], None]) -> bool:
     """Open the mesh once a node of it is there, as a worker waits for that; tell whether that was before the end.
+
+    Args:
+        target: What was asked for.
+        mesh: Of it.
+        stop_signals: That end this process.
+        waits: Told what it waits for, again and again.
 
     Raises:
         Failure: The node refuses, or was not there within `startup_timeout`.
@@ -189,6 +203,7 @@ def _reached(target: Target, mesh: TaskMesh, stop_signals: StopSignals) -> bool:
             if not is_told:
                 say(f"{failure.message}; the scheduler waits for it")
             is_told = True
+            waits(f"it waits for its nodes: {failure.message}")
         else:
             return True
         if stop_signals.wait(LOOK_S):
@@ -207,12 +222,12 @@ def _meant(target: Target, in_file: Mapping[str, Any], *, is_given: bool) -> Tar
     return Target(app=in_file.get("app", ""), mesh=in_file.get("mesh", ""), path=path)
 
 
-def _serve_probes(name: str, mesh: TaskMesh, standing: Standing, where: str | None) -> SchedulerProbes | None:
-    """Serve probes, if that is wanted."""
+def _serve_probes(name: str, mesh: TaskMesh, where: str | None) -> SchedulerProbes | None:
+    """Serve probes until this command ends, if that is wanted."""
     if not where:
         return None
     from taskmesh.cli.scheduler_probes import SchedulerProbes
 
-    probed = SchedulerProbes(name, mesh.link, mesh.agreement, standing, where)
-    log.info("probes of scheduler %s: %s", name, probed.url)
+    probed = SchedulerProbes(name, mesh.link, mesh.agreement, where)
+    click.get_current_context().call_on_close(probed.close)
     return probed

@@ -24,14 +24,13 @@ LIVE_S = 30.0
 class SchedulerProbes:
     """Serves how a scheduler is."""
 
-    def __init__(self, name: str, link: Link, agreement: Agreement, standing: Standing, where: str) -> None:
-        """Begin to serve.
+    def __init__(self, name: str, link: Link, agreement: Agreement, where: str) -> None:
+        """Begin to serve: alive, and not ready before it `stands`.
 
         Args:
             name: Of the process, for people.
-            link: To the mesh.
+            link: To the mesh; it need not be open.
             agreement: A way to its registers; another one is made of it.
-            standing: The candidate.
             where: As the setting `probes` says it.
 
         Raises:
@@ -39,7 +38,8 @@ class SchedulerProbes:
         """
         self._name = name
         self._mesh_name = link.mesh
-        self._standing = standing
+        self._standing: Standing | None = None
+        self._waits_for = "it has not begun yet"
         self._turned_s = time.monotonic()
         self._is_stopping = False
         self._mesh = MeshValues(lambda: link, lambda _: agreement.another(), lambda: ())
@@ -51,6 +51,14 @@ class SchedulerProbes:
     def url(self) -> str:
         """Where it serves."""
         return self._server.url
+
+    def waits(self, why: str) -> None:
+        """Say what keeps it from standing."""
+        self._waits_for = why
+
+    def stands(self, standing: Standing) -> None:
+        """Tell of the candidate from now on."""
+        self._standing = standing
 
     def turned(self) -> None:
         """Say that the main loop turns."""
@@ -71,22 +79,22 @@ class SchedulerProbes:
         put_process(found)
         found.put("taskmesh_scheduler_info", 1, self._name, self._mesh_name, VERSION)
         found.put("taskmesh_scheduler_ready", int(not self._why_not_ready()))
-        found.put("taskmesh_leads", int(self._standing.may_act))
+        found.put("taskmesh_leads", int(self._standing is not None and self._standing.may_act))
         return found
 
     def _why_dead(self) -> list[str]:
         age_s = time.monotonic() - self._turned_s
         reasons = [f"the main loop has not turned for {age_s:.0f} s"] if age_s > LIVE_S else []
-        return (
-            reasons
-            if self._standing.is_alive
-            else [*reasons, "it is no candidate any more; its log says why"]
-        )
+        if self._standing is not None and not self._standing.is_alive:
+            reasons.append("it is no candidate any more; its log says why")
+        return reasons
 
     def _why_not_ready(self) -> list[str]:
         reasons = self._why_dead()
         if self._is_stopping:
             return [*reasons, "the scheduler is told to stop"]
+        if self._standing is None:
+            return [*reasons, self._waits_for]
         hindrance = self._standing.hindrance
         return (
             [*reasons, f"it cannot take part in the election of the leader: {hindrance}"]

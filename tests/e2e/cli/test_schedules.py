@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from tests.e2e.cli.shell import APP
+from tests.faults.server import free_port
 from tests.support import wait_until
 
 T = TypeVar("T")
@@ -118,7 +119,10 @@ def test_what_cannot_be_added_is_refused(served):
 
 
 def test_a_scheduler_waits_for_its_node_at_the_start(shell, make_nodes):
-    """As a worker does, with a schedule at the top of the app's module; where the wait has a bound, it ends by it."""
+    """As a worker does, with a schedule at the top of the app's module; where the wait has a bound, it ends by it.
+
+    Its probes say so meanwhile: alive, and not ready.
+    """
     shell.write("app.py", APP + '\n    mesh.schedule("sums", "every 1h", add.s(1, 2))\n')
     nodes = make_nodes(1)
     nodes.kill(0)
@@ -126,7 +130,14 @@ def test_a_scheduler_waits_for_its_node_at_the_start(shell, make_nodes):
     shell.environ["TASKMESH_STARTUP_TIMEOUT"] = "0.1s"
     assert "start the server" in shell.run("scheduler", code=1).err
     del shell.environ["TASKMESH_STARTUP_TIMEOUT"]
-    scheduler = shell.start("scheduler").until("the scheduler waits for it")
+    port = free_port()
+    scheduler = shell.start("scheduler", "--probes", str(port)).until("the scheduler waits for it")
+    live, ready = (f"http://127.0.0.1:{port}/{page}" for page in ("livez", "readyz?json"))
+    assert shell.run("probe", "--url", live).out == "ok\n"
+    told = shell.run("probe", "--url", ready, "--json", code=1).json
+    assert told["status"] == 503
+    assert "it waits for its nodes" in told["reasons"][0]
     nodes.start(0)
     scheduler.until("schedule sums: every 1h")
+    wait_until(lambda: shell.run("probe", "--url", ready, code=None).code == 0, what="it is ready", every_s=1.0)
     assert scheduler.ends(signal.SIGTERM).code == 0
