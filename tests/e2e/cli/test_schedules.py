@@ -139,5 +139,7 @@ def test_a_scheduler_waits_for_its_node_at_the_start(shell, make_nodes):
     assert "it waits for its nodes" in told["reasons"][0]
     nodes.start(0)
     scheduler.until("schedule sums: every 1h")
-    wait_until(lambda: shell.run("probe", "--url", ready, code=None).code == 0, what="it is ready", every_s=1.0)
+    wait_until(
+        lambda: shell.run("probe", "--url", ready, code=None).code == 0, what="it is ready", every_s=1.0
+    )
     assert scheduler.ends(signal.SIGTERM).code == 0
