@@ -48,7 +48,7 @@ from taskmesh.worker.sources import LOOK_S as SOURCES_S
 from taskmesh.worker.sources import Sources
 from taskmesh.worker.standing import WorkerStanding
 from taskmesh.worker.termination import terminations
-from taskmesh.worker.vitals import IMPORTING, JOINING, STOPPING, WAITING, Vitals
+from taskmesh.worker.vitals import IMPORTING, JOINING, RELOADING, STOPPING, WAITING, Vitals
 from taskmesh.worker.words import AFTERWARDS, tasks_in_words
 
 if TYPE_CHECKING:
@@ -375,6 +375,8 @@ class Supervisor:
             self._signals = 2
         if self._signals and self._stop_by is None:
             self._stop_gently(now_s)
+        elif self._signals:
+            self._vitals.enters(STOPPING)  # it may have been about to reload
         if self._stop_by is None or self._leave_by is not None:
             return
         if self._signals > 1 or now_s >= self._stop_by:
@@ -384,7 +386,7 @@ class Supervisor:
     def _stop_gently(self, now_s: float) -> None:
         grace_s = self._options.grace_s if self._options.grace_s >= 0 else self._facts.grace_s
         self._stop_by = now_s + grace_s
-        self._vitals.enters(STOPPING)
+        self._vitals.enters(RELOADING if self._is_reloading else STOPPING)
         self._standing.stop()  # others lead while the tasks here finish
         self._hearing.stop()
         if self._is_reloading:

@@ -26,6 +26,8 @@ LIVE_S = 30.0
 ORDER_S = 10.0
 
 IMPORTING, JOINING, WORKING, STOPPING, WAITING = "importing", "joining", "working", "stopping", "waiting"
+#: Tasks are given time to finish, and then the app is imported again.
+RELOADING = "reloading"
 
 
 class Vitals:
@@ -54,7 +56,6 @@ class Vitals:
         """
         # what another program starts for itself is not the service, though it has inherited its variables
         self._service = Service(os.environ if options is not None and not options.parent else {})
-        self._reloads = options is not None and options.reload
         # a child's first claim is known by what it counts, and a service is ready when its children are
         self.tally: Tally | None = Tally() if self._service.is_heard else None
         self.turned_s = time.monotonic()
@@ -104,7 +105,7 @@ class Vitals:
         """Say what the supervisor is at from now on."""
         if phase != self.phase:
             self.since_s = time.monotonic()
-            if phase == STOPPING and not self._reloads:  # who reloads goes on as the same service
+            if phase == STOPPING:
                 self._service.stops("running tasks are given time to finish")
         self.phase = phase
         self.turned()
@@ -141,6 +142,8 @@ class Vitals:
         reasons = self.why_dead()
         if self.phase == STOPPING:
             return [*reasons, "the worker is told to stop"]
+        if self.phase == RELOADING:
+            return [*reasons, "running tasks are given time to finish, before the app is imported again"]
         if self.problem:
             reasons.append(self.problem)
         if self.phase == IMPORTING:

@@ -9,7 +9,7 @@ import pytest
 
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.service import Service
-from taskmesh.worker.vitals import STOPPING, WORKING, Vitals
+from taskmesh.worker.vitals import RELOADING, STOPPING, WORKING, Vitals
 
 
 class Manager:
@@ -122,11 +122,17 @@ def test_a_worker_of_another_service_is_not_that_service(manager, address, monke
     assert os.environ["NOTIFY_SOCKET"] == address
 
 
-def test_who_reloads_does_not_stop(manager, address, monkeypatch):
+def test_who_reloads_does_not_stop_and_its_loop_turns_meanwhile(manager, address, monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setenv("WATCHDOG_USEC", "4000000")
     vitals = Vitals(WorkerOptions(app="app", reload=True))
+    vitals.enters(RELOADING)
+    assert manager.heard() == ["WATCHDOG=1", f"STATUS={vitals.why_not_working()[0]}"]
+    vitals._service._next_s = 0.0
+    vitals.turned()  # a task may take long to finish
+    assert manager.heard() == ["WATCHDOG=1"]
     vitals.enters(STOPPING)
-    assert not manager.heard()
+    assert manager.heard()[0] == "STOPPING=1"
 
 
 @pytest.mark.parametrize("microseconds", ["0", "9" * 400, "9" * 5000, "²", "-5", "soon"])
