@@ -14,6 +14,8 @@ T = TypeVar("T")
 #: A machine with far too much to do takes as long as that for what else is there in a moment. No test is quicker for
 #: less of it: give more where something takes long, and less only where the time itself is what is tested.
 PATIENCE_S = 90.0
+#: Between two tries of a wait pass so many times what one takes, and no more than that.
+TRIES, REST_S = 3, 1.0
 
 
 def wait_until(
@@ -21,16 +23,19 @@ def wait_until(
 ) -> T:
     """Poll `predicate` until it is truthy and return its value; fail after `timeout_s`.
 
-    Between two tries pass `every_s`: more where one costs a process.
+    Between two tries pass `every_s`, or some times what one takes, which is much where it is a process, or asks all of
+    them: what is waited for needs the cores, too.
     """
     deadline = time.monotonic() + timeout_s
     while True:
+        began_s = time.monotonic()
         value = predicate()
         if value:
             return value
-        if time.monotonic() > deadline:
+        now_s = time.monotonic()
+        if now_s > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
-        time.sleep(every_s)
+        time.sleep(max(every_s, min(TRIES * (now_s - began_s), REST_S)))
 
 
 async def await_until(predicate: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:

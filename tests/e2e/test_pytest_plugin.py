@@ -33,10 +33,16 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
             "no:asyncio",
             "-p",
             "no:hypothesispytest",
+            "-p",
+            "no:anyio",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:xdist.looponfail",
             "-W",
             "error",
             *arguments,
-            timeout=60,
+            timeout=300,
         )
 
     return go
@@ -66,14 +72,14 @@ def test_tasks_of_every_kind_run(run: Run) -> None:
             def fail():
                 raise Oops("as it should")
 
-            assert add.delay(1, 2).get(timeout=20) == 3
-            assert mesh.task(double).delay(4).get(timeout=20) == 8
-            assert mesh.task(later).delay(4).get(timeout=20) == 5
-            assert mesh.submit(lambda x: -x, 4).get(timeout=20) == -4
-            assert add.starmap([(i, i) for i in range(50)]).get(timeout=20) == [2 * i for i in range(50)]
-            assert add.apply_async((1, 2), queue="new").get(timeout=20) == 3
+            assert add.delay(1, 2).get(timeout=90) == 3
+            assert mesh.task(double).delay(4).get(timeout=90) == 8
+            assert mesh.task(later).delay(4).get(timeout=90) == 5
+            assert mesh.submit(lambda x: -x, 4).get(timeout=90) == -4
+            assert add.starmap([(i, i) for i in range(50)]).get(timeout=90) == [2 * i for i in range(50)]
+            assert add.apply_async((1, 2), queue="new").get(timeout=90) == 3
             with pytest.raises(Oops, match="as it should"):
-                fail.delay().get(timeout=20)
+                fail.delay().get(timeout=90)
         """
     )
     result.assert_outcomes(passed=1)
@@ -99,8 +105,8 @@ def test_what_a_test_patches_is_patched_in_the_task(run: Run) -> None:
 
         def test_it(mesh, mesh_worker, monkeypatch):
             monkeypatch.setattr("test_it.price", lambda: 21)
-            assert mesh.task(total).delay().get(timeout=20) == 42
-            assert mesh.task(note).delay("seen").get(timeout=20) == os.getpid()
+            assert mesh.task(total).delay().get(timeout=90) == 42
+            assert mesh.task(note).delay("seen").get(timeout=90) == os.getpid()
             assert CALLS == ["seen"]
         """
     )
@@ -128,8 +134,8 @@ def test_nothing_of_one_test_reaches_another(run: Run) -> None:
             assert mesh.settings.nodes == seen["url"]
             assert not mesh.tasks
             with pytest.raises(TaskNotFound):
-                mesh.result(seen["id"]).get(timeout=20)
-            assert mesh.submit(lambda: 2).get(timeout=20) == 2
+                mesh.result(seen["id"]).get(timeout=90)
+            assert mesh.submit(lambda: 2).get(timeout=90) == 2
         """
     )
     result.assert_outcomes(passed=2)
@@ -145,14 +151,14 @@ def test_a_worker_can_be_stopped_and_started(run: Run) -> None:
                 return x + y
 
             assert mesh_worker.is_running
-            assert add.delay(1, 1).get(timeout=20) == 2
+            assert add.delay(1, 1).get(timeout=90) == 2
             mesh_worker.stop()
             mesh_worker.stop()
             waiting = add.delay(2, 2)
             assert waiting.state == "PENDING"
             assert not mesh_worker.is_running
             mesh_worker.start(concurrency=2)
-            assert waiting.get(timeout=20) == 4
+            assert waiting.get(timeout=90) == 4
 
         held = {}
 
@@ -160,13 +166,13 @@ def test_a_worker_can_be_stopped_and_started(run: Run) -> None:
             return x + 1
 
         def outer(x):
-            return held["inner"].delay(x).get(timeout=20) * 10
+            return held["inner"].delay(x).get(timeout=90) * 10
 
         def test_a_task_that_waits_for_another(mesh, mesh_worker):
             mesh_worker.stop()
             mesh_worker.start(concurrency=2)
             held["inner"] = mesh.task(inner)
-            assert mesh.task(outer).delay(1).get(timeout=20) == 20
+            assert mesh.task(outer).delay(1).get(timeout=90) == 20
         """
     )
     result.assert_outcomes(passed=2)
@@ -186,7 +192,7 @@ def test_two_tasks_meet_when_two_may_run_at_once(run: Run) -> None:
             mesh_worker.stop()
             mesh_worker.start(concurrency=2)
             task = mesh.task(meet)
-            assert task.starmap([(), ()]).get(timeout=20) == [True, True]
+            assert task.starmap([(), ()]).get(timeout=90) == [True, True]
         """
     )
     result.assert_outcomes(passed=1)
@@ -210,7 +216,7 @@ def test_one_task_at_a_time_is_the_rule(run: Run) -> None:
                 lock.release()
 
         def test_it(mesh, mesh_worker):
-            assert all(mesh.task(alone).map(range(50)).get(timeout=20))
+            assert all(mesh.task(alone).map(range(50)).get(timeout=90))
         """
     )
     result.assert_outcomes(passed=1)
@@ -243,7 +249,7 @@ def test_settings_and_the_mesh_itself_can_be_overridden(run: Run) -> None:
 
             def test_it(self, mesh, mesh_worker):
                 assert (mesh.name, mesh.settings.default_queue) == ("shop", "own")
-                assert mesh.submit(lambda: 3).get(timeout=20) == 3
+                assert mesh.submit(lambda: 3).get(timeout=90) == 3
 
         class TestApp:
             @pytest.fixture
@@ -252,7 +258,7 @@ def test_settings_and_the_mesh_itself_can_be_overridden(run: Run) -> None:
                     yield own_app.mesh
 
             def test_it(self, mesh, mesh_worker):
-                assert own_app.add.delay(1, 2).get(timeout=20) == 3
+                assert own_app.add.delay(1, 2).get(timeout=90) == 3
         """,
         own_app="""
         from taskmesh import TaskMesh
@@ -319,8 +325,8 @@ def test_the_mesh_of_an_app_lives_on_a_node_of_the_tests_own(
         + """
     def test_it(mesh, mesh_worker):
         assert "private node" in repr(mesh)
-        assert inner.delay().get(timeout=20) == os.getpid()
-        assert mesh.result(outer.delay().get(timeout=20)).get(timeout=20) == os.getpid()
+        assert inner.delay().get(timeout=90) == os.getpid()
+        assert mesh.result(outer.delay().get(timeout=90)).get(timeout=90) == os.getpid()
 
     def test_nothing_is_left_for_the_next(mesh):
         waiting = inner.delay()
@@ -330,11 +336,11 @@ def test_the_mesh_of_an_app_lives_on_a_node_of_the_tests_own(
     def test_nor_for_the_one_after(mesh):
         from taskmesh.errors import TaskNotFound
         with pytest.raises(TaskNotFound):
-            mesh.result(mesh.seen).get(timeout=20)
+            mesh.result(mesh.seen).get(timeout=90)
 
     def test_processes_of_its_own(mesh):
         with mesh.workers(1):
-            assert inner.delay().get(timeout=20) != os.getpid()
+            assert inner.delay().get(timeout=90) != os.getpid()
 
     def test_afterwards():
         assert "TASKMESH_EMBEDDED" not in os.environ
@@ -421,7 +427,7 @@ def test_no_process_file_or_thread_is_left(run: Run, pytester: pytest.Pytester) 
 
         def test_it(mesh, mesh_worker):
             from taskmesh.nodes.embedded_resp import Connection
-            assert mesh.submit(lambda: 1).get(timeout=20) == 1
+            assert mesh.submit(lambda: 1).get(timeout=90) == 1
             print("SOCKET", mesh.settings.nodes[0])
 
         def test_after():

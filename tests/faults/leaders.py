@@ -216,9 +216,9 @@ class Contest:
         self.node.close()
 
 
-def play(server: Server, folder: Path, losses: list[str]) -> Contest:
+def play(server: Server, folder: Path, losses: list[str], candidates: int = 5) -> Contest:
     """Lose one leader after another, check, and return what is known."""
-    contest = Contest(server, folder)
+    contest = Contest(server, folder, candidates=candidates)
     try:
         for how in losses:
             contest.lose(how)

@@ -54,7 +54,7 @@ def delete_vhost(server: RabbitMQ, load: Load) -> None:
 
 
 #: The rest is for `make chaos`; tests of `integration` try each on a line of its own.
-FEW = (kill, alarm, kill)
+FEW = (kill, alarm)
 ALL = (kill, alarm, close_connections, delete_vhost, kill, delete_vhost, alarm, close_connections)
 
 

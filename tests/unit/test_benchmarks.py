@@ -69,7 +69,7 @@ def test_a_row_can_be_measured(bench, name, monkeypatch, tmp_path):
     fresh("harness.stamps").clear()
     options = item.options | {key: value for key, value in OPTIONS.items() if key in item.options}
     run = fresh("rows.model").Run(
-        n=FEW.get(name, 300),
+        n=FEW.get(name, 100),
         workers=2,
         url=bench.url if item.durability else "",
         log=tmp_path / "log",
