@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,16 @@ settings.register_profile(
 )
 settings.load_profile("taskmesh")
 _vhosts = count(1)
+
+
+def pytest_configure():
+    # what is begun in the background of a shell, as CI may be, ignores Ctrl-C, and so would all that tests start
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a busy machine takes as long as that to start the workers of `mesh.workers()`
+    from taskmesh.worker import launch
+
+    launch.START_TIMEOUT_S = 180.0
 
 
 def pytest_runtest_setup():

@@ -15,7 +15,7 @@ from typing import Any
 from tests.support import wait_until
 
 TASKMESH = [sys.executable, "-m", "taskmesh"]
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 APP = """
     import os

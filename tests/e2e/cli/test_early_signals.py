@@ -89,7 +89,9 @@ def test_a_child_of_its_own_heeds_no_ctrl_c_either(shell):
 
 def test_a_template_whose_supervisor_has_gone_says_nothing(shell):
     shell.write("app.py", STOPPING_APP)
-    assert shell.run("worker", "app.py").err == ""
+    said = shell.run("worker", "app.py").err.splitlines()
+    # on a busy machine it may be killed before it has ended, and the supervisor says so
+    assert [line for line in said if "the template has not ended within" not in line] == []
 
 
 @pytest.mark.parametrize(

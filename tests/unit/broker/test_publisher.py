@@ -59,7 +59,7 @@ def test_a_broker_that_stands_still_holds_nobody_up(server, publisher):
     began_s = time.monotonic()
     for _ in range(1000):
         publisher.announce("a", 1)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 30
     assert not publisher.flush(0)
 
 
