@@ -40,12 +40,8 @@ STALE_S = 15.0
 NODE_S, MESH_S = 0.5, 5.0
 #: Nodes, of many, that are told apart; and that are asked at once.
 NODES_MAX, AT_ONCE_MAX = 64, 32
-_OF_QUEUES = (
-    "taskmesh_queue_ready",
-    "taskmesh_queue_idle_children",
-    "taskmesh_queue_blocked",
-    "taskmesh_queue_oldest_age_seconds",
-)
+_AGE = "taskmesh_queue_oldest_age_seconds"
+_OF_QUEUES = ("taskmesh_queue_ready", "taskmesh_queue_idle_children", "taskmesh_queue_blocked")
 _ENDS = {LETTER[state].decode(): state.value for state in FINAL}
 
 
@@ -84,8 +80,10 @@ class MeshValues:
                 return self._found
             done = self._under_way
             if done is None:
-                done = self._under_way = threading.Event()
+                done = threading.Event()
+                # it may be that no thread can be had now: then nothing is under way, and the next one tries again
                 threading.Thread(target=self._ask, args=(done,), name="taskmesh-metrics", daemon=True).start()
+                self._under_way = done
         in_time = done.wait(WAIT_S)
         with self._lock:
             is_stale = time.monotonic() - self._found_at_s > STALE_S
@@ -137,18 +135,20 @@ class MeshValues:
 
     def _counts(self, link: Link, found: Samples) -> None:
         counted = link.run(status(link.session), within_s=MESH_S)
-        self._labels.prefer(self._queues())
+        served = tuple(self._queues())
+        self._labels.prefer(served)
         self._labels.prefer(sorted(counted.queues, key=lambda queue: -counted.queues[queue]))
-        for queue in self._queues():  # which may hold nothing, and whoever scales by that needs a 0
+        for queue in served:  # which may hold nothing, and whoever scales by that needs a 0
             for name in _OF_QUEUES:
                 found.put(name, 0, self._labels.of(queue))
         _put_counts(found, counted, self._labels)
         self._put_ended(found, counted)
         moments = link.run(oldest(link.session, sorted(counted.queues)), within_s=MESH_S)
         now_ms = link.clock.now_ms()
-        for queue, moment_ms in moments.items():
+        for queue in {*served, *moments}:
+            moment_ms = moments.get(queue, 0)
             age_s = max(0, now_ms - moment_ms) / 1000 if moment_ms else 0.0
-            found.greatest("taskmesh_queue_oldest_age_seconds", age_s, self._labels.of(queue))
+            found.greatest(_AGE, age_s, self._labels.of(queue))
 
     def _put_ended(self, found: Samples, counted: Status) -> None:
         """Add how many ended; never fewer than before, though a node that was lost took with it what it had counted."""

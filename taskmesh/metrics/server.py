@@ -125,7 +125,12 @@ class ProbeServer:
                 if not self._at_once.acquire(timeout=CLIENT_S):
                     client.close()
                     continue
-            threading.Thread(target=self._talk, args=(handle, client, address), daemon=True).start()
+            try:
+                threading.Thread(target=self._talk, args=(handle, client, address), daemon=True).start()
+            except RuntimeError as error:  # the machine, or the container, has too many threads just now
+                log.warning("a probe from %s is not answered: %s", address, error)
+                client.close()
+                self._at_once.release()
 
     def _talk(self, handle: type[BaseHTTPRequestHandler], client: socket.socket, address: Any) -> None:
         self._wait_for(client)

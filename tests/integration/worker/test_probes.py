@@ -130,8 +130,15 @@ def test_a_node_that_stands_still_holds_up_no_scrape(
     until(worker, "/readyz", 200)
     server.send(signal.SIGSTOP)
     try:
-        for _ in range(3):
-            assert until_metric(worker, 0, "taskmesh_nodes_up")["taskmesh_worker_children", "idle"] == 1
+        pages: set[float] = set()
+
+        def another() -> bool:
+            found = until_metric(worker, 0, "taskmesh_nodes_up")
+            assert found["taskmesh_worker_children", "idle"] == 1
+            pages.add(found["process_cpu_seconds_total",] + found["taskmesh_worker_turn_age_seconds",])
+            return len(pages) == 3
+
+        wait_until(another, PATIENCE_S, "three pages were put together")
         assert probe(worker, "/livez") == (200, "ok")
     finally:
         server.send(signal.SIGCONT)
