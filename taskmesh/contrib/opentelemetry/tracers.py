@@ -67,6 +67,8 @@ class Tracers:
 
     def flush(self) -> None:
         """Have spans exported that wait: a child of a worker ends without the interpreter's own end."""
+        if callable(self._given) and self._pid != os.getpid():
+            return  # nobody was made here, and what the process holds that forked this one is that one's own
         provider = self._provider if self._provider is not None else trace.get_tracer_provider()
         force_flush = getattr(provider, "force_flush", None)  # of the SDK: the API alone has nothing to flush
         if force_flush is not None:

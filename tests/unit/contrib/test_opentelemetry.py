@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from taskmesh import JsonFormatter, TaskMesh, current_task
 from taskmesh.contrib.opentelemetry import trace_tasks
+from taskmesh.contrib.opentelemetry.tracers import FLUSH_MS, Tracers
 from taskmesh.core.logs import name_trace
 
 
@@ -195,3 +196,26 @@ def test_a_function_makes_the_provider_when_it_is_first_needed(provider, exporte
     add.delay()
     assert made == [1]
     assert len(spans(exporter)) == 4
+
+
+def test_a_process_that_has_traced_nothing_lets_go_of_nothing(provider):
+    """It may be a fork of one that has: what that one holds is not exported twice."""
+    made = []
+
+    class Flushed(TracerProvider):
+        def force_flush(self, timeout_millis=0):
+            made.append(timeout_millis)
+            return True
+
+    own = Flushed()
+    tracers = Tracers(lambda: own)
+    tracers.flush()
+    assert made == []
+    tracers.tracer()
+    tracers._pid -= 1  # as after a fork
+    tracers.flush()
+    assert made == []
+    tracers.tracer()
+    tracers.flush()
+    assert made == [FLUSH_MS]
+    own.shutdown()
