@@ -151,8 +151,12 @@ class MeshValues:
             found.greatest(_AGE, age_s, self._labels.of(queue))
 
     def _put_ended(self, found: Samples, counted: Status) -> None:
-        """Add how many ended; never fewer than before, though a node that was lost took with it what it had counted."""
-        totals: Counter[tuple[str, str]] = Counter()
+        """Add how many ended; never fewer than before, though a node that was lost took with it what it had counted.
+
+        Of every queue that is known, 0 as well: else the first that ends would be no increase.
+        """
+        queues = {self._labels.of(queue) for queue in (*self._queues(), *counted.queues)}
+        totals = Counter({(queue, state.lower()): 0 for queue in queues for state in _ENDS.values()})
         for (queue, letter), number in counted.stats.items():
             if letter in _ENDS:
                 totals[self._labels.of(queue), _ENDS[letter].lower()] += number

@@ -83,6 +83,8 @@ def test_what_children_have_counted_outlasts_them_and_what_killed_them_is_named(
     assert before["taskmesh_task_wait_seconds_count", add] == 40
     assert before["taskmesh_claimed_messages_total",] == 40
     assert before["taskmesh_messages_ended_total", "default", "success"] == 40
+    # the first dead letter is to be an increase
+    assert before["taskmesh_messages_ended_total", "default", "dead"] == 0
     assert (before["taskmesh_nodes_up",], before["taskmesh_workers", "live"]) == (1, 1)
     for child in children(worker):
         child.send_signal(signal.SIGKILL)
