@@ -9,7 +9,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.util.types import AttributeValue
 
 from taskmesh.core.redact import redact
 
@@ -36,7 +35,7 @@ _TRACEPARENT: Final = "traceparent"
 _OWN: Final = TraceContextTextMapPropagator()
 
 
-def attributes(mesh: str, task: str, queue: str, operation: str, kind: str) -> dict[str, AttributeValue]:
+def attributes(mesh: str, task: str, queue: str, operation: str, kind: str) -> dict[str, str | int]:
     """Return what every span has.
 
     Args:
@@ -89,6 +88,8 @@ def traceparent(context: Context) -> str:
 
 def read_own(told: str | Mapping[str, str]) -> Context:
     """Return the context that is told so, or by its `traceparent` alone."""
+    if not told:
+        return Context()  # which is most often so, and costs nothing
     return _OWN.extract({_TRACEPARENT: told} if isinstance(told, str) else told, Context())
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
-from opentelemetry.util.types import AttributeValue
 
 from taskmesh.contrib.opentelemetry.names import (
     ATTEMPT,
@@ -98,7 +97,7 @@ class RunSpans(Middleware):
         if span.is_recording() and not run.is_eager:
             run.will = write_will(name, began_ns, run.trace, around, run.trace_before, said)
 
-    def _said(self, task: CurrentTask) -> dict[str, AttributeValue]:
+    def _said(self, task: CurrentTask) -> dict[str, str | int]:
         """Return what the span says from the beginning."""
         crashes = {CRASHES: task.crashes} if task.crashes else {}
         return {

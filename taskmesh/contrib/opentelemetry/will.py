@@ -7,14 +7,12 @@ run had exported within it before it died, and what it had logged, belong to it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Tracer
-from opentelemetry.util.types import AttributeValue
 
 from taskmesh.contrib.opentelemetry.names import (
     CRASH,
@@ -58,11 +56,10 @@ def write_will(
     own: str,
     around: Context,
     before: str,
-    attributes: Mapping[str, AttributeValue],
+    attributes: dict[str, str | int],
 ) -> bytes:
     """Return what a run leaves; see `Will`."""
-    plain = {key: value for key, value in attributes.items() if isinstance(value, (str, int))}
-    return msgspec.msgpack.encode(Will(name, began_ns, own, told_own(around), before, plain))
+    return msgspec.msgpack.encode(Will(name, began_ns, own, told_own(around), before, attributes))
 
 
 def tell_will(tracer: Tracer, left: bytes, death: Death) -> None:
