@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +49,16 @@ async def await_until(predicate: Callable[[], T], timeout_s: float = PATIENCE_S,
                 return value
             await asyncio.sleep(0.005)
     raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """Have no thread of this process be started, as at a limit: each asks for more memory than there is."""
+    before = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
 
 
 def unmount(folder: Path) -> None:

@@ -75,8 +75,14 @@ class Publisher:
                 self._news.notify()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="taskmesh broker: tickets", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="taskmesh broker: tickets", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # a container has a limit, or the interpreter ends: what is recorded must not look as if it were not
+            self._tell(error)
+        else:
+            self._thread = thread
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all is sent, and tell whether it is."""
@@ -175,7 +181,7 @@ class Publisher:
             log.info("broker %s is told of work again", self._shown)
             self._trouble = self._told = ""
 
-    def _tell(self, error: BrokerRefused | BrokerUnavailable) -> None:
+    def _tell(self, error: Exception) -> None:
         if not self._trouble:
             self._told = str(error)
             log.warning(

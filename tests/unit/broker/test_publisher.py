@@ -11,7 +11,7 @@ import pytest
 from taskmesh.broker import publisher as module
 from taskmesh.broker.contract import TICKETS_MAX
 from taskmesh.broker.publisher import Publisher
-from tests.support import wait_until
+from tests.support import no_more_threads, wait_until
 from tests.unit.broker.fake_line import FakeServer
 
 
@@ -37,6 +37,18 @@ def test_nothing_is_started_before_somebody_announces(server, publisher):
     assert publisher._thread is None
     assert publisher.flush(0)
     assert server.lines == 0
+
+
+def test_where_no_thread_can_be_started_a_call_does_not_fail(server, publisher, caplog):
+    with no_more_threads():
+        publisher.announce("a", 1)
+        publisher.announce("a", 1)
+    assert not publisher.flush(0)
+    (warning,) = warnings(caplog)
+    assert "can't start new thread" in warning
+    publisher.announce("b", 1)
+    assert publisher.flush(30)
+    assert server.rounds == [{"a": 2, "b": 1}]
 
 
 def test_what_comes_meanwhile_goes_together(server, publisher):
