@@ -23,6 +23,14 @@ KEPT_MAX = 1024
 _ERRORS: tuple[type[BaseException], ...] = (OSError, KombuError, ImportError)
 
 
+def prefix_of(mesh: str) -> str:
+    """Return what the names of a mesh's queues begin with at the broker.
+
+    Dots in the name of the mesh are written otherwise: else queue `b.mail` of mesh `a` would be queue `mail` of `a.b`.
+    """
+    return f"taskmesh.{mesh.replace('.', '%2E')}."
+
+
 class KombuLine(ABC):
     """One connection. See `Line`."""
 
@@ -37,7 +45,7 @@ class KombuLine(ABC):
             mesh: Name of the mesh.
         """
         self.shown = broker_shown(address)
-        self._prefix = f"taskmesh.{mesh}."
+        self._prefix = prefix_of(mesh)
         servers = [where(each) for each in addresses_of(address)]
         self._server_count = len(servers)
         self._server = servers[0]

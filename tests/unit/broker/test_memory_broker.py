@@ -135,3 +135,19 @@ def test_a_broker_of_somebody_else_is_made_of_its_whole_address(tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     address = "their_brokers:make?folder=x"
     assert make_broker(address, "shop") == (address, "shop")
+
+
+def test_no_queue_of_one_mesh_is_one_of_another(request):
+    """Dots may stand in the names of both."""
+    name = request.node.name
+    ours, theirs = make_broker("memory://", name), make_broker("memory://", f"{name}.b")
+    ours.announce("b.mail")
+    assert ours.flush(5)
+    assert (ours.waiting("b.mail"), theirs.waiting("mail")) == (1, 0)
+    tickets = theirs.listen(["mail"])
+    tickets.consume(1)
+    theirs.announce("mail")
+    assert tickets.next(5).queue == "mail"
+    tickets.close()
+    for each in (ours, theirs):
+        each.close()
