@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from taskmesh.app import TaskMesh
+from taskmesh.broker.announcing import announce
 from taskmesh.cli.dead_story import Story, arguments_of, as_document, as_tables, story_of
 from taskmesh.cli.failure import EXIT_FAILURE, Failure
 from taskmesh.cli.group import SuggestingGroup, ending
@@ -238,6 +239,8 @@ def send_again(mesh: TaskMesh, task_id: str) -> str:
     )
     new_id = message.task_id.decode()
     sent = link.run(enqueue(link.session, [message], functions, patience_s=mesh.settings.send_timeout))
+    if sender.broker is not None:
+        announce(sender.broker, [message], sent)
     if sent.unknown:
         raise Failure(f"no answer came: it may have been sent again as {new_id} ({sent.unknown[new_id]})")
     if new_id in sent.duplicates:

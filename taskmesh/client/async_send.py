@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taskmesh.client.announcing import announce
+from taskmesh.broker.announcing import announce
 from taskmesh.client.async_wait import ear_of
 from taskmesh.client.known import compare
 from taskmesh.client.options import SendOptions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from taskmesh.client.announcing import announce
+from taskmesh.broker.announcing import announce
 from taskmesh.client.batch import Batch, batch_of
 from taskmesh.client.keys import call_keys
 from taskmesh.client.kind import Kind

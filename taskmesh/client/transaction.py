@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from taskmesh.client.announcing import announce
+from taskmesh.broker.announcing import announce
 from taskmesh.client.batch import Batch
 from taskmesh.client.files import check_path, check_token, file_content
 from taskmesh.client.lock import Lock, Semaphore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from taskmesh.coordination.committing import LOOKED_MS_MAX, Deliver, Delivered, TransactionSteps
@@ -11,7 +11,7 @@ from taskmesh.coordination.means import AskGeneration, Nap
 from taskmesh.core import keys
 from taskmesh.core.steps import Pause, Reply, Round
 from taskmesh.errors import NodeUnavailable
-from taskmesh.queue.enqueue import NewMessage, enqueue
+from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import embedded_generation
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from taskmesh.nodes.link import Link
 
 T = TypeVar("T")
+#: Is told of messages, and what became of them.
+Recorded = Callable[[Sequence[NewMessage], Sent], None]
 #: How long one try to record messages lasts; what is left then is recorded later.
 DELIVER_S = 5.0
 
@@ -34,8 +36,13 @@ def generation(link: Link) -> int:
     return embedded_generation(epoch) if epoch else 0
 
 
-def deliver(link: Link, request: Deliver) -> Delivered:
+def deliver(link: Link, request: Deliver, recorded: Recorded | None = None) -> Delivered:
     """Record the messages of a transaction, as far as that is possible now.
+
+    Args:
+        link: To the mesh.
+        request: What is to be recorded.
+        recorded: Told what was sent, and what became of it.
 
     Raises:
         NodeUnavailable: No node answers.
@@ -60,6 +67,8 @@ def deliver(link: Link, request: Deliver) -> Delivered:
     sent = link.ask(
         lambda left_s: enqueue(link.session, messages, dict(request.functions), patience_s=left_s), DELIVER_S
     )
+    if recorded is not None:
+        recorded(messages, sent)
     rejected = {task_id: why for task_id, why in sent.rejected.items() if task_id not in sent.conflicts}
     return Delivered(
         frozenset(sent.accepted),
@@ -70,8 +79,13 @@ def deliver(link: Link, request: Deliver) -> Delivered:
     )
 
 
-def transact(agreement: Agreement, steps: TransactionSteps[T]) -> T:
+def transact(agreement: Agreement, steps: TransactionSteps[T], recorded: Recorded | None = None) -> T:
     """Have a conversation of transactions in this thread. Nobody who waits is told that it may be his turn: he looks.
+
+    Args:
+        agreement: The way to the registers, and to the nodes.
+        steps: The conversation.
+        recorded: Told which messages were sent, and what became of them.
 
     Raises:
         AgreementError, NodeUnavailable: It could not be had to its end.
@@ -86,7 +100,7 @@ def transact(agreement: Agreement, steps: TransactionSteps[T]) -> T:
                 elif isinstance(request, Round):
                     replies = agreement.driver.perform(request)
                 elif isinstance(request, Deliver):
-                    replies = [deliver(agreement.link, request)]
+                    replies = [deliver(agreement.link, request, recorded)]
                 elif isinstance(request, AskGeneration):
                     replies = [generation(agreement.link)]
             except NodeUnavailable as error:

@@ -252,7 +252,7 @@ class Standing:
             target=self._lead, args=(candidacy, tenure), name="taskmesh-leader", daemon=True
         )
         self._work.start()
-        begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping)
+        begin_care(self._agreement, lambda: self._leads(candidacy, tenure), self._stopping, self._broker)
         if self._broker is not None:
             from taskmesh.scheduler.ticket_sweep import begin_ticket_sweep
 
@@ -312,6 +312,7 @@ class Standing:
                             tenure,
                             lambda: leads() and candidacy.may_act,
                             f"schedule, by {self._name}",
+                            self._broker,
                         )
                         begun.begin()
                         firing = begun

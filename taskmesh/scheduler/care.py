@@ -25,6 +25,7 @@ from taskmesh.scheduler.sweeping import Sweeping
 from taskmesh.scheduler.transactions import Transactions
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.consensus.admission import Standing
     from taskmesh.consensus.configuration import Configuration
     from taskmesh.nodes.agreement import Agreement
@@ -36,21 +37,28 @@ CARE_S = 5.0
 COMPACT_S = 60.0
 
 
-def begin_care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
+def begin_care(
+    agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event, broker: Broker | None = None
+) -> None:
     """Look after acceptors, settings and sessions for as long as this process leads.
 
     Args:
         agreement: The leader's way to the registers; another one is made of it.
         leads: Whether the lead lasts.
         stopping: Is set when this process ends.
+        broker: Of the mesh, if it has one: it is told of what is sent here.
     """
     own = agreement.another()
-    threading.Thread(target=_care, args=(own, leads, stopping), name="taskmesh-care", daemon=True).start()
+    threading.Thread(
+        target=_care, args=(own, leads, stopping, broker), name="taskmesh-care", daemon=True
+    ).start()
 
 
-def _care(agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event) -> None:
+def _care(
+    agreement: Agreement, leads: Callable[[], bool], stopping: threading.Event, broker: Broker | None
+) -> None:
     acceptors, settings = AcceptorCare(agreement), OperatorSettings(agreement)
-    sessions, transactions = Sweeping(agreement), Transactions(agreement, leads)
+    sessions, transactions = Sweeping(agreement), Transactions(agreement, leads, broker)
     number, said = 0, ""
     silent: frozenset[str] = frozenset()
     compact_at_s = time.monotonic() + COMPACT_S

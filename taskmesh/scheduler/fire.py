@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from taskmesh.broker.announcing import announce
 from taskmesh.consensus.registers import Keep, Refuse, Verdict, Versioned, Write
 from taskmesh.coordination.cursor import Cursor, cursor_register, pack_cursor, unpack_cursor
 from taskmesh.coordination.firing import shard_of
@@ -27,6 +28,7 @@ from taskmesh.scheduler.misfire import still_to_run, to_run
 from taskmesh.scheduler.overlapping import Due, Overlapping
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.nodes.agreement import Agreement
     from taskmesh.nodes.link import Link
 
@@ -57,6 +59,7 @@ class Firing:
         tenure: Tenure,
         may_act: Callable[[], bool],
         sender: str,
+        broker: Broker | None = None,
     ) -> None:
         """Prepare.
 
@@ -66,11 +69,13 @@ class Firing:
             tenure: The lead.
             may_act: Tells whether it lasts.
             sender: Who sends, for people to read.
+            broker: Of the mesh, if it has one: it is told of what is sent.
         """
         self._link = link
         self._agreement = agreement
         self._token = tenure.token
         self._may_act = may_act
+        self._broker = broker
         self.definitions = Definitions(agreement.registers)
         self._overlapping = Overlapping(link, self.definitions)
         self._maker = Maker(link.session, link.messages, sender)
@@ -223,6 +228,8 @@ class Firing:
         sent = self._link.run(
             enqueue(self._link.session, messages, functions, patience_s=SEND_S, token=self._token)
         )
+        if self._broker is not None:
+            announce(self._broker, messages, sent)
         self.fired += len(sent.accepted) - len(sent.known)
         self._overlapping.recorded(of_message[task_id] for task_id in sent.accepted)
         self._keep_what_failed(sent, of_message)

@@ -1,9 +1,8 @@
 """The leader's look for queues that have work and no tickets: these get some, so one that is lost costs time only.
 
-Tickets are lost with a broker's disk, purged, or never sent: by a caller that ended while the broker was away, for
-what a schedule or a transaction sends, and for what comes back in line (retries, delayed messages, those of the
-dead). In a thread of its own, since a broker that is away costs whoever asks it some seconds. A leader of before that
-goes on does no harm.
+Tickets are lost with a broker's disk, purged, or never sent: by a caller that ended while the broker was away, and
+for what comes back in line (retries, delayed messages, those of the dead, of a queue that goes on). In a thread of its
+own, since a broker that is away costs whoever asks it some seconds. A leader of before that goes on does no harm.
 """
 
 from __future__ import annotations

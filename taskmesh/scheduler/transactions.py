@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from taskmesh.broker.announcing import announce
 from taskmesh.coordination.means import Means
 from taskmesh.coordination.transaction import DONE
 from taskmesh.coordination.transaction_sweep import TransactionSweep
@@ -14,6 +16,7 @@ from taskmesh.nodes.lease_clock import lease_now_s
 from taskmesh.nodes.transacting import generation, transact
 
 if TYPE_CHECKING:
+    from taskmesh.broker.contract import Broker
     from taskmesh.nodes.agreement import Agreement
 
 log = logging.getLogger("taskmesh.scheduler")
@@ -22,15 +25,17 @@ log = logging.getLogger("taskmesh.scheduler")
 class Transactions:
     """Looks now and then."""
 
-    def __init__(self, agreement: Agreement, leads: Callable[[], bool]) -> None:
+    def __init__(self, agreement: Agreement, leads: Callable[[], bool], broker: Broker | None = None) -> None:
         """Prepare; connects when it first looks.
 
         Args:
             agreement: The way to the registers, and to the nodes.
             leads: Whether the lead lasts.
+            broker: Of the mesh, if it has one: it is told of what is sent here.
         """
         self._agreement = agreement
         self._leads = leads
+        self._broker = broker
         self._sweep = TransactionSweep()
         self._waiting: set[str] = set()
 
@@ -51,7 +56,8 @@ class Transactions:
             starts,
             is_embedded=starts > 0,
         )
-        swept = transact(agreement, self._sweep.run(means, link.session.now_ms, self._leads))
+        recorded = partial(announce, self._broker) if self._broker is not None else None
+        swept = transact(agreement, self._sweep.run(means, link.session.now_ms, self._leads), recorded)
         for transaction in swept.given_up:
             log.info("transaction %s was never decided, and is dropped: nothing of it was done", transaction)
         waiting = dict(swept.failed)

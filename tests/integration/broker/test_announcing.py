@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.cli.dead import send_again
 from taskmesh.errors import BatchError, BrokerRefused, IdempotencyConflict
+from taskmesh.testing.thread_worker import ThreadWorker
 
 pytestmark = pytest.mark.needs_server
 
@@ -52,6 +54,19 @@ def test_a_transaction_announces_once_it_is_done(mesh, add):
         add.delay(1, 2)
         assert mesh.broker.told == []
     assert mesh.broker.told == [("default", 1)]
+
+
+def test_a_dead_letter_that_is_sent_again_is_announced(mesh):
+    @mesh.task(queue="fails")
+    def fail():
+        raise ValueError
+
+    with ThreadWorker(mesh, queues=("fails",)):
+        failed = fail.delay()
+        failed.get(propagate=False, timeout=60)
+    mesh.broker.told.clear()
+    send_again(mesh, failed.id)
+    assert mesh.broker.told == [("fails", 1)]
 
 
 def test_what_was_refused_is_not_announced(mesh, add):

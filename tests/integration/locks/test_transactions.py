@@ -23,7 +23,8 @@ from taskmesh.errors import (
 )
 from taskmesh.results.read import read
 from taskmesh.scheduler.candidate import Standing
-from tests.integration.transactors import check, finish, is_done, kill_many, open_ones
+from tests.apps.recording_broker import Recorder
+from tests.integration.transactors import MESSAGES, check, finish, is_done, kill_many, open_ones
 from tests.support import wait_until
 
 
@@ -238,11 +239,13 @@ def test_the_leader_does_what_its_process_only_decided(url, make_mesh, monkeypat
     heard = kill_many(mesh, [url], "", 4, 0, "decided")
     assert heard == {0: True, 1: True, 2: False, 3: False}
     assert len(open_ones(mesh)) == 2
-    standing = Standing(own.link, own.agreement, "cat").start()
+    broker = Recorder("", own.name)
+    standing = Standing(own.link, own.agreement, "cat", broker=broker).start()
     try:
         wait_until(lambda: not open_ones(mesh), what="the leader has done them")
     finally:
         standing.join(90)
+    assert sum(count for _, count in broker.told) >= 2 * MESSAGES
     assert [is_done(mesh, number) for number in heard] == [True] * 4
 
 

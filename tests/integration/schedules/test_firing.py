@@ -31,6 +31,7 @@ from taskmesh.nodes.agreement import Agreement
 from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import WORKER
 from taskmesh.scheduler.fire import Firing
+from tests.apps.recording_broker import Recorder
 from tests.support import wait_until
 
 
@@ -146,6 +147,17 @@ def test_what_was_missed_runs_as_its_policy_says(mesh: TaskMesh, node: Redis) ->
     assert 2 <= len(nominal(node, mesh, "all")) <= 3
     assert all(now_ms - moment <= 25 * 60_000 + 1000 for moment in nominal(node, mesh, "all"))
     assert not [moment for moment in nominal(node, mesh, "skip") if now_ms - moment > 15_000]
+
+
+def test_a_broker_is_told_of_what_schedules_send(mesh: TaskMesh) -> None:
+    task = mesh.task(name="sums.add", queue="sums")(lambda x, y: x + y)
+    mesh.schedule("one", every("10m"), task.s(1, 1), misfire="latest")
+    agreement, broker = Agreement(mesh.link), Recorder("", mesh.name)
+    _age(mesh, agreement, "one", 3_600_000)
+    firing = Firing(mesh.link, agreement, _tenure(), lambda: True, "test", broker)
+    firing.begin()
+    firing.turn()
+    assert broker.told == [("sums", 1)]
 
 
 def test_what_was_missed_does_not_keep_others_waiting(mesh: TaskMesh, node: Redis, monkeypatch) -> None:
