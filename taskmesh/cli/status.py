@@ -44,9 +44,9 @@ _ENDS = {LETTER[state].decode(): state.value for state in sorted(FINAL)}
 def status(*, target: Target, json_wanted: bool) -> None:
     """Show a mesh at a glance: its nodes, workers, schedulers, queues and totals.
 
-    Ready messages wait for a worker, delayed ones for a time, parked ones for a worker that knows their task, blocked
-    ones for their turn in a sequence. The totals count what ended since the mesh was made. Schedulers are those who
-    stand for leader, workers among them; one that was killed is shown for some seconds more.
+    Ready messages wait for a worker, delayed ones for a time, parked ones for a worker of their queue that knows their
+    task, blocked ones for their turn in a sequence. The totals count what ended since the mesh was made. Schedulers are
+    those who stand for leader, workers among them; one that was killed is shown for some seconds more.
     """
     mesh = target.look()
     link = mesh.link

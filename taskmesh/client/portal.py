@@ -121,7 +121,7 @@ class Portal:
             return ""  # the caller is told of the timeout all the same
         if not parked:
             return ""
-        return "no worker that took it knows its task: start one of the app that has it"
+        return "no worker that took it knows its task: start one of the app that has it, on that queue"
 
     def crashes(self, task_id: str) -> int:
         """Return how often the process of a message died; 0 if nothing is known of it any more.

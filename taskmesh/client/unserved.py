@@ -63,8 +63,8 @@ def tell_who_serves(
             if _is_first(warned, f"{queue} parked"):
                 log.warning(
                     "task %s of queue %r of mesh %r was put aside, since no worker that took it knows its task. "
-                    "Workers: %s. Start one of the app that has the task: it becomes a dead letter after "
-                    "unknown_task_grace",
+                    "Workers: %s. Start one of the app that has the task, on that queue: it becomes a dead letter "
+                    "after unknown_task_grace",
                     task_id,
                     queue,
                     mesh,

@@ -138,7 +138,7 @@ def _metrics() -> list[Metric]:
             ("queue", "state"),
         ),
         Metric("taskmesh_delayed", GAUGE, MESH, "Messages that wait for a time."),
-        Metric("taskmesh_parked", GAUGE, MESH, "Messages that wait for a worker which knows their task."),
+        Metric("taskmesh_parked", GAUGE, MESH, "Messages for which no worker of their queue knows the task."),
         Metric("taskmesh_running", GAUGE, MESH, "Messages that workers hold."),
         Metric("taskmesh_dead_letters", GAUGE, MESH, "Dead letters that are kept."),
         Metric("taskmesh_workers", GAUGE, MESH, "Workers that the nodes know.", ("state",)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from taskmesh.core.script import load_script
@@ -42,6 +42,21 @@ class Charge:
     token: bytes = b""
     outcome: bytes = b""
     letter: bytes = b"D"
+
+
+@dataclass(frozen=True, slots=True)
+class Serves:
+    """What a worker can run.
+
+    Attributes:
+        build: As a hash.
+        queues: From which it claims. Both are read each time anew.
+        tasks: Names of those that it knows.
+    """
+
+    build: str
+    queues: Collection[str] = ()
+    tasks: Collection[str] = ()
 
 
 def register(session: Session, incarnation: bytes, info: bytes, *, patience_s: float = 10.0) -> Steps[None]:
@@ -162,18 +177,20 @@ def reap(
             return total
 
 
-def unpark(session: Session, build: bytes, incarnation: bytes) -> Steps[int]:
+def unpark(session: Session, serves: Serves, incarnation: bytes) -> Steps[int]:
     """Return messages that another build of the workers could not take to their lines.
 
     Args:
         session: Where.
-        build: Of the worker that asks; what it has parked itself stays.
+        serves: What the worker that asks can run; anything else stays, and so does what its own build has parked.
         incarnation: Of that worker: its idle children are woken, and no others.
     """
+    names = [name.encode() for name in (*serves.queues, *serves.tasks)]
+    build, many = serves.build.encode(), b"%d" % len(serves.queues)
     cursor = b"0"
     total: int = 0
     while True:
-        cursor, count = yield from ask(session, UNPARK, build, cursor, incarnation)
+        cursor, count = yield from ask(session, UNPARK, build, cursor, incarnation, many, *names)
         total += int(count)
         if cursor == b"0":
             return total

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from taskmesh.core import keys
 from taskmesh.core.hooks import WorkerContext
 from taskmesh.errors import NodeUnavailable, UsageError, WorkerError
+from taskmesh.queue.workers import Serves
 from taskmesh.replication.ask import plain
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.child import Child
@@ -152,10 +153,12 @@ class _Life:
         self._name = name
         self._concurrency = concurrency
         self._build = build.decode()
+        # one that serves all queues finds more of them, and an app may still get tasks
+        self._served = list(self._queues)
         self._presence = make_presence(
             link,
             name,
-            self._build,
+            Serves(self._build, self._served, mesh.tasks),
             lease_ttl_s=settings.lease_ttl,
             max_crashes=settings.max_crashes,
             dead_expires_s=int(settings.dead_letter_expires),
@@ -276,6 +279,7 @@ class _Life:
         new = [name for raw in found if (name := raw.decode()) not in self._queues]
         for name in new:
             self._queues = (*self._queues, name)
+            self._served.append(name)
             for child in self._children:
                 child.serve_also(name)
         if new:

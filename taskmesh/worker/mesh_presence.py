@@ -16,6 +16,7 @@ from functools import partial
 from taskmesh.codec.control import Control
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import ONE_NODE, Link
+from taskmesh.queue.workers import Serves
 from taskmesh.worker.deaths import Death, Deaths
 from taskmesh.worker.life_events import STOPPED, tell_down, tell_up
 from taskmesh.worker.orders import Orders
@@ -59,7 +60,7 @@ class MeshPresence:
         self,
         link: Link,
         worker: str,
-        build: str,
+        serves: Serves,
         *,
         lease_ttl_s: float,
         max_crashes: int,
@@ -76,7 +77,7 @@ class MeshPresence:
         self._make: Callable[[str], Presence] = lambda node: Presence(
             link.at(node),
             worker,
-            build,
+            serves,
             lease_ttl_s=lease_ttl_s,
             max_crashes=max_crashes,
             dead_expires_s=dead_expires_s,
@@ -317,7 +318,7 @@ class MeshUndertaker:
 def make_presence(
     link: Link,
     worker: str,
-    build: str,
+    serves: Serves,
     *,
     lease_ttl_s: float,
     max_crashes: int,
@@ -332,7 +333,7 @@ def make_presence(
         return MeshPresence(
             link,
             worker,
-            build,
+            serves,
             lease_ttl_s=lease_ttl_s,
             max_crashes=max_crashes,
             dead_expires_s=dead_expires_s,
@@ -341,7 +342,7 @@ def make_presence(
     return Presence(
         link,
         worker,
-        build,
+        serves,
         lease_ttl_s=lease_ttl_s,
         max_crashes=max_crashes,
         dead_expires_s=dead_expires_s,

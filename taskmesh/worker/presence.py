@@ -16,7 +16,7 @@ from taskmesh.errors import NodeFault, NodeUnavailable, WorkerError
 from taskmesh.nodes.link import Link
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
-from taskmesh.queue.workers import Beat, beat, bury, children, register, tell, unpark
+from taskmesh.queue.workers import Beat, Serves, beat, bury, children, register, tell, unpark
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from taskmesh.worker.deaths import Death
@@ -60,7 +60,7 @@ class Presence:
         self,
         link: Link,
         worker: str,
-        build: str,
+        serves: Serves,
         *,
         lease_ttl_s: float,
         max_crashes: int,
@@ -75,7 +75,7 @@ class Presence:
         Args:
             link: To the mesh.
             worker: Name of the worker.
-            build: What it can run, as a hash.
+            serves: What it can run.
             lease_ttl_s: How long a counter may stand still.
             max_crashes: A message with so many crashes becomes a dead letter.
             dead_expires_s: How long that is kept.
@@ -97,7 +97,7 @@ class Presence:
         self.is_registered = False
         self.beat_s = beat_s_of(lease_ttl_s)
         self._link = link
-        self._build = build.encode()
+        self._serves = serves
         self._watch = Watch(lease_ttl_s, self.beat_s)
         self.orders_heard = orders or Orders(link.controls, worker)
         self._within_s = within_s
@@ -293,11 +293,11 @@ class Presence:
         now_s = time.monotonic()
         if now_s < self._unpark_at:
             return
-        count = self._run(unpark(self._link.session, self._build, self.incarnation))
+        count = self._run(unpark(self._link.session, self._serves, self.incarnation))
         # again soon while there are any: the other build takes and parks some of them again and again
         self._unpark_at = now_s + (self.beat_s if count else self._lease_ttl_s)
         if count:
-            log.info("%s back in line, which another build left", are(count))
+            log.info("%s back in line, which another build left and this worker can run", are(count))
 
     def _expire(self) -> None:
         """End some messages whose time to begin is over: nobody may claim them for long."""

@@ -26,6 +26,7 @@ import msgspec
 from taskmesh.codec.control import TERMINATE
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError, is_usage
 from taskmesh.nodes.link import ONE_NODE
+from taskmesh.queue.workers import Serves
 from taskmesh.worker.about import worker_info
 from taskmesh.worker.autoscale import make_autoscaler
 from taskmesh.worker.brood import RECALL_S
@@ -189,7 +190,7 @@ class Supervisor:
             make_presence,
             link,
             self._name,
-            facts.build,
+            Serves(facts.build, self._queues, facts.tasks),
             lease_ttl_s=facts.lease_ttl_s,
             max_crashes=facts.max_crashes,
             dead_expires_s=facts.dead_expires_s,

@@ -29,7 +29,7 @@ from taskmesh.queue.pause import pause, paused_queues, resume
 from taskmesh.queue.rate import BEGIN, GO_ON, ask_start, hasten
 from taskmesh.queue.setting import operated, put_rate_limit, put_weight
 from taskmesh.queue.wish import Wish, note_wish, settle_wish, wishes
-from taskmesh.queue.workers import register, unpark
+from taskmesh.queue.workers import Serves, register, unpark
 from taskmesh.replication.accept import accept_key, refuse_key
 from taskmesh.replication.ask import plain
 from taskmesh.replication.join import join
@@ -233,9 +233,9 @@ def test_parked_messages_go_back_from_all_nodes(view, seed):
     both = Both(view, seed)
     both.send(20)
     end_some(both, b"S")
-    both.same(unpark, b"build", INCARNATION)
-    both.same(unpark, b"other build", INCARNATION)
-    both.same(unpark, b"other build", INCARNATION)
+    both.same(unpark, Serves("build", NAMES), INCARNATION)
+    both.same(unpark, Serves("other build", NAMES), INCARNATION)
+    both.same(unpark, Serves("other build", NAMES), INCARNATION)
     both.check()
 
 

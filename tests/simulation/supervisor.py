@@ -12,7 +12,18 @@ from taskmesh.queue.claim import held, recall, unheard
 from taskmesh.queue.control import take_orders
 from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.ticket import give
-from taskmesh.queue.workers import Charge, beat, bury, children, declare_dead, reap, register, tell, unpark
+from taskmesh.queue.workers import (
+    Charge,
+    Serves,
+    beat,
+    bury,
+    children,
+    declare_dead,
+    reap,
+    register,
+    tell,
+    unpark,
+)
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.worker.page import Note
 from taskmesh.worker.undertaker import may_have_begun
@@ -332,7 +343,8 @@ class Supervisor:
             dead += [found.incarnation] * is_dead
         if self.world.time.now_s >= self.unpark_at_s:
             self.unpark_at_s = self.world.time.now_s + LEASE_TTL_S
-            yield from unpark(self.session, self.build, self.incarnation)
+            serves = Serves(self.build.decode(), [queue.decode() for queue in self.world.queues])
+            yield from unpark(self.session, serves, self.incarnation)
         found = yield from expired(self.session, patience_s=PATIENCE_S)
         if found:
             entries = [

@@ -16,7 +16,7 @@ from taskmesh.queue.commit import RELEASED, REQUEUED, SNOOZED, commit, retried
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
 from taskmesh.queue.manage import FORGOTTEN, HAS_IDLE, HAS_MESSAGES, IS_PAUSED, NOT_LISTED, forget_queue
 from taskmesh.queue.pause import pause, resume
-from taskmesh.queue.workers import declare_dead, reap, register, unpark
+from taskmesh.queue.workers import Serves, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
 from taskmesh.testing.simulated_network import SimulatedNetwork
 from taskmesh.testing.simulated_node import SimulatedNode
@@ -356,7 +356,7 @@ def test_what_goes_back_in_line_lists_its_queue_again() -> None:
     parked = [claimed.task_id, claimed.token, b"S", b"%d" % (scene.process.now_ms() + 60_000)]
     scene.ask(commit(scene.session, CHILD, b"old build", (), parked))
     assert not scene.node.call((b"EXISTS", queues))
-    scene.ask(unpark(scene.session, b"new build", WORKER))
+    scene.ask(unpark(scene.session, Serves("new build", ["default"]), WORKER))
     assert scene.node.call((b"SISMEMBER", queues, b"default")) == 1
     # put off, and back when it is due
     (claimed,) = scene.claim(CHILD, 2)

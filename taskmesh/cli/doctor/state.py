@@ -9,6 +9,7 @@ from taskmesh.app import TaskMesh
 from taskmesh.cli.candidate_list import candidates_of, in_words
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.cli.doctor.hanging import check_hanging
+from taskmesh.cli.doctor.parked import check_parked
 from taskmesh.cli.target import Target
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
 from taskmesh.codec.keyring import Keyring
@@ -104,7 +105,8 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
     yield from check_builds(workers)
     yield from check_queues(counted, workers, command)
     yield from check_hanging(mesh, look, counted, [worker for worker in workers if worker not in gone])
-    yield from check_left_behind(counted)
+    yield from check_parked(mesh, counted, workers)
+    yield from check_dead_letters(counted)
 
 
 def check_stand_by(standing: Sequence[CandidateSeen], *, has_several: bool) -> Iterator[Finding]:
@@ -213,16 +215,8 @@ def check_queues(
         yield ok("queues", f"{len(counted.queues)}, {sum(counted.queues.values()):,} messages ready")
 
 
-def check_left_behind(counted: Status) -> Iterator[Finding]:
-    """Look at what no worker could take, and what was given up."""
-    if counted.parked:
-        yield warn(
-            "parked",
-            f"{counted.parked:,} messages wait for a worker that knows their task",
-            "start workers of the build that sends them; after unknown_task_grace they become dead letters",
-        )
-    else:
-        yield ok("parked", "none")
+def check_dead_letters(counted: Status) -> Iterator[Finding]:
+    """Look at what was given up."""
     if counted.dead:
         yield warn("dead letters", f"{counted.dead:,}", "taskmesh dead list, then dead retry or dead drop")
     else:

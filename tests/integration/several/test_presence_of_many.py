@@ -8,7 +8,7 @@ import pytest
 
 from taskmesh.core import keys
 from taskmesh.core.claim_names import claim_name
-from taskmesh.queue.workers import declare_dead
+from taskmesh.queue.workers import Serves, declare_dead
 from taskmesh.replication.ask import plain
 from taskmesh.worker.mesh_presence import MeshPresence
 from taskmesh.worker.page import Note
@@ -34,7 +34,7 @@ def apart(make_nodes) -> Iterator[Apart]:
 
 @pytest.fixture
 def presence(apart) -> MeshPresence:
-    made = MeshPresence(apart.link, "w", "build", lease_ttl_s=10, max_crashes=3, dead_expires_s=100)
+    made = MeshPresence(apart.link, "w", Serves("build"), lease_ttl_s=10, max_crashes=3, dead_expires_s=100)
     made.register(b"{}")
     apart.incarnation = made.incarnation.decode()
     return made
@@ -148,7 +148,9 @@ def test_a_crash_is_told_of_the_worker_whose_child_it_was(apart, presence):
     presence.tell(b'{"name": "w"}')
     apart.delay(0, "note", "last words")
     assert apart.child()._talk.turn(1)
-    other = MeshPresence(apart.link, "other", "build", lease_ttl_s=10, max_crashes=3, dead_expires_s=100)
+    other = MeshPresence(
+        apart.link, "other", Serves("build"), lease_ttl_s=10, max_crashes=3, dead_expires_s=100
+    )
     other.register(b"{}")
     declare(apart, 0, presence)
     with apart.meshes[0].events(["crashed"]) as events:
@@ -181,3 +183,26 @@ def test_nodes_that_appear_know_it_with_the_next_beat(apart, presence):
     apart.link.usable = ("n1", "n2")
     presence.beat(())
     assert count(apart, 0, presence) > before
+
+
+def test_what_is_parked_goes_back_only_for_a_worker_that_serves_its_queue_and_knows_its_task(apart, presence):
+    apart.delay(0, "note", "unknown here")
+    del apart.mesh.tasks["note"]
+    apart.child().run()
+
+    def parked_beside(build, queues, tasks):
+        other = MeshPresence(
+            apart.link,
+            "other",
+            Serves(build, queues, tasks),
+            lease_ttl_s=10,
+            max_crashes=3,
+            dead_expires_s=100,
+        )
+        other.register(b"{}")
+        return ask(apart, 0, b"HLEN", keys.parked(apart.link.prefix)), waiting(apart, 0)
+
+    assert parked_beside("build", ["default"], ["note"]) == (1, 0)
+    assert parked_beside("another", ["elsewhere"], ["note"]) == (1, 0)
+    assert parked_beside("another", ["default"], ["other"]) == (1, 0)
+    assert parked_beside("another", ["elsewhere", "default"], ["other", "note"]) == (0, 1)

@@ -10,6 +10,7 @@ import pytest
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor import machine, node, state
 from taskmesh.cli.doctor.finding import Level, fail
+from taskmesh.cli.doctor.parked import check_parked, parked
 from taskmesh.cli.key_place import KeyPlace
 from taskmesh.cli.node_remedy import remedy, remedy_of_embedded
 from taskmesh.codec.keyring import Keyring
@@ -135,12 +136,20 @@ def test_a_paused_queue_is_told():
 
 
 def test_what_is_left_behind():
-    assert levels(state.check_left_behind(EMPTY)) == {Level.OK}
-    findings = list(state.check_left_behind(replace(EMPTY, parked=2, dead=3)))
-    assert {finding.check: finding.level for finding in findings} == {
-        "parked": Level.WARN,
-        "dead letters": Level.WARN,
-    }
+    assert levels(state.check_dead_letters(EMPTY)) == {Level.OK}
+    assert levels(state.check_dead_letters(replace(EMPTY, dead=3))) == {Level.WARN}
+
+
+def test_of_what_is_parked_the_queue_is_named_and_who_knows_the_task_elsewhere():
+    assert levels(check_parked(TaskMesh("d"), EMPTY, [ONE])) == {Level.OK}
+    knows = replace(OTHER, queues=("mail",))
+    found = parked(2, [("app.mul", "default")], [ONE, knows])
+    assert found.level is Level.WARN
+    assert "app.mul in default; it is known to other (queues mail), not on that queue" in found.text
+    assert "taskmesh worker APP -Q default" in found.remedy
+    # the other build of a deploy takes some of it again and again
+    assert "known to" not in parked(2, [("app.mul", "default")], [ONE, OTHER]).text
+    assert "-Q THEIR_QUEUE" in parked(2, [], [ONE]).remedy
 
 
 def test_workers_that_are_gone_do_not_count():
