@@ -67,8 +67,7 @@ class Publisher:
         """Have a queue's workers told, soon."""
         with self._lock:
             before = self._counts.get(queue, 0)
-            if before < TICKETS_MAX:
-                self._counts[queue] = min(before + count, TICKETS_MAX)
+            self._counts[queue] = min(before + count, TICKETS_MAX)
             if self._thread is None:
                 self._start()
             elif not before:

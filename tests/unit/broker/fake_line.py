@@ -18,6 +18,10 @@ class FakeServer:
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
+        self.tickets = []
+        self.settled = []
+        self.connects = 0
+        self.waiting = {}
 
     def line(self):
         return FakeLine(self)
@@ -39,6 +43,7 @@ class FakeLine:
         self.abandoned = False
 
     def connect(self):
+        self.server.connects += 1
         self.server.check()
         if not self.is_open:
             self.server.lines += 1
@@ -52,6 +57,30 @@ class FakeLine:
 
     def beat(self):
         self.server.check()
+
+    def waiting(self, queue):
+        self.server.check()
+        return self.server.waiting.get(queue, 0)
+
+    def consume(self, queues, at_once, heard):
+        self.server.check()
+        self.heard = heard
+
+    def cancel(self):
+        self.server.check()
+
+    def wait(self, timeout_s, wakeup):
+        """Deliver all tickets that the server has."""
+        self.server.check()
+        tickets, self.server.tickets = self.server.tickets, []
+        for queue, tag in tickets:
+            self.heard(queue, tag)
+
+    def acknowledge(self, tag):
+        self.server.settled.append(("acknowledged", tag))
+
+    def put_back(self, tag):
+        self.server.settled.append(("put back", tag))
 
     def close(self):
         self.is_open = False

@@ -103,18 +103,6 @@ def test_a_nudge_ends_a_wait(tickets):
     assert tickets.next(60) is None
 
 
-def test_a_ticket_of_a_connection_that_is_gone_is_settled_without_a_word(broker, tickets):
-    broker.announce("mail", 2)
-    assert broker.flush(5)
-    tickets.consume(1)
-    before = tickets.next(5)
-    tickets.renew()
-    after = tickets.next(5)
-    tickets.acknowledge(before)
-    tickets.acknowledge(after)
-    assert tickets.trouble == ""
-
-
 def test_a_closed_broker_can_be_used_again(broker, tickets):
     broker.announce("mail")
     broker.close()

@@ -16,7 +16,7 @@ from taskmesh.cli.top.frame import frame
 from taskmesh.cli.top.parts import shares
 from taskmesh.cli.top.seen import NodeSeen, QueueSeen, Seen, WorkerSeen
 from taskmesh.cli.top.state import Key, State, View, Wish
-from taskmesh.cli.top.tally import Rates, Tally
+from taskmesh.cli.top.tally import TASKS_MAX, Rates, Tally
 from taskmesh.cli.top.terminal import as_ansi, keys_in
 from taskmesh.coordination.candidates import CandidateSeen
 from taskmesh.core.event import Event
@@ -298,3 +298,71 @@ def test_a_look_that_fails_as_nobody_expected_is_told_and_repeated(monkeypatch):
     watch.hurry()
     assert news.get(timeout=60) == ""
     watch.stop()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"state": "dead"}, "declared dead"),
+        ({"beat_age_s": 60.0}, "no heartbeat for 1 min"),
+        ({}, "12 s shop.pay"),
+    ],
+)
+def test_a_worker_that_is_lost_is_told_from_one_that_works(more, words):
+    workers = tuple(replace(each, **more) for each in seen().workers)
+    assert words in text(watching(seen(workers=workers)), State())
+
+
+def test_the_row_that_is_chosen_is_among_those_that_fit():
+    many = watching(seen(queues=tuple(queue(f"q{number:02}") for number in range(50))))
+    state = State()
+    text(many, state)
+    for _ in range(45):
+        state.press(Key.DOWN)
+    shown = text(many, state)
+    assert ">q45" in shown
+    assert "queue (+" in shown
+
+
+def test_a_dead_letter_that_went_meanwhile_leaves_the_last_one_chosen():
+    state = State(view=View.LETTERS, letters=[LETTER, LETTER], letter=1)
+    state.letters = [LETTER]
+    assert state.chosen_letter is LETTER
+
+
+def test_a_story_steers_no_terminal():
+    record = SimpleNamespace(queue="q\x1b[2J", attempt=1, crashes=3, created_ms=1, moment_ms=2)
+    error = SimpleNamespace(traceback="Traceback\x1b[2J\n  line two\n")
+    story = SimpleNamespace(
+        id="id-1",
+        task="a",
+        reason="no\x1b[2J",
+        record=record,
+        outcome=SimpleNamespace(worker="w", error=error),
+    )
+    shown = text(watching(), State(view=View.STORY, story=story))
+    assert "\x1b" not in shown
+    assert "  line two" in shown
+
+
+def test_only_so_many_tasks_are_counted():
+    tally = Tally()
+    for number in range(TASKS_MAX + 1):
+        tally.add(Event("succeeded", 1, task=f"t{number}", seconds=1.0))
+    assert len(tally.tasks()) == TASKS_MAX
+
+
+def test_a_run_that_waits_for_its_turn_has_not_failed():
+    tally = Tally()
+    tally.add(Event("retried", 1, task="a", seconds=0.1, detail="not counted as an attempt"))
+    tally.add(Event("retried", 1, task="a", seconds=0.1, detail="ValueError"))
+    (task,) = tally.tasks()
+    assert (task.runs, task.failed, task.error) == (2, 1, "ValueError")
+
+
+def test_who_leads_is_heard_until_it_resigns():
+    tally = Tally()
+    tally.add(Event("leader", 1, worker="w1", detail="leads, token 1"))
+    assert tally.leader == "w1"
+    tally.add(Event("leader", 2, worker="w1", detail="resigned: the next one begins at once"))
+    assert tally.leader == ""
