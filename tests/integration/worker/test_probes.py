@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from taskmesh.cli.probing import ask
+from taskmesh.core.version import VERSION
 from taskmesh.metrics.bounded import NAMES_MAX, OTHER
+from taskmesh.metrics.catalogue import CATALOGUE
 from tests.apps import worker_tasks
 from tests.faults.mesh_scene import MeshScene
 from tests.faults.scene import PATIENCE_S, Scene, Worker
@@ -101,6 +104,59 @@ def test_what_children_have_counted_outlasts_them_and_what_killed_them_is_named(
     found = until_metric(worker, 1, "taskmesh_dead_letters")
     assert found["taskmesh_messages_ended_total", "default", "dead"] == 1
     until(worker, "/readyz", 200)
+
+
+def test_what_stands_where_is_told_and_no_metric_of_the_catalogue_is_forgotten(scene: Scene) -> None:
+    worker = scene.worker(2, probes=ANY, log_level="INFO")
+    scene.mesh.pause_queue("held")
+    add = scene.task(worker_tasks.add)
+    for _ in range(3):
+        add.apply_async((1, 2), queue="held", sequence_key="one-by-one")
+    scene.mesh.send_task("nobody.knows.this")
+    running = scene.send(worker_tasks.hold, str(scene.folder), "told", 1, expect=1)
+    scene.started("told")
+    wanted = {
+        ("taskmesh_parked",): 1,
+        ("taskmesh_delayed",): 0,
+        ("taskmesh_running",): 1,
+        ("taskmesh_worker_children", "busy"): 1,
+        ("taskmesh_worker_children", "idle"): 1,
+        ("taskmesh_worker_children_wanted",): 2,
+        ("taskmesh_queue_idle_children", "default"): 1,
+        ("taskmesh_queue_ready", "held"): 1,
+        ("taskmesh_queue_blocked", "held"): 2,
+        ("taskmesh_queue_paused", "held"): 1,
+        ("taskmesh_worker_info", worker.name, scene.name, VERSION): 1,
+        ("taskmesh_worker_ready",): 1,
+        ("taskmesh_leader_up",): 1,
+        ("taskmesh_leads",): 1,
+    }
+
+    def all_of_it() -> Found | None:
+        told = metrics(worker)
+        return told if wanted.items() <= told.items() else None
+
+    found = wait_until(all_of_it, PATIENCE_S, "all is told as it stands")
+    assert ("taskmesh_queue_paused", "default") not in found
+    for name in ("taskmesh_worker_memory_bytes", "process_resident_memory_bytes", "process_open_fds"):
+        assert 0 < found[name,] < 1e11
+    assert found["taskmesh_worker_memory_bytes",] > 2 * found["process_resident_memory_bytes",]
+    assert abs(time.time() - found["process_start_time_seconds",]) < 3600
+    # what there is only with a broker, a limit, several nodes, a `taskmesh scheduler`, or a crash
+    elsewhere = {
+        "taskmesh_broker_connected",
+        "taskmesh_node_memory_limit_bytes",
+        "taskmesh_copies_missing",
+        "taskmesh_scheduler_info",
+        "taskmesh_scheduler_ready",
+        "taskmesh_task_crashes_total",
+        "taskmesh_task_run_seconds",
+        "process_max_fds",
+    }
+    scene.let("told")
+    assert running.get(PATIENCE_S) == 1
+    ended = until_metric(worker, 1, "taskmesh_messages_ended_total", "default", "success")
+    assert set(CATALOGUE) - {at[0].removesuffix("_count") for at in ended} <= elsewhere
 
 
 def test_a_dead_node_makes_a_worker_not_ready_and_never_dead(

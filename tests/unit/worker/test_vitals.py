@@ -9,6 +9,7 @@ import time
 import pytest
 
 from taskmesh.metrics.tally import Tally
+from taskmesh.worker.probes import WorkerProbes
 from taskmesh.worker.vitals import IMPORTING, JOINING, LIVE_S, ORDER_S, STOPPING, WAITING, WORKING, Vitals
 
 
@@ -119,3 +120,16 @@ def test_children_that_do_not_work_are_the_reason(vitals: Vitals, brood: Brood, 
     vitals.brood = brood
     assert vitals.why_not_ready() == said
     assert ORDER_S < 3600
+
+
+def test_whether_tickets_are_heard_is_told_where_there_is_a_broker(vitals: Vitals) -> None:
+    probes = WorkerProbes(vitals, "w", "127.0.0.1:0")
+    try:
+        assert "taskmesh_broker_connected" not in probes.samples().text()
+        vitals.hears("")
+        assert "taskmesh_broker_connected 1" in probes.samples().text()
+        vitals.hears("refused")
+        assert "taskmesh_broker_connected 0" in probes.samples().text()
+        assert "taskmesh_worker_ready 0" in probes.samples().text()
+    finally:
+        probes.close()
