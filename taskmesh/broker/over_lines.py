@@ -37,7 +37,6 @@ class LineBroker:
         self._asking = make_line()
         self._asking_lock = threading.Lock()
         self._count_at_s = 0.0
-        self._is_told = False
         _brokers.add(self)
 
     def announce(self, queue: str, count: int = 1) -> None:
@@ -73,15 +72,12 @@ class LineBroker:
     def _count(self, queue: str) -> int:
         self._asking.connect()
         self._asking.beat()
-        count = self._asking.waiting(queue)
-        self._is_told = False
-        return count
+        return self._asking.waiting(queue)
 
     def _note_failed(self, error: BrokerRefused | BrokerUnavailable) -> None:
+        """Rest. A worker's ear, or the look of a scheduler, says that the broker is away, and when it is back."""
         self._count_at_s = time.monotonic() + COUNT_AGAIN_S
-        if not self._is_told:
-            self._is_told = True
-            log.warning("it cannot be seen which queues lack tickets; trying again: %s", error)
+        log.debug("it cannot be seen which queues lack tickets: %s", error)
 
     def check(self, queues: Sequence[str] = ()) -> None:
         """Connect, and declare queues, to see that it can be done.

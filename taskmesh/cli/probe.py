@@ -11,7 +11,7 @@ from taskmesh.cli.app_path import current_folder
 from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.group import ending
 from taskmesh.cli.output import json_option, print_json
-from taskmesh.cli.probing import LIVE, READY, TIMEOUT_S, CannotAsk, NobodyNamed, ask, url_for
+from taskmesh.cli.probing import LIVE, READY, REMARK, TIMEOUT_S, CannotAsk, NobodyNamed, ask, url_for
 from taskmesh.cli.seconds import Seconds
 from taskmesh.config.settings import probes_setting
 
@@ -50,19 +50,20 @@ def probe(*, live: bool, ready: bool, url: str | None, timeout: float, json_want
     except CannotAsk as error:
         raise Failure(str(error)) from error
     if json_wanted:
-        print_json(
-            {"url": url, "status": told.status, "ok": told.status == 200, "reasons": _reasons(told.text)}
-        )
+        print_json({"url": url, "status": told.status, "ok": told.status == 200, **_said(told.text)})
     else:
         click.echo(told.text)
     click.get_current_context().exit(int(told.status != 200))
 
 
-def _reasons(text: str) -> list[str]:
-    """Return why not, from a page of either kind."""
-    if text == "ok":
-        return []
+def _said(text: str) -> dict[str, list[str]]:
+    """Return the reasons why not, and the remarks, from a page of either kind."""
     try:
-        return [str(reason) for reason in json.loads(text)["reasons"]]
-    except (ValueError, KeyError, TypeError):
-        return text.splitlines()
+        page = json.loads(text)
+        return {kind: [str(each) for each in page.get(kind, ())] for kind in ("reasons", "remarks")}
+    except (ValueError, AttributeError, TypeError):
+        lines = text.splitlines()
+    return {
+        "reasons": [line for line in lines if line != "ok" and not line.startswith(REMARK)],
+        "remarks": [line.removeprefix(REMARK) for line in lines if line.startswith(REMARK)],
+    }

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 LIVE, READY = "/livez", "/readyz"
+#: As in `metrics/pages.py`, which imports much.
+REMARK = "remark: "
 #: How long an answer may take.
 TIMEOUT_S = 5.0
 _BYTES_MAX = 1 << 20

@@ -26,7 +26,7 @@ from taskmesh.cli.worker_file import read_scheduler_file
 from taskmesh.cli.worker_options import given_level
 from taskmesh.config.settings import LOG_LEVELS, check_mesh_name
 from taskmesh.config.sources import VARIABLE_PREFIX
-from taskmesh.errors import BrokerRefused, BrokerUnavailable, NodeUnavailable
+from taskmesh.errors import NodeUnavailable
 from taskmesh.scheduler.candidate import Standing, declared_in
 from taskmesh.worker.locate import importing
 from taskmesh.worker.logs import set_up_logging
@@ -34,7 +34,7 @@ from taskmesh.worker.service import Service
 
 if TYPE_CHECKING:
     from taskmesh.app import TaskMesh
-    from taskmesh.broker.contract import Broker
+    from taskmesh.cli.scheduler_broker import SchedulerBroker
     from taskmesh.cli.scheduler_probes import SchedulerProbes
 
 log = logging.getLogger("taskmesh.scheduler")
@@ -142,9 +142,11 @@ def scheduler(
         probed.stands(standing)
         log.info("probes of scheduler %s: %s", name, probed.url)
     log.info("%s stands for leader of mesh %r on %s", name, mesh.name, mesh.link.driver.address)
-    check_broker(mesh.broker, name)
+    heard = _broker_of(mesh, name, probed)
     while standing.is_alive and not stop_signals.wait(LOOK_S):
-        service.turned(lambda: [standing.hindrance] if standing.hindrance else [])
+        service.turned(
+            lambda: [standing.hindrance] if standing.hindrance else [], heard.remarks if heard else tuple
+        )
         if probed is not None:
             probed.turned()
     if not standing.is_alive:
@@ -152,30 +154,24 @@ def scheduler(
     service.stops("it resigns")
     if probed is not None:
         probed.stops()
+    if heard is not None:
+        heard.stop()
     standing.join()
     log.info("%s has stopped", name)
     if json_wanted:
         print_json({"mesh": mesh.name, "app": target.app or None, "seconds": time.monotonic() - begun_s})
 
 
-def check_broker(broker: Broker | None, name: str) -> None:
-    """Say at the start what is wrong with the broker. The scheduler goes on: it needs the nodes, and not the broker.
+def _broker_of(mesh: TaskMesh, name: str, probed: SchedulerProbes | None) -> SchedulerBroker | None:
+    """Begin to look how the broker is, where there is one."""
+    if mesh.broker is None:
+        return None
+    from taskmesh.cli.scheduler_broker import SchedulerBroker
 
-    Args:
-        broker: Of the mesh, if it has one.
-        name: Of the scheduler.
-    """
-    if broker is None:
-        return
-    try:
-        broker.check()
-    except (BrokerRefused, BrokerUnavailable) as error:
-        log.warning(
-            "%s; scheduler %s begins without it, fires schedules, and goes on trying: meanwhile nobody sees which "
-            "queues lack tickets, and tasks begin a little later",
-            error,
-            name,
-        )
+    heard = SchedulerBroker(mesh.broker, mesh.settings.default_queue, name).start()
+    if probed is not None:
+        probed.has(heard)
+    return heard
 
 
 def _reached(target: Target, mesh: TaskMesh, stop_signals: StopSignals, waits: Callable[[str], None]) -> bool:

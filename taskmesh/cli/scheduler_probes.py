@@ -13,6 +13,7 @@ from taskmesh.metrics.process_values import put_process
 from taskmesh.metrics.server import ProbeServer, place_of
 
 if TYPE_CHECKING:
+    from taskmesh.cli.scheduler_broker import SchedulerBroker
     from taskmesh.nodes.agreement import Agreement
     from taskmesh.nodes.link import Link
     from taskmesh.scheduler.candidate import Standing
@@ -39,11 +40,12 @@ class SchedulerProbes:
         self._name = name
         self._mesh_name = link.mesh
         self._standing: Standing | None = None
+        self._broker: SchedulerBroker | None = None
         self._waits_for = "it has not begun yet"
         self._turned_s = time.monotonic()
         self._is_stopping = False
         self._mesh = MeshValues(lambda: link, lambda _: agreement.another(), lambda: ())
-        pages = Pages(self._why_dead, self._why_not_ready, self.samples, self._mesh.read)
+        pages = Pages(self._why_dead, self._why_not_ready, self.samples, self._mesh.read, self._remarks)
         self._server = ProbeServer(place_of(where), pages)
         self._server.start()
 
@@ -59,6 +61,10 @@ class SchedulerProbes:
     def stands(self, standing: Standing) -> None:
         """Tell of the candidate from now on."""
         self._standing = standing
+
+    def has(self, broker: SchedulerBroker) -> None:
+        """Tell of the broker from now on."""
+        self._broker = broker
 
     def turned(self) -> None:
         """Say that the main loop turns."""
@@ -80,6 +86,8 @@ class SchedulerProbes:
         found.put("taskmesh_scheduler_info", 1, self._name, self._mesh_name, VERSION)
         found.put("taskmesh_scheduler_ready", int(not self._why_not_ready()))
         found.put("taskmesh_leads", int(self._standing is not None and self._standing.may_act))
+        if self._broker is not None:
+            found.put("taskmesh_broker_connected", int(not self._broker.trouble))
         return found
 
     def _why_dead(self) -> list[str]:
@@ -88,6 +96,9 @@ class SchedulerProbes:
         if self._standing is not None and not self._standing.is_alive:
             reasons.append("it is no candidate any more; its log says why")
         return reasons
+
+    def _remarks(self) -> list[str]:
+        return self._broker.remarks() if self._broker is not None else []
 
     def _why_not_ready(self) -> list[str]:
         reasons = self._why_dead()

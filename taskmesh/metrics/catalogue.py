@@ -96,7 +96,10 @@ def _metrics() -> list[Metric]:
             "How long ago the supervisor's loop turned last.",
         ),
         Metric(
-            "taskmesh_broker_connected", GAUGE, WORKER, "Whether tickets of the broker are heard, with one."
+            "taskmesh_broker_connected",
+            GAUGE,
+            PROCESS,
+            "Whether tickets of the broker are heard, or the broker of a scheduler answers, with one.",
         ),
         # -- the mesh, as its nodes tell
         Metric("taskmesh_nodes", GAUGE, MESH, "Nodes of the mesh, without those that were drained."),

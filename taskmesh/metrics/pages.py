@@ -11,6 +11,8 @@ from taskmesh.metrics.exposition import OPEN_METRICS, TEXT, Samples
 from taskmesh.metrics.server import JSON, Answer, Request
 
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
+#: How a line begins that is no reason.
+REMARK = "remark: "
 #: For so long the metrics are passed on as they are: however many ask, they are put together once in that time.
 METRICS_FRESH_S = 1.0
 
@@ -22,7 +24,12 @@ class Pages:
     """Answers requests."""
 
     def __init__(
-        self, live: Reasons, ready: Reasons, own: Callable[[], Samples], mesh: Callable[[], Samples] = Samples
+        self,
+        live: Reasons,
+        ready: Reasons,
+        own: Callable[[], Samples],
+        mesh: Callable[[], Samples] = Samples,
+        remarks: Reasons = tuple,
     ) -> None:
         """Prepare.
 
@@ -31,10 +38,12 @@ class Pages:
             ready: Returns why it does not work now.
             own: Returns values of this process.
             mesh: Returns those that it tells of the mesh, for which the nodes are asked.
+            remarks: Returns what is to be known besides, and keeps it from nothing; `/readyz` says so.
         """
         self._reasons = {LIVE: live, READY: ready}
         self._own = own
         self._mesh = mesh
+        self._remarks = remarks
         self._lock = threading.Lock()
         # by whether it is OpenMetrics and has the values of the mesh: until when it may be passed on
         self._told: dict[tuple[bool, bool], tuple[float, str]] = {}
@@ -49,7 +58,8 @@ class Pages:
         if reasons is None:
             pages = ", ".join([*self._reasons, METRICS])
             return Answer(404, f"there is no {request.path[:100]}; there are {pages}\n")
-        return _told(list(reasons()), as_json=request.wants_json)
+        remarks = list(self._remarks()) if request.path == READY else []
+        return _told(list(reasons()), remarks, as_json=request.wants_json)
 
     def _text(self, *, open_metrics: bool, with_mesh: bool) -> str:
         """Return the metrics; those who ask at the same time wait for each other, and are told the same."""
@@ -64,8 +74,10 @@ class Pages:
             return text
 
 
-def _told(reasons: list[str], *, as_json: bool) -> Answer:
+def _told(reasons: list[str], remarks: list[str], *, as_json: bool) -> Answer:
     status = 503 if reasons else 200
     if as_json:
-        return Answer(status, json.dumps({"ok": not reasons, "reasons": reasons}) + "\n", JSON)
-    return Answer(status, "\n".join(reasons or ["ok"]) + "\n")
+        found = {"ok": not reasons, "reasons": reasons, "remarks": remarks}
+        return Answer(status, json.dumps(found) + "\n", JSON)
+    lines = [*(reasons or ["ok"]), *(f"{REMARK}{remark}" for remark in remarks)]
+    return Answer(status, "\n".join(lines) + "\n")

@@ -41,7 +41,7 @@ class WorkerProbes:
         self._vitals = vitals
         self._worker = worker
         self._mesh = MeshValues(lambda: vitals.link, self._agreement, self._queues)
-        pages = Pages(vitals.why_dead, vitals.why_not_ready, self.samples, self._mesh.read)
+        pages = Pages(vitals.why_dead, vitals.why_not_ready, self.samples, self._mesh.read, vitals.remarks)
         self._server = ProbeServer(place_of(where), pages)
         vitals.counts_with(Tally())
         self._server.start()

@@ -54,18 +54,21 @@ class Service:
         self._is_ready = False
         self._status = ""
 
-    def turned(self, why_not_ready: Callable[[], Sequence[str]]) -> None:
+    def turned(
+        self, why_not_ready: Callable[[], Sequence[str]], remarks: Callable[[], Sequence[str]] = tuple
+    ) -> None:
         """Say that the loop turns, that the process is ready as soon as it is, and what keeps it from that.
 
         Args:
             why_not_ready: Reasons; none once it is.
+            remarks: What is to be known besides.
         """
         now_s = time.monotonic()
         if not self.is_heard or now_s < self._next_s:
             return
         self._next_s = now_s + self._every_s
         reasons = why_not_ready()
-        status = "; ".join(reasons) or "ready"
+        status = "; ".join([*(reasons or ["ready"]), *remarks()])
         becomes_ready = not reasons and not self._is_ready
         words = ["READY=1"] if becomes_ready else []
         if self._is_watched:

@@ -78,7 +78,7 @@ class Vitals:
         """Say that the loop turns."""
         self.turned_s = time.monotonic()
         if self.phase != STOPPING:
-            self._service.turned(self.why_not_working)
+            self._service.turned(self.why_not_ready, self.remarks)
 
     def knows(self, facts: MeshFacts) -> None:
         """Say that the app was imported."""
@@ -126,16 +126,15 @@ class Vitals:
             return [f"the template (process {pid}) is gone"]
         return []
 
-    def why_not_ready(self) -> list[str]:
-        """Return why the worker runs no tasks now, or hears of them late."""
-        reasons = self.why_not_working()
-        if self.broker is False and self.phase == WORKING:
-            reasons.append(
-                f"no tickets of the broker are heard: {self.broker_problem or 'not connected yet'}"
-            )
-        return reasons
+    def remarks(self) -> list[str]:
+        """Return what is to be known of a worker that is ready all the same: without its broker, tasks begin later."""
+        if self.broker is not False or self.phase != WORKING:
+            return []
+        return [
+            f"no tickets of the broker are heard, so tasks begin up to a second later: {self.broker_problem}"
+        ]
 
-    def why_not_working(self) -> list[str]:
+    def why_not_ready(self) -> list[str]:
         """Return why the worker runs no tasks now; without a broker, which may be away, they are looked for."""
         now_s = time.monotonic()
         since = f", for {now_s - self.since_s:.0f} s"

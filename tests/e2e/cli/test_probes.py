@@ -23,6 +23,7 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
         "status": 200,
         "ok": True,
         "reasons": [],
+        "remarks": [],
     }
     refused = shell.run("worker", "app.py", "-c", "1", code=2, **setting)
     assert "probes cannot be served on 127.0.0.1" in refused.err
@@ -30,11 +31,14 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
 
     away = f"amqp://127.0.0.1:{free_port()}/shop"
     scheduler = shell.start("scheduler", "--mesh", "shop", "--probes", str(other), "-b", away).until(
-        "begins without it"
+        "goes on without it"
     )
     url = f"http://127.0.0.1:{other}"
     wait_until(lambda: shell.run("probe", "--url", f"{url}/readyz", code=None).code == 0, what="it is ready")
+    (remark,) = shell.run("probe", "--url", f"{url}/readyz", "--json").json["remarks"]
+    assert "connection refused" in remark
     metrics = shell.run("probe", "--url", f"{url}/metrics").out
+    assert "taskmesh_broker_connected 0" in metrics
     assert "taskmesh_scheduler_ready 1" in metrics
     assert "taskmesh_nodes_up 1" in metrics
     assert "taskmesh_claims_total" not in metrics

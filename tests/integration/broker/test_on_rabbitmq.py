@@ -233,7 +233,7 @@ def test_a_virtual_host_that_is_deleted_says_so_and_one_that_is_made_again_serve
 
 
 @pytest.mark.slow
-def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rabbitmq, made, caplog):
+def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rabbitmq, made):
     """First it is short of memory, then it is killed."""
     broker = make_broker(own_rabbitmq.url(), "shop")
     tickets = broker.listen(["mail"])
@@ -256,7 +256,6 @@ def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rab
     own_rabbitmq.do("[dets:sync(T) || T <- dets:all()], ok.")
     own_rabbitmq.kill()
     assert broker.waiting("mail") is None
-    assert "it cannot be seen which queues lack tickets" in caplog.text
     broker.announce("mail")
     wait_until(lambda: tickets.next(0.1) or "refused" in tickets.trouble)
     assert not broker.flush(0.1)

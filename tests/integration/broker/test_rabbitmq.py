@@ -7,7 +7,7 @@ from amqp.exceptions import ConnectionForced
 from kombu import Connection
 
 from taskmesh.broker.named import make_broker
-from taskmesh.cli.scheduler import check_broker
+from taskmesh.cli.scheduler_broker import SchedulerBroker
 from tests.rabbitmq import RabbitMQ
 from tests.support import wait_until
 
@@ -34,9 +34,9 @@ def test_an_operator_closes_connections(rabbitmq: RabbitMQ, vhost: str) -> None:
 def test_a_scheduler_says_at_its_start_that_the_password_is_wrong(
     rabbitmq: RabbitMQ, vhost: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check_broker(make_broker(rabbitmq.url(vhost, password="wrong"), "shop"), "clock")
+    SchedulerBroker(make_broker(rabbitmq.url(vhost, password="wrong"), "shop"), "mail", "clock").look()
     (said,) = caplog.messages
-    assert "check user 'guest' and the password in the address; scheduler clock begins without it" in said
+    assert "check user 'guest' and the password in the address; scheduler clock goes on without it" in said
 
 
 def test_a_life_after_a_kill(own_rabbitmq: RabbitMQ) -> None:

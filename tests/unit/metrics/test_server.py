@@ -24,10 +24,12 @@ class Process:
 
     def __init__(self) -> None:
         self.why_not_ready: list[str] = []
+        self.remarks: list[str] = []
         self.fails = False
         self.asked = self.asked_nodes = 0
         self.server = ProbeServer(
-            place_of("127.0.0.1:0"), Pages(list, lambda: self.why_not_ready, self.samples, self.of_mesh)
+            place_of("127.0.0.1:0"),
+            Pages(list, lambda: self.why_not_ready, self.samples, self.of_mesh, lambda: self.remarks),
         )
         self.server.start()
 
@@ -70,6 +72,11 @@ def test_it_says_whether_a_process_lives_and_is_ready(process: Process) -> None:
     process.why_not_ready = ["no node answers", "and more"]
     assert process.ask("/livez") == Told(200, "ok")
     assert process.ask("/readyz") == Told(503, "no node answers\nand more")
+    process.remarks = ["the broker is away"]
+    assert process.ask("/readyz") == Told(503, "no node answers\nand more\nremark: the broker is away")
+    process.why_not_ready = []
+    assert process.ask("/readyz") == Told(200, "ok\nremark: the broker is away")
+    assert process.ask("/livez") == Told(200, "ok")
 
 
 def test_clients_that_ask_slowly_hold_up_nobody(process: Process) -> None:
@@ -90,9 +97,12 @@ def test_clients_that_ask_slowly_hold_up_nobody(process: Process) -> None:
 def test_programs_are_told_in_json(process: Process) -> None:
     process.why_not_ready = ["no node answers"]
     told = process.ask("/readyz?json")
-    assert (told.status, json.loads(told.text)) == (503, {"ok": False, "reasons": ["no node answers"]})
+    assert (told.status, json.loads(told.text)) == (
+        503,
+        {"ok": False, "reasons": ["no node answers"], "remarks": []},
+    )
     answer = raw(process, "GET /livez HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n\r\n")
-    assert json.loads(answer.partition("\r\n\r\n")[2]) == {"ok": True, "reasons": []}
+    assert json.loads(answer.partition("\r\n\r\n")[2]) == {"ok": True, "reasons": [], "remarks": []}
 
 
 def test_metrics_come_in_the_format_that_was_asked_for(process: Process) -> None:

@@ -77,6 +77,12 @@ def test_ready_is_said_again_until_it_was_heard(address):
     late.socket.close()
 
 
+def test_remarks_are_told_and_keep_it_from_nothing(manager, address):
+    service = Service({"NOTIFY_SOCKET": address})
+    service.turned(list, lambda: ["the broker is away"])
+    assert manager.heard() == ["READY=1", "STATUS=ready; the broker is away"]
+
+
 def test_a_manager_that_does_not_read_holds_nobody_up(manager, address):
     service = Service({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1"})
     for _ in range(10_000):
@@ -127,7 +133,7 @@ def test_who_reloads_does_not_stop_and_its_loop_turns_meanwhile(manager, address
     monkeypatch.setenv("WATCHDOG_USEC", "4000000")
     vitals = Vitals(WorkerOptions(app="app", reload=True))
     vitals.enters(RELOADING)
-    assert manager.heard() == ["WATCHDOG=1", f"STATUS={vitals.why_not_working()[0]}"]
+    assert manager.heard() == ["WATCHDOG=1", f"STATUS={vitals.why_not_ready()[0]}"]
     vitals._service._next_s = 0.0
     vitals.turned()  # a task may take long to finish
     assert manager.heard() == ["WATCHDOG=1"]

@@ -39,7 +39,12 @@ class Child:
 
     def __init__(self, *, pid: int = 0, since_s: float | None = None) -> None:
         self.pid = pid
-        self.since_s = time.monotonic() if since_s is None else since_s
+        self._since_s = since_s
+
+    @property
+    def since_s(self) -> float:
+        """Since when it was ordered: just now, whenever that is asked, unless something else was said."""
+        return time.monotonic() if self._since_s is None else self._since_s
 
 
 class Brood:
@@ -87,12 +92,20 @@ def test_what_it_is_at_is_why_it_does_not_work_and_never_why_it_is_dead(
     assert vitals.why_dead() == []
 
 
-def test_the_nodes_and_the_broker_make_it_not_ready(vitals: Vitals) -> None:
-    assert vitals.why_not_ready() == []
+def test_without_its_broker_it_is_ready_and_has_a_remark(vitals: Vitals) -> None:
+    """Tasks are run a second later: a rollout is not to wait for that."""
+    assert vitals.remarks() == []
     vitals.hears("refused")
-    assert vitals.why_not_ready() == ["no tickets of the broker are heard: refused"]
-    assert vitals.why_not_working() == []
+    assert vitals.why_not_ready() == []
+    assert vitals.remarks() == [
+        "no tickets of the broker are heard, so tasks begin up to a second later: refused"
+    ]
     vitals.hears("")
+    assert vitals.remarks() == []
+
+
+def test_the_nodes_make_it_not_ready(vitals: Vitals) -> None:
+    assert vitals.why_not_ready() == []
     vitals.is_registered = False
     assert vitals.why_not_ready() == ["no node knows the worker yet"]
     vitals.out_since_s = time.monotonic() - 12
