@@ -168,4 +168,5 @@ class Shell:
                 started.process.send_signal(signal.SIGTERM)
         for started in self._started:
             started.process.wait(TIMEOUT_S)
-        self.run("down", "--all")
+        if any((self.root / "state").glob("**/*")):  # else no node was ever started
+            self.run("down", "--all")
