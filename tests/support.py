@@ -18,6 +18,8 @@ T = TypeVar("T")
 PATIENCE_S = 90.0
 #: Between two tries of a wait pass so many times what one takes, and no more than that.
 TRIES, REST_S = 3, 1.0
+#: What is waited for since long is looked for that rarely.
+LATE_S = 0.1
 
 
 def wait_until(
@@ -26,9 +28,10 @@ def wait_until(
     """Poll `predicate` until it is truthy and return its value; fail after `timeout_s`.
 
     Between two tries pass `every_s`, or some times what one takes, which is much where it is a process, or asks all of
-    them: what is waited for needs the cores, too.
+    them, or a part of what was waited already: what is waited for needs the cores, too.
     """
-    deadline = time.monotonic() + timeout_s
+    first_s = time.monotonic()
+    deadline = first_s + timeout_s
     while True:
         began_s = time.monotonic()
         value = predicate()
@@ -37,7 +40,7 @@ def wait_until(
         now_s = time.monotonic()
         if now_s > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
-        time.sleep(max(every_s, min(TRIES * (now_s - began_s), REST_S)))
+        time.sleep(max(every_s, min(TRIES * (now_s - began_s), REST_S), min((now_s - first_s) / 20, LATE_S)))
 
 
 async def await_until(predicate: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:

@@ -121,10 +121,11 @@ def test_lines_of_one_day_are_found_from_afar(zone):
 def test_every_change_of_the_clock_from_2020_to_2037(zone):
     seen = list(changes(zone, 2020, 2037))
     assert seen, f"{zone} does not change"
-    for change_s in seen:
+    for at, change_s in enumerate(seen):
         begin_s, end_s = change_s - 3 * 3600, change_s + 5 * 3600
         watched = watch(zone, begin_s - 3600, end_s)
-        for line in LINES:
+        # both changes of a year with one half of the lines, those of the next with the other
+        for line in LINES[at // 2 % 2 :: 2]:
             compare(zone, line, begin_s, end_s, watched)
 
 

@@ -660,5 +660,6 @@ DEFECTS = (
         "functions",
         ENQUEUE,
         (("if hash ~= '' and not blobs[hash] and", "if hash ~= '' and ARGV[at + 6] == '' and"),),
+        found_by=40,
     ),
 )
