@@ -24,12 +24,14 @@ class Where:
 
     Attributes:
         shown: The address without its password.
+        scheme: In lower case.
         user: In whose name.
         vhost: Which virtual host.
         arguments: Of kombu's connection.
     """
 
     shown: str
+    scheme: str
     user: str
     vhost: str
     arguments: dict[str, Any]
@@ -56,6 +58,7 @@ def where(address: str) -> Where:
 
 
 def _where(address: str, scheme: str) -> Where:
+    address = f"{scheme}{address[len(scheme) :]}"  # kombu knows most schemes in lower case alone
     url, _, query = address.partition("?")
     options = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
     parts = urlsplit(url)
@@ -72,6 +75,7 @@ def _where(address: str, scheme: str) -> Where:
     arguments["transport_options"] = options
     return Where(
         broker_shown(address),
+        scheme,
         unquote(parts.username or "guest"),
         unquote(parts.path[1:]) or "/",
         arguments,

@@ -11,6 +11,23 @@ from taskmesh.errors import BrokerRefused, BrokerUnavailable
 #: Reply codes of AMQP that will not change by waiting.
 ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED, NOT_ALLOWED = 403, 404, 405, 406, 530
 
+#: What kombu's transports need besides kombu, as pip is told.
+NEEDS = {
+    "sqs": "kombu[sqs]",
+    "gcpubsub": "kombu[gcpubsub]",
+    "azureservicebus": "kombu[azureservicebus]",
+    "azurestoragequeues": "kombu[azurestoragequeues]",
+    "confluentkafka": "kombu[confluentkafka]",
+    "kafka": "kombu[confluentkafka]",
+    "mongodb": "kombu[mongodb]",
+    "consul": "kombu[consul]",
+    "etcd": "python-etcd",
+    "zookeeper": "kombu[zookeeper]",
+    "qpid": "kombu[qpid]",
+    "pyro": "Pyro4",
+    "slmq": "kombu[slmq]",
+}
+
 
 def explained(
     error: BaseException, shown: str, *, user: str, vhost: str, at: str = "", connecting: bool = False
@@ -25,13 +42,29 @@ def explained(
         at: The queue that was meant; empty for none.
         connecting: Whether the connection was only being made.
     """
-    advice = _never(error, user=user, vhost=vhost, at=at, connecting=connecting)
+    advice = _never(error, shown, user=user, vhost=vhost, at=at, connecting=connecting)
     if advice:
         return BrokerRefused(f"broker {shown} refuses: {_text(error)}; {advice}", broker=shown)
     return BrokerUnavailable(f"broker {shown} {_away(error)}", broker=shown)
 
 
-def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: bool) -> str:
+def unmade(error: Exception, shown: str, scheme: str) -> BrokerRefused:
+    """Return an error of ours for a connection that kombu cannot even make: as a rule a library is missing.
+
+    Args:
+        error: What it raised.
+        shown: Address of the broker, without a password.
+        scheme: Of the address, in lower case.
+    """
+    needed = f"install {NEEDS[scheme]}, and see" if scheme in NEEDS else "see"
+    return BrokerRefused(
+        f"broker {shown} cannot be used: kombu's transport for {scheme}:// fails with "
+        f"{type(error).__name__}: {_text(error)}; {needed} that the address is one that kombu's documentation shows",
+        broker=shown,
+    )
+
+
+def _never(error: BaseException, shown: str, *, user: str, vhost: str, at: str, connecting: bool) -> str:
     """Return what to do about an error that waiting does not mend; empty for any other."""
     code = code_of(error)
     if code == ACCESS_REFUSED and connecting:
@@ -53,7 +86,8 @@ def _never(error: BaseException, *, user: str, vhost: str, at: str, connecting: 
     if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
         return "that port does not speak TLS: use amqp://, or the TLS port (5671 unless it was changed)"
     if isinstance(error, ImportError):
-        return f"install {error.name or 'it'}, without which kombu has no transport for that"
+        needed = NEEDS.get(shown.partition("://")[0].lower()) or error.name or "it"
+        return f"install {needed}, without which kombu has no transport for that"
     return ""
 
 

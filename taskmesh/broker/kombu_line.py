@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError
 from kombu.messaging import Consumer
 
 from taskmesh.broker.address import Where, where
-from taskmesh.broker.causes import ACCESS_REFUSED, NOT_FOUND, code_of, explained
+from taskmesh.broker.causes import ACCESS_REFUSED, NOT_FOUND, code_of, explained, unmade
 from taskmesh.config.brokers import addresses_of, broker_shown
 from taskmesh.errors import BrokerRefused, BrokerUnavailable
 
@@ -29,6 +29,17 @@ def prefix_of(mesh: str) -> str:
     Dots in the name of the mesh are written otherwise: else queue `b.mail` of mesh `a` would be queue `mail` of `a.b`.
     """
     return f"taskmesh.{mesh.replace('.', '%2E')}."
+
+
+@contextlib.contextmanager
+def _transports_own_errors(server: Where, known: tuple[type[BaseException], ...]) -> Iterator[None]:
+    """Have whatever else a transport raises while a connection is made come as an error of ours."""
+    try:
+        yield
+    except (*known, BrokerRefused, BrokerUnavailable):
+        raise
+    except Exception as error:
+        raise unmade(error, server.shown, server.scheme) from error
 
 
 class KombuLine(ABC):
@@ -93,9 +104,13 @@ class KombuLine(ABC):
 
     def _connect(self, server: Where) -> None:
         self._forget()
-        with self._explaining(connecting=True):
+        with self._explaining(connecting=True), _transports_own_errors(server, _ERRORS):
             connection = Connection(**server.arguments)
-            self._errors = (*_ERRORS, *connection.connection_errors, *connection.channel_errors)
+            errors = (*connection.connection_errors, *connection.channel_errors)
+            if not all(isinstance(error, type) for error in errors):
+                raise TypeError("its library is not there")  # kombu has None in its place
+            self._errors = (*_ERRORS, *errors)
+        with self._explaining(connecting=True), _transports_own_errors(server, self._errors):
             connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
             self._begin(connection)
 
@@ -157,7 +172,8 @@ class KombuLine(ABC):
         """Make queues, unless they are there."""
         for queue in queues:
             name = self._name(queue)
-            with self._explaining(name):
+            # some transports look for their library only now
+            with self._explaining(name), _transports_own_errors(self._server, self._errors):
                 try:
                     self._asking_channel().queue_declare(
                         name, durable=True, auto_delete=False, arguments=self._arguments

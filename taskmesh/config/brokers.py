@@ -38,6 +38,7 @@ _REFUSED = {
     "redis": _OWN_NODES, "rediss": _OWN_NODES, "valkey": _OWN_NODES, "valkeys": _OWN_NODES, "sentinel": _OWN_NODES,
     "redis+socket": _OWN_NODES, "unix": _OWN_NODES, "socket": _OWN_NODES,
     "sqla": "a database that is polled is slower than the nodes: give no broker",
+    "pgmq": "a database that is polled is slower than the nodes: give no broker",
     "sqlalchemy": "a database that is polled is slower than the nodes: give no broker",
     "filesystem": "files that are polled are slower than the nodes: give no broker",
     "librabbitmq": "librabbitmq is not kept up any more: give amqp://user:password@host:5672/vhost",

@@ -42,7 +42,8 @@ def test_a_line_that_was_closed_for_want_of_use_is_made_anew(server, broker, mon
     assert broker.waiting("mail") == 3
 
 
-def test_a_broker_that_is_away_is_asked_now_and_then_and_told_of_once(server, broker, monkeypatch, caplog):
+def test_a_broker_that_is_away_is_asked_now_and_then(server, broker, monkeypatch, caplog):
+    """A worker's ear and a scheduler's look say that it is away: who counts says nothing besides."""
     now_s = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now_s)
     server.away = "it is out"
@@ -50,7 +51,7 @@ def test_a_broker_that_is_away_is_asked_now_and_then_and_told_of_once(server, br
     assert (broker.waiting("mail"), server.connects) == (None, 1)
     now_s += module.COUNT_AGAIN_S
     assert (broker.waiting("mail"), server.connects) == (None, 2)
-    assert [each.levelno for each in caplog.records] == [logging.WARNING]
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
     server.away = ""
     now_s += module.COUNT_AGAIN_S
     assert broker.waiting("mail") == 3
