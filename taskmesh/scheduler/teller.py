@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from taskmesh.coordination.candidates import TELL_S, heard, outdated, read_notes, tell, withdraw
@@ -17,6 +18,7 @@ from taskmesh.errors import TaskMeshError
 if TYPE_CHECKING:
     from taskmesh.coordination.leader import Candidate
     from taskmesh.core.steps import Session, Steps
+    from taskmesh.nodes.address import NodeAddress
     from taskmesh.nodes.link import Link
 
 log = logging.getLogger("taskmesh.scheduler")
@@ -47,6 +49,11 @@ class Teller:
         self._told = False
         self._forget_at_s = 0.0
         self._thread = threading.Thread(target=self._run, name="taskmesh-candidate-tells", daemon=True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still tells."""
+        return self._thread.is_alive()
 
     def start(self) -> Self:
         """Begin, and return this."""
@@ -84,9 +91,16 @@ class Teller:
     def _at_each(self, make: Callable[[Session], Steps[None]]) -> None:
         for node in self._link.nodes:
             try:
-                self._link.at(node).run(make(self._link.session), within_s=NODE_S)
+                link = self._link.at(node)
+                if not _is_down(link.driver.address):
+                    link.run(make(self._link.session), within_s=NODE_S)
             except TaskMeshError as error:
                 log.debug("node %s is not told who stands for leader: %s", node or "1", error)
+
+
+def _is_down(address: NodeAddress) -> bool:
+    """Tell whether this is an embedded node that does not run: one that somebody took down is not started for this."""
+    return bool(address.embedded) and not Path(address.url.removeprefix("unix://")).exists()
 
 
 def _forget(session: Session) -> Steps[None]:

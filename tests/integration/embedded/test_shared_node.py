@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from taskmesh import TaskMesh
+from taskmesh.coordination.candidates import heard
+from taskmesh.coordination.leader import Candidate
 from taskmesh.errors import ConfigError
 from taskmesh.nodes import embedded
 from taskmesh.nodes.embedded_delete import delete, kept
 from taskmesh.nodes.embedded_paths import machine_memory
 from taskmesh.nodes.embedded_resp import Connection
+from taskmesh.scheduler.teller import Teller
 from tests.integration.embedded.processes import answers, ask, is_alive, python
 from tests.support import wait_until
 
@@ -47,6 +50,17 @@ def test_what_it_keeps_is_removed_and_a_new_one_knows_nothing(state_root, runs):
     assert list(state_root.glob("*/*")) == []
     assert (kept(), delete("shop")) == ([], False)
     assert ask(embedded.ensure_running("shop").socket_path, "GET", "key") is None
+
+
+def test_one_that_was_taken_down_is_not_started_to_be_told_who_stands_for_leader(state_root):
+    with TaskMesh("shop") as mesh:
+        link = mesh.link.open()
+        teller = Teller(link, Candidate("a" * 16, "ann", "host:1"), lambda: False).start()
+        wait_until(lambda: link.run(heard(link.session)))
+        embedded.stop("shop")
+        teller.end()
+        wait_until(lambda: not teller.is_alive)
+        assert embedded.running() == []
 
 
 def test_a_folder_that_others_may_write_is_not_removed(state_root):
