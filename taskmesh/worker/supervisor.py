@@ -443,12 +443,11 @@ class Supervisor:
             if not presence.is_registered:
                 self._register()
             presence.beat(self._brood.holders(), self._brood.report(time.monotonic()))
-            if self._vitals.out_since_s:
-                out_s, self._vitals.out_since_s = time.monotonic() - self._vitals.out_since_s, 0.0
+            if out_s := self._vitals.reached():
                 log.info("the node answers worker %s again, after %.1f s", self._name, out_s)
         except NodeUnavailable as error:
             presence.missed()
-            self._vitals.out_since_s = self._vitals.out_since_s or time.monotonic()
+            self._vitals.missed()
             log.warning("%s", error)
         except DeclaredDead:
             self._begin_anew()

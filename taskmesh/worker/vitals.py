@@ -110,6 +110,15 @@ class Vitals:
         self.phase = phase
         self.turned()
 
+    def reached(self) -> float:
+        """Say that a beat has reached a node, and return for how long none had; 0 if the one before did."""
+        since_s, self.out_since_s = self.out_since_s, 0.0
+        return time.monotonic() - since_s if since_s else 0.0
+
+    def missed(self) -> None:
+        """Say that a beat has reached no node."""
+        self.out_since_s = self.out_since_s or time.monotonic()
+
     def hears(self, trouble: str) -> None:
         """Say why the broker is not heard, with an empty text that it is; the thread that listens says so."""
         self.broker_problem, self.broker = trouble, not trouble
