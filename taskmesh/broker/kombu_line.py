@@ -34,9 +34,10 @@ def prefix_of(mesh: str) -> str:
 @contextlib.contextmanager
 def _transports_own_errors(server: Where, known: tuple[type[BaseException], ...]) -> Iterator[None]:
     """Have whatever else a transport raises while a connection is made come as an error of ours."""
+    explained_elsewhere: tuple[type[BaseException], ...] = (*known, BrokerRefused, BrokerUnavailable)
     try:
         yield
-    except (*known, BrokerRefused, BrokerUnavailable):
+    except explained_elsewhere:
         raise
     except Exception as error:
         raise unmade(error, server.shown, server.scheme) from error
