@@ -50,11 +50,6 @@ class Teller:
         self._forget_at_s = 0.0
         self._thread = threading.Thread(target=self._run, name="taskmesh-candidate-tells", daemon=True)
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it still tells."""
-        return self._thread.is_alive()
-
     def start(self) -> Self:
         """Begin, and return this."""
         self._thread.start()
@@ -71,11 +66,15 @@ class Teller:
         self._news.set()
         self._thread.join(LAST_WORDS_S)
 
+    def tell(self) -> None:
+        """Say that it stands, and whether it leads; the thread does so every two seconds."""
+        self._told = self._leads()
+        self._at_each(self._tell)
+
     def _run(self) -> None:
         try:
             while not self._is_ending:
-                self._told = self._leads()
-                self._at_each(self._tell)
+                self.tell()
                 if self._told and time.monotonic() >= self._forget_at_s:
                     self._forget_at_s = time.monotonic() + FORGET_S
                     self._at_each(_forget)

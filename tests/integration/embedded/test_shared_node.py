@@ -55,11 +55,12 @@ def test_what_it_keeps_is_removed_and_a_new_one_knows_nothing(state_root, runs):
 def test_one_that_was_taken_down_is_not_started_to_be_told_who_stands_for_leader(state_root):
     with TaskMesh("shop") as mesh:
         link = mesh.link.open()
-        teller = Teller(link, Candidate("a" * 16, "ann", "host:1"), lambda: False).start()
-        wait_until(lambda: link.run(heard(link.session)))
+        teller = Teller(link, Candidate("a" * 16, "ann", "host:1"), lambda: False)
+        teller.tell()
+        assert link.run(heard(link.session))
         embedded.stop("shop")
-        teller.end()
-        wait_until(lambda: not teller.is_alive)
+        for _ in range(3):  # the first has a connection still
+            teller.tell()
         assert embedded.running() == []
 
 
