@@ -2,5 +2,5 @@
 
 May import everything but the faces (`cli`, `dashboard`); only tests, and commands for tests, import it.
 Importing it loads nothing: `simulated_node` and `simulated_driver` need `lupa`, which `pip install
-taskmesh[test]` brings. Read `simulated_node.py` first, then `simulated_driver.py`.
+'.[test]'` brings. Read `simulated_node.py` first, then `simulated_driver.py`.
 """
