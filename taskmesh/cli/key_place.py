@@ -10,7 +10,9 @@ from taskmesh.cli.failure import EXIT_USAGE, Failure
 from taskmesh.cli.target import Target
 from taskmesh.codec.keyring import Keyring
 from taskmesh.config.settings import Settings, load_settings
-from taskmesh.nodes.keyfile import account_key_path, load_keyring, read_key_file
+from taskmesh.nodes.keyfile import account_key_path, load_keyring, missing_key_file, read_key_file
+
+_ACCOUNTS_OWN = "this account's own key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class KeyPlace:
     text: str | bytes | None
     source: str
 
+    @property
+    def is_accounts_own(self) -> bool:
+        """Whether it is the file of this account, which is made at first use."""
+        return self.source == _ACCOUNTS_OWN
+
     def read(self) -> Keyring:
         """Return the keys; makes nothing.
 
@@ -36,11 +43,13 @@ class KeyPlace:
         """
         if self.file is None:
             return load_keyring(self.text, allow_create=False)
-        if not self.file.exists():
+        if not self.file.exists() and self.is_accounts_own:
             raise Failure(
                 f"there is no key file {self.file} yet ({self.source}); a mesh on this machine makes it at first use, "
                 f"`taskmesh key new --out {self.file}` now"
             )
+        if not self.file.exists():
+            raise Failure(missing_key_file(self.file))
         return read_key_file(self.file)
 
     def writable(self) -> Path:
@@ -73,4 +82,4 @@ def place_of(settings: Settings) -> KeyPlace:
         return KeyPlace(None, settings.key, settings.source_of("key"))
     if settings.key_file is not None:
         return KeyPlace(Path(settings.key_file).expanduser(), None, settings.source_of("key_file"))
-    return KeyPlace(account_key_path(), None, "this account's own key")
+    return KeyPlace(account_key_path(), None, _ACCOUNTS_OWN)

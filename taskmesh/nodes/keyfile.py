@@ -106,6 +106,24 @@ def account_keyring(environ: Mapping[str, str] | None = None) -> Keyring:
     return read_key_file(path)
 
 
+def missing_key_file(path: Path, environ: Mapping[str, str] | None = None) -> str:
+    """Return that a key file is not there, and what to do: a new key would be another one than the mesh has.
+
+    Args:
+        path: Where it was looked for.
+        environ: Environment that may have named it; default: the process's own.
+    """
+    given = (os.environ if environ is None else environ).get("TASKMESH_KEY_FILE", "")
+    named = Path(given).expanduser()
+    relative = ""
+    if given and not named.is_absolute() and named.absolute() == path.absolute():
+        relative = f"TASKMESH_KEY_FILE={given} is relative to the current folder, {Path.cwd()}; "
+    return (
+        f"there is no key file {path.absolute()}; {relative}name the key file that the mesh has by its absolute path "
+        "(for a new mesh, `taskmesh key new --out FILE` makes one: others refuse what a new key signs)"
+    )
+
+
 def read_key_file(path: str | os.PathLike[str]) -> Keyring:
     """Return the keyring in a key file.
 
@@ -116,10 +134,12 @@ def read_key_file(path: str | os.PathLike[str]) -> Keyring:
     try:
         # O_NONBLOCK: a pipe in its place must not hang the process.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise ConfigError(missing_key_file(path)) from error
     except OSError as error:
         raise ConfigError(
-            f"the key file {path} cannot be read ({error.strerror}); "
-            "make one with `taskmesh key new --out FILE`",
+            f"the key file {path.absolute()} cannot be read ({error.strerror}); it has to be a file that the account "
+            "of this process may read",
         ) from error
     try:
         # Asked of the open file: what is checked is what is read.

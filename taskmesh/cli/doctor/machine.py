@@ -103,14 +103,14 @@ def check_key(place: KeyPlace, *, is_local: bool) -> Iterator[Finding]:
         place: Where it is kept.
         is_local: Whether the mesh is on this machine, so that the account's own key serves.
     """
-    if place.source == "this account's own key" and not is_local:
+    if place.is_accounts_own and not is_local:
         yield fail(
             "key",
             "the node is beyond this machine, and no key is given",
             "`taskmesh key new --out FILE`, copy it to every machine, and name it by TASKMESH_KEY_FILE",
         )
         return
-    if place.file is not None and not place.file.exists() and place.source == "this account's own key":
+    if place.file is not None and not place.file.exists() and place.is_accounts_own:
         yield ok("key", f"{place.file}, made at first use")
         return
     try:

@@ -110,7 +110,13 @@ def shown_environment() -> list[str]:
     """Return the lines of README.md that set the variables which all share."""
     said = SHOWN.environment(WORKERS[0])
     del said["TASKMESH_PROBES"]
-    return [f"export {variable}={value}" for variable, value in said.items() if value != "mesh"]
+    # what is relative would be another file in another folder
+    in_full = {SHOWN.key: f'"$PWD/{SHOWN.key}"', APP_PATH: f'"$PWD/{APP_PATH}"'}
+    return [
+        f"export {variable}={in_full.get(value, value)}"
+        for variable, value in said.items()
+        if value != "mesh"
+    ]
 
 
 if __name__ == "__main__":

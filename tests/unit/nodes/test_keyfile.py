@@ -25,6 +25,23 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+def test_a_file_that_is_not_there_is_named_in_full_and_no_new_key_is_advised_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path leads elsewhere from another folder, and a key made there is not that of the mesh."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TASKMESH_KEY_FILE", "secrets/mesh.key")
+    with pytest.raises(ConfigError) as refused:
+        load_keyring(allow_create=True)
+    said = str(refused.value)
+    assert said.startswith(f"there is no key file {tmp_path}/secrets/mesh.key; ")
+    assert f"TASKMESH_KEY_FILE=secrets/mesh.key is relative to the current folder, {tmp_path}" in said
+    assert said.index("by its absolute path") < said.index("for a new mesh, `taskmesh key new")
+    with pytest.raises(ConfigError) as refused:
+        read_key_file("/nowhere/mesh.key")
+    assert "relative" not in str(refused.value)
+
+
 def test_the_path_of_the_accounts_file() -> None:
     home = {"HOME": "/home/ann"}
     assert account_key_path(home) == Path("/home/ann/.local/state/taskmesh/key")
@@ -115,7 +132,7 @@ def test_a_folder_that_others_can_write_is_refused_with_the_command(tmp_path: Pa
 
 
 def test_what_is_no_key_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\); make one with"):
+    with pytest.raises(ConfigError, match=f"there is no key file {tmp_path}/absent; name the key file"):
         read_key_file(tmp_path / "absent")
     with pytest.raises(ConfigError, match="is not a regular file"):
         read_key_file(tmp_path)
