@@ -101,7 +101,10 @@ def test_messages_that_died_together_are_claimed_singly_and_nobody_is_charged(sc
     far.supervisor.suspend()
     sent = scene.send_many(tasks.hold_or_nap, calls, [call[2] for call in calls])
     scene.started("slow")
-    assert len(scene.node.hvals(f"{scene.prefix}run:{scene.live_workers()['far']}000001")[0].split()) == 10
+    held = b"\n".join(scene.node.hvals(f"{scene.prefix}run:{scene.live_workers()['far']}000001")).split()
+    # all ten, where the machine has little else to do
+    together = [handle for handle in sent if handle.id.encode() in held]
+    assert len(together) > 1
     kill(far.pid)
     near = scene.worker(1, name="near")
     near.says("is declared dead")
@@ -109,7 +112,7 @@ def test_messages_that_died_together_are_claimed_singly_and_nobody_is_charged(sc
     scene.let("slow")
     scene.check()
     assert [scene.crashes(handle) for handle in sent] == [0] * 10
-    assert all(scene.record(handle.id).flags & 4 for handle in sent)
+    assert all(scene.record(handle.id).flags & 4 for handle in together)
 
 
 def test_a_killed_template_ends_the_worker_and_its_messages_go_back_uncharged(scene: Scene) -> None:
