@@ -10,6 +10,7 @@ from taskmesh.cli.output import json_option, print_json, say
 from taskmesh.cli.queues import queues
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.weight import weight
+from taskmesh.cli.worker_list import workers_of
 from taskmesh.core.lines import check_queue
 from taskmesh.queue.manage import status
 
@@ -49,7 +50,8 @@ def pause(*, name: str, target: Target, json_wanted: bool) -> None:
     mesh = target.open()
     changed = mesh.pause_queue(name)
     counted = mesh.link.run(status(mesh.link.session))
-    if name not in counted.queues:
+    is_served = any(name in worker.queues for worker in workers_of(counted) if worker.state == "live")
+    if name not in counted.queues and not is_served:
         say(f"mesh {mesh.name} has no queue {name!r} yet: it is paused for when it comes")
     if json_wanted:
         print_json({"queue": name, "paused": True, "changed": changed, "ready": counted.queues.get(name, 0)})

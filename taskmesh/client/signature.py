@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, Unpack
 
 from taskmesh.client.keys import call_keys
 from taskmesh.client.options import CallArguments, SendOptions
@@ -49,6 +49,13 @@ class Signature(Generic[R]):
         """Make the call here and now, as if the task were a function."""
         whole = self.clone(args, kwargs)
         return self.task(*whole.args, **whole.kwargs)
+
+    def __or__(self, other: object) -> NoReturn:
+        """Refuse: there are no chains, and what Celery's users write is to say what there is instead."""
+        raise UsageError(
+            f"{self!r} | {other!r}: there are no chains in this version. Have the first task send the next one from its "
+            "body, task.delay(...) of its result, or wait for the first: other.delay(first.get())"
+        )
 
     def set(self, *, immutable: bool | None = None, **options: Unpack[CallArguments]) -> Signature[R]:
         """Return the same call with other options: `add.s(2, 2).set(queue="mail", countdown=10)`.

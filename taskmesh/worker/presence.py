@@ -237,11 +237,12 @@ class Presence:
                 # a node that came back with an older disk knows nothing of the declaration: it is made again in time
                 log.warning("worker %s is not declared dead any more", self.undertaker.known_as(incarnation))
                 continue
-            log.info(
-                "%s back in line, which the dead worker %s held",
-                are(count),
-                self.undertaker.known_as(incarnation),
-            )
+            if count:  # what it held elsewhere is told by whoever put that back
+                log.info(
+                    "%s back in line, which the dead worker %s held",
+                    are(count),
+                    self.undertaker.known_as(incarnation),
+                )
         self._unpark()
         self._expire()
 

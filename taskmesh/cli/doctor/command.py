@@ -11,7 +11,7 @@ import click
 from taskmesh.app import TaskMesh
 from taskmesh.cli.doctor.agreement import check_agreement
 from taskmesh.cli.doctor.broker import check_broker
-from taskmesh.cli.doctor.finding import Finding, Level, fail, ok
+from taskmesh.cli.doctor.finding import Finding, Level, fail, ok, warn
 from taskmesh.cli.doctor.machine import check_key, check_python, check_server_binary, check_state_folder
 from taskmesh.cli.doctor.node import check_admitted, check_embedded
 from taskmesh.cli.doctor.nodes import check_nodes, check_view
@@ -20,10 +20,11 @@ from taskmesh.cli.failure import EXIT_FAILURE, Failure
 from taskmesh.cli.group import ending
 from taskmesh.cli.key_place import KeyPlace, place_of
 from taskmesh.cli.output import json_option, print_json, show, visible
-from taskmesh.cli.target import Target, chosen, is_shared, refuse_private
+from taskmesh.cli.target import HOW, Target, chosen, is_shared, refuse_private
 from taskmesh.config.settings import load_settings
 from taskmesh.errors import NodeFault, NodeUnavailable, TaskMeshError
 from taskmesh.nodes.address import NodeAddress
+from taskmesh.nodes.embedded import running
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,7 +44,8 @@ _STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 def doctor(*, app: str | None, mesh: str | None, json_wanted: bool) -> None:
     """Check this machine and a mesh, and say what to do.
 
-    Without app and mesh, this machine alone: Python, the server binary, folders, the key. With one: also its
+    Without app and mesh, the only mesh that runs here is meant, else this machine alone is checked: Python, the server
+    binary, folders, the key. With one: also its
     broker, if it has one, its node, how that keeps its data, its memory and clock, whether the key is accepted,
     acceptors and leader, workers, queues, parked messages and dead letters. Nothing is started and nothing changed.
     """
@@ -64,6 +66,9 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
         target = chosen(app, name)
         place = place_of(load_settings("any", {}, environ=os.environ, cwd="."))
         yield ok("settings", "can be read")
+        if not target.is_given:
+            target, found = _only_one_here()
+            yield found
         if target.is_given:
             mesh = _loaded(target)
             place = place_of(mesh.settings)
@@ -87,6 +92,18 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
             yield _went_away(str(error))
         finally:
             mesh.close()
+
+
+def _only_one_here() -> tuple[Target, Finding]:
+    """Return the only mesh that runs here, where nothing was said; else say that none is looked at."""
+    meshes = sorted({node.mesh for node in running()})
+    if len(meshes) == 1:
+        (name,) = meshes
+        return Target(mesh=name), ok(
+            "mesh", f"no app is given; this is mesh {name}, the only one that runs here"
+        )
+    here = f", such as one of those that run here: {', '.join(meshes)}" if meshes else ""
+    return Target(), warn("mesh", "none is checked, for none is named", f"{HOW}, or give --mesh NAME{here}")
 
 
 def _went_away(why: str) -> Finding:

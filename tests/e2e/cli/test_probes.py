@@ -48,6 +48,20 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
     assert "Connection refused" in gone.err
 
 
+def test_a_mesh_that_runs_here_is_known_though_nobody_names_it(shell: Shell) -> None:
+    """By `doctor`; and a queue that a worker serves is known before anything was sent to it."""
+    (said,) = (each for each in shell.run("doctor", "--json").json["checks"] if each["check"] == "mesh")
+    assert (said["level"], "none is checked" in said["text"]) == ("warn", True)
+    assert "give -A" in said["remedy"]
+    shell.write("app.py")
+    shell.worker("app.py", "-c", "1", "-Q", "io")
+    checks = {each["check"]: each for each in shell.run("doctor", "--json").json["checks"]}
+    assert checks["mesh"]["text"] == "no app is given; this is mesh shop, the only one that runs here"
+    assert "workers" in checks
+    assert "has no queue" not in shell.run("queue", "pause", "io", "--mesh", "shop").err
+    assert "has no queue 'never' yet" in shell.run("queue", "pause", "never", "--mesh", "shop").err
+
+
 def test_where_the_probes_are_has_to_be_known(shell: Shell) -> None:
     assert "Set TASKMESH_PROBES" in shell.run("probe", code=2).err
     assert "give --url" in shell.run("probe", "--live", code=2, TASKMESH_PROBES="0").err

@@ -19,6 +19,8 @@ from packaging.requirements import Requirement
 
 from taskmesh.cli.worker_file import ALIASES, KEYS, SCHEDULER_KEYS
 from taskmesh.metrics.catalogue import CATALOGUE
+from tests.integration.fleet.by_hand import SCHEDULERS, SHOWN
+from tests.integration.fleet.by_hand import WORKERS as WORKERS_BY_HAND
 from tests.integration.fleet.files import (
     KUBERNETES,
     ROOT,
@@ -232,11 +234,22 @@ def test_prometheus_asks_every_service_that_tells():
         assert (WORKERS / "prometheus" / rules).is_file()
 
 
-def test_promtool_takes_the_configuration():
+def test_prometheus_asks_those_who_were_started_by_hand():
+    found = yaml.safe_load((WORKERS / "prometheus" / "by-hand.yml").read_text())
+    in_containers = yaml.safe_load((WORKERS / "prometheus" / "prometheus.yml").read_text())
+    (job,), (other,) = found.pop("scrape_configs"), in_containers.pop("scrape_configs")
+    assert found == in_containers
+    assert job["job_name"] == other["job_name"]
+    (asked,) = job["static_configs"]
+    assert asked["targets"] == [f"127.0.0.1:{SHOWN.ports[name]}" for name in (*SCHEDULERS, *WORKERS_BY_HAND[:2])]
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "by-hand.yml"])
+def test_promtool_takes_the_configuration(name):
     tool = shutil.which("promtool") or os.environ.get("TASKMESH_TEST_PROMTOOL")
     if tool is None:
         pytest.skip("promtool, of Prometheus, is not on the PATH")
-    subprocess.run([tool, "check", "config", WORKERS / "prometheus" / "prometheus.yml"], check=True)
+    subprocess.run([tool, "check", "config", WORKERS / "prometheus" / name], check=True)
 
 
 def test_the_readme_names_every_key_of_a_file():

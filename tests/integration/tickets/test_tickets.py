@@ -107,7 +107,7 @@ def test_a_worker_that_was_declared_dead_hears_in_its_next_life(scene: Scene, br
     scene.settings["lease_ttl"] = 1.0
     worker = scene.worker(1, name="stopped")
     wait_until(lambda: idle(scene) == 1, what="it waits")
-    scene.worker(1, name="other", queues=("elsewhere",))
+    other = scene.worker(1, name="other", queues=("elsewhere",), log_level="INFO")
     worker.signal_all(signal.SIGSTOP)
     wait_until(lambda: "stopped" not in scene.live_workers(), what="it is declared dead")
     worker.signal_all(signal.SIGCONT)
@@ -118,6 +118,8 @@ def test_a_worker_that_was_declared_dead_hears_in_its_next_life(scene: Scene, br
     wait_until(lambda: broker.noted("acknowledged default") > before, what="the ticket was heard")
     assert broker.noted("left") == 1
     scene.check()
+    other.says("is declared dead")
+    assert "back in line" not in other.said(), "it held nothing"
 
 
 @pytest.mark.slow

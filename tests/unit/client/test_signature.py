@@ -42,6 +42,14 @@ def test_further_arguments_come_first_and_options_over_those_before() -> None:
     assert add.s(1).set(immutable=True).clone((5,)).args == (1,)
 
 
+def test_a_chain_is_refused_with_what_there_is_instead() -> None:
+    """Celery's users write it, and a bare TypeError tells them nothing."""
+    with pytest.raises(
+        UsageError, match=r"\(1, 2\) \| .*\(3\): there are no chains.* send the next one from its body"
+    ):
+        add.s(1, 2) | add.s(3)
+
+
 def test_a_call_does_not_change() -> None:
     """What is added makes another one."""
     one = add.s(1)
