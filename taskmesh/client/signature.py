@@ -53,8 +53,8 @@ class Signature(Generic[R]):
     def __or__(self, other: object) -> NoReturn:
         """Refuse: there are no chains, and what Celery's users write is to say what there is instead."""
         raise UsageError(
-            f"{self!r} | {other!r}: there are no chains in this version. Have the first task send the next one from its "
-            "body, task.delay(...) of its result, or wait for the first: other.delay(first.get())"
+            f"{self!r} | {other!r}: there are no chains in this version. Have the first task send the next one from "
+            "its body, task.delay(...) of its result, or wait for the first: other.delay(first.get())"
         )
 
     def set(self, *, immutable: bool | None = None, **options: Unpack[CallArguments]) -> Signature[R]:
