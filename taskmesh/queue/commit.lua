@@ -130,4 +130,5 @@ for i = 7, first - 1, 2 do
 end
 if ENDED > 0 then finish_all() elseif again then tell_callers() end
 sweep(2 * n + 2, 0)
+if LISTENED then tell_events() end
 return table.concat(verdicts)

@@ -3,6 +3,7 @@
 -- parts: epoch, moves, ready, buckets, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, ids ...
 -- Returns a string, a letter per id: 'o' dropped (a repeat finds it dropped: 'D'), '-' unknown, else the letter of its state.
+local sweep_record, remove_all_later = sweeper()
 local verdicts = {}
 for i = 3, #ARGV do
   local id = ARGV[i]

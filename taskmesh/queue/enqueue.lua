@@ -36,6 +36,7 @@ local function keep_beside(ids, expires, keyed)
 end
 
 local verdicts, blobs = {}, {}
+local turned_away, take_keys
 local at = 3
 while at <= #ARGV do
   local hash = ARGV[at + 5]
@@ -49,6 +50,7 @@ at = 3
 while at <= #ARGV do
   local slot, queue, priority, due, expires, hash = unpack(ARGV, at, at + 5)
   local keyed = ARGV[at + 7] == 'K' and at + 8
+  if keyed and not turned_away then turned_away, take_keys = keyed_by() end
   local n = keyed and 1 or tonumber(ARGV[at + 7])
   at = keyed and at + 16 or at + 8
   local ids, pairs_, hints = {}, {}, {}
@@ -90,19 +92,22 @@ while at <= #ARGV do
       CALL('HINCRBY', P .. 'fnref', hash, #ids)
     end
     CALL('SADD', P .. 'L:' .. slot, unpack(ids))
-    CALL('SADD', P .. 'queues', queue)
     if expires ~= '' then
       add_at(P .. 'e', expires, ids)
     end
     local blocked = keyed and take_keys(ids[1], queue, keyed)
     if FLOOR and (keyed or expires ~= '') then keep_beside(ids, expires, keyed) end
+    -- whether others of the queue stood in line: then it is known
+    local stood = false
     if blocked then
       -- it gets its hint when those before it are final
     elseif due == '' then
       local line = P .. 'q:' .. queue .. ':' .. priority
-      if n > 1 or not hand_off(ids[1], ARGV[at - 1], queue, line) then
-        CALL('RPUSH', line, unpack(hints))
-        wake(queue, #hints)
+      local handed, holder = false, nil
+      if n == 1 then handed, holder = hand_off(ids[1], ARGV[at - 1], queue, line) end
+      if not handed then
+        stood = CALL('RPUSH', line, unpack(hints)) > #hints
+        if holder then CALL('RPUSH', P .. 'wake:' .. holder, '1') elseif n > 1 then wake(queue, #hints) end
       elseif keyed then
         let_go_when_claimed(ids)
       end
@@ -110,8 +115,9 @@ while at <= #ARGV do
       add_at(P .. 'd', due, hints)
       if tonumber(due) < NOW + SOON_MS then wake(queue, 1) end
     end
+    if not stood then CALL('SADD', P .. 'queues', queue) end
   end
 end
-tell_events()
+if LISTENED then tell_events() end
 if #TOLD > 0 then return table.concat(verdicts) .. '\n' .. table.concat(TOLD, '\n') end
 return table.concat(verdicts)

@@ -39,5 +39,5 @@ for at = 4, #ARGV, 3 do
   verdicts[#verdicts + 1] = verdict
 end
 if ENDED > 0 then finish_all() end
-tell_events()
+if LISTENED then tell_events() end
 return table.concat(verdicts)

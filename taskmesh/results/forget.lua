@@ -3,6 +3,7 @@
 -- parts: epoch, moves, ready, sweep
 -- KEYS[1] prefix  ARGV: epoch, now_ms, ids ...
 -- Returns how many were dropped. One that is not final yet is left as it is.
+local sweep_record = sweeper()
 local count = 0
 for i = 3, #ARGV do
   local rec = CALL('GET', P .. 'r:' .. ARGV[i])

@@ -25,13 +25,14 @@ local function task_in(rec)
   return text
 end
 
-local function event(kind, id, rec)
+-- Both are there only while somebody listens.
+local event = LISTENED and function(kind, id, rec)
   local words = {kind, string.format('%.0f', NOW), id, task_in(rec), queue_of(rec), '',
     kind ~= 'sent' and tostring(tonumber(string.sub(rec, 57, 58), 16) or '') or '', '', ''}
   for i = 1, #words do words[i] = string.gsub(words[i], '%c', '?') end
   EVENTS[#EVENTS + 1] = table.concat(words, '\t')
 end
 
-local function tell_events()
+local tell_events = LISTENED and function()
   if #EVENTS > 0 then redis.call('PUBLISH', P .. 'events', table.concat(EVENTS, '\n')) end
 end

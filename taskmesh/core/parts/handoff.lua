@@ -24,10 +24,11 @@ local function hand(holder, last, id, rec)
   end
 end
 
+-- Gives it to the child that became idle last, unless others stand in line before it. Returns whether that one has it, and the
+-- child, which is on its list no more: one that is not given it is to be woken.
 local function hand_off(id, rec, queue, line)
-  if not may_be_handed(rec) or CALL('EXISTS', line) == 1 then return false end
   local holder, last = idle_child(queue)
-  if not holder then return false end
+  if not holder or not may_be_handed(rec) or CALL('EXISTS', line) == 1 then return false, holder end
   hand(holder, last, id, rec)
-  return true
+  return true, holder
 end

@@ -4,19 +4,17 @@
 local VERSION_AFTER = {}
 
 -- Versions count in 36 digits, whose order is that of their letters.
-local function next_version(version)
-  if not string.find(version, '^[0-9a-z]+$') then return '00000001' end
-  local at = #version
-  while at > 0 and string.byte(version, at) == 122 do at = at - 1 end
-  if at == 0 then return '00000001' end
-  local digit = string.byte(version, at)
-  return string.sub(version, 1, at - 1) .. (digit == 57 and 'a' or string.char(digit + 1)) .. string.rep('0', #version - at)
-end
-
 local function version_after(version)
   local after = VERSION_AFTER[version]
   if not after then
-    after = next_version(version)
+    local at = string.find(version, '^[0-9a-z]+$') and #version or 0
+    while at > 0 and string.byte(version, at) == 122 do at = at - 1 end
+    if at == 0 then
+      after = '00000001'
+    else
+      local digit = string.byte(version, at)
+      after = string.sub(version, 1, at - 1) .. (digit == 57 and 'a' or string.char(digit + 1)) .. string.rep('0', #version - at)
+    end
     if FLOOR and after < FLOOR then after = FLOOR end
     VERSION_AFTER[version] = after
   end

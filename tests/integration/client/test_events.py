@@ -105,6 +105,25 @@ def test_what_is_revoked_while_it_waits_is_told(app, heard):
     assert revoked.task == app.add.name
 
 
+def test_what_is_revoked_while_it_runs_is_told_once_it_would_go_on(other, heard, tmp_path):
+    @other.task(name="go_on", max_retries=1, autoretry_for=(ValueError,))
+    def go_on(began: str, let: str) -> None:
+        import time
+        from pathlib import Path
+
+        Path(began).touch()
+        while not Path(let).exists():
+            time.sleep(0.01)
+        raise ValueError
+
+    began, let = tmp_path / "began", tmp_path / "let"
+    result = go_on.delay(str(began), str(let))
+    wait_until(began.exists)
+    assert not result.revoke()
+    let.touch()
+    wait_until(lambda: "revoked" in heard.of(result.id))
+
+
 def test_a_crash_the_dead_letter_and_workers_are_told(app, mesh, make_mesh):
     """Of these everybody tells, so that nobody need have heard of the listener before."""
     once = make_mesh(max_crashes=1)
