@@ -241,7 +241,9 @@ def test_prometheus_asks_those_who_were_started_by_hand():
     assert found == in_containers
     assert job["job_name"] == other["job_name"]
     (asked,) = job["static_configs"]
-    assert asked["targets"] == [f"127.0.0.1:{SHOWN.ports[name]}" for name in (*SCHEDULERS, *WORKERS_BY_HAND[:2])]
+    assert asked["targets"] == [
+        f"127.0.0.1:{SHOWN.ports[name]}" for name in (*SCHEDULERS, *WORKERS_BY_HAND[:2])
+    ]
 
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "by-hand.yml"])
