@@ -105,6 +105,20 @@ class MeshValues:
             with self._lock:
                 self._found, self._found_at_s, self._under_way = found, time.monotonic(), None
             done.set()
+        self._look_for_a_newer_view()
+
+    def _look_for_a_newer_view(self) -> None:
+        """Go by a newer view from the next time on; nobody waits for this look.
+
+        A process that asks the nodes for nothing, such as a scheduler that stands by, is not told that its view is old,
+        and would show a node as away for ever that is long back.
+        """
+        try:
+            link = self._link()
+            if link is not None and link.is_open and link.several is not None:
+                link.several.look_for_newer()
+        except Exception:
+            log.exception("the nodes cannot be asked for a newer view")
 
     # -- questions ----------------------------------------------------------------
 
