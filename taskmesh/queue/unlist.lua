@@ -1,6 +1,6 @@
 -- Forgets a queue that nobody uses: it is listed no more, and its counts go.
 -- flags: allow-oom
--- parts: epoch
+-- parts: epoch, lines
 -- KEYS[1] prefix  ARGV: epoch, now_ms, queue, letters of the final states, '?' to be told only what would become of it
 -- Returns 'o' forgotten, '-' not listed (a repeat finds this), or why not: 'p' it is paused, 'm' messages stand in its line or
 --   wait for their turn in a sequence, 'i' a child is idle on it.
@@ -9,6 +9,7 @@ local queue = ARGV[3]
 local idle, by_ticket = P .. 'idle:' .. queue, P .. 'tidle:' .. queue
 if CALL('SISMEMBER', P .. 'paused', queue) == 1 then return 'p' end
 for priority = 0, 9 do
+  trim_line(P .. 'q:' .. queue .. ':' .. priority, 1000)
   if CALL('EXISTS', P .. 'q:' .. queue .. ':' .. priority) == 1 then return 'm' end
 end
 if CALL('EXISTS', P .. 'blk:' .. queue) == 1 then return 'm' end

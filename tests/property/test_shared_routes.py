@@ -168,10 +168,10 @@ def test_no_node_forgets_a_queue_that_another_has_to_keep():
     both = Both(halves(), 1)
     for node in both.many.nodes.values():
         node.call((b"SADD", keys.queues(PREFIX), b"mail"))
-    both.many.nodes["n2"].call((b"RPUSH", PREFIX + b"q:mail:4", b"id:00000001"))
+    both.many.nodes["n2"].call((b"SADD", PREFIX + b"blk:mail", b"id"))
     assert both.many.run(forget_queue(both.many.session, "mail")) == HAS_MESSAGES
     assert both.many.nodes["n1"].call((b"SCARD", keys.queues(PREFIX))) == 1
-    both.many.nodes["n2"].call((b"DEL", PREFIX + b"q:mail:4"))
+    both.many.nodes["n2"].call((b"DEL", PREFIX + b"blk:mail"))
     assert both.many.run(forget_queue(both.many.session, "mail")) == FORGOTTEN
 
 

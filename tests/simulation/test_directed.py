@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -11,10 +12,21 @@ from taskmesh.core.record import Record, head_parts, parse
 from taskmesh.core.state import State
 from taskmesh.core.steps import Session, Steps
 from taskmesh.errors import NodeFault
+from taskmesh.queue.backlog import backlogs
 from taskmesh.queue.claim import Claimed, claim, held, recall
 from taskmesh.queue.commit import RELEASED, REQUEUED, SNOOZED, commit, retried
 from taskmesh.queue.enqueue import NewMessage, Sent, enqueue
-from taskmesh.queue.manage import FORGOTTEN, HAS_IDLE, HAS_MESSAGES, IS_PAUSED, NOT_LISTED, forget_queue
+from taskmesh.queue.expire import expire
+from taskmesh.queue.manage import (
+    FORGOTTEN,
+    HAS_IDLE,
+    HAS_MESSAGES,
+    IS_PAUSED,
+    NOT_LISTED,
+    forget_queue,
+    revoke,
+)
+from taskmesh.queue.oldest import oldest
 from taskmesh.queue.pause import pause, resume
 from taskmesh.queue.workers import Serves, declare_dead, reap, register, unpark
 from taskmesh.testing.simulated_driver import SimulatedProcess
@@ -53,19 +65,21 @@ class Scene:
         messages = [self.message(task_id) for task_id in ids]
         assert self.ask(enqueue(self.session, messages)).accepted == [task_id.decode() for task_id in ids]
 
-    def message(self, task_id: bytes, *, slot: bytes = b"0000", function: bytes = b"") -> NewMessage:
+    def message(
+        self, task_id: bytes, *, slot: bytes = b"0000", function: bytes = b"", priority: int = 4
+    ) -> NewMessage:
         start, middle, end, names = head_parts(
             state=b"P",
             queue=b"default",
             channel=b"",
             function=function,
-            priority=4,
+            priority=priority,
             flags=0,
             result_ttl_s=60,
         )
         now_ms = self.process.now_ms()
         record = start + slot + middle + b"%012x%012x" % (now_ms, 0) + end + names + b"envelope"
-        return NewMessage(task_id, record, slot, b"default", now_ms, function=function)
+        return NewMessage(task_id, record, slot, b"default", now_ms, priority=priority, function=function)
 
     def claim(self, holder: bytes, sequence: int, most: int = 10) -> list[Claimed]:
         """Claim for a child."""
@@ -365,6 +379,47 @@ def test_what_goes_back_in_line_lists_its_queue_again() -> None:
     scene.time.pass_by(2)
     assert scene.claim(CHILD, 3)
     assert scene.node.call((b"SISMEMBER", queues, b"default")) == 1
+
+
+def test_what_ends_at_an_end_of_its_line_stands_in_it_no_more() -> None:
+    scene = Scene()
+    scene.ask(enqueue(scene.session, [scene.message(b"urgent", priority=9)]))
+    scene.time.pass_by(1)
+    sent_ms = scene.process.now_ms()
+    scene.send(b"a", b"b", b"c", b"d")
+
+    def ends(*ids: bytes, by: Callable[..., Steps[Any]] = revoke) -> int:
+        versions = [scene.node.call((b"GETRANGE", PREFIX + b"r:" + task_id, b"2", b"9")) for task_id in ids]
+        scene.ask(by(scene.session, [(i, v, b"why") for i, v in zip(ids, versions, strict=True)]))
+        (ready,) = scene.ask(backlogs(scene.session, ["default"])).values()
+        return ready[0]
+
+    def since_ms() -> int:
+        return scene.ask(oldest(scene.session, ["default"]))["default"]
+
+    assert since_ms() < sent_ms
+    # between others it stays, since nobody goes through the line
+    assert ends(b"b") == 5
+    assert ends(b"urgent", by=expire) == 4
+    assert since_ms() >= sent_ms
+    assert ends(b"a") == 2
+    assert ends(b"d", by=expire) == 1
+    assert scene.ask(forget_queue(scene.session, "default")) == HAS_MESSAGES
+    assert ends(b"c") == 0
+    assert since_ms() == 0
+    assert scene.ask(forget_queue(scene.session, "default")) == FORGOTTEN
+
+
+def test_what_a_claim_bares_is_no_oldest_one() -> None:
+    scene = Scene()
+    scene.send(b"a", b"b")
+    scene.time.pass_by(1)
+    later_ms = scene.process.now_ms()
+    scene.send(b"c")
+    scene.ask(revoke(scene.session, [(b"b", b"", b"why")]))
+    assert [one.task_id for one in scene.claim(CHILD, 1, most=1)] == [b"a"]
+    assert scene.node.call((b"LLEN", PREFIX + b"q:default:4")) == 2
+    assert scene.ask(oldest(scene.session, ["default"]))["default"] >= later_ms
 
 
 def test_a_queue_on_which_a_child_is_idle_is_not_forgotten_before_the_child_is_dead() -> None:

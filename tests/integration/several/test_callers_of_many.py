@@ -16,6 +16,8 @@ import pytest
 
 from taskmesh import TaskMesh
 from taskmesh.core.ids import routing_of, slot_of
+from taskmesh.queue.manage import FORGOTTEN, forget_queue, status
+from taskmesh.queue.oldest import oldest
 from tests.nodes import Nodes
 from tests.support import wait_until
 
@@ -168,3 +170,14 @@ def test_a_queue_is_purged_on_all_nodes(mesh, nodes):
     finally:
         mesh.resume_queue("default")
     assert {handle.state for handle in handles} == {"REVOKED"}
+
+
+def test_what_is_revoked_where_nobody_serves_leaves_nothing_of_its_queue(mesh, nodes):
+    handles = [mesh.by_value(add).apply_async((number, 1), queue="unserved") for number in range(20)]
+    assert {primary(mesh, handle.id) for handle in handles} == set(NODES)
+    for handle in handles:
+        handle.revoke()
+    counted = mesh.link.run(status(mesh.link.session))
+    assert counted.queues["unserved"] == 0
+    assert mesh.link.run(oldest(mesh.link.session, ["unserved"])) == {"unserved": 0}
+    assert mesh.link.run(forget_queue(mesh.link.session, "unserved")) == FORGOTTEN
