@@ -2,10 +2,11 @@
 -- its slots were gone through: see `promote_lines.lua`.
 -- flags: allow-oom
 -- parts: epoch, moves, gates
--- KEYS[1] prefix  ARGV: epoch, now_ms, slot (4 hex), 'L' those that are not final or 'F' those that are, cursor ('0' = begin),
---   about how many
+-- KEYS[1] prefix  ARGV: epoch, now_ms, slot (4 hex), 'L' those that are not final, 'F' those that are, or 'P' those that are ready, of a
+--   slot that the node led until now: its lines were forgotten, and nothing else; cursor ('0' = begin), about how many
 -- Returns the cursor of the next step; '0' = that was all. A repeat changes nothing.
-local cursor, ids = unpack(CALL('SSCAN', (ARGV[4] == 'L' and P .. 'L:' or P .. 'F:') .. ARGV[3], ARGV[5], 'COUNT', ARGV[6]))
+local cursor, ids = unpack(CALL('SSCAN', (ARGV[4] == 'F' and P .. 'F:' or P .. 'L:') .. ARGV[3], ARGV[5], 'COUNT', ARGV[6]))
+local lines_only = ARGV[4] == 'P'
 if #ids == 0 then return cursor end
 
 -- head and queue, whatever the length of that; not the envelope
@@ -78,7 +79,7 @@ local function write_down(index, list)
   for first = 1, #list, 2000 do CALL('ZADD', index, 'NX', unpack(list, first, math.min(first + 1999, #list))) end
 end
 
-local sides = CALL('EXISTS', P .. 'side') == 1 and CALL('HMGET', P .. 'side', unpack(ids)) or {}
+local sides = not lines_only and CALL('EXISTS', P .. 'side') == 1 and CALL('HMGET', P .. 'side', unpack(ids)) or {}
 for i = 1, #ids do
   local id = ids[i]
   local rec = CALL('GETRANGE', P .. 'r:' .. id, 0, HEAD_AND_QUEUE - 1)
@@ -103,12 +104,12 @@ for i = 1, #ids do
     if state == 'P' then
       local line = queue .. ':' .. string.sub(rec, 61, 61)
       note(gathered, tonumber(string.sub(rec, 63, 74), 16) or 0, line .. '\n' .. hint)
-    elseif state == 'T' then
+    elseif state == 'T' and not lines_only then
       runs(id, rec)
-    else
+    elseif not lines_only then
       note(delayed, moment, hint)
     end
-  elseif state == 'D' and (tonumber(string.sub(rec, 95, 102), 16) or 0) > 0 then
+  elseif state == 'D' and not lines_only and (tonumber(string.sub(rec, 95, 102), 16) or 0) > 0 then
     CALL('ZADD', P .. 'dead', moment, id)
   end
 end

@@ -1,5 +1,5 @@
--- Forgets the lines of a node of whose slots none is as it was: all that it leads is gathered anew, and what it led before its
--- process was started anew, or before others led it, would stand there twice. Before `promote.lua`.
+-- Forgets the lines of a node of whose slots none is as it was, or that leads some no more: all that it leads is gathered anew. What it
+-- led before its process was started anew, or before others led it, would be counted, and stand there twice. Before `promote.lua`.
 -- flags: allow-oom
 -- parts: epoch
 -- KEYS[1] prefix  ARGV: epoch, now_ms

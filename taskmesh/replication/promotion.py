@@ -11,6 +11,7 @@ from taskmesh.replication.fencing import Answers
 from taskmesh.replication.mandate import Ask, Mandate, together
 from taskmesh.replication.scripts import (
     LINE_STEP,
+    LINES_ONLY,
     PROMOTE,
     PROMOTE_ANEW,
     PROMOTE_KEYS,
@@ -46,7 +47,8 @@ def promote(
         LeadershipLost: One of these is further.
     """
     nodes: list[tuple[str, set[int]]] = []
-    parts: list[tuple[str, Sequence[int]]] = []
+    parts: list[tuple[str, Sequence[int], Sequence[bytes]]] = []
+    anew: list[str] = []
     count = 0
     leading = [member.id for member in view.members if view.led_by(member.id)]
     begun = yield from together([_has_begun(mandate, node) for node in leading])
@@ -61,12 +63,19 @@ def promote(
         # keys that it held long ago, in slots that are empty now, would be in the way as well
         if len(kept) < len(led):
             nodes.append((node, kept))
-            parts += [(node, some) for some in groups(slots, SLOTS_AT_ONCE)]
+            parts += [(node, some, SETS) for some in groups(slots, SLOTS_AT_ONCE)]
             count += len(slots)
-    yield from together([_forget_lines(mandate, view, node) for node, kept in nodes if not kept])
+        if not kept or _leads_less(view, node):
+            anew.append(node)
+            lined = [slot for slot in led if slot in kept and (node, slot) not in empty]
+            parts += [(node, some, LINES_ONLY) for some in groups(lined, SLOTS_AT_ONCE)]
+    idle = [node for node in view.nodes if node in answers.run_ids and node not in leading]
+    yield from together([_forget_lines(mandate, view, node) for node in (*anew, *idle)])
     yield from together([_forget_keys(mandate, view, node, kept) for node, kept in nodes])
-    yield from together([_gather(mandate, view, node, some) for node, some in parts])
-    yield from together([_line_up(mandate, view, node) for node, _ in nodes])
+    yield from together([_gather(mandate, view, node, some, sets) for node, some, sets in parts])
+    yield from together(
+        [_line_up(mandate, view, node) for node in dict.fromkeys([*anew, *(node for node, _ in nodes)])]
+    )
     return count
 
 
@@ -80,13 +89,22 @@ def _kept(view: View, node: str, answers: Answers, changed: Collection[tuple[str
     return {slot for slot in before.led_by(node) if slot in led and (node, slot) not in changed}
 
 
+def _leads_less(view: View, node: str) -> bool:
+    """Tell whether a node leads some slots no more.
+
+    Its lines hold what waits in these, between the rest, and would have it twice when the node leads them again. To go
+    through the lines costs as much as to make them anew, which whoever leads more does meanwhile.
+    """
+    return view.before is not None and not set(view.before.led_by(node)) <= set(view.led_by(node))
+
+
 def _has_begun(mandate: Mandate, node: str) -> Ask[bool]:
     """Tell whether a node was being promoted for a view that came to nothing: nothing is as it was there."""
     return bool((yield Call(None, mandate.prefix, (b"EXISTS", keys.promoting(mandate.prefix)), node=node)))
 
 
 def _forget_lines(mandate: Mandate, view: View, node: str) -> Ask[None]:
-    """Forget what the lines of a node hold of which no slot is as it was."""
+    """Forget what the lines of a node hold."""
     yield mandate.order(PROMOTE_ANEW, view.waiting, node)
 
 
@@ -101,10 +119,12 @@ def _forget_keys(mandate: Mandate, view: View, node: str, kept: Collection[int])
                 break
 
 
-def _gather(mandate: Mandate, view: View, node: str, slots: Sequence[int]) -> Ask[None]:
-    """Rebuild the indexes of some slots, but for the lines."""
+def _gather(
+    mandate: Mandate, view: View, node: str, slots: Sequence[int], sets: Sequence[bytes]
+) -> Ask[None]:
+    """Rebuild the indexes of some slots, but for the lines, for which it is gathered what waits."""
     for slot in slots:
-        for kind in SETS:
+        for kind in sets:
             cursor = b"0"
             while True:
                 words = (b"%04x" % slot, kind, cursor, b"%d" % PROMOTE_STEP)

@@ -17,5 +17,7 @@ ADOPT = load_script(_HERE, "adopt")
 
 #: Sets of a slot's ids: those that are not final, and those that are.
 SETS = (b"L", b"F")
+#: Of a slot that the node led before: those that are not final, for their lines only.
+LINES_ONLY = (b"P",)
 #: About how many records a step looks at: a few milliseconds of the node.
 LIST_STEP, PROMOTE_STEP, LINE_STEP = 1000, 200, 500

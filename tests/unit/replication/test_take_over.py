@@ -19,7 +19,7 @@ from taskmesh.queue.workers import register
 from taskmesh.replication.level import Learner, level
 from taskmesh.replication.plan import Goal
 from taskmesh.replication.take_over import carry_on, take_over, teach
-from taskmesh.replication.view import ACTIVE, MOVING
+from taskmesh.replication.view import ACTIVE, MOVING, UP
 from taskmesh.ring import RingNode, propose
 from tests.unit.replication.changing_mesh import ChangingMesh, Crash, run_id_of, without
 from tests.unit.replication.small_mesh import PREFIX, message
@@ -605,3 +605,46 @@ def test_a_promotion_that_came_to_nothing_is_not_taken_for_what_was_before() -> 
         else:
             break
     assert 5 < step < 199
+
+
+def test_lines_hold_what_their_node_leads_once_however_often_slots_come_and_go() -> None:
+    """Each node in turn is done without, and comes back, started anew: its lines are still those of before."""
+    scene = Scene()
+    mesh = scene.mesh
+    table = mesh.standing.view.table
+
+    def stand_as_led() -> None:
+        view = mesh.look()
+        waiting = [each for each in scene.sent if each.task_id not in scene.tokens]
+        for node in mesh.nodes:
+            led = [each.task_id for each in waiting if view.primary(int(each.slot, 16)) == node]
+            if mesh.nodes[node].running:
+                assert sorted(scene.lines(node)) == sorted(led)
+
+    for node in ("n2", "n3", "n1"):
+        mesh.cut_off(node)
+        scene.change(without(mesh.standing.view, node))
+        stand_as_led()
+        mesh.reach(node)
+        mesh.nodes[node].restart()
+        members = tuple(
+            replace(member, state=UP, run_id=run_id_of(mesh.nodes[member.id]))
+            for member in mesh.look().members
+        )
+        scene.change(Goal(members, table, "a test", is_urgent=True))
+        stand_as_led()
+    scene.check()
+
+
+def test_who_is_back_and_leads_nothing_yet_counts_nothing() -> None:
+    scene = Scene()
+    mesh = scene.mesh
+    mesh.cut_off("n1")
+    scene.change(without(mesh.standing.view, "n1"))
+    assert scene.lines("n2")
+    mesh.reach("n1")
+    members = tuple(replace(member, state=UP) for member in mesh.look().members)
+    table = tuple((*row, "n1") for row in mesh.look().table)
+    scene.change(Goal(members, table, "a test", is_urgent=True))
+    assert scene.lines("n1") == []
+    scene.check()
