@@ -329,7 +329,7 @@ DEFECTS = (
     Defect(
         "what is over for hours stays",
         WORKER,
-        (("    CALL('UNLINK', key)\n    forget_key(id)\n", "    forget_key(id)\n"),),
+        (("      CALL('UNLINK', key)\n      forget_key(id)\n", "      forget_key(id)\n"),),
         seeds=21,
     ),
     Defect(
