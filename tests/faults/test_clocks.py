@@ -1,4 +1,4 @@
-"""Wall clocks are moved by an hour, of the node, of a worker, of a caller: no lease is lost, nothing runs twice."""
+"""Wall clocks are moved by most of an hour, of the node, of a worker, of a caller: no lease is lost, nothing runs twice."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tests.faults.scene import Scene
 from tests.faults.server import Server
 from tests.support import wait_until
 
-HOUR_S = 3600
+#: Less than results are kept, which is an hour of the clock that is moved.
+MOVED_S = 3000
 
 
-@pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+@pytest.mark.parametrize("seconds", [MOVED_S, -MOVED_S], ids=["ahead", "back"])
 def test_the_clock_of_the_node(
     make_scene: Callable[..., Scene],
     make_server: Callable[..., Server],
@@ -31,7 +32,7 @@ def test_the_clock_of_the_node(
     scene = make_scene("node-clock", server.url, lease_ttl=5.0)
     before = int(scene.ask("TIME")[0])
     worker = scene.worker(2)
-    later = scene.task(tasks.add).apply_async((1, 2), countdown=HOUR_S + 1800)
+    later = scene.task(tasks.add).apply_async((1, 2), countdown=MOVED_S + 1800)
     with Load(scene, seed=seed) as load:
         load.ran(100)
         clock.move(seconds)
@@ -46,7 +47,7 @@ def test_the_clock_of_the_node(
     assert "declared dead" not in worker.said() + newcomer.said()
 
 
-@pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+@pytest.mark.parametrize("seconds", [MOVED_S, -MOVED_S], ids=["ahead", "back"])
 def test_the_clock_of_a_worker(
     make_scene: Callable[..., Scene], server: Server, clock: Clock, seed: int, seconds: int
 ) -> None:
@@ -65,9 +66,9 @@ def test_the_clock_of_a_worker(
     assert "declared dead" not in wrong.said() + right.said()
 
 
-@pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+@pytest.mark.parametrize("seconds", [MOVED_S, -MOVED_S], ids=["ahead", "back"])
 def test_the_clock_of_the_leader(server: Server, clock: Clock, tmp_path: Path, seconds: int) -> None:
-    """It keeps the lead, and goes on firing what is due by the node's clock: each moment once, none an hour off."""
+    """It keeps the lead, and goes on firing what is due by the node's clock: each moment once, none off by as much."""
     contest = Contest(server, tmp_path, candidates=2, env=clock.env)
     try:
         clock.move(seconds)
