@@ -1,4 +1,4 @@
-"""Wall clocks are moved by most of an hour, of the node, of a worker, of a caller: no lease is lost, nothing runs twice."""
+"""Wall clocks of a node, a worker, a caller are moved by most of an hour: no lease is lost, nothing runs twice."""
 
 from __future__ import annotations
 
