@@ -24,6 +24,7 @@ _KIND_WIDTH = max(map(len, KINDS))
             "taskmesh events --mesh shop --task 'shop.*' --json",
         ],
         codes=["0 ended by Ctrl-C, by --limit, or since nobody reads any more", "1 no node can be reached"],
+        interrupted="",
     )
 )
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,26 +19,35 @@ SPARE = {"MiB": 24.0, "": 40.0}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at everybody: what -> how much, of whoever has most."""
+    """One look at everybody.
+
+    Attributes:
+        figures: What -> how much, of whoever has most.
+        taken_s: When, on the monotonic clock.
+    """
 
     figures: dict[str, float]
+    taken_s: float = 0.0
 
     def __str__(self) -> str:
         return ", ".join(f"{what} {figure:.0f}" for what, figure in self.figures.items())
 
-    def grown(self, since: Sample, load: float = 1.0) -> list[str]:
+    def grown(self, since: Sample, load: float = 1.0, what: str = "") -> list[str]:
         """Return what has grown since, in words.
 
         Args:
             since: An earlier look.
-            load: How many times as much was done between the last two looks as before that one: what is forgotten
-                is known for ten minutes more, and a process gives back little of what it once needed.
+            load: How many times as much was done between the last two looks as before that one: a process gives back
+                little of what it once needed.
+            what: The figure that is meant; empty for all but the keys, which can only grow for as long as is known
+                what was forgotten.
         """
+        meant = [what] if what else [each for each in since.figures if each != "keys"]
         return [
-            f"{what} grew from {before:.0f} to {self.figures[what]:.0f}"
-            for what, before in since.figures.items()
-            if self.figures[what]
-            > before * SHARE * max(1.0, load) + SPARE["MiB" if what.endswith("MiB") else ""]
+            f"{each} grew from {since.figures[each]:.0f} to {self.figures[each]:.0f}"
+            for each in meant
+            if self.figures[each]
+            > since.figures[each] * SHARE * max(1.0, load) + SPARE["MiB" if each.endswith("MiB") else ""]
         ]
 
 
@@ -59,7 +69,8 @@ def look(scene: MeshScene, processes: Iterable[psutil.Process]) -> Sample:
             "process MiB": rss,
             "files": files,
             "threads": threads,
-        }
+        },
+        time.monotonic(),
     )
 
 
