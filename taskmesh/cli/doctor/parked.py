@@ -46,7 +46,7 @@ def parked(count: int, found: Sequence[tuple[str, str]], workers: Sequence[Worke
         f"{count:,} wait for a worker that knows their task and serves their queue"
         + (f": {which}{more}" if which else ""),
         f"start a worker of the app that has the task on that queue (taskmesh worker APP -Q {queues}); two apps that "
-        "share a queue by mistake get a queue each (queue=), or a mesh; after unknown_task_grace these are dead letters",
+        "share a queue by mistake get one each (queue=), or a mesh; after unknown_task_grace they are dead letters",
     )
 
 
