@@ -13,7 +13,8 @@
 <prefix>me             in a mesh of several nodes: hash: the id that this node has in views, and its instance
 <prefix>gathered       sorted set of hints, each behind its line's name, by the time of creation (ms), or below 0
                        once it stands there: while the node becomes the primary of their slots
-<prefix>promoting      in a mesh of several nodes: the epoch for which the node began to be promoted, until it obeys one
+<prefix>promoting      in a mesh of several nodes: the epoch for which the node began to be promoted, till it obeys one;
+                       when it gathers, also whose token that is of, and since when (ms)
 <prefix>history        in a mesh of several nodes: list of the last changes of the view, for people
 <prefix>coming         in a mesh of several nodes: hash id -> of which copy pieces are coming (see `parts/coming.lua`)
 <prefix>c:<id>         what has come of it

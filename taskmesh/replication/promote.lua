@@ -1,10 +1,11 @@
 -- Rebuilds what stands on a primary only, for messages of a slot which this node is to lead, in steps. Lines follow when all
 -- its slots were gone through: see `promote_lines.lua`.
 -- flags: allow-oom
--- parts: epoch, moves, gates
+-- parts: epoch, moves, late, gates
 -- KEYS[1] prefix  ARGV: epoch, now_ms, slot (4 hex), 'L' those that are not final, 'F' those that are, or 'P' those that are ready, of a
 --   slot that the node led until now: its lines were forgotten, and nothing else; cursor ('0' = begin), about how many
 -- Returns the cursor of the next step; '0' = that was all. A repeat changes nothing.
+begin_to_gather()
 local cursor, ids = unpack(CALL('SSCAN', (ARGV[4] == 'F' and P .. 'F:' or P .. 'L:') .. ARGV[3], ARGV[5], 'COUNT', ARGV[6]))
 local lines_only = ARGV[4] == 'P'
 if #ids == 0 then return cursor end

@@ -1,10 +1,11 @@
 -- Forgets what keys of messages held on this node in slots that it did not lead until now: it may have led them long ago.
 -- In steps, before `promote.lua`.
 -- flags: allow-oom
--- parts: epoch, gates
+-- parts: epoch, late, gates
 -- KEYS[1] prefix  ARGV: epoch, now_ms, a char for each slot: '1' if this node led it until now, 'gate' or 'ikid', cursor
 --   ('0' = begin)
--- Returns the cursor of the next step; '0' = that was all.
+-- Returns the cursor of the next step; '0' = that was all, or that it comes too late.
+if is_late() then return '0' end
 -- whoever leads by another view than this one has to begin anew
 CALL('SET', P .. 'promoting', EPOCH)
 local kept, which = ARGV[3], ARGV[4]

@@ -41,9 +41,9 @@ def node_with(**messages: tuple[bytes, bytes]) -> SimulatedNode:
     return node
 
 
-def run(node: SimulatedNode, script: Script, *args: bytes) -> Any:
+def run(node: SimulatedNode, script: Script, *args: bytes, now_ms: int = NOW_MS, token: bytes = TOKEN) -> Any:
     """Run a script of a leader."""
-    return node.eval(script.source, [PREFIX], [EPOCH, b"%d" % NOW_MS, TOKEN, *args])
+    return node.eval(script.source, [PREFIX], [EPOCH, b"%d" % now_ms, token, *args])
 
 
 def promote(node: SimulatedNode) -> None:
@@ -141,10 +141,38 @@ def test_a_node_of_whose_slots_none_is_as_it_was_has_its_lines_made_anew() -> No
     """It led them before its process was started anew, with the disk of before, or before others led them."""
     node = node_with(a=(record(b"P", created=1), b""))
     promote(node)
-    node.call([b"UNLINK", PREFIX + b"gathered"])
+    node.call([b"UNLINK", PREFIX + b"gathered", PREFIX + b"promoting"])
     assert run(node, scripts.PROMOTE_ANEW) == 1
     promote(node)
     assert node.call([b"LRANGE", PREFIX + b"q:mail:4", 0, -1]) == [b"a:00010000"]
+
+
+def test_what_clears_the_way_does_nothing_once_it_is_over_however_late_it_comes_again() -> None:
+    """It was repeated for want of an answer, and the first one arrives when the lines stand."""
+    key = side(unique=b"ab" * 16, mode=b"f", until=NEVER)
+
+    def stands() -> tuple[Any, Any]:
+        lines = node.call([b"LRANGE", PREFIX + b"q:mail:4", 0, -1])
+        return lines, node.call([b"HKEYS", PREFIX + b"gate"])
+
+    def clear(now_ms: int, token: bytes = TOKEN) -> None:
+        run(node, scripts.PROMOTE_ANEW, now_ms=now_ms, token=token)
+        run(node, scripts.PROMOTE_KEYS, b"0" * 32, b"gate", b"0", now_ms=now_ms, token=token)
+
+    node = node_with(a=(record(b"P"), key))
+    clear(NOW_MS - 2)
+    promote(node)
+    whole = [b"a:00010000"], [b"a"]
+    assert stands() == whole
+    clear(NOW_MS - 2)
+    clear(NOW_MS)
+    assert stands() == whole
+    # begun anew, by this leader or by the next one, whose clock may be behind
+    clear(NOW_MS + 1)
+    assert stands() == ([], [])
+    promote(node)
+    clear(NOW_MS - 5, token=b"2")
+    assert stands() == ([], [])
 
 
 def test_what_keys_held_long_ago_is_forgotten_first() -> None:
