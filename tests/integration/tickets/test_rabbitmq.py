@@ -87,7 +87,7 @@ def test_tickets_of_a_busy_worker_stay_at_the_broker(
     line = listen(nodes, [])
     caller.announce("default", 9)
     assert caller.flush(20)
-    assert caller.waiting("default") == 9
+    wait_until(lambda: caller.waiting("default") == 9)
     assert nodes.asked == 0
     nodes.waiting = 1
     wait_until(lambda: caller.waiting("default") == 0, what="it takes them")
