@@ -139,18 +139,26 @@ def test_connections_that_an_operator_closes_are_made_anew(rabbitmq, vhost, brok
     tickets.consume(1)
     broker.announce("mail", 2)
     held = hear(tickets)
-    wait_until(lambda: broker.waiting("mail") == 1)
+    # one whose confirm was lost with a connection is announced again: there may be more
+    wait_until(lambda: (broker.waiting("mail") or 0) >= 1)
     rabbitmq.close_connections(vhost)
     broker.announce("mail")
     assert broker.flush(30)
-    wait_until(lambda: broker.waiting("mail") == 3)
-    heard = [hear(tickets)]
+    wait_until(lambda: (broker.waiting("mail") or 0) >= 3)
+    heard = hear(tickets)
     tickets.acknowledge(held)  # of a connection that is gone: it has come again
     assert tickets.trouble == ""
-    tickets.acknowledge(heard[0])
+    tickets.acknowledge(heard)
     for _ in range(2):
         tickets.acknowledge(hear(tickets))
-    wait_until(lambda: rabbitmq.messages(vhost, QUEUE) == 0)
+
+    def is_empty() -> bool:
+        more = tickets.next(0.5)
+        if more:
+            tickets.acknowledge(more)
+        return rabbitmq.messages(vhost, QUEUE) == 0
+
+    wait_until(is_empty)
 
 
 def test_more_tickets_than_are_kept_push_out_the_oldest(rabbitmq, vhost, broker):
