@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from taskmesh.cli.probing import CannotAsk, Told, ask
@@ -13,16 +9,7 @@ from taskmesh.metrics.exposition import Samples
 from taskmesh.metrics.mesh_values import MeshValues
 from taskmesh.metrics.pages import Pages
 from taskmesh.metrics.server import ProbeServer, place_of
-
-
-@contextmanager
-def no_threads() -> Iterator[None]:
-    """Have every new thread want more memory for its stack than a process can address."""
-    before = threading.stack_size(1 << 47)
-    try:
-        yield
-    finally:
-        threading.stack_size(before)
+from tests.support import no_more_threads
 
 
 def test_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -30,7 +17,7 @@ def test_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     server.start()
     try:
         assert ask(f"{server.url}/livez") == Told(200, "ok")
-        with no_threads():
+        with no_more_threads():
             for _ in range(20):  # more than are served at once
                 with pytest.raises(CannotAsk):
                     ask(f"{server.url}/livez")
@@ -42,7 +29,7 @@ def test_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_nodes_are_asked_again_when_there_are_threads() -> None:
     values = MeshValues(lambda: None, lambda _: pytest.fail("nobody to agree with"), lambda: ())
-    with no_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
+    with no_more_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
         values.read()
     assert "taskmesh_mesh_look_seconds" not in values.read().text()
     assert values._under_way is None
