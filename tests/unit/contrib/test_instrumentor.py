@@ -6,28 +6,16 @@ from importlib.metadata import entry_points
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from taskmesh import TaskMesh
 from taskmesh.contrib.opentelemetry import trace_tasks
 from taskmesh.contrib.opentelemetry.instrumentor import TaskMeshInstrumentor
-from taskmesh.core.logs import name_trace
 
 
-@pytest.fixture
-def exporter():
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def provider(exporter):
-    made = TracerProvider()
-    made.add_span_processor(SimpleSpanProcessor(exporter))
-    yield made
+@pytest.fixture(autouse=True)
+def nothing_stays_instrumented(provider):
+    yield
     TaskMeshInstrumentor().uninstrument()
-    made.shutdown()
-    name_trace(None)
 
 
 def names(exporter):

@@ -8,28 +8,11 @@ import logging
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from taskmesh import JsonFormatter, TaskMesh, current_task
 from taskmesh.contrib.opentelemetry import trace_tasks
 from taskmesh.contrib.opentelemetry.tracers import FLUSH_MS, Tracers
-from taskmesh.core.logs import name_trace
-
-
-@pytest.fixture
-def exporter():
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def provider(exporter):
-    made = TracerProvider()
-    made.add_span_processor(SimpleSpanProcessor(exporter))
-    yield made
-    made.shutdown()
-    name_trace(None)
 
 
 @pytest.fixture
