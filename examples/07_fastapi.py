@@ -34,9 +34,8 @@ async def order_report(customer: str, months: int = 12) -> dict[str, str]:
 async def report_status(task_id: str) -> dict[str, object]:
     try:
         handle = mesh.result(task_id)
-        if not await handle.aready():
-            return {"state": await handle.astate()}
-        return {"state": handle.state, "report": handle.get() if handle.successful() else None}
+        state = await handle.astate()
+        return {"state": state, "report": handle.get()} if state == "SUCCESS" else {"state": state}
     except (TaskNotFound, ResultExpired) as error:
         raise HTTPException(404, "no such report") from error
 

@@ -73,7 +73,8 @@ def test_one_whose_disk_is_older_than_the_witness_stays_out(make_acceptors, make
     servers[0].kill()
     servers[0].copy_disk(tmp_path / "older")
     servers[0].start()
-    assert standings(mesh)[servers[0].url] == ""
+    # a busy machine may keep one from answering in time
+    wait_until(lambda: standings(mesh)[servers[0].url] == "")
     note_witnesses(mesh, servers)
     before = written(servers[0])
     # on a busy machine two of the three may be enough for a while
@@ -82,7 +83,7 @@ def test_one_whose_disk_is_older_than_the_witness_stays_out(make_acceptors, make
     servers[0].kill()
     servers[0].put_disk(tmp_path / "older")
     servers[0].start()
-    assert "its disk is older than it was" in standings(mesh)[servers[0].url]
+    wait_until(lambda: "its disk is older than it was" in standings(mesh)[servers[0].url])
     assert read(mesh, "file/a") == b"3"
 
 
@@ -116,13 +117,17 @@ def test_when_too_few_can_be_admitted_it_says_what_is_known_of_each(make_accepto
     servers[1].empty_disk()
     servers[1].start()
     mesh.agreement.registers.patience_s = 0.5
-    with pytest.raises(NoMajority) as caught:
-        read(mesh, "file/a")
-    said = str(caught.value)
-    assert "1 of 3 acceptors take part, and 2 must" in said
-    assert f"{servers[0].url}:" in said
-    assert "it does not answer" in said
-    assert "it is empty" in said
+
+    def refused() -> str:
+        with pytest.raises(NoMajority) as caught:
+            read(mesh, "file/a")
+        return str(caught.value)
+
+    # on a busy machine the one that takes part may answer too late once
+    wait_until(lambda: "1 of 3 acceptors take part, and 2 must" in refused())
+    wait_until(
+        lambda: f"{servers[0].url}: it does not answer" in (said := refused()) and "it is empty" in said
+    )
 
 
 def test_emptied_acceptors_of_a_mesh_are_not_taken_for_new_ones(make_acceptors, make_mesh):
