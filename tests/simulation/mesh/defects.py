@@ -23,11 +23,12 @@ from taskmesh.replication import equalize, level, spread
 from taskmesh.replication.fencing import Judge
 from taskmesh.replication.level import DISCARD
 from taskmesh.replication.pieces import APPLY, TAKE_PIECE
-from taskmesh.replication.scripts import ACTIVATE, PROMOTE
+from taskmesh.replication.scripts import ACTIVATE, PROMOTE, PROMOTE_ANEW, PROMOTE_KEYS
 from taskmesh.replication.view import View
 from taskmesh.results.read import READ
 from tests.simulation.mesh.directed import (
     what_a_copy_contradicts_is_remembered,
+    what_clears_the_way_comes_again_when_the_lines_stand,
     what_is_late_by_hours_does_not_come_back,
     who_commits_again_after_a_change_has_the_caller_told,
     who_is_fenced_takes_nothing_of_the_view_before,
@@ -312,6 +313,20 @@ DEFECTS = (
         PROMOTE,
         (("if state == 'P' then", "if state == 'none' then"),),
         {**MOVES, "workers": 1, "slow": 1.0},
+    ),
+    Defect(
+        "what forgets lines for a promotion does so when they stand again",
+        PROMOTE_ANEW,
+        (("if is_late() then return 0 end\n", ""),),
+        seeds=1,
+        schedule=what_clears_the_way_comes_again_when_the_lines_stand,
+    ),
+    Defect(
+        "what forgets keys for a promotion does so when they are held again",
+        PROMOTE_KEYS,
+        (("if is_late() then return '0' end\n", ""),),
+        seeds=1,
+        schedule=what_clears_the_way_comes_again_when_the_lines_stand,
     ),
     Defect(
         "a node goes back to an older view",

@@ -5,7 +5,7 @@ Each raises `AssertionError` when the rule is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from taskmesh.core.record import parse
 from taskmesh.core.script import Script
@@ -14,11 +14,12 @@ from taskmesh.core.steps import Call, Reply, Round, Steps, all_answered
 from taskmesh.errors import NodeUnavailable
 from taskmesh.queue.claim import Claimed, claim
 from taskmesh.queue.commit import DONE, REPEATED, commit
-from taskmesh.queue.enqueue import enqueue
+from taskmesh.queue.enqueue import enqueue, message_keys
 from taskmesh.queue.workers import beat, register
 from taskmesh.replication import level as levelling
 from taskmesh.replication.pieces import APPLY
 from taskmesh.replication.plan import Goal
+from taskmesh.replication.scripts import PROMOTE_ANEW, PROMOTE_KEYS, PROMOTE_LINES
 from taskmesh.replication.spread import Spread
 from taskmesh.replication.take_over import take_over
 from tests.unit.replication.changing_mesh import ChangingMesh, Crash, without
@@ -44,6 +45,19 @@ class _Mesh(ChangingMesh):
         if script is not None and script.name in self.scripts:
             call = Call(self.scripts[script.name], call.prefix, call.args, call.patience_s, call.node)
         return super()._answer(call)
+
+    def arrive(self, calls: Iterable[Call]) -> None:
+        """Have some calls arrive whose replies nobody waits for."""
+        for call in calls:
+            self._answer(call)
+
+    def steps_of(self, node: str, asked: int) -> dict[str, list[Call]]:
+        """Return which scripts a node was asked to run, but for those of the first calls, each with its calls."""
+        steps: dict[str, list[Call]] = {}
+        for call in self.calls[asked:]:
+            if call.node == node and call.script is not None:
+                steps.setdefault(call.script.name, []).append(call)
+        return steps
 
     def claimed(self) -> Claimed:
         """Send a message, and have the worker claim it."""
@@ -194,3 +208,36 @@ def who_commits_again_after_a_change_has_the_caller_told(scripts: Mapping[str, S
     mesh.look()
     assert mesh.run(mesh.end(claimed)) == bytes([REPEATED])
     assert b"outcome" in b"".join(heard), "nobody tells the caller"
+
+
+def what_clears_the_way_comes_again_when_the_lines_stand(scripts: Mapping[str, Script]) -> None:
+    """A primary is started anew. Each step that clears the way of its promotion is repeated for want of an answer.
+
+    The first ones arrive when what they make room for stands, just before the view is in force.
+    """
+    mesh = _Mesh(scripts)
+    view, key = mesh.standing.view, message_keys(unique=b"ab" * 16)
+    primary = view.table[0][0]
+    some = [message(at, keys=key) for at in range(view.slots)]
+    sent, other, *_ = [each for each in some if view.primary(int(each.slot, 16)) == primary]
+    assert sent.task_id.decode() in mesh.run(enqueue(mesh.session, [sent], patience_s=0)).accepted
+    mesh.nodes[primary].restart()
+    asked = len(mesh.calls)
+    late: list[str] = []
+
+    def repeat(_step: int) -> None:
+        steps = mesh.steps_of(primary, asked)
+        if PROMOTE_LINES.name in steps and not late:
+            late.extend((PROMOTE_ANEW.name, PROMOTE_KEYS.name))
+            for name in late:
+                mesh.arrive(steps[name])
+
+    anew = Goal(view.members, view.table, "one was started anew", is_urgent=True)
+    mesh.lead(take_over(mesh.mandate(), mesh.kept(), anew), between=repeat)
+    assert late
+    mesh.look()
+    mesh.run(register(mesh.session, HOLDER[:16], b"{}"), primary)
+    claimed = mesh.run(claim(mesh.session, HOLDER, 2, 1, [b"default"], idle=False), primary)
+    assert [each.task_id for each in claimed] == [sent.task_id], "what is ready stands in no line"
+    stands_for = mesh.run(enqueue(mesh.session, [other], patience_s=0)).duplicates
+    assert stands_for == {other.task_id.decode(): sent.task_id.decode()}, "its key is free"
