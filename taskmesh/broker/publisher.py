@@ -117,6 +117,8 @@ class Publisher:
             )
         with self._lock:
             thread, self._thread = self._thread, None
+            # what it still has under way is its own affair: whoever flushes next asks for what comes after
+            self._is_sending = False
             self._news.notify_all()
         if thread is not None:
             thread.join(max(0.1, until_s - time.monotonic()))
@@ -170,15 +172,20 @@ class Publisher:
         with self._lock:
             for queue, count in counts.items():
                 self._counts[queue] = min(self._counts.get(queue, 0) + count, TICKETS_MAX)
-            self._is_sending = False
+            self._sends_no_more()
 
     def _done(self) -> None:
         with self._lock:
-            self._is_sending = False
+            self._sends_no_more()
             self._sent.notify_all()
         if self._trouble:
             log.info("broker %s is told of work again", self._shown)
             self._trouble = self._told = ""
+
+    def _sends_no_more(self) -> None:
+        # one that was left while it hung says nothing of what its successor sends
+        if not self._is_ending:
+            self._is_sending = False
 
     def _tell(self, error: Exception) -> None:
         if not self._trouble:

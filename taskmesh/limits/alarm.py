@@ -44,8 +44,10 @@ class Alarm:
         self._error = error
         self._is_armed = True
         self._armed_s = time.monotonic()
+        # an outer alarm stands still before its handler is exchanged: its time may come in this very moment
+        self._left_s, _ = signal.setitimer(signal.ITIMER_REAL, 0)
         self._before = signal.signal(signal.SIGALRM, self._ring)
-        self._left_s, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def disarm(self) -> None:
         """Take the alarm back. The error may be raised by this very call, if its time has just come."""

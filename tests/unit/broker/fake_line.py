@@ -51,7 +51,7 @@ class FakeLine:
 
     def publish(self, counts):
         self.server.entered.set()
-        assert self.server.open.wait(30)
+        assert self.server.open.wait(90)
         self.server.check()
         self.server.rounds.append(dict(counts))
 

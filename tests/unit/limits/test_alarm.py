@@ -21,6 +21,11 @@ def wait_for_ever() -> None:
     threading.Event().wait(60)
 
 
+def ring_soon() -> None:
+    """Have the alarm that is set ring in a moment: what runs is ready for it only now."""
+    signal.setitimer(signal.ITIMER_REAL, SOON_S)
+
+
 def nothing_is_left() -> bool:
     return signal.getitimer(signal.ITIMER_REAL)[0] == 0 and signal.getsignal(signal.SIGALRM) in (
         signal.SIG_DFL,
@@ -43,12 +48,13 @@ def test_what_ends_in_time_is_left_alone() -> None:
 def test_it_is_raised_once_and_what_catches_it_goes_on() -> None:
     def stubborn() -> str:
         try:
+            ring_soon()
             wait_for_ever()
         except SoftTimeLimitExceeded:
-            threading.Event().wait(3 * SOON_S)
+            signal.raise_signal(signal.SIGALRM)
         return "cleaned up"
 
-    assert call_within(Alarm(), SOON_S, error(), stubborn) == "cleaned up"
+    assert call_within(Alarm(), 60, error(), stubborn) == "cleaned up"
     assert nothing_is_left()
 
 
@@ -84,6 +90,25 @@ def test_an_outer_alarm_whose_time_passed_inside_rings_when_the_inner_one_ends()
 
     with pytest.raises(SoftTimeLimitExceeded, match=r"0\.02 s"):
         call_within(Alarm(), SOON_S, error(), outer)
+
+
+def test_an_outer_alarm_that_rings_while_an_inner_one_is_set_is_not_taken_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_timer = signal.setitimer
+
+    def set_late(which: int, seconds: float) -> tuple[float, float]:
+        monkeypatch.setattr(signal, "setitimer", set_timer)
+        signal.raise_signal(signal.SIGALRM)
+        return set_timer(which, seconds)
+
+    def outer() -> None:
+        monkeypatch.setattr(signal, "setitimer", set_late)
+        call_within(Alarm(), 50, error(50), wait_for_ever)
+
+    with pytest.raises(SoftTimeLimitExceeded, match="60 s"):
+        call_within(Alarm(), 60, error(60), outer)
+    assert nothing_is_left()
 
 
 def test_other_threads_cannot_be_reached() -> None:
