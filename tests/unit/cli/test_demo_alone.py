@@ -52,7 +52,7 @@ def child(**pipes: int) -> subprocess.Popen[bytes]:
 
 def test_without_a_question_the_process_ends_quietly() -> None:
     with child() as process:
-        assert process.communicate(b"", timeout=30) == (None, b"")
+        assert process.communicate(b"", timeout=90) == (None, b"")
         assert process.returncode == 0
 
 
@@ -61,5 +61,5 @@ def test_without_a_reader_the_process_ends_quietly(paths: list[str]) -> None:
     with child(stdout=writable) as process:
         os.close(writable)
         os.close(readable)
-        assert process.communicate(json.dumps(paths).encode(), timeout=30) == (None, b"")
+        assert process.communicate(json.dumps(paths).encode(), timeout=90) == (None, b"")
         assert process.returncode == 0

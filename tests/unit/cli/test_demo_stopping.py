@@ -32,7 +32,7 @@ class _Collected:
 def test_one_that_python_threw_away_is_raised_again() -> None:
     with Stopping() as stopping, pytest.raises(Stopped), stopping.interruptible():  # noqa: PT012
         _Collected()
-        wait_until(lambda: False, 20, "the signal is heard of")
+        wait_until(lambda: False, what="the signal is heard of")
 
 
 def test_outside_it_waits_for_the_next_block() -> None:

@@ -59,6 +59,6 @@ while not waiting.wait(30):
 print("stopped")
 """
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=90, check=False
     )
     assert (ended.returncode, ended.stdout) == (0, "stopped\n"), ended.stderr

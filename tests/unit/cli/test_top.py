@@ -277,8 +277,8 @@ def test_an_act_that_fails_as_nobody_expected_says_so_and_others_go_on():
 
     acts.have(fails, said.put)
     acts.have(lambda mesh: f"done in {mesh.name}", said.put)
-    assert said.get(timeout=60) == "failed: ValueError: no number"
-    assert said.get(timeout=60) == "done in shop"
+    assert said.get(timeout=90) == "failed: ValueError: no number"
+    assert said.get(timeout=90) == "done in shop"
 
 
 def test_a_look_that_fails_as_nobody_expected_is_told_and_repeated(monkeypatch):
@@ -294,9 +294,9 @@ def test_a_look_that_fails_as_nobody_expected_is_told_and_repeated(monkeypatch):
     news: queues.SimpleQueue[str] = queues.SimpleQueue()
     watch = reading.Watching(SimpleNamespace(link=None), lambda: news.put(watch.trouble))
     threading.Thread(target=watch._look, daemon=True).start()
-    assert news.get(timeout=60) == "ValueError: no number"
+    assert news.get(timeout=90) == "ValueError: no number"
     watch.hurry()
-    assert news.get(timeout=60) == ""
+    assert news.get(timeout=90) == ""
     watch.stop()
 
 

@@ -401,7 +401,7 @@ def test_a_pipe_is_refused_without_a_wait_for_its_writer(tmp_path):
             read_worker_file(pipe)
     finally:
         read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        writer.join(10)
+        writer.join(90)
         os.close(read_end)
 
 

@@ -12,7 +12,7 @@ import pytest
 from taskmesh.client.line import Line
 from tests.support import wait_until
 
-LONG_S = 20.0
+LONG_S = 120.0
 
 
 class Waiting:

@@ -136,7 +136,7 @@ def test_what_lives_in_main_reaches_another_process_and_comes_home(tmp_path: Pat
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     run = subprocess.run(
-        [sys.executable, script], env=child_env(), capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, script], env=child_env(), capture_output=True, text=True, check=False, timeout=180
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout == f"encoding {CLOUDPICKLE}\n"
@@ -170,7 +170,7 @@ def test_main_of_a_spawned_process_goes_by_value_too(tmp_path: Path) -> None:
     script = tmp_path / "spawning.py"
     script.write_text(SPAWNING)
     run = subprocess.run(
-        [sys.executable, script], env=child_env(), capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, script], env=child_env(), capture_output=True, text=True, check=False, timeout=180
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout == "__mp_main__ 7\n"
@@ -182,7 +182,7 @@ def test_cloudpickle_is_not_imported_until_needed() -> None:
         "decode_call(*encode_call((1,), {})); decode_value(*encode_value('x')); "
         "assert 'cloudpickle' not in sys.modules and 'asyncio' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], env=child_env(), check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], env=child_env(), check=True, timeout=180)
 
 
 def child_env() -> dict[str, str]:

@@ -18,7 +18,7 @@ def test_each_alert_is_told_of_its_trouble(promtool: str, tmp_path: Path) -> Non
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -50,7 +50,7 @@ def test_promtool_finds_nothing_to_mend(promtool: str) -> None:
         input=of_everything().text(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

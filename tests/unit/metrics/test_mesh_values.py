@@ -13,6 +13,7 @@ from taskmesh.errors import NodeUnavailable
 from taskmesh.metrics.exposition import Samples
 from taskmesh.metrics.mesh_values import WAIT_S, MeshValues
 from taskmesh.queue.manage import Status
+from tests.support import wait_until
 
 #: Far longer than it takes.
 SOON_S = 20.0
@@ -48,6 +49,7 @@ def test_whoever_asks_is_told_that_no_node_is_up_and_one_thread_goes_on(silence:
         text = values.read().text()
         assert WAIT_S <= time.monotonic() - asked_s < SOON_S
         assert text.endswith("taskmesh_nodes_up 0\n")
+    wait_until(lambda: silence.asked)
     assert silence.asked == 1
 
 

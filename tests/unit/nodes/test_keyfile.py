@@ -207,5 +207,5 @@ def test_processes_that_start_together_end_with_one_key(tmp_path: Path) -> None:
         assert starter.stdin is not None
         starter.stdin.close()
         starter.stdin = None
-    names = {starter.communicate(timeout=60)[0] for starter in starters}
+    names = {starter.communicate(timeout=180)[0] for starter in starters}
     assert names == {read_key_file(tmp_path / "taskmesh" / "key").active.name + "\n"}

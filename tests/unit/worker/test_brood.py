@@ -40,6 +40,19 @@ def outside() -> Outside:
     return Outside()
 
 
+class Clock:
+    """The time, which stands still: a child is as old as the test says."""
+
+    now_s = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: made.now_s)
+    return made
+
+
 @pytest.fixture
 def brood(outside: Outside):
     fake: Any = outside
@@ -90,15 +103,15 @@ def test_a_child_that_retires_is_replaced_at_once_however_young(brood: Brood, ou
 
 
 def test_children_that_die_young_are_replaced_after_ever_longer_pauses(
-    brood: Brood, outside: Outside
+    brood: Brood, outside: Outside, clock: Clock
 ) -> None:
-    now_s = time.monotonic()
-    brood.tend(now_s)
+    brood.tend(clock.now_s)
     for pause_s in (0.05, 0.1, 0.2, 0.4, 0.8):
         count = len(outside.started)
-        before_s = time.monotonic()
         end(brood, outside, 1)
-        brood.tend(before_s + pause_s * 0.99)
+        clock.now_s += pause_s * 0.99
+        brood.tend(clock.now_s)
         assert len(outside.started) == count
-        brood.tend(time.monotonic() + pause_s)
+        clock.now_s += pause_s * 0.02
+        brood.tend(clock.now_s)
         assert len(outside.started) == count + 1

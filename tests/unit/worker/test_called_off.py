@@ -37,14 +37,14 @@ def test_a_function_that_runs_is_reached_and_its_thread_serves_on() -> None:
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(call_offs.reachable(job), begun)
         after = threads.submit(call_offs.reachable(other))
-        begun.wait(20)
+        assert begun.wait(90)
         assert call_offs.sender(job) is None
         call_off(call_offs, job)
-        assert isinstance(run.exception(20), CalledOff)
-        assert after.result(20) == 5
+        assert isinstance(run.exception(90), CalledOff)
+        assert after.result(90) == 5
         # once it has ended nobody is reached any more
         call_offs.reach_thread(message_of(job))
-        assert threads.submit(sum, range(100_000)).result(20) > 0
+        assert threads.submit(sum, range(100_000)).result(90) > 0
     assert (call_offs.sender(job), call_offs.sender(other)) == ("somebody", None)
     call_offs.forget(message_of(job))
     assert len(call_offs) == 0
@@ -75,7 +75,7 @@ def test_a_coroutine_on_a_loop_of_the_thread_is_cancelled_once() -> None:
     job = job_of(stubborn)
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(lambda: asyncio.run(call_offs.reachable(job)()))
-        begun.wait(20)
+        assert begun.wait(90)
         call_off(call_offs, job)
         wait_until(run.done, what="it has ended")
     assert (run.result(0), cancelled) == (7, [1])

@@ -35,7 +35,7 @@ class FakeNode:
         (call,) = next(steps)
         steps.close()
         if self.hold is not None:
-            self.hold.wait(10)
+            assert self.hold.wait(90)
         if not isinstance(call, tuple):
             self.asked += 1
             return self._answer(False)
@@ -78,8 +78,11 @@ def test_the_first_is_written_at_once_and_the_last_soon(node: FakeNode, contact:
     assert sorted(node.done) == node.done
 
 
-def test_nothing_is_written_after_the_end(node: FakeNode, contact: WorkerContact) -> None:
+def test_nothing_is_written_after_the_end(
+    node: FakeNode, contact: WorkerContact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contact.report_progress(1, None, None)
+    monkeypatch.setattr(contacts, "TELLING_S", 3600.0)
     contact.report_progress(2, None, None)
     contact.close()
     contact.report_progress(3, None, None)
@@ -116,7 +119,7 @@ def test_a_slow_write_is_not_overtaken(node: FakeNode, contact: WorkerContact) -
     second.start()
     node.hold.set()
     for thread in (first, second):
-        thread.join(10)
+        thread.join(90)
     wait_until(lambda: node.done == [1, 2], what="both are written, in order")
 
 

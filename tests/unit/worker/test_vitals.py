@@ -30,6 +30,12 @@ def ended_pid() -> int:
     return process.pid
 
 
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told in seconds is then known to the second."""
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+
+
 class Order:
     place = 0
 
@@ -58,9 +64,9 @@ class Brood:
 
 
 def test_a_loop_that_does_not_turn_is_dead_and_one_that_turns_again_is_not(vitals: Vitals) -> None:
-    vitals.turned_s -= LIVE_S - 5
+    vitals.turned_s -= LIVE_S / 2
     assert vitals.why_dead() == []
-    vitals.turned_s -= 10
+    vitals.turned_s -= LIVE_S
     (reason,) = vitals.why_dead()
     assert reason.startswith("the supervisor's loop has not turned for ")
     assert reason in vitals.why_not_ready()
@@ -85,8 +91,9 @@ def test_a_worker_without_its_template_is_dead_while_it_works(vitals: Vitals, en
     ],
 )
 def test_what_it_is_at_is_why_it_does_not_work_and_never_why_it_is_dead(
-    vitals: Vitals, phase: str, said: str
+    vitals: Vitals, phase: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stop_the_clock(monkeypatch)
     vitals.enters(phase)
     assert vitals.why_not_ready() == [said]
     assert vitals.why_dead() == []
@@ -104,7 +111,8 @@ def test_without_its_broker_it_is_ready_and_has_a_remark(vitals: Vitals) -> None
     assert vitals.remarks() == []
 
 
-def test_the_nodes_make_it_not_ready(vitals: Vitals) -> None:
+def test_the_nodes_make_it_not_ready(vitals: Vitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_the_clock(monkeypatch)
     assert vitals.why_not_ready() == []
     vitals.is_registered = False
     assert vitals.why_not_ready() == ["no node knows the worker yet"]
