@@ -316,6 +316,7 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, object]]:
     return [
         *pairs,
         ("pool", _pool_in_words(about)),
+        *([("broker", _broker_in_words(about["broker"]))] if about["broker"] else []),
         ("running", about["running"]),
         ("claimed, not begun", about["prefetch"]),
         ("processed", processed or "nothing yet"),
@@ -323,6 +324,11 @@ def _facts(about: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("memory", as_size(about["rss_bytes"]) if about["rss_bytes"] else None),
         ("last beat", f"{as_duration(about['beat_age_s'])} ago"),
     ]
+
+
+def _broker_in_words(broker: Mapping[str, Any]) -> str:
+    how = {True: "heard", False: f"not heard: {broker['trouble']}", None: "not listened to"}
+    return f"{broker['address']}, {how[broker['hears']]}"
 
 
 def _pool_in_words(about: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.broker_list import BrokerSeen, brokers_of
 from taskmesh.cli.candidate_list import candidates_of, in_words
 from taskmesh.cli.group import ending
 from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
@@ -18,6 +19,7 @@ from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_
 from taskmesh.cli.queues import QueueRow, queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, workers_of
+from taskmesh.client.inspect import Inspection
 from taskmesh.coordination.candidates import CandidateSeen
 from taskmesh.core.state import FINAL, LETTER
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
@@ -54,13 +56,15 @@ def status(*, target: Target, json_wanted: bool) -> None:
         counted = look.run(count(link.session))
         nodes = _nodes(look)
         weights = look.run(operated(link.session)).weights
+        # which stands in what workers publish: it takes no look at the broker, and no address of it
+        brokers = brokers_of(Inspection(link, look=look).workers(), link.clock.now_ms())
     workers = workers_of(counted)
     rows = queue_rows(counted, workers, weights)
     standing = candidates_of(counted, link.clock.now_ms())
     if json_wanted:
-        print_json(_document(mesh, nodes, counted, workers, rows, standing) | silence(look))
+        print_json(_document(mesh, nodes, counted, workers, rows, standing, brokers) | silence(look))
         return
-    show(_overview(mesh, nodes, counted, workers, standing))
+    show(_overview(mesh, nodes, counted, workers, standing, brokers))
     if rows:
         show("", queue_table(rows))
 
@@ -136,6 +140,7 @@ def _overview(
     counted: Status,
     workers: list[WorkerFacts],
     standing: Sequence[CandidateSeen],
+    brokers: Sequence[BrokerSeen],
 ) -> Any:
     live = [worker for worker in workers if worker.state == "live"]
     ended = ", ".join(f"{number:,} {state}" for state, number in totals(counted).items() if number)
@@ -146,6 +151,7 @@ def _overview(
             *_view_facts(mesh.link.view),
             ("workers", f"{len(live)} for {sum(worker.slots for worker in live)} tasks at once"),
             ("schedulers", in_words(standing)),
+            *(("broker", broker.in_words()) for broker in brokers),
             ("running", sum(worker.running for worker in workers)),
             ("ready", sum(counted.queues.values())),
             *([("paused", ", ".join(sorted(counted.paused)))] if counted.paused else []),
@@ -165,6 +171,7 @@ def _document(
     workers: list[WorkerFacts],
     rows: list[QueueRow],
     standing: Sequence[CandidateSeen],
+    brokers: Sequence[BrokerSeen],
 ) -> dict[str, Any]:
     view = mesh.link.view
     where: dict[str, Any] = (
@@ -178,6 +185,7 @@ def _document(
         "queues": [row.as_json() for row in rows],
         "workers": [worker.as_json() for worker in workers],
         "schedulers": [each.as_json() for each in standing],
+        "brokers": [broker.as_json() for broker in brokers],
         "running": sum(worker.running for worker in workers),
         "ready": sum(counted.queues.values()),
         "delayed": max(0, counted.delayed - counted.parked),

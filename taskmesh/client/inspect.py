@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskmesh.codec.about import read_about
 from taskmesh.codec.envelope import decode_envelope
-from taskmesh.codec.report import ChildReport, Report, decode_report
+from taskmesh.codec.report import BrokerReport, ChildReport, Report, decode_report
 from taskmesh.core.claim_names import claim_name
 from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.record import REVOKE_REQUESTED, Record
@@ -160,7 +160,11 @@ class Inspection:
         }
 
     def stats(self) -> dict[str, dict[str, Any]]:
-        """Return facts and counts of each worker: children, pool, how many runs ended how, since when it lives."""
+        """Return facts and counts of each worker: children, pool, how many runs ended how, since when it lives.
+
+        `broker` is None without one, else its address and whether the worker hears its tickets: None if it does not
+        listen.
+        """
         return {worker.name: self._stats(worker) for worker in self.workers()}
 
     def ping(self) -> dict[str, dict[str, Any]]:
@@ -234,6 +238,7 @@ class Inspection:
             "total": sum(report.counts.values()),
             "uptime_s": report.uptime_s,
             "rss_bytes": report.rss_bytes or None,
+            "broker": _broker(report.broker),
             "beat_age_s": max(0, self._link.clock.now_ms() - report.at_ms) / 1000,
         }
 
@@ -329,6 +334,12 @@ class Inspection:
             "revoked": bool(record.flags & REVOKE_REQUESTED),
             "verified": task is not None,
         }
+
+
+def _broker(told: BrokerReport | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    return {"address": told.shown, "hears": told.hears, "trouble": told.trouble or None}
 
 
 def _name_of(node: str, sequence: int) -> int:

@@ -1,6 +1,7 @@
 """What a supervisor publishes of its children with each beat: what each is at, and what they have done. Signed.
 
-It holds numbers only. Names, tasks and arguments stand in the records, each under its own signature.
+It holds numbers, and what is known of the broker. Names, tasks and arguments stand in the records, each under its own
+signature.
 """
 
 from __future__ import annotations
@@ -43,6 +44,20 @@ class ChildReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
     begun: tuple[tuple[int, int], ...] = ()
 
 
+class BrokerReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a worker knows of its broker. On the wire it is an array in this order: new fields go at the end.
+
+    Attributes:
+        shown: Where it is, without a password.
+        hears: Whether tickets are heard; None for one that does not listen, as `--burst` has it.
+        trouble: Why none are heard, without a password.
+    """
+
+    shown: str
+    hears: bool | None = None
+    trouble: str = ""
+
+
 class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One worker at one moment. On the wire it is an array in this order: new fields go at the end.
 
@@ -56,6 +71,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
         rss_bytes: Memory of supervisor and children together, shared parts counted for each; 0 if not known.
         children: What each is at.
         left_out: How many children are not in it.
+        broker: Of its broker; None where the nodes wake it.
     """
 
     incarnation: str
@@ -67,6 +83,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rss_bytes: int
     children: list[ChildReport]
     left_out: int = 0
+    broker: BrokerReport | None = None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

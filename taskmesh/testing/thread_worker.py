@@ -165,6 +165,7 @@ class _Life:
         )
         self._context = WorkerContext(name, self._queues)
         mesh.hooks.start("on_worker_start", self._context, asyncio_run)
+        self._hearing = Hearing(settings.broker or "", link.mesh, name)
         self._reporter = Reporter(
             link,
             self._presence.incarnation,
@@ -172,6 +173,7 @@ class _Life:
             beat_s=self._presence.beat_s,
             processes=[os.getpid()],
             now_s=time.monotonic(),
+            broker=self._hearing.report,
         )
         page_fd = make_page(concurrency)
         try:
@@ -179,7 +181,6 @@ class _Life:
         finally:
             os.close(page_fd)
         self.size = concurrency
-        self._hearing = Hearing(settings.broker or "", link.mesh, name)
         self._hearing.check(self._queues, burst=False)
         by_ticket = keys.BY_TICKET if self._hearing.is_on else 0
         self._places = [Place(at + 1 + by_ticket, 0, at) for at in range(concurrency)]

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from taskmesh.codec.report import BrokerReport
+from taskmesh.core.redact import redact
 from taskmesh.errors import BrokerUnavailable
 from taskmesh.nodes.link import Link
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from taskmesh.worker.ticket_line import Children, TicketLine
 
 log = logging.getLogger("taskmesh.worker")
+
+#: So much of what is wrong is published with each beat.
+TROUBLE_MAX = 300
 
 
 class Hearing:
@@ -42,6 +47,7 @@ class Hearing:
         self.is_on = False
         self._worker = worker
         self._tell = tell
+        self._trouble: str | None = None  # nothing is known yet
         self._line: TicketLine | None = None
         if address:
             from taskmesh.broker.named import make_broker
@@ -62,13 +68,25 @@ class Hearing:
             return
         try:
             self.broker.check(queues)
-            self._tell("")
+            self._note("")
         except BrokerUnavailable as error:
-            self._tell(str(error))
+            self._note(str(error))
             log.warning(
                 "%s; worker %s begins without it, and its children look each second", error, self._worker
             )
         self.is_on = self.broker.listen(queues) is not None
+        if not self.is_on:
+            self._trouble = None  # it leaves it to the nodes to wake workers
+
+    def report(self) -> BrokerReport | None:
+        """Return what others are to know of it: whoever looks at the mesh need not know the broker's address."""
+        if self.broker is None:
+            return None
+        trouble = self._trouble
+        shown = redact(self.broker.shown)
+        if trouble is None:
+            return BrokerReport(shown)
+        return BrokerReport(shown, not trouble, redact(trouble)[:TROUBLE_MAX])
 
     def begin(self, link: Link, incarnation: bytes, queues: Sequence[str], children: Children) -> None:
         """Listen in a new life of the worker, and no more in the one before.
@@ -94,7 +112,7 @@ class Hearing:
                 queues,
                 worker=self._worker,
                 children=children,
-                tell=self._tell,
+                tell=self._note,
             ).start()
 
     def stop(self) -> None:
@@ -107,6 +125,11 @@ class Hearing:
         self._end()
         if self.broker is not None:
             self.broker.close()
+
+    def _note(self, trouble: str) -> None:
+        """Take in why nothing can be heard, with an empty text that it can again; the thread that listens says so."""
+        self._trouble = trouble
+        self._tell(trouble)
 
     def _end(self) -> None:
         line, self._line = self._line, None

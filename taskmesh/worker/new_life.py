@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from taskmesh.metrics.tally import Tally
 from taskmesh.nodes.link import Link
 from taskmesh.worker.brood import Brood
+from taskmesh.worker.hearing import Hearing
 from taskmesh.worker.mesh_presence import MeshPresence
 from taskmesh.worker.nursery import Nursery
 from taskmesh.worker.options import MeshFacts, WorkerOptions, limits_for
@@ -26,7 +27,7 @@ def new_brood(
     pools: Sequence[Pool],
     tally: Tally | None,
     *,
-    by_ticket: bool,
+    hearing: Hearing,
 ) -> Brood:
     """Return the children of a life, none of which has been started.
 
@@ -38,7 +39,7 @@ def new_brood(
         facts: Of its app.
         pools: As the options and the settings together say.
         tally: Adds up what children count; None if they do not.
-        by_ticket: Whether tickets of a broker wake them, and not the nodes.
+        hearing: Of the broker, whose tickets may wake them instead of the nodes.
 
     Raises:
         UsageError: As `limits_for`.
@@ -50,6 +51,7 @@ def new_brood(
         beat_s=presence.beat_s,
         processes=[os.getpid()],
         now_s=time.monotonic(),
+        broker=hearing.report,
     )
     return Brood(
         link,
@@ -68,5 +70,5 @@ def new_brood(
         limits=limits_for(options, facts),
         nodes=options.nodes_per_worker or facts.nodes_per_worker,
         tally=tally,
-        by_ticket=by_ticket,
+        by_ticket=hearing.is_on,
     )

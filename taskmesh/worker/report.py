@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from taskmesh.codec.report import CHILDREN_MAX, ChildReport, Report, encode_report
+from taskmesh.codec.report import CHILDREN_MAX, BrokerReport, ChildReport, Report, encode_report
 from taskmesh.core.keys import MANY_AT_ONCE
 from taskmesh.core.state import STATE_OF
 from taskmesh.nodes.link import Link
@@ -45,6 +45,7 @@ class Reporter:
         beat_s: float,
         processes: Sequence[int],
         now_s: float,
+        broker: Callable[[], BrokerReport | None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -55,11 +56,13 @@ class Reporter:
             beat_s: How often it is asked for a report.
             processes: Whose memory counts beside the children's.
             now_s: On the monotonic clock.
+            broker: Returns what is known of the broker; None where there is none.
         """
         self._link = link
         self._incarnation = incarnation.decode()
         self._pool = pool
         self._beat_s = beat_s
+        self._broker = broker
         self._processes = tuple(processes)
         self._began_s = now_s
         self._ended: Counter[int] = Counter()
@@ -99,6 +102,7 @@ class Reporter:
             self._resident(pids, now_s),
             children,
             left_out,
+            self._broker(),
         )
         return encode_report(report, self._link.reports)
 

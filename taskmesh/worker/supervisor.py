@@ -231,7 +231,7 @@ class Supervisor:
             self._facts,
             self._pools,
             self._vitals.tally,
-            by_ticket=self._hearing.is_on,
+            hearing=self._hearing,
         )
         self._vitals.begins(self._brood)
         self._hearing.begin(self._link, presence.incarnation, self._queues, self._brood)

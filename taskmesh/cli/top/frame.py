@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: What fits at least; a smaller screen shows a part of it.
 WIDTH, HEIGHT = 80, 24
-#: Lines above and below all parts.
-AROUND = 4
+#: Lines below all parts.
+BELOW = 2
 #: Of a look that is older it is said how old it is.
 OLD_S = 3.0
 
@@ -50,18 +50,20 @@ def frame(watching: Watching, state: State, now_s: float, width: int, height: in
         height: Lines.
     """
     seen = watching.seen
+    head = _head(watching, seen, now_s)
+    room = height - len(head) - BELOW
     if state.view is View.HELP:
         body = [Text(line) for line in HELP.splitlines()]
     elif seen is None:
         body = [Text("reading the mesh …")]
     elif state.view is View.LETTERS:
-        body = letters_in(state, width, height - AROUND)
+        body = letters_in(state, width, room)
     elif state.view is View.STORY:
         body = story_in(state)
     else:
-        body = parts_of(watching, seen, state, width, height - AROUND)
-    lines = [*_head(watching, seen, now_s), *body[: height - AROUND]]
-    lines += [Text("")] * (height - 2 - len(lines))
+        body = parts_of(watching, seen, state, width, room)
+    lines = [*head, *body[: max(0, room)]]
+    lines += [Text("")] * (height - BELOW - len(lines))
     lines += [_said(watching, state, now_s), _keys(state)]
     return [_fitted(line, width) for line in lines[:height]]
 
@@ -95,7 +97,8 @@ def _head(watching: Watching, seen: Seen | None, now_s: float) -> list[Text]:
     )
     second.append(f"{seen.dead:,}", "bold red" if seen.dead else "")
     second.append(f"  ended {totals.get('SUCCESS', 0):,} well, {totals.get('FAILURE', 0):,} failed")
-    return [first, second]
+    deaf = [f"broker {each.address} {each.trouble}" for each in seen.brokers if each.deaf]
+    return [first, second, *(Text(in_one_line(line), "bold red") for line in deaf)]
 
 
 def _leader(watching: Watching) -> Text:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from taskmesh.cli.broker_list import BrokerSeen, brokers_of
 from taskmesh.cli.candidate_list import candidates_of
 from taskmesh.cli.status import totals
 from taskmesh.cli.worker_list import serving, workers_of
@@ -124,6 +125,7 @@ class Seen:
         missing: Copies of slots that are lacking.
         problem: What could not be looked at; empty for nothing.
         schedulers: Who stands for leader, the leader first.
+        brokers: Of which the workers tell.
     """
 
     mesh: str
@@ -139,11 +141,15 @@ class Seen:
     missing: int = 0
     problem: str = ""
     schedulers: tuple[CandidateSeen, ...] = ()
+    brokers: tuple[BrokerSeen, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it for programs."""
         found = {name: value for name, value in asdict(self).items() if name != "at_s"}
-        return found | {"schedulers": [each.as_json() for each in self.schedulers]}
+        return found | {
+            "schedulers": [each.as_json() for each in self.schedulers],
+            "brokers": [each.as_json() for each in self.brokers],
+        }
 
 
 def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
@@ -167,6 +173,7 @@ def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
     running = Counter(str(row["queue"]) for rows in active.values() for row in rows)
     now_ms = link.clock.now_ms()
     known = workers_of(counted)
+    workers = inspection.workers()
     names = sorted({*counted.queues, *counted.paused, *(queue for one in known for queue in one.queues)})
 
     def queue(name: str) -> QueueSeen:
@@ -188,7 +195,7 @@ def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
         mesh=mesh.name,
         at_s=time.monotonic(),
         queues=tuple(map(queue, names)),
-        workers=tuple(_worker(one, active.get(one.name, ()), now_ms) for one in inspection.workers()),
+        workers=tuple(_worker(one, active.get(one.name, ()), now_ms) for one in workers),
         nodes=_nodes(mesh, told),
         delayed=max(0, counted.delayed - counted.parked),
         parked=counted.parked,
@@ -198,6 +205,7 @@ def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
         missing=copies_missing(link.view) if link.view is not None else 0,
         problem="; ".join(f"node {node} does not answer" for node in look.away),
         schedulers=candidates_of(counted, now_ms),
+        brokers=brokers_of(workers, now_ms),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.server import free_port
+
 SECRET = "hunter2"
 
 
@@ -39,3 +41,25 @@ def test_no_password_is_shown_among_the_settings(served):
     shown = served.run("config", "-A", "app:mesh", "--json", TASKMESH_BROKER=broker)
     assert "amqp://me:***@host/shop" in shown.out
     assert SECRET not in shown.out
+
+
+def test_who_looks_is_told_of_a_broker_that_is_away_and_needs_no_address_of_it(shell):
+    shell.write("app.py")
+    shell.environ["TASKMESH_APP"] = "app.py"
+    address = f"amqp://me:{SECRET}@127.0.0.1:{free_port()}/shop"
+    shell.worker("-c", "1", "-n", "one", TASKMESH_BROKER=address)
+    asked = [
+        shell.run("status", "--json"),
+        shell.run("top", "--json"),
+        shell.run("inspect", "stats", "--json"),
+    ]
+    for look in asked[:2]:
+        (broker,) = look.json["brokers"]
+        assert (broker["broker"], broker["ok"]) == (address.replace(SECRET, "***"), False)
+        assert [each["worker"] for each in broker["not_heard_by"]] == ["one"]
+        assert "refused" in broker["not_heard_by"][0]["reason"]
+    assert asked[2].json["one"]["broker"]["hears"] is False
+    asked += [shell.run("status"), shell.run("inspect", "stats")]
+    assert "not heard by 1 of 1 workers (one)" in " ".join(asked[-2].out.split())
+    assert "not heard:" in asked[-1].out
+    assert not any(SECRET in look.out + look.err for look in asked)

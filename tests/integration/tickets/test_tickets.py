@@ -18,6 +18,12 @@ def idle(scene: Scene, queue: str = "default") -> int:
     return count
 
 
+def told(scene: Scene) -> list[tuple[bool | None, str | None]]:
+    """Return what each worker publishes of its broker."""
+    brokers = [about["broker"] for about in scene.mesh.inspect().stats().values()]
+    return [(broker["hears"], broker["trouble"]) for broker in brokers if broker]
+
+
 @pytest.mark.parametrize("pools", [(), ("thread:4",), ("async:4",)], ids=["process", "thread", "async"])
 def test_tickets_wake_children_of_each_pool(scene: Scene, broker: FileBroker, pools: tuple[str, ...]) -> None:
     scene.worker(2, pools=pools)
@@ -51,8 +57,10 @@ def test_without_the_broker_work_starts_later_and_its_return_is_told(
     wait_until(lambda: idle(scene) == 1, what="it waits")
     with broker.in_trouble("away"):
         worker.says("hears nothing of its broker: nobody answers")
+        wait_until(lambda: told(scene) == [(False, "nobody answers")], what="others are told so")
         assert scene.send(tasks.add, 1, 2, expect=3).get(90) == 3
     worker.says("hears of its broker again")
+    wait_until(lambda: told(scene) == [(True, None)], what="others are told that too")
     assert worker.said().count("hears nothing of its broker") == 1
     scene.check()
 

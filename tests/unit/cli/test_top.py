@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from taskmesh.cli.broker_list import BrokerSeen
 from taskmesh.cli.top import watching as reading
 from taskmesh.cli.top.acts import Acts, Letter
 from taskmesh.cli.top.frame import frame
@@ -78,6 +79,17 @@ def test_a_screen_of_80_by_24_holds_all_that_matters():
         "task",
     ):
         assert words in shown
+
+
+DEAF = BrokerSeen("amqp://me:***@host/shop", deaf=(("w1", "connection refused"),))
+
+
+def test_a_broker_that_is_away_has_a_line_of_its_own():
+    many = seen(queues=tuple(queue(f"q{n}", ready=n) for n in range(50)), brokers=(DEAF,))
+    away = text(watching(many), State())
+    assert "broker amqp://me:***@host/shop not heard by 1 of 1 workers (w1)" in away
+    assert "Tab part" in away.splitlines()[-1]
+    assert "broker" not in text(watching(seen(brokers=(replace(DEAF, hear=("w1",), deaf=()),))), State())
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (40, 10), (20, 5), (3, 1)])

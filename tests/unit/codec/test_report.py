@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from taskmesh.codec.keyring import Key, Keyring
-from taskmesh.codec.report import WIRE_BYTES_MAX, ChildReport, Report, decode_report, encode_report
+from taskmesh.codec.report import (
+    WIRE_BYTES_MAX,
+    BrokerReport,
+    ChildReport,
+    Report,
+    decode_report,
+    encode_report,
+)
 from taskmesh.errors import BadSignature, Malformed, UnknownKey
 
 RING = Keyring(Key.of(b"k" * 32))
@@ -17,6 +25,17 @@ REPORT = Report(
 
 def test_a_report_comes_back_as_it_was():
     assert decode_report(encode_report(REPORT, SIGNER), SIGNER, "1a" * 8) == REPORT
+
+
+def test_workers_of_before_and_after_can_be_looked_at():
+    """During a deploy some publish fields that others do not know."""
+    fields = msgspec.to_builtins(REPORT)
+    assert fields[-1] is None, "the broker is the last of them"
+    old = SIGNER.sign(msgspec.msgpack.encode(fields[:-1]))
+    assert decode_report(old, SIGNER, "1a" * 8) == REPORT
+    broker = ["amqp://host", False, "away", "of a later version"]
+    new = SIGNER.sign(msgspec.msgpack.encode([*fields[:-1], broker, "of a later version"]))
+    assert decode_report(new, SIGNER, "1a" * 8).broker == BrokerReport("amqp://host", False, "away")
 
 
 def test_a_report_of_another_life_is_refused():

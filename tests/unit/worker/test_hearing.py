@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from taskmesh.codec.report import BrokerReport
 from taskmesh.errors import BrokerRefused
-from taskmesh.worker.hearing import Hearing
+from taskmesh.worker.hearing import TROUBLE_MAX, Hearing
+from tests.faults.server import free_port
 from tests.ticket_broker import FileBroker
 
 ALONE = """
@@ -45,8 +47,10 @@ def test_what_the_broker_says_at_the_start_is_told(address):
         hearing.check(["mail"], burst=False)
     assert hearing.is_on
     assert "nobody answers" in told[-1]
+    assert hearing.report() == BrokerReport("files of shop", hears=False, trouble=told[-1])
     hearing.check(["mail"], burst=False)
     assert told[-1] == ""
+    assert hearing.report() == BrokerReport("files of shop", hears=True)
     with broker.in_trouble("refused"), pytest.raises(BrokerRefused):
         hearing.check(["mail"], burst=False)
 
@@ -55,10 +59,26 @@ def test_a_burst_is_woken_by_the_nodes(address):
     hearing = Hearing(address, "shop", "w")
     hearing.check(["mail"], burst=True)
     assert not hearing.is_on
-    assert hearing.broker is not None
+    assert hearing.report() == BrokerReport("files of shop"), "it has one, and does not listen"
 
 
 def test_a_broker_that_has_no_tickets_leaves_it_to_the_nodes():
     hearing = Hearing("tests.ticket_broker:NoTickets", "shop", "w")
     hearing.check(["mail"], burst=False)
     assert not hearing.is_on
+    told = hearing.report()
+    assert told is not None
+    assert told.hears is None
+
+
+def test_what_is_published_of_a_broker_is_short_and_has_no_password():
+    address = f"amqp://me:hunter2@127.0.0.1:{free_port()}/shop"
+    hearing = Hearing(address, "shop", "w")
+    hearing.check(["mail"], burst=False)
+    told = hearing.report()
+    assert told is not None
+    assert told.shown == address.replace("hunter2", "***")
+    assert "refused" in told.trouble
+    assert len(told.trouble) <= TROUBLE_MAX
+    assert "hunter2" not in str(told)
+    assert Hearing("", "shop", "w").report() is None
