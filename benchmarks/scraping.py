@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
@@ -101,7 +100,7 @@ def _until_ready(url: str) -> None:
             with urlopen(f"{url}/readyz") as answer:
                 answer.read()
             return
-        except URLError:  # it is not there, or not ready
+        except OSError:  # it is not there, or not ready
             time.sleep(0.05)
     raise RuntimeError(f"the worker is not ready after {START_S:g} s")
 

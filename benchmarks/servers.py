@@ -22,7 +22,7 @@ EMBEDDED = "embedded"
 DURABILITIES = ("memory", "process", "disk")
 MESH = "bench"
 
-START_S = 10.0
+START_S = 60.0
 
 
 class Server:

@@ -16,6 +16,7 @@ from benchmarks.app import folder
 from benchmarks.harness import resp
 from benchmarks.harness.figures import percentile, rounded
 from benchmarks.harness.processes import Workers
+from benchmarks.rows.holder import GO, READY
 from benchmarks.rows.model import ROOT, Measured, Run, wait_for
 from benchmarks.servers import Server
 from taskmesh import TaskMesh
@@ -142,7 +143,11 @@ def lock_handover(run: Run) -> Measured:
             environ=environ_of(mesh),
         )
         try:
-            wait_for(lambda: all(map(Path.exists, paths)), "the holders", timeout_s=300)
+            # one that is done before the other has started hands nothing over
+            ready = [path.with_suffix(READY) for path in paths]
+            wait_for(lambda: all(map(Path.exists, ready)), "the holders", workers=holders)
+            (folder() / GO).touch()
+            wait_for(lambda: all(map(Path.exists, paths)), "what the holders say", timeout_s=300)
         finally:
             holders.stop()
         held = sorted(

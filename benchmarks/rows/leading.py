@@ -99,8 +99,7 @@ class _Candidates:
 
     def lose(self, number: int) -> float:
         """End the leader by a signal, and return after how many seconds another acts."""
-        wait_for(self.acting, "a leader")
-        old = leader_of(self._mesh)
+        old = wait_for(self.acting, "a leader")
         process = self._running.pop(old.name)
         begun = time.monotonic()
         for pid in process.pids():
@@ -179,6 +178,7 @@ def schedules(run: Run) -> Measured:
         time.sleep(run.options["settle_s"])
         first, since = stamps.count(), time.monotonic()
         time.sleep(max(1.0, run.options["idle_s"]))
+        wait_for_count(first + 1, workers)
         last, until = stamps.count(), time.monotonic()
         late = sorted(stamps.values()[first:last])
         leader = leader_of(bench)

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from benchmarks.harness import stamps
 from benchmarks.harness.processes import Workers
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +111,26 @@ class Run:
 
 
 def wait_for(
-    condition: Callable[[], object], what: str, *, workers: Workers | None = None, timeout_s: float = START_S
-) -> None:
-    """Poll a condition.
+    condition: Callable[[], T | None],
+    what: str,
+    *,
+    workers: Workers | None = None,
+    timeout_s: float = START_S,
+) -> T:
+    """Poll a condition, and return what it comes to.
 
     Raises:
         TimeoutError: It did not come true in time.
         RuntimeError: The workers ended.
     """
     deadline = time.monotonic() + timeout_s
-    while not condition():
+    while not (found := condition()):
         if workers is not None and not workers.alive():
             raise RuntimeError(f"a worker command has ended while waiting for {what}")
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {timeout_s:g} s")
         time.sleep(0.005)
+    return found
 
 
 def wait_for_count(n: int, workers: Workers, timeout_s: float = 300.0) -> None:

@@ -22,7 +22,7 @@ FEW = {
     "killed-child": 1,
     "agreed-change": 20,
     "lock": 10,
-    "lock-handover": 6,
+    "lock-handover": 20,
     "leader-failover": 1,
     "leader-handover": 1,
     "schedules": 50,
@@ -45,7 +45,7 @@ def bench(tmp_path_factory):
             patch.delitem(sys.modules, name)
         patch.setenv("BENCH_STAMPS", str(folder / "stamps"))
         patch.setenv("TASKMESH_KEY", "00" * 32)
-        patch.setenv("TASKMESH_LEASE_TTL", "1")
+        patch.setenv("TASKMESH_LEASE_TTL", "6")
         with fresh("servers").Server() as server:
             patch.setenv("BENCH_URL", server.url)
             yield SimpleNamespace(url=server.url, folder=folder)
