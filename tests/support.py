@@ -38,7 +38,8 @@ def wait_until(
         if value:
             return value
         now_s = time.monotonic()
-        if now_s > deadline:
+        # the last look begins after that: this process may have stood still since the one before
+        if began_s > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
         time.sleep(max(every_s, min(TRIES * (now_s - began_s), REST_S), min((now_s - first_s) / 20, LATE_S)))
 

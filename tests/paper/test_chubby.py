@@ -54,7 +54,7 @@ class Test2_2FilesDirectoriesHandles:  # noqa: N801
         holder.ask("write", "ls/alive", "", ephemeral=True)
         assert mesh.files.read("ls/alive") is not None
         holder.process.stdin.close()
-        holder.process.wait(30)
+        holder.process.wait(90)
         assert mesh.files.read("ls/alive") is None
 
 
@@ -104,11 +104,11 @@ class Test2_5Events:  # noqa: N801
         with other.files.watch("ls/", initial=False) as watch:
             wait_until(lambda: not watch.is_new)
             made = mesh.files.write("ls/a", b"1")
-            event = watch.get(30)
+            event = watch.get(90)
             assert (event.kind, event.file.version) == ("written", made.version)
             assert other.files.read("ls/a").version >= event.file.version
             mesh.files.delete("ls/a")
-            assert watch.get(30).kind == "deleted"
+            assert watch.get(90).kind == "deleted"
 
     def test_a_handle_has_become_invalid(self, mesh, other) -> None:
         told = []
@@ -117,6 +117,7 @@ class Test2_5Events:  # noqa: N801
         lock.acquire()
         other.break_lock("a")
         wait_until(lambda: told)
+        wait_until(lambda: not lock.is_held)  # it may have been told only that it could not be kept for a moment
         with pytest.raises(LockError):
             lock.check()
 
@@ -124,9 +125,10 @@ class Test2_5Events:  # noqa: N801
 class Test2_8SessionsAndKeepAlives:  # noqa: N801
     """All that a client holds stays valid while its session does."""
 
+    @pytest.mark.slow
     def test_a_session_is_kept_alive_for_longer_than_its_lease(self, mesh, other) -> None:
-        with mesh.lock("a", ttl=2, lock_delay=0):
-            assert not other.lock("a").acquire(wait=4)
+        with mesh.lock("a", ttl=8, lock_delay=0):
+            assert not other.lock("a").acquire(wait=12)
 
     def test_a_session_ends_when_its_client_is_not_heard_of(self, mesh, make_holder) -> None:
         holder = make_holder()
@@ -160,7 +162,7 @@ class Test2_9FailOvers:  # noqa: N801
         with start_private("chubby", durability="memory") as node:
             address = f"unix://{node.socket_path}"
             with TaskMesh("chubby", nodes=[address]) as mesh, TaskMesh("chubby", nodes=[address]) as other:
-                old = mesh.lock("a", ttl=2)
+                old = mesh.lock("a", ttl=10)
                 old.acquire()
                 token = old.token
                 killed(node)
