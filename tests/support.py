@@ -30,10 +30,9 @@ def wait_until(
     Between two tries pass `every_s`, or some times what one takes, which is much where it is a process, or asks all of
     them, or a part of what was waited already: what is waited for needs the cores, too.
     """
-    first_s = time.monotonic()
+    first_s = began_s = time.monotonic()
     deadline = first_s + timeout_s
     while True:
-        began_s = time.monotonic()
         value = predicate()
         if value:
             return value
@@ -42,17 +41,21 @@ def wait_until(
         if began_s > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
         time.sleep(max(every_s, min(TRIES * (now_s - began_s), REST_S), min((now_s - first_s) / 20, LATE_S)))
+        began_s = time.monotonic()
 
 
 async def await_until(predicate: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:
     """As `wait_until`, in an event loop."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            value = predicate()
-            if value:
-                return value
-            await asyncio.sleep(0.005)
-    raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
+    began_s = time.monotonic()
+    deadline = began_s + timeout_s
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if began_s > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what or predicate}")
+        await asyncio.sleep(0.005)
+        began_s = time.monotonic()
 
 
 @contextmanager

@@ -117,7 +117,9 @@ class Test2_5Events:  # noqa: N801
         lock.acquire()
         other.break_lock("a")
         wait_until(lambda: told)
-        wait_until(lambda: not lock.is_held)  # it may have been told only that it could not be kept for a moment
+        wait_until(
+            lambda: not lock.is_held
+        )  # it may have been told only that it could not be kept for a moment
         with pytest.raises(LockError):
             lock.check()
 
