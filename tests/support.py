@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import threading
 import time
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -66,6 +69,11 @@ def no_more_threads() -> Iterator[None]:
         yield
     finally:
         threading.stack_size(before)
+
+
+def said_here(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return the log records of this thread: those that other tests have left behind say something, too."""
+    return [record for record in caplog.records if record.thread == threading.get_ident()]
 
 
 def unmount(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from taskmesh.broker import over_lines as module
 from taskmesh.broker.over_lines import LineBroker
 from taskmesh.errors import BrokerUnavailable
+from tests.support import said_here
 from tests.unit.broker.fake_line import FakeServer
 
 
@@ -51,7 +52,7 @@ def test_a_broker_that_is_away_is_asked_now_and_then(server, broker, monkeypatch
     assert (broker.waiting("mail"), server.connects) == (None, 1)
     now_s += module.COUNT_AGAIN_S
     assert (broker.waiting("mail"), server.connects) == (None, 2)
-    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    assert [each for each in said_here(caplog) if each.levelno >= logging.WARNING] == []
     server.away = ""
     now_s += module.COUNT_AGAIN_S
     assert broker.waiting("mail") == 3

@@ -7,6 +7,7 @@ import pytest
 from taskmesh import Middleware, State, TaskMesh
 from taskmesh.core.hooks import EVENTS, Hooks
 from taskmesh.errors import UsageError
+from tests.support import said_here
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_an_error_of_a_hook_is_logged_and_changes_nothing(mesh, event, caplog):
 
     mesh.add_hooks(Teller("a", notes))
     assert mesh.task(name="one")(lambda: 1).delay().get() == 1
-    (record,) = caplog.records
+    (record,) = said_here(caplog)
     assert "broken failed" in record.getMessage()
     assert record.exc_info[0] is SystemExit
     assert len(notes) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskmesh.scheduler.hindrance import Hindrance
+from tests.support import said_here
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def said(caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO", "taskmesh.scheduler")
 
     def since() -> list[str]:
-        messages = [each.getMessage() for each in caplog.records]
+        messages = [each.getMessage() for each in said_here(caplog)]
         caplog.clear()
         return messages
 

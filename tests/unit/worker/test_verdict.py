@@ -23,6 +23,7 @@ from taskmesh.queue.rate import Start
 from taskmesh.worker.limits import Guard
 from taskmesh.worker.page import Page, make_page
 from taskmesh.worker.runner import Runner
+from tests.support import said_here
 
 RING = Keyring(Key.of(b"k" * 32))
 MESSAGES, RESULTS, FUNCTIONS = (RING.signer(kind, "verdicts") for kind in ("message", "result", "function"))
@@ -230,7 +231,7 @@ def test_errors_that_are_expected_are_logged_in_a_line(bench, caplog, throws, le
     task = bench.mesh.task(throws=throws)(fail)
     with caplog.at_level(logging.INFO):
         assert bench.run(task)[0] == b"F"
-    (logged,) = caplog.records
+    (logged,) = said_here(caplog)
     assert logged.levelno == level
     assert "Traceback" not in logged.getMessage()
     assert ("Traceback" in logging.Formatter().format(logged)) is (level == logging.ERROR)
@@ -238,7 +239,7 @@ def test_errors_that_are_expected_are_logged_in_a_line(bench, caplog, throws, le
 
 def test_the_traceback_of_a_task_that_failed_is_a_field_in_json(bench, caplog):
     assert bench.run(bench.mesh.task(fail))[0] == b"F"
-    document = json.loads(JsonFormatter().format(caplog.records[0]))
+    document = json.loads(JsonFormatter().format(said_here(caplog)[0]))
     assert "Traceback" not in document["message"]
     assert document["message"].endswith(f".fail) failed: {__name__}.Busy: now")
     assert document["exception"].startswith("Traceback (most recent call last):\n")
@@ -254,7 +255,7 @@ def test_an_error_that_cannot_be_shown_is_logged_all_the_same(bench, caplog):
         raise Mute
 
     assert bench.run(bench.mesh.task(fall_mute))[0] == b"F"
-    assert "Mute" in JsonFormatter().format(caplog.records[0])
+    assert "Mute" in JsonFormatter().format(said_here(caplog)[0])
 
 
 def loose(kind: type[BaseException], **facts: Any) -> BaseException:
