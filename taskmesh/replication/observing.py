@@ -57,10 +57,15 @@ class Observer:
         Args:
             answered: The nodes.
             asked_s: When they were asked.
-            now_s: Now. If that is long after the last look, this process stood still itself, and has seen nothing.
+            now_s: Now. If that is long after the last look, or after they were asked, this process stood still itself,
+                and has seen nothing.
         """
         if asked_s - self._looked_s > SILENT_S:
             self._begun_s = asked_s
+            self._heard_s = {}
+        if now_s - asked_s > SILENT_S:
+            # nobody is waited for as long: also who has just answered would be silent since then
+            self._begun_s = now_s
             self._heard_s = {}
         self._looked_s = now_s
         for node in answered:

@@ -39,6 +39,17 @@ def test_who_stood_still_itself_has_seen_nothing() -> None:
     assert observer.silent(NODES, 62.1) == {"n2"}
 
 
+def test_who_stood_still_while_others_answered_has_seen_nothing() -> None:
+    """Also of those that answered: when they were asked is long ago by then, and nobody is gone for that."""
+    observer = Observer(0.0, "me")
+    observer.looked(NODES, 0.0, 0.1)
+    observer.looked(["n1"], 0.5, 4.0)
+    assert observer.silent(NODES, 4.0) == frozenset()
+    for at_s in (4.5, 5.0, 5.5, 6.0):
+        observer.looked(["n1"], at_s, at_s + 0.1)
+    assert observer.silent(NODES, 6.2) == {"n2"}
+
+
 def test_one_observer_alone_does_not_decide_where_there_are_others() -> None:
     own = pack_note(100_000, ["n1"])
     silent_s = {"n1": SILENT_S + WORD_S}
