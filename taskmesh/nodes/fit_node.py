@@ -12,6 +12,17 @@ from taskmesh.replication.founding import Stand
 CLOCK_OFFSET_S = 1.0
 
 
+def offset_s(time_s: float, asked_s: float, told_s: float) -> float:
+    """Return by how much a server's clock is ahead of ours for sure, in seconds.
+
+    Args:
+        time_s: What it told.
+        asked_s: Our clock before that was asked.
+        told_s: Our clock after it was heard; long after, if this process stood still meanwhile.
+    """
+    return time_s - min(max(time_s, asked_s), told_s)
+
+
 def why_unfit(facts: NodeFacts, stand: Stand | None, offset_s: float, durability: str) -> list[str]:
     """Return why a server cannot become a node; nothing if it can.
 

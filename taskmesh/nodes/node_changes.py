@@ -31,7 +31,7 @@ from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.errors import NodeFault, UsageError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.change_progress import ChangeProgress, NodeChange, Progress
-from taskmesh.nodes.fit_node import why_unfit
+from taskmesh.nodes.fit_node import offset_s, why_unfit
 from taskmesh.nodes.known_node import member_of, why_not_new
 from taskmesh.nodes.membership import ANSWER_S, Membership
 from taskmesh.nodes.node_facts import NodeFacts, read_facts
@@ -189,7 +189,9 @@ class NodeChanges:
             address, connect_timeout_s=ANSWER_S, answer_timeout_s=ANSWER_S, name=f"taskmesh-{link.mesh}"
         )
         try:
+            asked_s = link.clock.now_ms() / 1000
             facts, stand, time_s = driver.run(_look_at(link.session), within_s=ANSWER_S)
+            told_s = link.clock.now_ms() / 1000
         except NodeFault as error:
             raise UsageError(f"{address} cannot be a node: it refuses: {error}") from error
         finally:
@@ -197,7 +199,7 @@ class NodeChanges:
         member = member_of(stand, view, link.meta.mesh_id if link.meta else "")
         if member is not None:
             raise UsageError(why_not_new(str(address), member, view, wishes))
-        unfit = why_unfit(facts, stand, time_s - link.clock.now_ms() / 1000, self._durability)
+        unfit = why_unfit(facts, stand, offset_s(time_s, asked_s, told_s), self._durability)
         if unfit:
             raise UsageError(f"{address} cannot be a node: {'; '.join(unfit)}")
 

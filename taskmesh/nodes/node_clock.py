@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from time import monotonic
 
+#: A reading that took longer tells too little to be taken for the middle of that time.
+SLOW_S = 0.5
+
 
 class NodeClock:
     """The node's wall clock as measured, advanced by this process's monotonic clock; never goes back."""
@@ -25,5 +28,11 @@ class NodeClock:
         return now
 
     def measured(self, node_time_s: float, asked_s: float, answered_s: float) -> None:
-        """Take over a reading of the node's clock, made between two readings of the monotonic one."""
-        self._offset_s = node_time_s - (asked_s + answered_s) / 2
+        """Take over a reading of the node's clock, made between two readings of the monotonic one.
+
+        One that took long, since somebody stood still meanwhile, only says within which bounds the offset is.
+        """
+        if answered_s - asked_s > SLOW_S:
+            self._offset_s = min(max(self._offset_s, node_time_s - answered_s), node_time_s - asked_s)
+        else:
+            self._offset_s = node_time_s - (asked_s + answered_s) / 2

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from taskmesh.nodes.fit_node import why_unfit
+from taskmesh.nodes.fit_node import offset_s, why_unfit
 from taskmesh.nodes.node_facts import facts_of
 from taskmesh.replication.founding import Stand
 
@@ -69,3 +69,11 @@ def test_a_clock_that_is_off(offset_s):
 
 def test_all_that_is_wrong_is_said_at_once():
     assert len(why_unfit(replace(GOOD, policy="allkeys-lru", append_only=False), NEW, 9, "process")) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "told_s", "ahead_s"),
+    [(99.0, 100.5, 0.0), (100.0, 130.0, 0.0), (90.0, 95.0, 5.0), (103.0, 103.5, -3.0)],
+)
+def test_a_clock_is_not_wrong_because_whoever_asked_stood_still(asked_s, told_s, ahead_s) -> None:
+    assert offset_s(100.0, asked_s, told_s) == ahead_s
