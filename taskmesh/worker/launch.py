@@ -17,7 +17,7 @@ from taskmesh.config.brokers import MESH
 from taskmesh.config.settings import LOG_LEVELS, SETTINGS, Settings
 from taskmesh.config.sources import absolute
 from taskmesh.config.values import one_of, weighted_queues, whole
-from taskmesh.errors import UsageError, WorkerError
+from taskmesh.errors import NodeUnavailable, UsageError, WorkerError
 from taskmesh.nodes import private_nodes
 from taskmesh.queue.manage import status
 from taskmesh.worker.early import held
@@ -237,7 +237,13 @@ class Workers:
 
     def _is_known(self) -> bool:
         link = self._mesh.link
-        counted = link.run(status(link.session, with_queues=False))
+        try:
+            counted = link.run(status(link.session, with_queues=False))
+        except NodeUnavailable as error:
+            if error.lasts:
+                raise
+            # as long as the workers are waited for, so is a node that is silent for a moment
+            return False
         needle = f'"name": "{self._name}"'.encode()
         return any(needle in info for _, _, _, info, _ in counted.workers)
 
