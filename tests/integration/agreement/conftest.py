@@ -9,6 +9,7 @@ import pytest
 
 from taskmesh import TaskMesh
 from tests.faults.server import ALWAYS, Server
+from tests.patience import wait_long_for_acceptors
 
 
 def pytest_collection_modifyitems(items):
@@ -16,6 +17,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.needs_server)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Have the processes of the tests themselves take no acceptor for silent that is only slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        wait_long_for_acceptors(patch)
+        yield
 
 
 @pytest.fixture

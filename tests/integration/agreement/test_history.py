@@ -25,6 +25,11 @@ pytestmark = pytest.mark.slow
 PROCESSES = 3
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> None:
+    """Have nobody wait long for an acceptor: here they are stopped and cut off."""
+
+
 class Stage:
     """Acceptors, processes that append, and a leader that looks after the acceptors."""
 

@@ -11,6 +11,7 @@ import pytest
 from taskmesh.core.steps import Call, Round
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.group_driver import GroupDriver
+from tests.patience import LONG_S
 
 ROUNDS = 400
 
@@ -35,7 +36,7 @@ def interrupt() -> Iterator[Callable[[float], None]]:
 def test_after_an_interruption_each_answer_is_that_to_what_was_asked(make_acceptors, interrupt):
     """Wherever it happens: an answer that is taken for that of another call could give a lock to two."""
     (server,) = make_acceptors(1)
-    driver = GroupDriver(lambda _: NodeAddress(server.url))
+    driver = GroupDriver(lambda _: NodeAddress(server.url), answer_timeout_s=LONG_S, connect_timeout_s=LONG_S)
     chance = random.Random(1)
 
     def ask(word: bytes) -> list[object]:

@@ -13,6 +13,7 @@ from taskmesh.errors import ServerBinaryMissing
 from taskmesh.nodes.embedded import start_private
 from taskmesh.nodes.server_binary import find_server
 from tests.integration.locks.holders import Holder
+from tests.patience import wait_long_for_acceptors
 
 _numbers = count(1)
 
@@ -22,6 +23,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.needs_server)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Have the processes of the tests themselves take no acceptor for silent that is only slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        wait_long_for_acceptors(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

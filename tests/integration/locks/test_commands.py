@@ -12,6 +12,9 @@ from click.testing import CliRunner
 from taskmesh.cli.main import cli
 from taskmesh.errors import LockError
 
+#: A short lease that outlives a machine which stands still for some seconds.
+TTL_S = 8.0
+
 
 @pytest.fixture
 def run(mesh, url, monkeypatch):
@@ -54,7 +57,7 @@ def test_transactions_are_listed_and_shown(mesh, run):
 
 def test_locks_are_listed_and_broken(mesh, other, run):
     assert json.loads(run("lock", "list", "--json")) == []
-    lock = mesh.lock("x", ttl=2.0)
+    lock = mesh.lock("x", ttl=TTL_S)
     lock.acquire()
     told = threading.Event()
     lock.on_jeopardy(lambda error: told.set())
@@ -76,11 +79,11 @@ def test_locks_are_listed_and_broken(mesh, other, run):
 
 
 def test_a_lock_that_is_broken_is_free_after_its_delay_only(mesh, other, run):
-    mesh.lock("x", ttl=2.0).acquire()
+    mesh.lock("x", ttl=TTL_S).acquire()
     run("lock", "break", "x")
     assert not other.lock("x").acquire(wait=0)
     assert "(lost)" in run("lock", "list")
-    assert other.lock("x").acquire(wait=30)
+    assert other.lock("x").acquire(wait=90)
 
 
 def test_files_are_written_shown_and_deleted(mesh, run):

@@ -247,7 +247,8 @@ def test_what_others_see_of_the_holder_is_text(mesh, candidate):
 
 def test_a_line_that_cannot_be_left_costs_nothing_else(mesh, other):
     """What a newer version wrote, for example: the lease of what else this process holds is renewed."""
-    strange, good = mesh.lock("strange", ttl=2), mesh.lock("good", ttl=2)
+    # a short lease, and still one that outlives a machine which stands still for some seconds
+    strange, good = mesh.lock("strange", ttl=6), mesh.lock("good", ttl=6)
     strange.acquire()
     good.acquire()
     write(other, "lock/strange", b"what is that")
@@ -258,7 +259,7 @@ def test_a_line_that_cannot_be_left_costs_nothing_else(mesh, other):
     def is_renewed() -> bool:
         if good._held().session.renewed_s != renewed[-1]:
             renewed.append(good._held().session.renewed_s)
-        return len(renewed) > 4
+        return len(renewed) > 3
 
     wait_until(is_renewed, what="it is renewed again and again")
     good.check()
@@ -299,7 +300,7 @@ def test_a_block_that_is_interrupted_anywhere_leaves_nothing_held(mesh, other):
                 break
             assert not lock._holds, f"held after statement {interrupted}"
             free = other.lock("x")
-            assert free.acquire(wait=10), f"not free after statement {interrupted}"
+            assert free.acquire(wait=90), f"not free after statement {interrupted}"
             free.release()
     assert 20 < interrupted < 99
 
@@ -307,12 +308,12 @@ def test_a_block_that_is_interrupted_anywhere_leaves_nothing_held(mesh, other):
 def test_acquiring_costs_few_commands(mesh):
     with mesh.lock("x"):
         pass
-    before = asked(mesh)
+    before, since_s = asked(mesh), time.monotonic()
     for _ in range(10):
         with mesh.lock("x"):
             pass
-    # to stand in line 1, a token 2, to take it 1, to give it back 1; and whatever renews the session
-    assert asked(mesh) - before <= 10 * 5 + 4
+    # to stand in line 1, a token 2, to take it 1, to give it back 1; and whatever renews the session meanwhile
+    assert asked(mesh) - before <= 10 * 5 + 4 + (time.monotonic() - since_s)
 
 
 def asked(mesh) -> int:

@@ -55,7 +55,7 @@ def test_no_command_tells_the_key_or_a_password(address, monkeypatch, password):
     }.items():
         monkeypatch.setenv(variable, value)
     if password == PASSWORD:
-        with TaskMesh(name) as mesh:
+        with TaskMesh(name, send_timeout=60) as mesh:
             mesh.task(name="shop.add")(print).delay(1)
     for words in LOOKS:
         for more in ([], ["--json"]):

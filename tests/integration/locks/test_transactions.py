@@ -220,7 +220,7 @@ def test_what_may_be_decided_is_run_again(mesh, add, monkeypatch):
     finish(mesh)
     with mesh.transaction("order") as tx:
         handle = add.delay(1, 2)
-        lock.acquire(wait=10)
+        lock.acquire(wait=90)
         tx.release(lock)
     assert (tx.state, handle.duplicate) == ("done", True)
     assert recorded(mesh, handle) == [True]

@@ -11,6 +11,7 @@ import pytest
 from taskmesh import TaskMesh
 from taskmesh.scheduler.candidate import Standing, declared_in
 from tests.faults.stage import chaos_node, make_scene, make_server, proxy, scene, server
+from tests.patience import wait_long_for_acceptors
 
 __all__ = ["chaos_node", "make_scene", "make_server", "proxy", "scene", "server"]
 
@@ -20,6 +21,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.needs_server)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Have the processes of the tests themselves take no acceptor for silent that is only slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        wait_long_for_acceptors(patch)
+        yield
 
 
 @pytest.fixture

@@ -32,7 +32,14 @@ from taskmesh.queue.enqueue import enqueue
 from taskmesh.queue.workers import WORKER
 from taskmesh.scheduler.fire import Firing
 from tests.apps.recording_broker import Recorder
+from tests.patience import LONG_S
 from tests.support import wait_until
+
+
+@pytest.fixture(autouse=True)
+def patient_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a turn that is looked at once wait for the node: here it is never away."""
+    monkeypatch.setattr("taskmesh.scheduler.fire.SEND_S", LONG_S)
 
 
 @pytest.fixture
@@ -124,7 +131,8 @@ def test_a_function_by_value_fires(mesh: TaskMesh, stand, mesh_worker, node: Red
     task = mesh.task(name="odd")(lambda x: x + offset)
     assert task.by_value
     stand()
-    mesh.schedule("odd", once(datetime.now(UTC).timestamp() + 0.5), task.s(2))
+    # it is to be known before its moment, also on a machine that stands still for some seconds
+    mesh.schedule("odd", once(datetime.now(UTC).timestamp() + 5), task.s(2))
     view = mesh.schedules.get("odd")
     (moment,) = view.coming()
     (moment_ms,) = wait_until(lambda: nominal(node, mesh, "odd"))
@@ -145,7 +153,7 @@ def test_what_was_missed_runs_as_its_policy_says(mesh: TaskMesh, node: Redis) ->
     now_ms = mesh.link.clock.now_ms()
     assert len(nominal(node, mesh, "latest")) == 1
     assert 2 <= len(nominal(node, mesh, "all")) <= 3
-    assert all(now_ms - moment <= 25 * 60_000 + 1000 for moment in nominal(node, mesh, "all"))
+    assert all(now_ms - moment <= 25 * 60_000 + 60_000 for moment in nominal(node, mesh, "all"))
     assert not [moment for moment in nominal(node, mesh, "skip") if now_ms - moment > 15_000]
 
 
@@ -376,10 +384,8 @@ def test_a_firing_is_not_forgotten_before_its_cursor_is_written(mesh: TaskMesh, 
 def test_two_candidates_have_one_leader_and_hand_over(mesh: TaskMesh, stand) -> None:
     """The second leads as soon as the first has resigned, with a greater token."""
     ann = stand("ann")
-    wait_until(lambda: ann.tenure)
+    first = wait_until(lambda: ann.tenure)
     bob = stand("bob")
-    first = ann.tenure
-    assert first is not None
     assert bob.tenure is None
     ann.stop()
     second = wait_until(lambda: bob.tenure)
