@@ -11,14 +11,17 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 from benchmarks.harness import machine, resp
 from benchmarks.harness.figures import rounded
 from benchmarks.servers import MESH, Server
 from taskmesh import TaskMesh
+from taskmesh.coordination.candidates import STAND_BY_MAX, is_needed, tell
+from taskmesh.coordination.leader import REGISTER, Candidate, Leader, bid
 from taskmesh.queue.workers import beat, register
 from taskmesh.ring import RingNode, propose
 
@@ -27,6 +30,8 @@ COSTS = Path(__file__).parent / "results" / "costs.json"
 #: So many workers are registered, for one beat that reads few and one that reads many counters.
 FEW, MANY = 10, 2000
 BEATS = 300
+#: Of each of the things that candidates for the lead do.
+TURNS = 2000
 CONNECTIONS = 400
 MESSAGES = 20_000
 #: Slots and nodes of a table that is proposed.
@@ -39,7 +44,9 @@ def _nothing(value: int) -> int:
     return value
 
 
-def measure(url: str, *, beats: int = BEATS, many: int = MANY, messages: int = MESSAGES) -> dict[str, float]:
+def measure(
+    url: str, *, beats: int = BEATS, many: int = MANY, messages: int = MESSAGES, turns: int = TURNS
+) -> dict[str, float]:
     """Return what was counted on a server of its own.
 
     Args:
@@ -47,6 +54,7 @@ def measure(url: str, *, beats: int = BEATS, many: int = MANY, messages: int = M
         beats: How many are taken together.
         many: Of the workers that are registered.
         messages: How many stand in a queue while its memory is counted.
+        turns: How often each of the things is done that candidates for the lead do.
     """
     with TaskMesh(MESH, nodes=[url], key=secrets.token_hex(32)) as mesh:
         task = mesh.task(_nothing)
@@ -55,6 +63,7 @@ def measure(url: str, *, beats: int = BEATS, many: int = MANY, messages: int = M
         per_message = (_memory(url) - empty) / messages
         few_us, few_bytes = _beats(mesh, url, range(FEW), beats)
         many_us, many_bytes = _beats(mesh, url, range(FEW, many), beats)
+        candidates = _candidates(mesh, url, turns)
     apart = many - FEW
     return {
         "beat_us": few_us - FEW * (many_us - few_us) / apart,
@@ -63,6 +72,34 @@ def measure(url: str, *, beats: int = BEATS, many: int = MANY, messages: int = M
         "beat_per_worker_bytes": (many_bytes - few_bytes) / apart,
         "message_bytes": per_message,
         "connection_bytes": _per_connection(url),
+        **candidates,
+    }
+
+
+def _candidates(mesh: TaskMesh, url: str, turns: int) -> dict[str, float]:
+    """Return CPU time in µs of what candidates do: say that they stand by, ask whether they are to, look who leads."""
+    agreement, session = mesh.agreement, mesh.link.session
+    first, *others = [
+        Candidate(f"{at:016x}", f"worker-{at}", f"host-{at}:12345") for at in range(STAND_BY_MAX + 2)
+    ]
+    elected = bid(first, Leader().mark, now_ms=mesh.link.clock.now_ms())
+    agreement.run(agreement.registers.change(REGISTER, elected, agreement.operation()))
+    for each in (first, *others[1:]):
+        mesh.link.run(tell(session, each, leads=each is first))
+    last, chance = others[0], Random(1).random
+
+    def each_us(do: Callable[[], object]) -> float:
+        cpu_s = resp.server_cpu_seconds(url)
+        for _ in range(turns):
+            do()
+        return 1e6 * (resp.server_cpu_seconds(url) - cpu_s) / turns
+
+    return {
+        "stand_back_us": each_us(
+            lambda: mesh.link.run(is_needed(session, last, chance, has_told=False)),
+        ),
+        "stand_by_us": each_us(lambda: mesh.link.run(tell(session, last, leads=False))),
+        "look_us": each_us(lambda: agreement.run(agreement.registers.read(REGISTER))),
     }
 
 

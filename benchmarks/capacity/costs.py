@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskmesh.coordination.candidates import STAND_BY_MAX
+
 RESULTS = Path(__file__).parent.parent / "results"
 
 REPLICAS = 3
@@ -20,6 +22,8 @@ CONNECTIONS_OF_CHILDREN, CONNECTIONS_OF_SUPERVISOR = 2 * CHILDREN, 2
 NODES_PER_WORKER = 8
 #: After so much silence a node is suspected, by two observers, who look so often.
 SILENT_S, LOOK_S, OBSERVERS = 2.0, 0.5, 2
+#: Processes that lead, or stand by for it; each of the others looks so seldom whether it is needed.
+STANDING = 1 + STAND_BY_MAX
 #: Bytes a second at which copies travel to one node in the background.
 COPY_BYTES_PER_S = 8 << 20
 #: So many copies travel in one call.
@@ -56,6 +60,9 @@ class Costs:
     beat_per_worker_bytes: float
     message_bytes: float
     connection_bytes: float
+    stand_by_us: float
+    stand_back_us: float
+    look_us: float
     send_us: float
     run_us: float
     call_s: float
@@ -77,6 +84,9 @@ def read(results: Path = RESULTS) -> Costs:
         beat_per_worker_bytes=single["beat_per_worker_bytes"],
         message_bytes=single["message_bytes"],
         connection_bytes=single["connection_bytes"],
+        stand_by_us=single["stand_by_us"],
+        stand_back_us=single["stand_back_us"],
+        look_us=single["look_us"],
         send_us=rows["starmap-process"]["detail"]["server_cpu_us"],
         run_us=rows["drain-process"]["detail"]["server_cpu_us"],
         call_s=1 / rows["delay-ratio"]["detail"]["ready_by_driver_per_s"],

@@ -8,6 +8,8 @@ from random import Random
 from benchmarks.capacity import costs as known
 from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.fail_over import FailOver, fail_over
+from taskmesh.coordination.candidacy import LOOK_BACK_S, LOOK_S
+from taskmesh.coordination.candidates import STAND_BACK_S, TELL_S
 from taskmesh.queue.workers import WATCHED
 from taskmesh.ring import RingNode, propose
 from taskmesh.ring.table import Table, copies, moved, primaries
@@ -58,6 +60,8 @@ class Reckoned:
         beats_per_s: At one node.
         beats_cpu: What these take of its core.
         beats_bytes_per_s: What it answers them.
+        candidates_cpu: What workers, each of whom may come to lead, take of the core of a node that is an acceptor.
+        candidates_cpu_all: The same, if all stood by.
         connection_mib: Memory for connections.
         placed: Of slots.
         view_bytes: Of the view.
@@ -77,6 +81,8 @@ class Reckoned:
     beats_per_s: float
     beats_cpu: float
     beats_bytes_per_s: float
+    candidates_cpu: float
+    candidates_cpu_all: float
     connection_mib: float
     placed: Placed
     view_bytes: int
@@ -122,6 +128,7 @@ def reckon(size: Size, costs: Costs, placed: Placed, seed: int) -> Reckoned:
     read = min(beating, WATCHED)
     beats_cpu = beats_per_s * (costs.beat_us + read * costs.beat_per_worker_us) / 1e6
     beats_bytes = beats_per_s * read * costs.beat_per_worker_bytes
+    telling_cpu, candidates_cpu = _candidates_cpu(size, costs, min(size.workers, known.STANDING))
     connections = at_node * known.CONNECTIONS_OF_CHILDREN + beating * known.CONNECTIONS_OF_SUPERVISOR
     connection_bytes = connections * costs.connection_bytes
     view_bytes = _view_bytes(size)
@@ -134,7 +141,7 @@ def reckon(size: Size, costs: Costs, placed: Placed, seed: int) -> Reckoned:
     over = fail_over(size.nodes, size.slots, placed.leads_most, placed.copies_most, costs, spread_s, random)
     # a primary sends, claims and commits; of each of the three changes two others keep a copy
     message_us = costs.send_us + costs.run_us + 3 * (known.REPLICAS - 1) * costs.send_us
-    free = max(0.0, known.CPU_SHARE_MAX - beats_cpu)
+    free = max(0.0, known.CPU_SHARE_MAX - beats_cpu - telling_cpu)
     return Reckoned(
         size=size,
         workers_most=at_node,
@@ -142,6 +149,8 @@ def reckon(size: Size, costs: Costs, placed: Placed, seed: int) -> Reckoned:
         beats_per_s=beats_per_s,
         beats_cpu=beats_cpu,
         beats_bytes_per_s=beats_bytes,
+        candidates_cpu=candidates_cpu,
+        candidates_cpu_all=_candidates_cpu(size, costs, size.workers)[1],
         connection_mib=connection_bytes / 2**20,
         placed=placed,
         view_bytes=view_bytes,
@@ -154,6 +163,7 @@ def reckon(size: Size, costs: Costs, placed: Placed, seed: int) -> Reckoned:
         tasks_per_s=size.nodes * free * 1e6 / message_us,
         uses={
             "a node's core, by beats": beats_cpu / known.CPU_SHARE_MAX,
+            "an acceptor's core, by candidates": candidates_cpu / known.CPU_SHARE_MAX,
             "a node's network, by beats": beats_bytes / known.NETWORK_BYTES_PER_S,
             "a node's connections": connections / known.CONNECTIONS_MAX,
             "the leader's looks": looks,
@@ -173,6 +183,22 @@ def _workers_at(size: Size, random: Random) -> int:
         for node in random.sample(nodes, known.NODES_PER_WORKER):
             counts[node] += 1
     return max(counts)
+
+
+def _candidates_cpu(size: Size, costs: Costs, standing: int) -> tuple[float, float]:
+    """Return what candidates for the lead take of a node's core, and of that of one that is an acceptor besides.
+
+    Args:
+        size: Each worker is one.
+        costs: Of what they do.
+        standing: How many of them stand by; the others look now and then whether they are needed.
+    """
+    back = size.workers - standing
+    # who stands by says so on each node, and asks on one whether it still is to
+    asks_per_s = (standing / TELL_S + back / STAND_BACK_S) / size.nodes
+    telling = (standing / TELL_S * costs.stand_by_us + asks_per_s * costs.stand_back_us) / 1e6
+    looks_per_s = standing / LOOK_S + back / LOOK_BACK_S
+    return telling, telling + looks_per_s * costs.look_us / 1e6
 
 
 def _view_bytes(size: Size) -> int:

@@ -44,6 +44,7 @@ def sizes(found: Found) -> str:
             "connections to a node: all / 8 / beats too",
             "beats/s at a node",
             "a core by beats: every node / 8",
+            "an acceptor's core by candidates: if all stood by / as it is",
         ),
         *(
             "view",
@@ -62,6 +63,7 @@ def sizes(found: Found) -> str:
             f"{every.connections:,} / {some.connections:,} / {few.connections:,}",
             shown(some.beats_per_s),
             f"{_percent(some.beats_cpu)} / {_percent(few.beats_cpu)}",
+            f"{_percent(some.candidates_cpu_all)} / {_percent(some.candidates_cpu)}",
             f"{some.view_bytes / 1024:,.0f} KiB",
             _seconds(some.spread_view_s),
             f"{some.placed.joined:,}, {_seconds(some.move_join_s)}",

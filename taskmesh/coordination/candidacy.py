@@ -28,6 +28,8 @@ from taskmesh.errors import AgreementError, LeadershipLost
 
 #: How often a candidate that does not lead looks: it bounds how long a handover takes.
 LOOK_S = 0.25
+#: How often one does that stands back, since enough others stand by: so much later it bids if all of these are lost.
+LOOK_BACK_S = 10.0
 #: Candidates that see a lease lapse do not bid at one moment.
 JITTER_S = 0.5
 #: Nor do those that see that the leader has resigned.
@@ -48,6 +50,7 @@ class Candidacy:
         operation: Makes a new wish to change something.
         token_min: Tells the least token that it may have now, see `least_token`.
         tenure: Its lead; None while it does not lead.
+        look_s: How often it looks while it does not.
     """
 
     registers: Registers
@@ -57,6 +60,7 @@ class Candidacy:
     operation: Callable[[], Operation]
     token_min: Callable[[], int]
     tenure: Tenure | None = None
+    look_s: float = LOOK_S
     _watch: Watch = field(default_factory=Watch)
 
     @property
@@ -79,7 +83,7 @@ class Candidacy:
             return 0.0
         if self._watch.may_bid(self.clock_s()):
             yield from self._bid()
-        return 0.0 if self.tenure is not None else LOOK_S
+        return 0.0 if self.tenure is not None else self.look_s
 
     def look(self) -> GroupSteps[Leader]:
         """Return what the register says, and remember since when it does."""

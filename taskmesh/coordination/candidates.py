@@ -1,12 +1,13 @@
-"""Who stands for leader, as each candidate says on the nodes: for people, who are to see that nobody stands by.
+"""Who stands for leader, as candidates say on the nodes: for people, who are to see that nobody stands by.
 
-Nothing is decided by it. A candidate that is killed is still told of for some seconds.
+Nothing is decided by it but how often candidates look at the register: of a large fleet some stand by, who say so, and
+the others stand back. A candidate that is killed is still told of for some seconds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,11 @@ from taskmesh.core.steps import Call, Session, Steps
 TELL_S, COUNTS_S = 2.0, 7.0
 #: What nobody renews for so long, the leader has the nodes forget.
 FORGOTTEN_S = 60.0
+#: So many stand by, of one host so many, for it may be lost as a whole. Each says so on every node, and looks often who
+#: leads: all of a large fleet would keep the nodes busy. Who stands back looks about so often whether they still do.
+STAND_BY_MAX, OF_HOST_MAX, STAND_BACK_S = 16, 4, 10.0
+#: Of more notes than that it is not read whose they are: they were all made at once.
+_READ_MAX = 256
 #: Characters of a name that are shown.
 _NAME_MAX = 100
 
@@ -38,6 +44,19 @@ class CandidateSeen:
     address: str
     leads: bool
     told_ms: int
+
+    @property
+    def host(self) -> str:
+        """Its host."""
+        return _host_of(self.address)
+
+    def counts(self, now_ms: int) -> bool:
+        """Tell whether it said so lately.
+
+        Args:
+            now_ms: On the clock of the nodes.
+        """
+        return now_ms - self.told_ms <= COUNTS_S * 1000
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs may want to know."""
@@ -72,6 +91,40 @@ def heard(session: Session) -> Steps[list[bytes]]:
     """Return what candidates have said on a node, each behind its id."""
     (reply,) = yield [Call(None, b"", (b"HGETALL", keys.candidates(session.prefix)))]
     return reply if isinstance(reply, list) else []
+
+
+def is_needed(
+    session: Session, candidate: Candidate, chance: Callable[[], float], *, has_told: bool
+) -> Steps[bool]:
+    """Tell whether a candidate is to stand by: whether too few others do.
+
+    Args:
+        session: To a node, any.
+        candidate: Who.
+        chance: Returns a number below 1, which decides who goes on where very many stand by.
+        has_told: Whether it stands by now.
+    """
+    (count,) = yield [Call(None, b"", (b"HLEN", keys.candidates(session.prefix)))]
+    if not isinstance(count, int) or count < OF_HOST_MAX:
+        return True
+    if count > _READ_MAX:
+        return has_told and chance() < STAND_BY_MAX / count
+    now_ms, found = session.now_ms(), read_notes((yield from heard(session)))
+    # of those that stand by the first go on, so that not all of them end at once
+    others = [
+        seen
+        for who, seen in found.items()
+        if who != candidate.id
+        and not seen.leads
+        and seen.counts(now_ms)
+        and (who < candidate.id or not has_told)
+    ]
+    host = _host_of(candidate.address)
+    return len(others) < STAND_BY_MAX and sum(each.host == host for each in others) < OF_HOST_MAX
+
+
+def _host_of(address: str) -> str:
+    return address.rpartition(":")[0]
 
 
 def read_notes(words: Sequence[bytes]) -> dict[str, CandidateSeen]:
@@ -110,7 +163,7 @@ def live(found: Iterable[CandidateSeen], now_ms: int) -> tuple[CandidateSeen, ..
         found: All.
         now_ms: On the clock of the nodes.
     """
-    lately = [each for each in found if now_ms - each.told_ms <= COUNTS_S * 1000]
+    lately = [each for each in found if each.counts(now_ms)]
     return tuple(sorted(lately, key=lambda each: (not each.leads, -each.told_ms * each.leads, each.name)))
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
-from taskmesh.coordination.candidacy import LOOK_S, Candidacy
+from taskmesh.coordination.candidacy import LOOK_BACK_S, LOOK_S, Candidacy
 from taskmesh.coordination.firing import schedule_register
 from taskmesh.coordination.leader import Candidate, Tenure, least_token
 from taskmesh.coordination.schedule import Schedule, unpack_schedule
@@ -192,6 +192,8 @@ class Standing:
     def _stand(self) -> None:
         candidacy = self._candidacy
         while candidacy is not None and not self._stopping.is_set():
+            if self._teller is not None:
+                candidacy.look_s = LOOK_BACK_S if self._teller.stands_back else LOOK_S
             wait_s = self._turn(candidacy)
             if self._teller is not None:
                 self._teller.look()

@@ -53,6 +53,26 @@ def test_beats_grow_with_the_workers_and_not_with_their_square():
     assert one.beats_cpu == pytest.approx(100 / known.BEAT_S * WATCHED * costs.beat_per_worker_us / 1e6)
 
 
+def test_of_many_workers_few_stand_by():
+    costs = dataclasses.replace(read(), stand_by_us=0.0, stand_back_us=0.0)
+    few, many = (reckon(Size(10, workers), costs, PLACED, 1) for workers in (known.STANDING, 10_000))
+    assert (
+        few.candidates_cpu
+        == few.candidates_cpu_all
+        == pytest.approx(known.STANDING * 4 * costs.look_us / 1e6)
+    )
+    back = 10_000 - known.STANDING
+    assert many.candidates_cpu == pytest.approx(few.candidates_cpu + back / 10 * costs.look_us / 1e6)
+    assert many.candidates_cpu_all == pytest.approx(10_000 * 4 * costs.look_us / 1e6)
+
+
+def test_what_stands_by_is_told_every_node():
+    costs = dataclasses.replace(read(), stand_back_us=0.0, look_us=0.0)
+    for nodes in (10, 50):
+        found = reckon(Size(nodes, 1000), costs, PLACED, 1)
+        assert found.candidates_cpu == pytest.approx(known.STANDING / 2 * costs.stand_by_us / 1e6)
+
+
 def test_beats_reach_every_node_wherever_workers_claim():
     costs = read()
     some, few = (reckon(Size(50, 1000, SOME, at_few), costs, PLACED, 1) for at_few in (False, True))
@@ -106,9 +126,12 @@ def test_single_costs_can_be_measured():
     from benchmarks.servers import Server
 
     with Server() as server:
-        costs = measure(server.url, beats=20, many=200, messages=200)
+        costs = measure(server.url, beats=20, many=200, messages=200, turns=50)
     assert all(value >= 0 for name, value in costs.items() if name.endswith("worker_bytes"))
     # a line for each worker: an id of 16 characters, a counter, a state
     assert 30 < costs["beat_per_worker_bytes"] < 60
     assert costs["message_bytes"] > 100
+    # one command; two, of which one reads what all say; a script, of two rounds
+    assert 0 < costs["stand_by_us"] < costs["stand_back_us"]
+    assert costs["look_us"] > 0
     assert tables([(64, 4)])[0]["nodes"] == 4

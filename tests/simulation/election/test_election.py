@@ -101,6 +101,20 @@ def test_a_resigned_leader_is_replaced_at_once(seed: int) -> None:
     assert world.now_s - begun_s <= 0.5
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_when_all_are_lost_who_stood_by_others_lead(seed: int) -> None:
+    """Later by what those who stand back look more seldom."""
+    world = World(seed, Faults())
+    world.run(20)
+    old = next(member for member in world.members if member.candidacy.may_act)
+    for member in world.members:
+        member.candidacy.look_s = candidacy.LOOK_BACK_S
+    old.stopped_until_s = float("1e9")
+    stopped_s, known = world.now_s, len(world.acted)
+    world.run_until(lambda: len(world.acted) > known, within_s=20)
+    assert world.now_s - stopped_s <= 8.0 + candidacy.LOOK_BACK_S
+
+
 def test_a_lease_that_is_not_waited_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checker's twin: challengers that wait for half a lease have two act at once in some history."""
     monkeypatch.setattr(leader, "CHALLENGE_S", leader.LEASE_S / 2)

@@ -11,8 +11,11 @@ import pytest
 from taskmesh.cli.candidate_list import candidates_of, in_words
 from taskmesh.coordination.candidates import (
     COUNTS_S,
+    OF_HOST_MAX,
+    STAND_BY_MAX,
     CandidateSeen,
     heard,
+    is_needed,
     live,
     outdated,
     read_notes,
@@ -71,6 +74,69 @@ def test_who_is_silent_counts_no_more_and_is_forgotten(node):
     assert live(found.values(), said_ms + int(COUNTS_S * 1000) + 1) == ()
     assert outdated(found, said_ms + int(COUNTS_S * 1000) + 1) == []
     assert outdated(found, said_ms + 3_600_000) == [ANN.id]
+
+
+def some(count, host="host{}"):
+    """Return so many candidates, each of a host of its own."""
+    return [Candidate(f"{at:016x}", f"n{at}", f"{host.format(at)}:1") for at in range(count)]
+
+
+def stand_by(session, candidates):
+    """Have all of them say that they stand, at once."""
+    for each in candidates:
+        yield from tell(session, each, leads=False)
+
+
+def needed(session, candidates, *, has_told):
+    """Return those who are to stand by."""
+    found = []
+    for each in candidates:
+        if (yield from is_needed(session, each, Random(each.id).random, has_told=has_told)):
+            found += [each]
+    return found
+
+
+def test_of_a_large_fleet_some_stand_by_and_others_come_in_their_place(node):
+    run, session = node
+    *first, last = some(3 * STAND_BY_MAX)
+    run(tell(session, ANN, leads=True))
+    assert run(needed(session, [last], has_told=False)) == [last]
+    run(stand_by(session, first))
+    assert run(needed(session, [last], has_told=False)) == []
+    assert run(needed(session, first, has_told=True)) == first[:STAND_BY_MAX]
+    run(withdraw(session, [each.id for each in first[STAND_BY_MAX:]]))
+    assert run(needed(session, [last], has_told=False)) == []
+    run(withdraw(session, [first[0].id]))
+    assert run(needed(session, [last], has_told=False)) == [last]
+
+
+def test_of_one_host_few_stand_by_so_that_others_do(node):
+    run, session = node
+    *first, last = some(STAND_BY_MAX, host="host")
+    run(stand_by(session, first))
+    assert run(needed(session, [last], has_told=False)) == []
+    assert run(needed(session, first, has_told=True)) == first[:OF_HOST_MAX]
+    run(withdraw(session, [each.id for each in first[OF_HOST_MAX:]]))
+    assert run(needed(session, [last], has_told=False)) == []
+    assert run(needed(session, [replace(last, address="other:1")], has_told=False))
+
+
+def test_who_is_silent_stands_by_no_more(node):
+    run, session = node
+    *first, last = some(STAND_BY_MAX + 1)
+    run(stand_by(session, first))
+    assert run(needed(session, [last], has_told=False)) == []
+    for _ in range(int(COUNTS_S)):
+        run(heard(session))
+    assert run(needed(session, [last], has_told=False)) == [last]
+
+
+def test_of_very_many_that_began_at_once_some_go_on(node):
+    run, session = node
+    *first, last = some(30 * STAND_BY_MAX)
+    run(stand_by(session, first))
+    assert run(needed(session, [last], has_told=False)) == []
+    assert STAND_BY_MAX / 4 < len(run(needed(session, first, has_told=True))) < 4 * STAND_BY_MAX
 
 
 def note(**more: object) -> bytes:
