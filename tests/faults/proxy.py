@@ -169,9 +169,9 @@ class Proxy:
             while data := source.recv(65536):
                 if not self._may_pass(link):
                     break
-                if answers and self._way is Way.DEAF:
-                    link.has_lost = True
-                elif answers and self._way is Way.DRIP:
+                if answers and self._loses(link):
+                    continue
+                if answers and self._way is Way.DRIP:
                     self._drip(link, target, data)
                 else:
                     target.sendall(data)
@@ -188,6 +188,18 @@ class Proxy:
         with self._changed:
             self._changed.wait_for(lambda: not link.is_open or not (self._way is Way.HOLE or link.is_silent))
             return link.is_open
+
+    def _loses(self, link: _Link) -> bool:
+        """Tell whether an answer is lost now; nobody may have the way pass on in between, or the link would live on."""
+        with self._changed:
+            is_lost = self._way is Way.DEAF
+            link.has_lost |= is_lost
+            return is_lost
+
+    def has_lost(self) -> bool:
+        """Tell whether an answer was lost on a connection that is still open."""
+        with self._changed:
+            return any(link.has_lost for link in self._links)
 
     def _drip(self, link: _Link, target: socket.socket, data: bytes) -> None:
         for at in range(0, len(data), DROP_BYTES):

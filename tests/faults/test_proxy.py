@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.proxy import Proxy, Way
+from tests.support import PATIENCE_S, wait_until
 
 SHORT_S = 0.2
 
@@ -49,16 +50,16 @@ def through(echo: int) -> Iterator[Proxy]:
 
 
 def connected(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE_S)
 
 
-def said(one: socket.socket, data: bytes, timeout_s: float = 10.0) -> bytes:
+def said(one: socket.socket, data: bytes, timeout_s: float = PATIENCE_S) -> bytes:
     """Say something, and return what is heard in time."""
     one.sendall(data)
     return heard(one, len(data), timeout_s)
 
 
-def heard(one: socket.socket, count: int, timeout_s: float = 10.0) -> bytes:
+def heard(one: socket.socket, count: int, timeout_s: float = PATIENCE_S) -> bytes:
     one.settimeout(timeout_s)
     got = b""
     try:
@@ -90,6 +91,7 @@ def test_answers_are_lost_and_the_connection_is_of_no_use_afterwards(through: Pr
     with connected(through) as one:
         through.be(Way.DEAF)
         assert said(one, b"one", SHORT_S) == b""
+        wait_until(through.has_lost, what="the answer has come, and is lost")
         through.be(Way.PASS)
         with pytest.raises(ConnectionResetError):
             heard(one, 3)
