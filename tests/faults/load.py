@@ -17,7 +17,7 @@ from tests.apps import ledger_tasks
 from tests.faults.ledger import Ledger
 from tests.faults.readers import outcome_of
 from tests.faults.scale import scaled
-from tests.faults.scene import Scene
+from tests.faults.scene import SETTLED_S, Scene
 from tests.support import wait_until
 
 #: What was refused is sent again in so many of a hundred cases, and else left as it is.
@@ -111,7 +111,7 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._thread.join(120)
+        self._thread.join(300)
         assert not self._thread.is_alive(), "the sender hangs"
         if error is None and self._failure is not None:
             raise self._failure
@@ -120,6 +120,10 @@ class Load:
         """Wait until so many more than now were accepted."""
         count = len(self.ledger.accepted) + more
         self._wait(lambda: len(self.ledger.accepted) >= count, f"{count} are accepted")
+
+    def told(self) -> None:
+        """Wait until the sender has entered what it was being told when this was called."""
+        self.accepted(self._bulk + 1)
 
     def ran(self, more: int) -> None:
         """Wait until so many more than now have been run."""
@@ -157,8 +161,9 @@ class Load:
             while not self._stopped.is_set():
                 self._rng.choice((self._one, self._one, self._one, self._many, self._batch))()
                 self._stopped.wait(self._pause_s)
+                # whoever waits meanwhile, until a view has changed for one, knows better when it is too long
                 wait_until(
-                    lambda: self._stopped.is_set() or self._has_room(), 90, "somebody runs what was sent"
+                    lambda: self._stopped.is_set() or self._has_room(), 600, "somebody runs what was sent"
                 )
         except BaseException as error:  # noqa: BLE001 - told by the test's own thread
             self._failure = error
@@ -249,7 +254,7 @@ class Load:
 
     # -- the reckoning ------------------------------------------------------------
 
-    def settle(self, timeout_s: float = 60.0) -> None:
+    def settle(self, timeout_s: float = SETTLED_S) -> None:
         """Wait until all that was accepted is final for the one who sent it, and note what he was told."""
         deadline = time.monotonic() + timeout_s
         seen = {}
@@ -269,7 +274,7 @@ class Load:
         for name, reader in self.scene.readers.items():
             self.ledger.note(name, reader.read(ids))
 
-    def balance(self, timeout_s: float = 60.0, *, counted: bool = True, left: bool = True) -> None:
+    def balance(self, timeout_s: float = SETTLED_S, *, counted: bool = True, left: bool = True) -> None:
         """Demand, when all is over, that the ledger balances.
 
         Args:

@@ -15,7 +15,7 @@ from tests.faults.ledger import Seen
 
 ROOT = Path(__file__).parents[2]
 #: A machine that has far too much to do may take as long as that to read thousands.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def see(mesh: TaskMesh, ids: Iterable[str]) -> dict[str, Seen]:

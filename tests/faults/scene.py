@@ -40,7 +40,9 @@ KEY = "chaos-" + 64 * "0"
 WORKERS_ONLY = ("lease_ttl",)
 #: Where a machine has far too much to do, a process takes as long as that to start or to end: a deadline that passes is
 #: to mean that it never will.
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
+#: And as long as that until all that was sent has ended.
+SETTLED_S = 120.0
 
 
 class Worker:
@@ -332,7 +334,7 @@ class Scene:
             self.enter(handle, value)
         return sent
 
-    def settle(self, timeout_s: float = 40.0) -> None:
+    def settle(self, timeout_s: float = SETTLED_S) -> None:
         """Wait until every accepted message is final."""
         deadline = time.monotonic() + timeout_s
         for handle, _ in self.accepted.values():
@@ -350,7 +352,7 @@ class Scene:
             else:
                 assert task_id not in self.seen, f"{task_id} was final and is {found.state}"
 
-    def check(self, timeout_s: float = 40.0) -> None:
+    def check(self, timeout_s: float = SETTLED_S) -> None:
         """Demand that the ledger holds: all final, each once, values right, nothing left in an index."""
         self.settle(timeout_s)
         self.look()

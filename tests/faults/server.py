@@ -133,7 +133,7 @@ class Server:
         """Return a connection for looking and for doing harm; nothing is retried."""
         return Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), protocol=2, socket_timeout=10)
 
-    def ended(self, timeout_s: float = 20.0) -> int:
+    def ended(self, timeout_s: float = 90.0) -> int:
         """Wait until its process has ended, and return the exit code."""
         assert self._process is not None
         return self._process.wait(timeout_s)

@@ -100,6 +100,7 @@ def test_an_older_disk(
         load.ran(150)
         later = set(load.ledger.sent())
         node.bring_back(tmp_path / "copy")
+        load.told()
         came = load.ledger.accepted.copy()
         load.accepted(50)
     assert len(ended) > 100
@@ -157,6 +158,7 @@ def test_an_empty_disk(make_scene: Callable[..., Scene], server: Server, seed: i
     with Load(scene, seed=seed) as load:
         load.ran(100)
         server.kill()
+        load.refused()  # by then all is entered that the old one has answered
         before = load.ledger.sent()
         server.empty_disk()
         server.start()
