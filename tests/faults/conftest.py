@@ -12,6 +12,7 @@ import pytest
 
 from taskmesh.nodes.embedded import PrivateNode
 from tests.faults.stage import (
+    calm,
     chaos_node,
     clock,
     make_mesh_scene,
@@ -25,6 +26,7 @@ from tests.faults.stage import (
 from tests.support import wait_until
 
 __all__ = [
+    "calm",
     "chaos_node",
     "clock",
     "make_mesh_scene",

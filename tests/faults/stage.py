@@ -20,6 +20,8 @@ from tests.faults.server import Server
 from tests.faults.small_disk import SmallDisk
 from tests.nodes import Nodes
 
+#: A lease that is over only where a worker has stopped for good, or is stopped by the test.
+CALM_S = 5.0
 _numbers = count(1)
 
 
@@ -54,6 +56,12 @@ def make_scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
 def scene(make_scene: Callable[..., Scene], chaos_node: PrivateNode) -> Scene:
     """A mesh of the test's own on the common node."""
     return make_scene(f"scene{next(_numbers)}", f"unix://{chaos_node.socket_path}")
+
+
+@pytest.fixture
+def calm(make_scene: Callable[..., Scene], chaos_node: PrivateNode) -> Scene:
+    """As `scene`, with a lease longer than a busy machine stands still: of several workers none is declared dead."""
+    return make_scene(f"calm{next(_numbers)}", f"unix://{chaos_node.socket_path}", lease_ttl=CALM_S)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def mesh():
-    with TaskMesh("orders", embedded="private", lease_ttl=1) as made:
+    with TaskMesh("orders", embedded="private") as made:
         yield made
 
 

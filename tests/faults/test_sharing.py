@@ -8,6 +8,9 @@ from tests.apps import worker_tasks as tasks
 from tests.faults.scene import Scene
 from tests.support import wait_until
 
+#: More than are sent in two leases.
+BEATS = 11
+
 
 def train(scene: Scene) -> None:
     """Have the children see that the task is tiny: from then on they claim many at once."""
@@ -28,16 +31,23 @@ def test_what_waits_behind_a_slow_task_is_recalled_and_run_by_others(scene: Scen
     """All 100 others finish while the slow one still runs, which ends only when the test says so."""
     folder = str(scene.folder)
     worker = scene.worker(2)
-    train(scene)
-    calls = [(folder, "slow", -1.0)] + [(folder, f"quick{i}", 0.01) for i in range(100)]
-    sent = scene.send_many(tasks.hold_or_nap, calls, [call[2] for call in calls])
-    for handle in sent[1:]:
-        handle.get(90)
-    assert scene.state_of(sent[0]) == "STARTED"
-    worker.says("behind a slow task: ")
-    scene.let("slow")
+
+    def was_recalled() -> bool:
+        train(scene)
+        slow = f"slow{len(scene.accepted)}"
+        calls = [(folder, slow, -1.0)] + [(folder, f"quick{i}", 0.01) for i in range(100)]
+        sent = scene.send_many(tasks.hold_or_nap, calls, [call[2] for call in calls])
+        for handle in sent[1:]:
+            handle.get(90)
+        assert scene.state_of(sent[0]) == "STARTED"
+        recalled = "behind a slow task: " in worker.said()
+        scene.let(slow)
+        return recalled
+
+    # on a machine that stands still now and then a child may have come to claim singly: nothing waits behind it then
+    wait_until(was_recalled, what="something is recalled")
     scene.check()
-    assert [scene.crashes(handle) for handle in sent] == [0] * 101
+    assert {scene.crashes(handle) for handle, _ in scene.accepted.values()} == {0}
 
 
 def test_a_child_that_is_alone_still_runs_everything_and_nothing_twice(scene: Scene) -> None:
@@ -69,13 +79,11 @@ def test_an_outcome_is_visible_while_a_later_task_of_its_claim_runs(scene: Scene
     scene.check()
 
 
-def test_a_task_that_keeps_the_interpreter_lock_does_not_look_dead(scene: Scene) -> None:
-    """It does so for three leases, watched by another worker, and its neighbours are recalled meanwhile."""
-    folder = str(scene.folder)
+def test_a_task_that_keeps_the_interpreter_lock_does_not_look_dead(calm: Scene) -> None:
+    """It does so for longer than two leases, watched by another worker, and its neighbours run meanwhile."""
+    scene, folder = calm, str(calm.folder)
     holder = scene.worker(1, name="holder")
-    gil_calls = [(folder, "train")] * 600
-    for handle in [scene.send(tasks.hold_gil, *call, wait=False, expect=False) for call in gil_calls[:1]]:
-        handle.get(90)
+    scene.send(tasks.hold_gil, folder, "train", wait=False, expect=False).get(90)
     os.mkfifo(scene.folder / "pipe-gil")
     stuck = scene.send(tasks.hold_gil, folder, "gil", wait=True, expect=True)
     scene.started("gil")
@@ -83,7 +91,7 @@ def test_a_task_that_keeps_the_interpreter_lock_does_not_look_dead(scene: Scene)
     lives = scene.live_workers()
     key = f"{scene.prefix}w:{lives['holder']}"
     beats = int(scene.node.hget(key, "beat"))
-    wait_until(lambda: int(scene.node.hget(key, "beat")) >= beats + 15, what="the supervisor beats")
+    wait_until(lambda: int(scene.node.hget(key, "beat")) >= beats + BEATS, what="the supervisor beats")
     scene.send(tasks.add, 1, 1, expect=2).get(90)
     assert scene.state_of(stuck) == "STARTED"
     with (scene.folder / "pipe-gil").open("w"):

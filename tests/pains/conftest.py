@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.faults.scene import Worker
-from tests.faults.stage import chaos_node, make_scene, scene
+from tests.faults.stage import calm, chaos_node, make_scene, scene
 
-__all__ = ["chaos_node", "children_of", "make_scene", "scene"]
+__all__ = ["calm", "chaos_node", "children_of", "make_scene", "scene"]
 
 T = TypeVar("T")
 
