@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import time
 from typing import Any
 
@@ -42,8 +43,8 @@ def give_up(folder: str, name: str, value: int) -> int:
 
 async def give_up_async(folder: str, name: str, value: int) -> int:
     """As `give_up`, where it waits in an event loop."""
-    note(folder, f"{name} {os.getpid()}")
     try:
+        note(folder, f"{name} {os.getpid()}")
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(3600))
     except SoftTimeLimitExceeded as error:
@@ -54,12 +55,18 @@ async def give_up_async(folder: str, name: str, value: int) -> int:
 
 def take_no_notice(folder: str, name: str) -> None:
     """Go on, whatever is raised here."""
-    note(folder, f"{name} {os.getpid()}")
     while True:
         try:
             time.sleep(3600)
         except SoftTimeLimitExceeded:
             note(folder, f"{name}-told {os.getpid()}")
+
+
+def stand_still(folder: str, name: str) -> None:
+    """Stop the whole process, as SIGSTOP does."""
+    note(folder, f"{name} {os.getpid()}")
+    os.kill(os.getpid(), signal.SIGSTOP)
+    hold(folder, name)
 
 
 def clean_up(folder: str, name: str) -> None:
@@ -186,6 +193,7 @@ TASKS = (
     give_up,
     give_up_async,
     take_no_notice,
+    stand_still,
     clean_up,
     clean_up_async,
     ignore_everything,

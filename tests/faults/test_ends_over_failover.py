@@ -11,7 +11,7 @@ import pytest
 from taskmesh import TaskMesh
 from taskmesh.core import keys
 from taskmesh.core.ids import routing_of, slot_of
-from taskmesh.errors import TaskDead, TimeLimitExceeded
+from taskmesh.errors import NodeUnavailable, TaskDead, TimeLimitExceeded
 from taskmesh.replication.ask import plain
 from taskmesh.results.read import read
 from tests.nodes import Nodes
@@ -106,13 +106,16 @@ def wait_until_another_leads(mesh: TaskMesh, task_id: str, before: str) -> None:
 
     def is_led() -> bool:
         # who asks hears of the view that is in force
-        mesh.link.run(read(session, [task_id]))
+        try:
+            mesh.link.run(read(session, [task_id]))
+        except NodeUnavailable:
+            return False  # nobody leads it yet
         return primary(mesh, task_id) != before
 
     wait_until(is_led)
 
 
-@pytest.mark.parametrize("limit_s", [0.5, 6.0])
+@pytest.mark.parametrize("limit_s", [2.0, 8.0])
 def test_a_run_over_its_hard_limit_ends_once_where_its_node_was_lost(mesh, three_nodes, place, limit_s):
     """The limit may be over when another node leads already, or before."""
     run_on = make_endless(mesh, place)
@@ -123,8 +126,8 @@ def test_a_run_over_its_hard_limit_ends_once_where_its_node_was_lost(mesh, three
         before = kill_primary(mesh, three_nodes, over.id)
         wait_until(over.ready)
         with pytest.raises(TimeLimitExceeded):
-            over.get(timeout=5)
-        assert primary(mesh, over.id) != before
+            over.get(timeout=90)
+        wait_until_another_leads(mesh, over.id, before)
     assert place.begun() == {"over": 1}
 
 
@@ -144,7 +147,7 @@ def test_a_message_that_kills_its_process_is_charged_where_its_node_was_lost(
         place.allow("die")
         wait_until(poison.ready)
         with pytest.raises(TaskDead):
-            poison.get(timeout=5)
+            poison.get(timeout=90)
     assert place.begun() == {"poison": MAX_CRASHES}
 
 

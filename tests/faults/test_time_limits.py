@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from datetime import timedelta
 from typing import Any
@@ -16,6 +15,9 @@ from tests.apps import worker_tasks as tasks
 from tests.faults.scene import Scene, is_gone
 from tests.support import wait_until
 
+#: A machine that stands still for a moment must not end what has hardly begun, nor what takes no time.
+LIMIT_S = 2.0
+
 
 def send(scene: Scene, function: Any, *args: Any, expect: Any, **options: Any) -> AsyncResult[Any]:
     """Send a message with options."""
@@ -26,14 +28,14 @@ def send(scene: Scene, function: Any, *args: Any, expect: Any, **options: Any) -
 def test_the_hard_limit_ends_what_never_lets_go_of_the_interpreter(scene: Scene, function: Any) -> None:
     """It is a failure by name, is charged with no crash, runs once, and its neighbours run as if nothing had been."""
     scene.worker(1)
-    long = send(scene, function, "long", expect=TimeLimitExceeded, time_limit=0.3)
+    long = send(scene, function, "long", expect=TimeLimitExceeded, time_limit=LIMIT_S)
     pid = scene.started("long")
     neighbours = scene.send_many(tasks.add, [(i, 1) for i in range(20)], range(1, 21))
     neighbours.get(90)
     assert is_gone(pid)
     error: Any = long.get(90, propagate=False)
-    assert (error.limit_s, error.task_id) == (0.3, long.id)
-    assert "time_limit of 0.3 s" in str(error)
+    assert (error.limit_s, error.task_id) == (LIMIT_S, long.id)
+    assert f"time_limit of {LIMIT_S:g} s" in str(error)
     assert scene.state_of(long) == "FAILURE"
     scene.check()
     assert scene.crashes(long) == 0
@@ -50,7 +52,7 @@ def test_what_waits_behind_an_overdue_message_goes_back_in_line(scene: Scene) ->
     with scene.mesh.batch():
         sent = [
             scene.enter(
-                task.apply_async((str(scene.folder), f"m{i}", s), time_limit=0.3),
+                task.apply_async((str(scene.folder), f"m{i}", s), time_limit=LIMIT_S),
                 expect=TimeLimitExceeded if s < 0 else s,
             )
             for i, s in enumerate([0.0, -1.0, 0.0, -1.0, 0.0])
@@ -60,14 +62,14 @@ def test_what_waits_behind_an_overdue_message_goes_back_in_line(scene: Scene) ->
 
 
 def test_the_soft_limit_is_raised_in_the_task_which_may_catch_it(scene: Scene) -> None:
-    scene.worker(1)
+    worker = scene.worker(1)
+    family = worker.family()
     caught = send(scene, limited.give_up, "a", 7, expect=7, soft_time_limit=0.2)
     waits = send(scene, limited.give_up_async, "b", 8, expect=8, soft_time_limit=timedelta(seconds=0.2))
     error = send(scene, tasks.hold, "c", expect=SoftTimeLimitExceeded, soft_time_limit="0.2s")
     error_async = send(scene, tasks.hold_async, "d", expect=SoftTimeLimitExceeded, soft_time_limit=0.2)
     scene.check()
-    pids = {scene.started(name) for name in "abcd"}
-    assert len(pids) == 1, "the child lives on"
+    assert worker.family() == family, "the child lives on"
     assert {"a-cleaned 0.2", "b-cleaned 0.2"} <= set(scene.notes())
     assert [scene.state_of(handle) for handle in (caught, waits, error, error_async)] == [
         "SUCCESS",
@@ -82,15 +84,15 @@ def test_the_soft_limit_is_raised_in_the_task_which_may_catch_it(scene: Scene) -
 
 def test_the_hard_limit_ends_a_task_that_takes_no_notice_of_the_soft_one(scene: Scene) -> None:
     scene.worker(1)
-    send(scene, limited.take_no_notice, "x", expect=TimeLimitExceeded, soft_time_limit=0.2, time_limit=1)
+    send(scene, limited.take_no_notice, "x", expect=TimeLimitExceeded, soft_time_limit=0.2, time_limit=5)
     scene.check()
-    assert [line.split()[0] for line in scene.notes()] == ["x", "x-told"]
+    assert [line.split()[0] for line in scene.notes()] == ["x-told"]
 
 
 def test_a_stopped_child_is_ended_by_the_hard_limit(scene: Scene) -> None:
     scene.worker(1)
-    send(scene, tasks.hold, "held", expect=TimeLimitExceeded, time_limit=0.5)
-    os.kill(scene.started("held"), signal.SIGSTOP)
+    send(scene, limited.stand_still, "still", expect=TimeLimitExceeded, time_limit=LIMIT_S)
+    scene.started("still")
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
 
@@ -115,7 +117,7 @@ def test_limits_of_the_worker_hold_for_tasks_without_their_own(scene: Scene) -> 
     by_value = scene.enter(scene.mesh.submit(_endless), SoftTimeLimitExceeded)
     for handle in (soft, by_value):
         with pytest.raises(SoftTimeLimitExceeded):
-            handle.get(20)
+            handle.get(90)
     scene.let("free")
     assert free.get(90) == 0
     scene.check()
@@ -142,7 +144,7 @@ def test_a_worker_refuses_limits_that_contradict_each_other(scene: Scene) -> Non
 
 def test_a_worker_that_stops_keeps_to_the_limits(scene: Scene) -> None:
     worker = scene.worker(1)
-    send(scene, tasks.hold, "held", expect=TimeLimitExceeded, time_limit=0.5)
+    send(scene, tasks.hold, "held", expect=TimeLimitExceeded, time_limit=LIMIT_S)
     scene.started("held")
     worker.send(signal.SIGTERM)
     assert worker.exit_code() == 0
