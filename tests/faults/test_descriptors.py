@@ -27,11 +27,14 @@ class Hogs:
     def take_all(self) -> None:
         """Take every connection that is free."""
         while True:
-            one = socket.create_connection(("127.0.0.1", self._port), timeout=10)
+            one = socket.create_connection(("127.0.0.1", self._port), timeout=90)
             self._held.append(one)
-            one.sendall(b"PING\r\n")
-            if not one.recv(100).startswith(b"+PONG"):
-                return
+            try:
+                one.sendall(b"PING\r\n")
+                if not one.recv(100).startswith(b"+PONG"):
+                    return
+            except ConnectionError:
+                return  # it was closed before what it was told could be read
 
     def let_go(self) -> None:
         for one in self._held:
@@ -116,13 +119,13 @@ def test_a_sender_that_may_open_no_more_files(scene: Scene) -> None:
             "-c",
             SENDER,
             scene.name,
-            json.dumps(scene.caller_settings() | {"send_timeout": 0.2}),
+            json.dumps(scene.caller_settings() | {"send_timeout": 5}),
             str(load.folder),
         ],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,10 +15,12 @@ from tests.faults.scene import Scene
 from tests.faults.server import Server
 from tests.support import wait_until
 
+LEASE_S = 5.0
+
 
 @pytest.fixture
 def stopped(make_scene: Callable[..., Scene], server: Server) -> Scene:
-    return make_scene("stops", server.url, max_crashes=99, send_timeout=1.0, lease_ttl=5.0)
+    return make_scene("stops", server.url, max_crashes=99, send_timeout=1.0, lease_ttl=LEASE_S)
 
 
 def test_a_worker_stopped_past_its_lease_under_load(
@@ -43,6 +45,7 @@ def test_a_stopped_node(stopped: Scene, server: Server, seed: int) -> None:
         load.ran(100)
         server.send(signal.SIGSTOP)
         load.refused()
+        load.rest(LEASE_S + 1)
         server.send(signal.SIGCONT)
         load.ran(100)
     load.balance()
@@ -50,8 +53,12 @@ def test_a_stopped_node(stopped: Scene, server: Server, seed: int) -> None:
 
 
 @pytest.mark.parametrize("then", ["it goes on", "it is killed"])
-def test_a_producer_stopped_inside_a_send(stopped: Scene, server: Server, then: str) -> None:
+def test_a_producer_stopped_inside_a_send(
+    make_scene: Callable[..., Scene], server: Server, then: str
+) -> None:
     """The node takes the message while the producer stands still: one record, whatever becomes of the producer."""
+    # it waits for its answer until it is stopped, and tries no other message meanwhile
+    stopped = make_scene("producer", server.url, max_crashes=99, send_timeout=300.0, lease_ttl=LEASE_S)
     stopped.worker(1)
     load = Load(stopped)
     with Producer(stopped, load.folder) as producer:
