@@ -267,10 +267,13 @@ class RabbitMQ:
         self.do(f'rabbit_vhost:delete(<<"{name}">>, <<"tests">>).')
 
     def delete_queue(self, vhost: str, name: str) -> None:
-        """Delete a queue with all that is in it."""
+        """Delete a queue with all that is in it, as soon as somebody has made it."""
+        lookup = f'rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{name}">>))'
+        wait_until(lambda: "not_found" not in self.do(f"{lookup}."), what=f"there is a queue {name}")
+        # it may be gone: what is not answered in time is said again
         self.do(
-            f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{name}">>)), '
-            'rabbit_amqqueue:delete(Q, false, false, <<"tests">>).'
+            f'case {lookup} of {{ok, Q}} -> rabbit_amqqueue:delete(Q, false, false, <<"tests">>);'
+            " {error, not_found} -> gone end."
         )
 
     def connections(self, vhost: str) -> int:

@@ -30,8 +30,8 @@ from tests.support import wait_until
 KEY = "leaders-" + 64 * "0"
 NAME = "ticks"
 TICK_MS = 100
-#: Within so many seconds there is another leader, on a machine that has little else to do.
-ELECTED_S = 60.0
+#: Within so many seconds there is another leader, on a machine that has far too much to do.
+ELECTED_S = 180.0
 
 
 def environ(**env: str) -> dict[str, str]:

@@ -77,7 +77,7 @@ def test_an_older_build_does_not_take_all_that_it_must_leave(
     make_scene: Callable[..., Scene], chaos_node: PrivateNode
 ) -> None:
     """Its children are more, and parking takes less than running: still nothing is given up for want of a build."""
-    scene = make_scene("older-build", f"unix://{chaos_node.socket_path}", unknown_task_grace=10.0)
+    scene = make_scene("older-build", f"unix://{chaos_node.socket_path}", unknown_task_grace=40.0)
     for name in ("old1", "old2"):
         scene.worker(2, name=name, env=OLD_BUILD)
     scene.worker(2, name="new")

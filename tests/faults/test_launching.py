@@ -8,7 +8,9 @@ import pytest
 
 APP = """
 from taskmesh import TaskMesh
+from taskmesh.worker import launch
 
+launch.START_TIMEOUT_S = 180.0
 mesh = TaskMesh("launched", embedded="private")
 
 @mesh.task
@@ -17,7 +19,7 @@ def add(x, y):
 
 def main():
     with mesh.workers(1):
-        print(add.delay(1, 2).get(timeout=20))
+        print(add.delay(1, 2).get(timeout=90))
 """
 
 
@@ -30,7 +32,7 @@ def run(tmp_path, text, *command):
         env=environ,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
 
@@ -57,6 +59,9 @@ import sys
 
 from taskmesh import TaskMesh
 from taskmesh.errors import TaskMeshError
+from taskmesh.worker import launch
+
+launch.START_TIMEOUT_S = 180.0
 
 
 def main():
@@ -80,9 +85,9 @@ def main():
         os._exit(3)
 
     with mesh.workers(1, log_level="CRITICAL"):
-        print(add.delay(1, 2).get(timeout=20))
+        print(add.delay(1, 2).get(timeout=90))
         try:
-            die.delay().get(timeout=20)
+            die.delay().get(timeout=90)
         except TaskMeshError as error:
             print(error)
 """

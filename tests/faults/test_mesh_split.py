@@ -61,7 +61,7 @@ class Caller:
     def call(self) -> subprocess.CompletedProcess[str]:
         """Send one message."""
         return subprocess.run(
-            self._words, env=self._environ, capture_output=True, text=True, timeout=90, check=False
+            self._words, env=self._environ, capture_output=True, text=True, timeout=300, check=False
         )
 
 

@@ -77,7 +77,7 @@ def during_load(scene: Scene, bulks: int) -> Iterator[Callable[[int], None]]:
         assert not failures, failures
 
     yield accepted
-    thread.join(90)
+    thread.join(300)
     assert not thread.is_alive()
     assert not failures, failures
 
@@ -200,6 +200,7 @@ def test_a_child_that_dies_while_the_node_is_away_is_seen_to_afterwards(
         os.kill(node.server_pid, signal.SIGKILL)
         os.kill(child, signal.SIGKILL)
         worker.says("is not back in line yet")
+        worker.says("taskmesh.worker: the node did not answer")  # of a beat, too
         os.kill(node.guardian_pid, signal.SIGCONT)
         scene.let("held")
         scene.started("held", times=2)

@@ -33,7 +33,7 @@ def test_a_worker_that_starts_before_its_node_answers_waits_for_it(
 ) -> None:
     scene = make_scene("silent", silent_node.url)
     worker = scene.worker(1, ready=False)
-    worker.says(WAITS, 40)
+    worker.says(WAITS)
     os.kill(silent_node.pid, signal.SIGCONT)
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
@@ -46,12 +46,12 @@ def test_a_worker_that_starts_before_its_node_is_started_waits_for_it(
     """As where both are started together, by docker compose or at the boot of a machine."""
     scene = make_scene("early", dead_node.url)
     worker = scene.worker(1, ready=False, log_level="INFO")
-    worker.says(WAITS, 40)
+    worker.says(WAITS)
     dead_node.start()
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
     assert worker.said().count(WAITS) == 1
-    worker.says("the node answers worker", 40)
+    worker.says("the node answers worker")
 
 
 @pytest.mark.parametrize("node", ["silent_node", "dead_node"])
@@ -61,7 +61,7 @@ def test_a_worker_that_waits_for_its_node_stops_when_told_to(
 ) -> None:
     found: Server = request.getfixturevalue(node)
     worker = make_scene("silent", found.url).worker(1, ready=False)
-    worker.says(WAITS, 40)
+    worker.says(WAITS)
     worker.send(number)
     assert worker.exit_code() == 0
 

@@ -142,7 +142,7 @@ def test_a_burst_ends_when_the_queue_is_empty(scene: Scene) -> None:
     scene.send_many(tasks.add, [(i, i) for i in range(300)], [2 * i for i in range(300)])
     worker = scene.worker(2, burst=True, ready=False)
     assert worker.exit_code() == 0
-    scene.check(1)
+    scene.check()
     assert not scene.live_workers()
 
 
@@ -151,7 +151,7 @@ def test_a_burst_does_not_leave_what_a_crash_put_back(scene: Scene, concurrency:
     scene.send(tasks.kill_itself_once, str(scene.folder), 5, expect=5)
     worker = scene.worker(concurrency, burst=True, ready=False)
     assert worker.exit_code() == 0
-    scene.check(1)
+    scene.check()
 
 
 def test_a_burst_does_not_leave_slots_empty_when_work_comes_back(scene: Scene) -> None:
@@ -167,7 +167,7 @@ def test_a_burst_does_not_leave_slots_empty_when_work_comes_back(scene: Scene) -
     assert worker.process.poll() is None
     scene.let("slow")
     assert worker.exit_code() == 0
-    scene.check(1)
+    scene.check()
 
 
 @pytest.mark.parametrize("harm", ["killed", "stopped"])

@@ -46,7 +46,7 @@ def test_children_that_are_killed_or_stopped_at_random_leave_no_slot_stuck(scene
             continue
         # a stopped child holds what it runs, and only that: it is let go on a moment later
         threading.Timer(0.2, let_go_on, [victim]).start()
-    scene.check(timeout_s=90)
+    scene.check()
     # every slot works: three that wait for each other run at once
     held = [scene.send(tasks.hold, str(scene.folder), f"slot-{n}", n, expect=n) for n in range(3)]
     for n in range(3):

@@ -35,7 +35,10 @@ def test_workers_that_come_and_go_leave_the_keys_as_they_were(scene, at_scale):
         assert stopped.exit_code() == 0
         killed.process.wait(90)
     heir = scene.worker(1, name="heir")
-    wait_until(lambda: set(scene.live_workers()) == {"heir"})
+    # who is declared dead is not live any more, and is still to be seen to
+    wait_until(
+        lambda: set(scene.live_workers()) == {"heir"} and scene.node.scard(f"{scene.prefix}workers") == 1
+    )
     heir.send(signal.SIGTERM)
     assert heir.exit_code() == 0
     wait_until(lambda: kinds(scene) <= before, what="keys are left over")

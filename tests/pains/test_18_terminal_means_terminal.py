@@ -48,7 +48,7 @@ def test_what_has_ended_cannot_be_revoked_and_what_is_revoked_does_not_run(scene
     scene.let("held")
     assert held.get(timeout=90) == 0
     with pytest.raises(TaskRevoked):
-        waiting.get(timeout=30)
+        waiting.get(timeout=90)
     last = scene.send(tasks.add, 1, 1, expect=2)
     wait_until(last.ready)
     assert "revoked" not in scene.notes()

@@ -21,7 +21,7 @@ def test_the_order_of_running_is_a_sort(scene, at_scale):
         result = trace.apply_async((str(scene.folder), f"{priority}-{n}", n), priority=priority)
         scene.enter(result, n)
     scene.worker(1)
-    scene.check(timeout_s=at_scale(40, 600))
+    scene.check(timeout_s=at_scale(120, 600))
     ordered = sorted(wanted, key=lambda item: (-item[0], item[1]))
     assert scene.notes() == [f"{priority}-{n}" for priority, n in ordered]
 

@@ -19,7 +19,7 @@ def test_every_state_is_told_apart(scene):
     with pytest.raises(TaskNotFound):
         _ = scene.mesh.result(str(uuid.uuid4())).state
     with pytest.raises(TaskNotFound):
-        scene.mesh.result("no-such-task").get(timeout=5)
+        scene.mesh.result("no-such-task").get(timeout=90)
     result = scene.send(tasks.hold, folder, "told", expect=0)
     found = scene.mesh.result(result.id)
     assert found.state == "PENDING"
@@ -39,4 +39,4 @@ def test_one_whose_result_was_removed_is_another_thing_again(scene):
     assert result.get(timeout=90) == 3
     result.forget()
     with pytest.raises(ResultExpired):
-        scene.mesh.result(result.id).get(timeout=30)
+        scene.mesh.result(result.id).get(timeout=90)

@@ -54,5 +54,5 @@ def test_a_result_that_was_changed_is_not_opened_either(scene):
     forged = record[:94] + b"%08x" % len(bomb) + record[102:at] + bomb + record[at + len(found.outcome) :]
     scene.node.set(key, forged)
     with pytest.raises(TrustError):
-        scene.mesh.result(result.id).get(timeout=30)
+        scene.mesh.result(result.id).get(timeout=90)
     assert not exploded.exists()

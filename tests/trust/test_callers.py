@@ -88,7 +88,7 @@ def test_results_replaced(forger: Forger, watch: Watch, how: str) -> None:
         for handle, (_, kind) in zip(sent, forgeries, strict=True):
             for _ in range(2):
                 with pytest.raises(kind, match=handle.id):
-                    handle.get(5)
+                    handle.get(90)
         with pytest.raises(TrustError, match=sent[0].id):
             _ = sent[0].state
     assert events == []
@@ -113,7 +113,7 @@ def test_heads_of_results_changed(forger: Forger, watch: Watch) -> None:
                 assert handle.id in str(error)  # noqa: PT017 - one of two endings, each right
                 refused += 1
         with pytest.raises(TrustError, match="says FAILURE, its signed outcome says SUCCESS"):
-            sent[1].get(5)
+            sent[1].get(90)
     assert refused > 50
     assert events == []
     assert honest.get(90) == "value 108"
@@ -126,9 +126,9 @@ def test_results_removed(forger: Forger) -> None:
     forger.node.delete(forger.key(gone))
     forger.replace_outcome(emptied, b"")
     with pytest.raises((ResultExpired, TaskNotFound), match=gone.id):
-        gone.get(5)
+        gone.get(90)
     with pytest.raises((ResultExpired, TaskNotFound), match=emptied.id):
-        emptied.get(5)
+        emptied.get(90)
 
 
 def test_notices_forged(forger: Forger, watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
@@ -138,7 +138,7 @@ def test_notices_forged(forger: Forger, watch: Watch, caplog: pytest.LogCaptureF
     waiting = forger.record(handle)
     channel = f"{scene.prefix}n:{waiting.channel.decode()}"
     outcomes: list[object] = []
-    thread = threading.Thread(target=lambda: outcomes.append(handle.get(90)))
+    thread = threading.Thread(target=lambda: outcomes.append(handle.get(300)))
     with watch.on() as events:
         thread.start()
         wait_until(lambda: forger.node.pubsub_numsub(channel)[0][1] == 1, what="it listens")
@@ -158,7 +158,7 @@ def test_notices_forged(forger: Forger, watch: Watch, caplog: pytest.LogCaptureF
         assert thread.is_alive()
         assert outcomes == []
         forger.worker()
-        thread.join(90)
+        thread.join(300)
     assert outcomes == ["honest"]
     assert events == []
 
@@ -181,7 +181,7 @@ def test_dead_letters_forged(forger: Forger) -> None:
     forger.node.set(forger.key(handle), bytes(raw))
     forger.replace_outcome(handle, forged)
     with pytest.raises(UnknownKey, match=handle.id):
-        handle.get(5)
+        handle.get(90)
 
 
 def test_a_forger_may_know_the_program(forger: Forger) -> None:
