@@ -26,7 +26,8 @@ from taskmesh.worker.locate import is_importing_app, path_of, task_modules
 from taskmesh.worker.options import WorkerOptions
 from taskmesh.worker.pools import SLOTS_MAX, Pool, read_pools, sized
 
-START_TIMEOUT_S = 30.0
+#: How long apps may take to be imported, all in all; a machine with much to do is slow at that.
+START_TIMEOUT_S = 120.0
 #: What workers say that a program starts for itself, unless it asks for more.
 QUIET = "WARNING"
 #: Settings that reach workers by the environment, or mean nothing to them: a command line can be read by everybody.

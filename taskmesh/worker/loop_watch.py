@@ -38,6 +38,7 @@ class LoopWatch:
         self._loop_thread = 0
         self._beat_s = time.monotonic()
         self._reported_s = 0.0
+        self._woke_s = 0.0
         self._ending = threading.Event()
 
     def start(self) -> None:
@@ -59,14 +60,16 @@ class LoopWatch:
         while not self._ending.wait(BEAT_S):
             now_s, now_used_s = time.monotonic(), time.process_time()
             if was_stopped(now_s - looked_s, now_used_s - used_s):
-                self._reported_s = self._beat_s
+                # that is nobody's fault; a loop which is blocked goes on to be, and is reported a little later
+                self._woke_s = now_s
             else:
                 self._look(now_s)
             looked_s, used_s = now_s, now_used_s
 
     def _look(self, now_s: float) -> None:
         beat_s = self._beat_s
-        if now_s - beat_s < BLOCKED_S + BEAT_S or beat_s == self._reported_s:
+        silent_s = now_s - max(beat_s, self._woke_s)
+        if silent_s < BLOCKED_S + BEAT_S or beat_s == self._reported_s:
             return
         self._reported_s = beat_s
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the way to another thread's stack
@@ -74,7 +77,7 @@ class LoopWatch:
         log.warning(
             "the event loop of this pool has been blocked for %.1f s by %s: nothing else goes on there. It should "
             "await, or be a plain function, which runs in a thread. It stands at:\n%s",
-            now_s - beat_s,
+            silent_s,
             self._names(),
             stack.rstrip(),
         )
