@@ -4,7 +4,7 @@ import os
 import threading
 
 from taskmesh import TaskMesh
-from taskmesh.worker import conversation, loop_crew, open_files
+from taskmesh.worker import concurrent_child, conversation, limits, loop_crew, open_files
 from tests.apps import ledger_tasks, limited_tasks, worker_tasks
 
 mesh = limited_tasks.register(worker_tasks.register(TaskMesh(os.environ["TASKMESH_TEST_MESH"])))
@@ -35,6 +35,10 @@ if os.environ.get("TASKMESH_TEST_THREAD"):
 if os.environ.get("TASKMESH_TEST_FEW_THREADS"):
     # plain functions in async pools, as if hundreds ran already
     loop_crew.THREADS_MAX = int(os.environ["TASKMESH_TEST_FEW_THREADS"])
+
+if os.environ.get("TASKMESH_TEST_GRACE_S"):
+    # how long a run among many may take to heed that it is called off, or over its limit, before its process is ended
+    concurrent_child.CALLED_OFF_GRACE_S = limits.CANCEL_GRACE_S = float(os.environ["TASKMESH_TEST_GRACE_S"])
 
 if os.environ.get("TASKMESH_TEST_FILES_S"):
     # how long a child tries to connect that may open no file

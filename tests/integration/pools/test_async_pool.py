@@ -43,4 +43,4 @@ def test_each_knows_its_own_message(scene: Scene) -> None:
 def test_two_thousand_sleep_at_once(scene: Scene) -> None:
     scene.worker(pools=("async:2000",))
     scene.send_many(tasks.nap_async, [(3.0, i) for i in range(2000)], range(2000))
-    scene.check()
+    scene.check(90)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import pytest
 
+from taskmesh.nodes.embedded import PrivateNode
 from tests.apps import worker_tasks as tasks
 from tests.faults.scene import Scene
 from tests.support import wait_until
@@ -27,6 +29,7 @@ def test_the_first_signal_lets_what_runs_finish_and_takes_no_more(scene: Scene, 
     running = [scene.send(tasks.hold_async, str(scene.folder), f"r{i}", i, expect=i) for i in range(10)]
     for i in range(10):
         scene.started(f"r{i}")
+    wait_until(lambda: scene.idle() == 1, what="it has room, and waits for more")
     worker.send(signal.SIGTERM)
     wait_until(lambda: scene.idle() == 0)
     late = scene.send(tasks.add, 1, 1, expect=2)
@@ -59,8 +62,11 @@ def test_the_second_signal_returns_what_runs_uncharged(scene: Scene, pool: str) 
 
 
 @pytest.mark.parametrize("pool", KINDS)
-def test_a_worker_that_was_declared_dead_begins_anew(scene: Scene, pool: str) -> None:
+def test_a_worker_that_was_declared_dead_begins_anew(
+    make_scene: Callable[..., Scene], chaos_node: PrivateNode, pool: str
+) -> None:
     """What it ran, another runs; it takes part again under a new name."""
+    scene = make_scene(f"dead-{pool.partition(':')[0]}", f"unix://{chaos_node.socket_path}", lease_ttl=1.0)
     worker = scene.worker(pools=(pool,), name="stopped")
     sent = [scene.send(tasks.hold_async, str(scene.folder), f"r{i}", i, expect=i) for i in range(5)]
     for i in range(5):

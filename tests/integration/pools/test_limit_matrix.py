@@ -28,7 +28,7 @@ def test_it_ends_in_time_or_does_not_begin(scene: Scene, pool: str, limit: str, 
         assert scene.state_of(sent) == "PENDING"
         return
     with pytest.raises(ERRORS[limit]):
-        sent.get(20)
+        sent.get(90)
     scene.check()
 
 
@@ -47,7 +47,7 @@ def test_a_limit_that_cannot_be_kept_hinders_the_tasks_of_no_other_queue(scene: 
     too_short = block.apply_async(queue="default", soft_time_limit=0.1)
     for refused in (astray, too_short):
         with pytest.raises(TaskDead, match=r"limit_matrix\.block.*cannot be interrupted.*time_limit as well"):
-            refused.get(30)
+            refused.get(90)
         scene.enter(refused, TaskDead)
     scene.check()
     assert worker.process.poll() is None
@@ -69,7 +69,7 @@ def test_a_soft_limit_reaches_what_computes_in_a_thread(scene: Scene, pool: str)
     ]
     for handle in sent:
         with pytest.raises(SoftTimeLimitExceeded, match=r"soft_time_limit of 0\.2 s"):
-            handle.get(30)
+            handle.get(90)
     scene.check()
     assert {scene.crashes(handle) for handle in sent} == {0}
     assert worker.process.poll() is None

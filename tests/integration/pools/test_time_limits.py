@@ -29,20 +29,23 @@ def test_the_hard_limit_of_a_function_ends_the_process_and_charges_nobody(scene:
     scene.let("neighbour")
     scene.check()
     assert (scene.state_of(long), scene.crashes(long), scene.crashes(neighbour)) == ("FAILURE", 0, 0)
-    assert len([line for line in scene.notes() if line.startswith("long")]) == 1
+    # it was not run again; the time may have been over before it could note that it ran
+    assert len([line for line in scene.notes() if line.startswith("long")]) <= 1
 
 
 def test_a_coroutine_beyond_its_limits_is_told_and_then_cancelled_and_no_other_is_touched(
     scene: Scene,
 ) -> None:
-    scene.worker(pools=("async:8",))
+    scene.worker(pools=("async:8",), env={"TASKMESH_TEST_GRACE_S": "60"})
     neighbour = send(scene, tasks.hold_async, "neighbour", 5, expect=5)
     pid = scene.started("neighbour")
-    send(scene, limited.give_up_async, "caught", 7, expect=7, soft_time_limit=0.2)
-    send(scene, tasks.hold_async, "soft", expect=SoftTimeLimitExceeded, soft_time_limit=0.2)
+    caught = send(scene, limited.give_up_async, "caught", 7, expect=7, soft_time_limit=0.2)
+    soft = send(scene, tasks.hold_async, "soft", expect=SoftTimeLimitExceeded, soft_time_limit=0.2)
     hard = send(scene, tasks.hold_async, "hard", expect=TimeLimitExceeded, time_limit=0.3)
-    wait_until(lambda: scene.states().get("STARTED") == 1, what="the others have ended")
-    assert "so it was cancelled" in str(hard.get(0, propagate=False))
+    for each in (caught, soft, hard):
+        each.get(90, propagate=False)
+    assert scene.states().get("STARTED") == 1
+    assert "so it was cancelled" in str(hard.get(90, propagate=False))
     scene.let("neighbour")
     assert neighbour.get(90) == 5
     scene.check()
@@ -51,8 +54,9 @@ def test_a_coroutine_beyond_its_limits_is_told_and_then_cancelled_and_no_other_i
 
 def test_a_coroutine_that_blocks_the_loop_is_ended_with_the_process(scene: Scene) -> None:
     scene.worker(pools=("async:8",))
-    send(scene, limited.spin_async, "spin", expect=TimeLimitExceeded, time_limit=0.2)
-    scene.started("spin")
+    spin = send(scene, limited.spin_async, "spin", expect=TimeLimitExceeded, time_limit=0.2)
+    # its time may be over before it can note that it runs
+    wait_until(lambda: scene.state_of(spin) in ("STARTED", "FAILURE"), what="it runs")
     scene.send(tasks.add, 1, 2, expect=3)
     scene.check()
 
@@ -60,10 +64,10 @@ def test_a_coroutine_that_blocks_the_loop_is_ended_with_the_process(scene: Scene
 def test_the_first_of_many_deadlines_is_the_one_that_counts(scene: Scene) -> None:
     """Each is ended for its own limit; those that end in time take theirs back."""
     scene.worker(pools=("thread:6",))
-    send(scene, tasks.hold, "late", expect=TimeLimitExceeded, time_limit=1.0)
-    send(scene, tasks.nap, "quick", 0.05, expect=0.05, time_limit=0.8)
-    send(scene, tasks.hold, "early", expect=TimeLimitExceeded, time_limit=0.4)
-    scene.check()
+    send(scene, tasks.hold, "late", expect=TimeLimitExceeded, time_limit=5.5)
+    send(scene, tasks.nap, "quick", 0.05, expect=0.05, time_limit=4.0)
+    send(scene, tasks.hold, "early", expect=TimeLimitExceeded, time_limit=5.0)
+    scene.check(90)
     wait_until(lambda: scene.children_of("worker1") >= 2, what="the process was replaced")
     assert len([line for line in scene.notes() if line.split()[0] == "early"]) == 1
 

@@ -62,7 +62,7 @@ def test_a_child_is_replaced_after_so_many_tasks_and_runs_no_more(scene: Scene, 
     scene.send_many(worker_tasks.add, [(i, 0) for i in range(35)], range(35))
     scene.check()
     wait_until(lambda: scene.notes().count("stop") == 3)
-    assert worker.said().count("it has run 10 tasks (max_tasks_per_child)") == 3
+    wait_until(lambda: worker.said().count("it has run 10 tasks (max_tasks_per_child)") == 3)
 
 
 @pytest.mark.parametrize("pool", KINDS)
