@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import chaos_node, make_mesh_scene, make_scene, make_server, scene, server
+from tests.faults.stage import chaos_node, make_mesh_scene, make_scene, make_server, patient_scene, server
 
-__all__ = ["chaos_node", "make_mesh_scene", "make_scene", "make_server", "scene", "server"]
+__all__ = ["chaos_node", "make_mesh_scene", "make_scene", "make_server", "patient_scene", "server"]
+
+
+@pytest.fixture
+def scene(patient_scene):
+    """Return a scene in which no worker takes another for dead, for that is not what is tried here."""
+    return patient_scene
 
 
 def pytest_collection_modifyitems(items):

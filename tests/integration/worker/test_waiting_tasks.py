@@ -15,11 +15,11 @@ def inner(x):
 
 @mesh.task(name="outer")
 def outer(x, queue):
-    return inner.apply_async((x,), queue=queue).get(timeout=20)
+    return inner.apply_async((x,), queue=queue).get(timeout=90)
 
 @mesh.task(name="outer_of_many")
 def outer_of_many(x, queue):
-    return inner.map([x], queue=queue).get(timeout=20)[0]
+    return inner.map([x], queue=queue).get(timeout=90)[0]
 
 @mesh.task(name="aouter")
 async def aouter(x, queue):
