@@ -27,16 +27,16 @@ def divide(x: float, y: float) -> float:
 
 if __name__ == "__main__":
     with mesh.workers(2, queues=("default", "reports")):
-        print(add.delay(1, 2).get(timeout=10))
+        print(add.delay(1, 2).get(timeout=60))
 
         handle = report.apply_async(("sales",), headers={"user": "ada"})
-        print(handle.get(timeout=10))
+        print(handle.get(timeout=60))
 
         results = add.starmap([(i, i) for i in range(1000)])
-        print(sum(results.get(timeout=30)))
+        print(sum(results.get(timeout=60)))
 
         try:
-            divide.delay(1, 0).get(timeout=10)
+            divide.delay(1, 0).get(timeout=60)
         except ZeroDivisionError as error:  # the task's own exception, with the worker's traceback as a note
             print(f"failed as it should: {error}")
     mesh.close()

@@ -14,8 +14,8 @@ def scaled(factor: int):
 
 if __name__ == "__main__":
     with mesh.workers(2):
-        print(mesh.submit(lambda x: x + 1, 41).get(timeout=10))
-        print(mesh.submit(scaled(3), 5).get(timeout=10))
+        print(mesh.submit(lambda x: x + 1, 41).get(timeout=60))
+        print(mesh.submit(scaled(3), 5).get(timeout=60))
 
         # and as a concurrent.futures.Executor
         with mesh.executor() as executor:

@@ -17,7 +17,7 @@ PAGES = 60
 @mesh.task(queue="pages", expires="10m")
 def scrape(url: str) -> tuple[str, list[str], int]:
     """Fetch a page; return its address, the addresses it names, and how many words it has."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         text = answer.read().decode()
     base = url.rpartition("/")[0]
     return url, [base + path for path in re.findall(r'href="([^"]+)"', text)], len(text.split())

@@ -37,10 +37,10 @@ def transform(rows: list[str]) -> tuple[list[tuple[int, int, int]], list[str]]:
     return good, bad
 
 
-@mesh.task(autoretry_for=(sqlite3.OperationalError,), default_retry_delay=0.1, max_retries=20)
+@mesh.task(autoretry_for=(sqlite3.OperationalError,), default_retry_delay=0.5, max_retries=20)
 def load(database: str, rows: list[tuple[int, int, int]]) -> int:
     """Write rows. A message may run again when its worker dies, so the same rows written twice must be harmless."""
-    with sqlite3.connect(database, timeout=0.1) as connection:
+    with sqlite3.connect(database, timeout=5) as connection:
         connection.executemany("INSERT OR REPLACE INTO squares VALUES (?, ?, ?)", rows)
     return len(rows)
 

@@ -12,14 +12,14 @@ mesh = TaskMesh("restart", embedded="private")
 
 @mesh.task
 def work(number: int) -> tuple[int, str]:
-    time.sleep(0.02)
+    time.sleep(0.1)
     return number, current_task().worker
 
 
 if __name__ == "__main__":
     results = work.map(range(100))
     with mesh.workers(2, name="old release"):
-        next(results.as_completed(timeout=30))  # it has begun
+        next(results.as_completed(timeout=60))  # it has begun
     # leaving the block is what SIGTERM is to `taskmesh worker`: claim no more, finish what runs, give back the rest
     left = len(results) - results.completed_count()
     with mesh.workers(2, name="new release"):

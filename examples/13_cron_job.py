@@ -35,7 +35,9 @@ def wait_for(book: Path, count: int) -> list[str]:
 if __name__ == "__main__":
     with tempfile.NamedTemporaryFile() as file:
         book = Path(file.name)
-        mesh.schedule("pulse", every("500ms"), note.s(file.name), misfire="all")
+        # one after the other, as they were due, whichever child of whichever worker runs them
+        in_order = note.s(file.name).set(sequence_key="book")
+        mesh.schedule("pulse", every("500ms"), in_order, misfire="all")
         mesh.schedule("nightly", crontab("0 3 * * mon-fri", tz="Europe/Paris"), report.s().set(expires="1h"))
         with mesh.workers(1, name="second"):
             with mesh.workers(1, name="first"):

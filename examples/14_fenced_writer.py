@@ -29,7 +29,7 @@ def write(database: str, text: str, token: int) -> bool:
 
 def hold_and_write_later(url: str, database: str, pipe) -> None:
     mesh = TaskMesh("fenced", nodes=[url])
-    lock = mesh.lock("ledger", ttl=2, lock_delay=0)
+    lock = mesh.lock("ledger", ttl=5, lock_delay=0)
     lock.acquire()
     pipe.send(lock.token)
     token = pipe.recv()  # it is stopped here, and does not know it

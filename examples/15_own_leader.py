@@ -11,7 +11,7 @@ from taskmesh import TaskMesh
 
 def candidate(url: str, name: str, told) -> None:
     mesh = TaskMesh("collectors", nodes=[url])
-    election = mesh.election("collector", ttl=2, candidate=name)
+    election = mesh.election("collector", ttl=5, candidate=name)
     with election:  # waits until it leads
         told.put((name, election.token))
         while election.is_leader:  # false as soon as it cannot be relied on

@@ -28,7 +28,7 @@ def greet(name: str) -> str:
 
 
 def greet_until(expected: str) -> str:
-    while (said := greet.delay("ann").get(timeout=30)) != expected:
+    while (said := greet.delay("ann").get(timeout=60)) != expected:
         time.sleep(0.1)
     return said
 

@@ -6,10 +6,12 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -19,7 +21,7 @@ from tests.examples.blocks import Block, blocks, documents_of, fits, shell_steps
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [path for path in documents_of(ROOT) if list(blocks(path.read_text()))]
-BLOCK_S = 120
+BLOCK_S = 180
 
 
 def named(path: Path) -> str:
@@ -54,17 +56,27 @@ class Story:
         path.write_text(block.text)
 
     def _worker(self, block: Block) -> None:
-        with self.log.open("ab") as log:
+        """Start a worker, and wait until it says that it is ready, as a reader sees in another window."""
+        # a short path: sockets have at most 107 characters
+        with (
+            TemporaryDirectory(prefix="tm-", dir="/tmp") as folder,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+            self.log.open("ab") as log,
+        ):
+            manager.bind(f"{folder}/notify")
+            manager.settimeout(BLOCK_S)
             self._workers.append(
                 subprocess.Popen(
                     ["taskmesh", "worker", *block.what.split()],
                     cwd=self.folder,
-                    env=self.environ,
+                    env=self.environ | {"NOTIFY_SOCKET": f"{folder}/notify"},
                     stdout=log,
                     stderr=log,
                     text=True,
                 )
             )
+            while b"READY=1" not in manager.recv(4096).split(b"\n"):
+                pass
 
     def _end(self, block: Block) -> None:
         for worker in self._workers:

@@ -62,7 +62,7 @@ def test_an_example_prints_what_it_should(name, tmp_path):
         env=os.environ | {"HOME": str(tmp_path), "TASKMESH_STATE_DIR": str(tmp_path / "state")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
