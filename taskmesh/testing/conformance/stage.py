@@ -21,9 +21,9 @@ from taskmesh.testing.conformance.tasks import MESH_VARIABLE, hold, register
 T = TypeVar("T")
 
 #: Who is not heard of for so long counts as dead: some multiple of what a busy machine keeps a process waiting.
-LEASE_S = 3.0
+LEASE_S = 6.0
 #: A deadline that passes is to mean that it never will.
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 KEY = "conformance-" + 32 * "0"
 #: So much of what a worker said is shown with a failure.
 SHOWN_MAX = 3000

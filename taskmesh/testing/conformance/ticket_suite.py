@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
@@ -16,7 +17,9 @@ from taskmesh.testing.conformance.stage import eventually
 
 #: How long to listen for what should not come.
 SILENCE_S = 0.3
-HEAR_S = 30.0
+HEAR_S = 60.0
+#: For how long to listen where the wait is ended by a nudge.
+WAIT_S = 300.0
 _numbers = count(1)
 
 Listen = Callable[..., Tickets]
@@ -79,7 +82,7 @@ class TicketsConformance:
     def test_it_can_be_reached(self, caller: Broker, queue: str) -> None:
         caller.check([queue])
         assert caller.shown
-        assert caller.waiting(queue) == 0
+        eventually(lambda: caller.waiting(queue) == 0, "nothing waits")
 
     def test_what_is_announced_is_heard(self, caller: Broker, listen: Listen, queue: str) -> None:
         tickets = listen(queue)
@@ -94,13 +97,21 @@ class TicketsConformance:
         caller.announce(queue, 100_000)
         assert caller.flush(HEAR_S)
         eventually(lambda: caller.waiting(queue), "tickets wait")
-        waiting = caller.waiting(queue)
-        assert waiting is not None
-        assert 1 <= waiting <= TICKETS_MAX
         tickets = listen(queue)
         tickets.consume(4)
-        assert heard(tickets, waiting) == [queue] * waiting
-        eventually(lambda: caller.waiting(queue) == 0, "none is left")
+        found: list[str] = []
+
+        def none_is_left() -> bool:
+            ticket = tickets.next(SILENCE_S)
+            if ticket is not None:
+                tickets.acknowledge(ticket)
+                found.append(ticket.queue)
+            # a broker may count what it has a moment late
+            return ticket is None and caller.waiting(queue) == 0
+
+        eventually(none_is_left, "none is left")
+        assert 1 <= len(found) <= TICKETS_MAX
+        assert set(found) == {queue}
 
     def test_only_its_queues_are_heard(self, caller: Broker, listen: Listen, queue: str) -> None:
         tickets = listen(f"{queue}a", f"{queue}b")
@@ -165,7 +176,9 @@ class TicketsConformance:
         tickets.consume(1)
         timer = threading.Timer(0.1, tickets.nudge)
         timer.start()
-        eventually(lambda: tickets.next(10 * HEAR_S) is None, "it returns")
+        began_s = time.monotonic()
+        eventually(lambda: tickets.next(WAIT_S) is None, "it returns")
+        assert time.monotonic() - began_s < WAIT_S / 2
         timer.join()
 
     def test_a_connection_made_anew_goes_on(self, caller: Broker, listen: Listen, queue: str) -> None:

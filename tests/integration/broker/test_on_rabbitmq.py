@@ -44,14 +44,14 @@ def tickets(broker, made):
     return tickets
 
 
-def hear(tickets, within_s=30):
+def hear(tickets):
     """Return the next ticket, however often the connection is made anew."""
-    return wait_until(lambda: tickets.next(0.5), within_s)
+    return wait_until(lambda: tickets.next(0.5))
 
 
 def test_what_is_announced_stands_in_a_durable_quorum_queue_of_limited_length(rabbitmq, vhost, broker):
     broker.announce("mail", 3)
-    assert broker.flush(30)
+    assert broker.flush(90)
     wait_until(lambda: broker.waiting("mail") == 3)
     wanted = (
         f'[{{<<"x-max-length">>, signedint, {KEPT_MAX}}}, {{<<"x-overflow">>, longstr, <<"drop-head">>}}, '
@@ -127,11 +127,11 @@ def test_a_queue_that_was_deleted_is_made_again_by_whoever_needs_it(rabbitmq, vh
 
 def test_callers_make_a_queue_that_is_gone(rabbitmq, vhost, broker):
     broker.announce("mail")
-    assert broker.flush(30)
+    assert broker.flush(90)
     rabbitmq.delete_queue(vhost, QUEUE)
     wait_until(lambda: broker.waiting("mail") == 0)
     broker.announce("mail", 2)
-    assert broker.flush(30)
+    assert broker.flush(90)
     wait_until(lambda: broker.waiting("mail") == 2)
 
 
@@ -143,7 +143,7 @@ def test_connections_that_an_operator_closes_are_made_anew(rabbitmq, vhost, brok
     wait_until(lambda: (broker.waiting("mail") or 0) >= 1)
     rabbitmq.close_connections(vhost)
     broker.announce("mail")
-    assert broker.flush(30)
+    assert broker.flush(90)
     wait_until(lambda: (broker.waiting("mail") or 0) >= 3)
     heard = hear(tickets)
     tickets.acknowledge(held)  # of a connection that is gone: it has come again
@@ -164,7 +164,7 @@ def test_connections_that_an_operator_closes_are_made_anew(rabbitmq, vhost, brok
 def test_more_tickets_than_are_kept_push_out_the_oldest(rabbitmq, vhost, broker):
     for _ in range(KEPT_MAX // TICKETS_MAX + 2):
         broker.announce("mail", TICKETS_MAX)
-        assert broker.flush(30)
+        assert broker.flush(90)
     wait_until(lambda: broker.waiting("mail") == KEPT_MAX)
 
 
@@ -248,15 +248,15 @@ def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rab
     made += [tickets, broker]
     broker.check(["mail"])
     broker.announce("mail", 2)
-    assert broker.flush(30)
+    assert broker.flush(90)
     with own_rabbitmq.memory_alarm():
         began_s = time.monotonic()
         for _ in range(1000):
             broker.announce("mail")
         assert time.monotonic() - began_s < 60
         assert not broker.flush(2)  # nothing is confirmed
-    assert broker.flush(60)
-    count = wait_until(lambda: broker.waiting("mail"))
+    assert broker.flush(90)
+    count = wait_until(lambda: broker.waiting("mail"))  # or some more: they are counted a moment late
 
     tickets.consume(1)
     hear(tickets)
@@ -270,10 +270,17 @@ def test_a_server_in_trouble_holds_no_caller_up_and_goes_on_where_it_was(own_rab
     with pytest.raises(BrokerUnavailable, match="connection refused"):
         broker.check()
     own_rabbitmq.start()
-    assert broker.flush(60)
-    for _ in range(count + 1):
-        tickets.acknowledge(hear(tickets, 60))
-    assert tickets.next(0.01) is None
+    assert broker.flush(90)
+    heard = []
+
+    def is_empty() -> bool:
+        while ticket := tickets.next(0.5):
+            heard.append(ticket)
+            tickets.acknowledge(ticket)
+        return own_rabbitmq.messages("/", QUEUE) == 0
+
+    wait_until(is_empty)
+    assert len(heard) > count
 
 
 def test_a_port_that_speaks_something_else_is_away():
@@ -287,7 +294,7 @@ def test_of_several_servers_the_first_that_answers_serves(rabbitmq, vhost, made)
     broker = make_broker(f"amqp://127.0.0.1:{free_port()}/x;{rabbitmq.url(vhost)}", "shop")
     made.append(broker)
     broker.announce("mail")
-    assert broker.flush(30)
+    assert broker.flush(90)
     wait_until(lambda: broker.waiting("mail") == 1)
 
 
@@ -309,7 +316,7 @@ def many_files():
 
 def test_a_process_with_very_many_open_files_announces_counts_and_hears(many_files, broker, tickets):
     broker.announce("mail")
-    assert broker.flush(30)
+    assert broker.flush(90)
     wait_until(lambda: broker.waiting("mail") == 1)  # beats first
     tickets.consume(1)
     tickets.acknowledge(hear(tickets))

@@ -27,7 +27,7 @@ def test_an_operator_closes_connections(rabbitmq: RabbitMQ, vhost: str) -> None:
         connection.connect()
         rabbitmq.close_connections(vhost)
         with pytest.raises(ConnectionForced, match="an operator closes it"):
-            connection.drain_events(timeout=30)
+            connection.drain_events(timeout=90)
         wait_until(lambda: rabbitmq.connections(vhost) == 0)
 
 
@@ -46,4 +46,4 @@ def test_a_life_after_a_kill(own_rabbitmq: RabbitMQ) -> None:
     with Connection(address) as connection:
         connection.connect()
     with own_rabbitmq.memory_alarm():
-        assert own_rabbitmq.connections("kept") == 0
+        wait_until(lambda: own_rabbitmq.connections("kept") == 0)
