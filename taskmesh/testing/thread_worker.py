@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("taskmesh.worker")
 
 #: How long a task that still runs may keep the end of a test.
-STOP_S = 10.0
+STOP_S = 30.0
 #: How often to look for queues that are new.
 LOOK_S = 0.05
 

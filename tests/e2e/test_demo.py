@@ -212,7 +212,9 @@ def test_nothing_to_analyse_is_a_usage_error(place: Place, tmp_path: Path, kind:
 @pytest.mark.parametrize("moment", ["", "2 workers:", "1 process:"], ids=["start", "mesh", "alone"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_leaves_nothing(place: Place, moment: str, signum: signal.Signals) -> None:
-    with place.start("--workers", "2", "--limit", "400") as process:
+    # so many that it is not at its end before the signal comes, though this process stands still for some seconds
+    limit = "1000" if moment == "1 process:" else "1700"
+    with place.start("--workers", "2", "--limit", limit) as process:
         read_until(process, moment)
         os.kill(process.pid, signum)
         out, err = process.communicate(timeout=90)

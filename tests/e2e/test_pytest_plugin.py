@@ -186,7 +186,7 @@ def test_two_tasks_meet_when_two_may_run_at_once(run: Run) -> None:
         barrier = threading.Barrier(2)
 
         def meet():
-            return barrier.wait(20) >= 0
+            return barrier.wait(60) >= 0
 
         def test_it(mesh, mesh_worker):
             mesh_worker.stop()
@@ -410,7 +410,7 @@ def test_a_task_that_does_not_end_fails_its_test_by_name(run: Run) -> None:
             from taskmesh.testing.thread_worker import ThreadWorker
             worker = ThreadWorker(mesh).start()
             mesh.task(hang).delay()
-            assert begun.wait(20)
+            assert begun.wait(60)
             with pytest.raises(WorkerError, match="1 of the tasks that test-worker-.* did not end within 0.1 s"):
                 worker.stop(timeout_s=0.1)
             forever.set()

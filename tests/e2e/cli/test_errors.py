@@ -132,8 +132,9 @@ def answering() -> Iterator[Callable[[bytes], str]]:
 def test_a_node_that_will_not_have_a_worker(place, answering, answer, said):
     """A worker waits for a node that is not there; this one is, and waiting would change nothing."""
     failed = place.run("worker", code=1, TASKMESH_NODES=answering(answer))
-    assert said in failed.err
-    assert len(failed.err.splitlines()) == 1
+    # it may have waited for an answer before, if this process stood still
+    (line,) = (each for each in failed.err.splitlines() if " waits for it, " not in each)
+    assert said in line
     assert "secret" not in failed.err
 
 

@@ -52,7 +52,7 @@ def test_a_look_at_a_worker_and_what_it_runs(shell: Shell):
 
     assert "nothing waits" in shell.run("inspect", "scheduled").out
     (shell.root / "let").touch()
-    shell.run("result", sent, "--wait", "30")
+    shell.run("result", sent, "--wait", "90")
     assert "nothing runs" in wait_until(
         lambda: (out := shell.run("inspect", "active").out) and "nothing runs" in out and out
     )

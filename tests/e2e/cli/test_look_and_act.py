@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from tests.support import wait_until
 def test_a_call_and_its_result(served):
     sent = served.run("call", "add", "1", "-3", "--json").json
     assert sent["task"] == "app.add"
-    result = served.run("result", sent["id"], "--wait", "30", "--json").json
+    result = served.run("result", sent["id"], "--wait", "90", "--json").json
     assert (result["state"], result["value"], result["worker"]) == ("SUCCESS", -2, "one")
     shown = served.run("result", sent["id"], "--mesh", "shop")
     assert "SUCCESS" in shown.out
@@ -32,21 +33,22 @@ def test_who_waits_in_vain_is_told_to_start_the_app_that_was_given(shell):
     """The mesh may be made in a module that does not know the task."""
     shell.write("shop.py", "from taskmesh import TaskMesh\nmesh = TaskMesh('shop')\n")
     shell.write("bank.py", "from shop import mesh\n@mesh.task\ndef refund(n):\n    return n\n")
-    called = shell.run("call", "refund", "1", "-A", "bank", "--wait", "3.5", "--json", code=1)
-    assert "Start one with: taskmesh worker bank -Q default" in called.err
-    asked = shell.run("result", called.json["id"], "-A", "bank:mesh", "--wait", "3.5", code=1)
-    assert "Start one with: taskmesh worker bank:mesh -Q default" in asked.err
+    sent = shell.run("call", "refund", "1", "-A", "bank").out.strip()
+    for command in (["call", "refund", "1", "-A", "bank"], ["result", sent, "-A", "bank:mesh"]):
+        waits = shell.start(*command, "--wait", "90")
+        waits.until(f"Start one with: taskmesh worker {command[-1]} -Q default")
+        waits.ends(signal.SIGINT)
 
 
 def test_a_call_that_is_waited_for(served):
-    done = served.run("call", "app.add", "--kwargs", '{"x": [1], "y": [2]}', "--wait", "30", "--json").json
+    done = served.run("call", "app.add", "--kwargs", '{"x": [1], "y": [2]}', "--wait", "90", "--json").json
     assert done["value"] == [1, 2]
-    done = served.run("call", "unsayable", "--wait", "30", "--json").json
+    done = served.run("call", "unsayable", "--wait", "90", "--json").json
     assert (done["value"], done["value_is_repr"]) == ("{1, 2}", True)
 
 
 def test_a_task_that_fails(served):
-    done = served.run("call", "fail", "no such luck", "--wait", "30", "--json", code=1).json
+    done = served.run("call", "fail", "no such luck", "--wait", "90", "--json", code=1).json
     assert done["error"]["type"] == "ValueError"
     assert done["error"]["text"] == "no such luck"
     assert "raise ValueError(text)" in done["error"]["traceback"]
@@ -72,7 +74,7 @@ def test_what_runs_tells_how_far_it_is_and_where(served):
         assert str(until) in shown
     finally:
         until.touch()
-    done = served.run("result", sent, "--wait", "30", "--json").json
+    done = served.run("result", sent, "--wait", "90", "--json").json
     assert (done["state"], done["worker"], done["attempt"]) == ("SUCCESS", "one", 1)
     assert "progress" not in done
 
@@ -141,7 +143,7 @@ def test_a_queue_is_paused_and_goes_on(served):
     warned = [check for check in served.run("doctor", "--json").json["checks"] if check["check"] == "queues"]
     assert "default is paused, and 1 wait in it" in warned[0]["text"]
     assert served.run("queue", "resume", "default", "--json").json["changed"]
-    assert served.run("result", sent, "--wait", "30", "--json").json["value"] == 3
+    assert served.run("result", sent, "--wait", "90", "--json").json["value"] == 3
     assert "was not paused" in served.run("queue", "resume", "default").out
 
 
@@ -188,7 +190,7 @@ def test_purge_revokes_what_waits(served):
 
 
 def test_a_message_that_kills_its_worker_becomes_a_dead_letter_and_can_be_sent_again(served):
-    died = served.run("call", "die", "--wait", "30", "--json", code=1).json
+    died = served.run("call", "die", "--wait", "90", "--json", code=1).json
     assert died["state"] == "DEAD"
     listed = {row["id"]: row for row in served.run("dead", "list", "--json").json["letters"]}
     assert listed[died["id"]]["task"] == "app.die"
@@ -196,7 +198,7 @@ def test_a_message_that_kills_its_worker_becomes_a_dead_letter_and_can_be_sent_a
     story = served.run("dead", "show", died["id"], "--args", "--json").json
     assert (story["reason"], story["arguments"]) == (died["reason"], "")
     again = served.run("dead", "retry", died["id"], "--json").json["sent_again"][died["id"]]
-    assert served.run("result", again, "--wait", "30", "--json", code=1).json["state"] == "DEAD"
+    assert served.run("result", again, "--wait", "90", "--json", code=1).json["state"] == "DEAD"
     assert served.run("dead", "show", again, "--json").json["extras"] == {"retry_of": died["id"]}
     assert "dropped" in served.run("dead", "show", died["id"], code=1).err
     assert served.run("dead", "drop", again, "--json").json["dropped"] == [again]
@@ -227,7 +229,7 @@ def test_what_cannot_be_verified_is_shown_as_bytes_and_never_sent_again(served):
         now_ms = session.now_ms()
         raw = start + slot + middle + b"%012x%012x" % (now_ms, 0) + end + names + forged
         driver.run(enqueue(session, [NewMessage(b"forged", raw, slot, b"default", now_ms)]))
-    assert served.run("result", "forged", "--wait", "30", "--json", code=1).json["state"] == "DEAD"
+    assert served.run("result", "forged", "--wait", "90", "--json", code=1).json["state"] == "DEAD"
     story = served.run("dead", "show", "forged", "--json").json
     assert story["verified"] == {"message": False, "outcome": True}
     assert (story["task"], bytes.fromhex(story["raw_hex"])) == (None, forged)
@@ -255,9 +257,9 @@ def test_a_function_sent_by_value_is_sent_again_with_it(served):
         check=True,
     )
     failed = run.stdout.strip()
-    assert served.run("result", failed, "--wait", "30", "--json", code=1).json["state"] == "FAILURE"
+    assert served.run("result", failed, "--wait", "90", "--json", code=1).json["state"] == "FAILURE"
     again = served.run("dead", "retry", failed, "--json").json["sent_again"][failed]
-    error = served.run("result", again, "--wait", "30", "--json", code=1).json["error"]
+    error = served.run("result", again, "--wait", "90", "--json", code=1).json["error"]
     assert (error["type"], "no number" in error["text"]) == ("ValueError", True)
 
 
@@ -281,14 +283,14 @@ def keyed(served: Shell, **options: object) -> str:
 
 def test_what_is_sent_again_has_the_keys_of_its_message(served):
     failed = keyed(served, idempotency_key="order-7")
-    served.run("result", failed, "--wait", "30", code=1)
+    served.run("result", failed, "--wait", "90", code=1)
     assert keyed(served, idempotency_key="order-7") == failed
     again = served.run("dead", "retry", failed, "--json").json["sent_again"][failed]
     assert keyed(served, idempotency_key="order-7") == again
     assert f"message {again} stands for it" in served.run("dead", "retry", failed, code=1).err
 
     failed = keyed(served, unique="one", sequence_key="one")
-    served.run("result", failed, "--wait", "30", code=1)
+    served.run("result", failed, "--wait", "90", code=1)
     living = keyed(served, unique="one", queue="nobody")
     assert f"message {living} stands for it" in served.run("dead", "retry", failed, code=1).err
     served.run("revoke", living)
@@ -299,7 +301,7 @@ def test_what_is_sent_again_has_the_keys_of_its_message(served):
     assert keyed(served, unique="one") == again
     assert served.run("result", again, "--json").json["state"] == "PENDING"
     served.run("revoke", before)
-    assert served.run("result", again, "--wait", "30", "--json", code=1).json["state"] == "FAILURE"
+    assert served.run("result", again, "--wait", "90", "--json", code=1).json["state"] == "FAILURE"
 
 
 def test_dead_commands_want_names_or_all(served):
@@ -308,10 +310,7 @@ def test_dead_commands_want_names_or_all(served):
 
 
 def test_doctor_finds_all_well(served):
-    report = served.run("doctor", "--json").json
-    assert report["ok"]
-    levels = {check["check"]: check["level"] for check in report["checks"]}
-    for check in (
+    checks = {
         "python",
         "server binary",
         "key",
@@ -321,8 +320,15 @@ def test_doctor_finds_all_well(served):
         "clock",
         "key accepted",
         "workers",
-    ):
-        assert levels[check] == "ok", report
+    }
+
+    def all_is_well() -> bool:
+        """On a machine that stands still now and then, one look may find the node or the worker late."""
+        report = served.run("doctor", "--json", code=None).json
+        well = {check["check"] for check in report["checks"] if check["level"] == "ok"}
+        return report["ok"] and checks <= well
+
+    wait_until(all_is_well, what="doctor finds all well")
     shown = served.run("doctor", "--mesh", "shop")
     assert "key accepted" in shown.out
 

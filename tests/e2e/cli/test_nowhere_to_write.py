@@ -55,10 +55,10 @@ def test_a_call_says_that_it_was_sent(served):
         assert done.returncode == 1
         assert "cannot write" in done.stderr
         sent = done.stderr.strip().rpartition("; the message was sent all the same, its id is ")[2]
-        assert served.run("result", sent, "--wait", "30", "--json").json["state"] == "SUCCESS"
+        assert served.run("result", sent, "--wait", "90", "--json").json["state"] == "SUCCESS"
 
 
-@pytest.mark.parametrize("more", [[], ["--wait", "30"]])
+@pytest.mark.parametrize("more", [[], ["--wait", "90"]])
 def test_a_call_whose_reader_has_gone_ends_quietly(served, more):
     read, write = os.pipe()
     os.close(read)

@@ -17,9 +17,13 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
     setting = {"TASKMESH_PROBES": str(port)}
     wait_until(lambda: shell.run("probe", code=None, **setting).code == 0, what="the worker is ready")
     assert shell.run("probe", "--live", **setting).out == "ok\n"
-    asked = shell.run("probe", "--url", f"http://127.0.0.1:{port}/readyz?json", "--json").json
+    page = f"http://127.0.0.1:{port}/readyz?json"
+    # a node that a busy machine keeps from answering makes it not ready for a moment
+    asked = wait_until(
+        lambda: (told := shell.run("probe", "--url", page, "--json", code=None).json)["ok"] and told
+    )
     assert asked == {
-        "url": f"http://127.0.0.1:{port}/readyz?json",
+        "url": page,
         "status": 200,
         "ok": True,
         "reasons": [],
@@ -37,10 +41,14 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
     wait_until(lambda: shell.run("probe", "--url", f"{url}/readyz", code=None).code == 0, what="it is ready")
     (remark,) = shell.run("probe", "--url", f"{url}/readyz", "--json").json["remarks"]
     assert "connection refused" in remark
-    metrics = shell.run("probe", "--url", f"{url}/metrics").out
-    assert "taskmesh_broker_connected 0" in metrics
-    assert "taskmesh_scheduler_ready 1" in metrics
-    assert "taskmesh_nodes_up 1" in metrics
+    wanted = {"taskmesh_broker_connected 0", "taskmesh_scheduler_ready 1", "taskmesh_nodes_up 1"}
+    metrics = wait_until(
+        lambda: (
+            (told := shell.run("probe", "--url", f"{url}/metrics").out)
+            and wanted <= set(told.splitlines())
+            and told
+        )
+    )
     assert "taskmesh_claims_total" not in metrics
     assert scheduler.ends(signal.SIGTERM).code == 0
     assert worker.ends(signal.SIGTERM).code == 0

@@ -53,7 +53,7 @@ def test_a_worker_of_by_value_tasks_stops_by_a_signal(shell):
 def test_up_ends_all_that_it_started(shell):
     shell.write("app.py")
     up = shell.start("up", "app.py", "-c", "1", "--json").until("1 process")
-    assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "30", "--json").json["value"] == 5
+    assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "90", "--json").json["value"] == 5
     ended = up.ends(signal.SIGINT)
     assert (ended.code, ended.json["node_stopped"]) == (0, True)
     assert shell.run("down").out == "no embedded node runs\n"
@@ -73,7 +73,7 @@ def test_up_leaves_a_node_alone_that_ran_before(shell):
 def test_up_makes_a_mesh_of_several_nodes_and_down_ends_them_all(shell):
     shell.write("app.py")
     up = shell.start("up", "app.py", "-c", "1", "--nodes", "3", "--json").until("1 process")
-    assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "30", "--json").json["value"] == 5
+    assert shell.run("call", "-A", "app.py", "add", "2", "3", "--wait", "90", "--json").json["value"] == 5
     members = {
         each["id"]: each["address"] for each in shell.run("nodes", "--mesh", "shop", "--json").json["nodes"]
     }

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -109,7 +110,7 @@ def test_the_health_check_of_a_node(fleet, tmp_path):
     (tmp_path / name).mkdir()
     fleet.start(name, places.node_command(name))
     wait_until(lambda: code() == 0, what="it is healthy", every_s=0.1)
-    assert fleet.ends(name, 30) == 0
+    assert fleet.ends(name, 90) == 0
 
 
 @pytest.mark.slow
@@ -144,24 +145,33 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
         kind = name if name in WORKERS else "scheduler"
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             path = container_of(of_kind("Deployment")[kind])[probe]["httpGet"]["path"]
-            with urlopen(f"http://127.0.0.1:{places.ports[name]}{path}", timeout=10) as answer:
-                assert answer.status == 200
+            page = f"http://127.0.0.1:{places.ports[name]}{path}"
+            wait_until(lambda page=page: status_of(page) == 200, what=f"{page} answers", every_s=0.5)
 
     app = shop(places.environment(WORKERS[0]))
     assert app.add.delay(1, 2).get(timeout=90) == 3
     assert app.pause.delay(0.01).get(timeout=90) == 0.01
     waits = app.digest.delay(10)
-    assert [member.state for member in app.mesh.nodes.members()] == ["up"] * 3
+    wait_until(lambda: [member.state for member in app.mesh.nodes.members()] == ["up"] * 3)
 
-    doctor = subprocess.run(
-        [BIN / "taskmesh", "doctor"],
-        env=surroundings(**places.environment(WORKERS[0])),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    def doctor_is_content() -> bool:
+        """On a machine that stands still now and then, one look may find a node late."""
+        doctor = subprocess.run(
+            [BIN / "taskmesh", "doctor"],
+            env=surroundings(**places.environment(WORKERS[0])),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told.append(doctor.stdout + doctor.stderr)
+        return doctor.returncode == 0
+
+    told: list[str] = []
+    try:
+        wait_until(doctor_is_content)
+    except AssertionError as error:
+        raise AssertionError(told[-1]) from error
     assert waits.state == "PENDING"
 
     for name in (*reversed(names), *NODES):
@@ -169,6 +179,16 @@ def test_the_services_of_the_compose_file(fleet, key, shop, tmp_path):
             compose()["services"][name if name in WORKERS else "scheduler"]["stop_grace_period"]
         )
         assert fleet.ends(name, within_s) == 0, fleet.log(name)
+
+
+def status_of(page: str) -> int:
+    """Return the status by which a page is answered."""
+    try:
+        with urlopen(page, timeout=10) as answer:
+            return answer.status
+    except HTTPError as error:
+        with error:
+            return error.code
 
 
 class Manager:
@@ -226,6 +246,7 @@ def test_the_units(fleet, key, shop, make_nodes, tmp_path, file, instance):
         if instance:
             assert app.digest.delay(1).get(timeout=90)
         assert process.poll() is None
+        assert not manager.hears("STOPPING=1")  # and whatever was told is read: there is room for that word
         # KillMode=mixed: to this process alone
         assert fleet.ends("unit", seconds(said["TimeoutStopSec"][0])) == 0, fleet.log("unit")
         assert manager.hears("STOPPING=1")
