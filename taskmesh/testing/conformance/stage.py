@@ -24,6 +24,8 @@ T = TypeVar("T")
 LEASE_S = 6.0
 #: A deadline that passes is to mean that it never will.
 PATIENCE_S = 90.0
+#: As long as that for several workers to be started at once, which is much to do.
+START_S = 240.0
 KEY = "conformance-" + 32 * "0"
 #: So much of what a worker said is shown with a failure.
 SHOWN_MAX = 3000
@@ -94,7 +96,8 @@ class Stage:
     # -- one test -----------------------------------------------------------------
 
     def begin(self) -> Self:
-        """Give the test that begins a folder of its own."""
+        """Give the test that begins a folder of its own, once the workers serve that were wanted so far."""
+        eventually(self._all_serve, f"all of {', '.join(self.workers)} serve", START_S)
         self.notes_at = self.folder / f"test{next(self._tests)}"
         self.notes_at.mkdir()
         return self
@@ -187,6 +190,11 @@ class Stage:
                 cwd=self.folder,
                 start_new_session=True,
             )
+
+    def _all_serve(self) -> bool:
+        """Tell whether all workers that live have joined the mesh."""
+        known = {about["pid"] for about in self.mesh.inspect().stats().values()}
+        return known >= {process.pid for process in self.workers.values() if process.poll() is None}
 
     def kill(self, name: str) -> None:
         """Kill all processes of a worker, as the end of its machine would, and wait for that."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import chaos_node, make_scene, calm
+from tests.faults.stage import calm, chaos_node, make_scene
 
-__all__ = ["chaos_node", "make_scene", "calm"]
+__all__ = ["calm", "chaos_node", "make_scene"]
 
 
 @pytest.fixture

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from itertools import count
 from math import inf
 
 import pytest
 
 from taskmesh.core.keys import MANY_AT_ONCE
+from taskmesh.nodes.embedded import PrivateNode
 from taskmesh.queue.workers import register
 from taskmesh.worker.concurrent_child import ConcurrentChild
 from taskmesh.worker.options import EXIT_OK, ChildOrder
@@ -19,6 +22,13 @@ from tests.apps import worker_tasks as tasks
 from tests.faults.scene import Scene
 
 INCARNATION = "feedfacefeedface"
+_numbers = count(1)
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., Scene], chaos_node: PrivateNode) -> Scene:
+    """A mesh in which nobody takes a worker for dead that has no heart."""
+    return make_scene(f"older{next(_numbers)}", f"unix://{chaos_node.socket_path}", lease_ttl=3600.0)
 
 
 class Alone:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import chaos_node, make_mesh_scene, make_scene, make_server, patient_scene, server
+from tests.faults.stage import calm, chaos_node, make_mesh_scene, make_scene, make_server, server
 
-__all__ = ["chaos_node", "make_mesh_scene", "make_scene", "make_server", "patient_scene", "server"]
+__all__ = ["calm", "chaos_node", "make_mesh_scene", "make_scene", "make_server", "server"]
 
 
 @pytest.fixture
-def scene(patient_scene):
+def scene(calm):
     """Return a scene in which no worker takes another for dead, for that is not what is tried here."""
-    return patient_scene
+    return calm
 
 
 def pytest_collection_modifyitems(items):
