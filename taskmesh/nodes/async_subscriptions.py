@@ -55,6 +55,7 @@ class AsyncSubscriptions:
         self._heard: dict[str, AsyncSubscription] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._again_at_s: dict[str, float] = {}
+        self._late: set[str] = set()
         self._begun = False
 
     @property
@@ -96,6 +97,7 @@ class AsyncSubscriptions:
                 elif error is not None:
                     raise error
             if not done:
+                self._late.update(self._opening)
                 break
         if not self._listening():
             self.close()
@@ -144,8 +146,10 @@ class AsyncSubscriptions:
     def _opened(self, node: str, is_new: bool, task: asyncio.Task[None]) -> None:  # noqa: FBT001 - a callback
         self._opening.pop(node, None)
         self._again_at_s[node] = asyncio.get_running_loop().time() + AGAIN_S
-        # whoever began to listen without it has missed what it told meanwhile
-        if not task.cancelled() and task.exception() is None and is_new and self._begun:
+        is_late = node in self._late
+        self._late.discard(node)
+        # whoever went on without it has missed what it told meanwhile
+        if not task.cancelled() and task.exception() is None and (is_new or is_late) and self._begun:
             self._on_gap()
 
     def _lost(self, node: str, reason: str) -> None:

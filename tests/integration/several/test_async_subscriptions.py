@@ -12,6 +12,7 @@ from taskmesh.errors import NodeUnavailable
 from taskmesh.nodes.async_subscriptions import AsyncSubscriptions, subscription_in_loop
 from taskmesh.results.read import read
 from tests.integration.several.conftest import MESH, activate, view_of
+from tests.patience import wait_long_for_listeners
 
 pytestmark = pytest.mark.needs_server
 
@@ -61,7 +62,7 @@ def link(three_nodes, make_link):
 
 
 def run(main) -> None:
-    asyncio.run(asyncio.wait_for(main, 60))
+    asyncio.run(asyncio.wait_for(main, 240))
 
 
 def publish(nodes, at: int, content: bytes, channel: bytes = CHANNEL) -> int:
@@ -81,7 +82,10 @@ def test_all_nodes_are_heard(three_nodes, link):
         here = Listening(link)
         await here.subscription.listen([CHANNEL])
         before = await here.hears(three_nodes, 0, 1, 2)
-        await here.subscription.listen([OTHER])
+        with pytest.MonkeyPatch.context() as patch:
+            # each of them, however late
+            wait_long_for_listeners(patch)
+            await here.subscription.listen([OTHER])
         assert set(here.subscription.channels) == {CHANNEL, OTHER}
         for at in range(3):
             assert publish(three_nodes, at, b"%d" % at, OTHER) == 1
@@ -91,6 +95,24 @@ def test_all_nodes_are_heard(three_nodes, link):
         assert here.gaps == before
         here.subscription.close()
         assert here.lost == []
+
+    run(main())
+
+
+def test_a_node_that_is_late_with_a_channel_leaves_a_gap(three_nodes, link):
+    """Nobody waits for it when another channel is asked for, so what it tells until then is missed."""
+
+    async def main() -> None:
+        here = Listening(link)
+        await here.subscription.listen([CHANNEL])
+        before = await here.hears(three_nodes, 0, 1, 2)
+        three_nodes.stop(1)
+        await here.subscription.listen([OTHER])
+        assert set(here.subscription.channels) == {CHANNEL}
+        three_nodes.go_on(1)
+        await here.until(lambda: set(here.subscription.channels) == {CHANNEL, OTHER})
+        await here.until(lambda: here.gaps > before)
+        here.subscription.close()
 
     run(main())
 
