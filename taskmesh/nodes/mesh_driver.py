@@ -215,6 +215,9 @@ class _Conversing:
             now_s = time.monotonic()
             late = [asked for asked in out if now_s >= asked.until_s]
             for asked in late:
+                if not asked.line.is_connecting:
+                    # this process may have stood still: what came meanwhile is there
+                    asked.line.poll()
                 asked.line.give_up(f"no answer within {answer_s + asked.patience_s:.3g} s")
             if not late:
                 self._wait(out, now_s, began_s)

@@ -13,6 +13,7 @@ import pytest
 from taskmesh.core.steps import OUT, Call, NoAnswer, NodeError, Pause, Refused, Round
 from taskmesh.errors import NodeUnavailable
 from tests.integration.several.conftest import NODES, answered, command, script, to_all, when
+from tests.patience import LONG_S
 from tests.support import wait_until
 
 pytestmark = pytest.mark.needs_server
@@ -119,11 +120,16 @@ def test_a_call_made_late_gets_its_script(driver, three_nodes):
 def test_what_a_silent_node_was_asked_has_no_answer_in_time(make_driver, three_nodes):
     """And when it goes on, it is spoken with again."""
     driver = make_driver(answer_timeout_s=0.2)
-    driver.perform(to_all(b"PING"))
+    wait_until(lambda: driver.perform(to_all(b"PING")) == [b"PONG"] * 3)
     three_nodes.stop(1)
     replies = driver.perform(to_all(b"ECHO", b"x"))
-    assert [replies[0], replies[2]] == [b"x", b"x"]
     assert isinstance(replies[1], NoAnswer)
+
+    def others_answer() -> bool:
+        replies = driver.perform(to_all(b"ECHO", b"x"))
+        return [replies[0], replies[2]] == [b"x", b"x"]
+
+    wait_until(others_answer)
     three_nodes.go_on(1)
     wait_until(lambda: driver.perform(to_all(b"ECHO", b"y")) == [b"y"] * 3)
 
@@ -135,17 +141,38 @@ def test_a_caller_waits_no_longer_than_he_has(driver, three_nodes):
     def steps():
         return (yield to_all(b"ECHO", b"x"))
 
-    began_s = time.monotonic()
-    replies = driver.run(steps(), within_s=0.1)
-    assert time.monotonic() - began_s < 10
-    assert isinstance(replies[0], NoAnswer)
-    assert replies[1:] == [b"x", b"x"]
+    # on a busy machine the others may not answer in so short a time either
+    for within_s in (0.1, 1.0, 10.0):
+        began_s = time.monotonic()
+        replies = driver.run(steps(), within_s=within_s)
+        assert time.monotonic() - began_s < within_s + LONG_S / 2
+        assert isinstance(replies[0], NoAnswer)
+        if replies[1:] == [b"x", b"x"]:
+            return
+    pytest.fail(f"the others did not answer: {replies}")
+
+
+def test_who_stood_still_himself_reads_what_came_meanwhile(make_driver, three_nodes):
+    """Though the time for an answer is over by then."""
+    driver = make_driver(answer_timeout_s=0.2)
+    wait_until(lambda: driver.perform(to_all(b"PING")) == [b"PONG"] * 3)
+
+    def has_answered(at: int) -> bool:
+        with three_nodes[at].client() as client:
+            return "cmdstat_echo" in client.info("commandstats")
+
+    def stand_still(replies: list[object]) -> bool:
+        wait_until(lambda: all(map(has_answered, range(3))))
+        time.sleep(0.5)
+        return False
+
+    assert driver.perform(Round(to_all(b"ECHO", b"x"), stand_still)) == [b"x"] * 3
 
 
 def test_a_node_that_takes_its_time_on_purpose_is_waited_for(make_driver):
     driver = make_driver(answer_timeout_s=0.3)
-    block = command("n2", b"BLPOP", b"nothing", b"0.6", patience_s=10.0)
-    assert driver.perform([command("n1", b"PING"), block]) == [b"PONG", None]
+    block = command("n2", b"BLPOP", b"nothing", b"0.6", patience_s=LONG_S)
+    assert driver.perform([command("n1", b"PING", patience_s=LONG_S), block]) == [b"PONG", None]
 
 
 def test_nobody_waits_behind_a_node_that_takes_its_time(driver, three_nodes):
@@ -169,9 +196,15 @@ def test_a_dead_node_is_refused_and_the_others_answer(driver, three_nodes):
 def test_what_a_node_that_dies_was_asked_has_no_answer(driver, three_nodes):
     driver.perform(to_all(b"PING"))
     three_nodes.stop(0)
-    killer = threading.Timer(0.2, lambda: three_nodes.kill(0))
+    asked = threading.Event()
+
+    def enough(_: object) -> bool:
+        asked.set()
+        return False
+
+    killer = threading.Thread(target=lambda: asked.wait(90) and three_nodes.kill(0))
     killer.start()
-    replies = driver.perform(to_all(b"ECHO", b"x"))
+    replies = driver.perform(Round(to_all(b"ECHO", b"x"), enough))
     killer.join()
     assert isinstance(replies[0], NoAnswer)
     assert replies[1:] == [b"x", b"x"]
@@ -271,8 +304,11 @@ def test_a_forked_process_makes_connections_of_its_own(driver):
     assert driver.perform(to_all(b"ECHO", b"x")) == [b"x"] * 3
     pid = os.fork()
     if pid == 0:
-        good = all(driver.perform(to_all(b"ECHO", b"c%d" % at)) == [b"c%d" % at] * 3 for at in range(100))
-        os._exit(0 if good else 1)
+        good = False
+        try:
+            good = all(driver.perform(to_all(b"ECHO", b"c%d" % at)) == [b"c%d" % at] * 3 for at in range(100))
+        finally:
+            os._exit(0 if good else 1)
     for at in range(100):
         assert driver.perform(to_all(b"ECHO", b"p%d" % at)) == [b"p%d" % at] * 3
     assert os.waitpid(pid, 0)[1] == 0
