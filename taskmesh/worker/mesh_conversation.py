@@ -63,6 +63,7 @@ class MeshConversation(Speaking):
         self._known: dict[str, NodeTalk] = {}
         self._talks: list[NodeTalk] = []
         self._last: NodeTalk | None = None
+        self._is_one_left_out = False
         self._batch: Sequence[Claimed] = ()
         self._empty: dict[Source, float] = {}
         self._epoch = self._session.epoch
@@ -78,8 +79,11 @@ class MeshConversation(Speaking):
         return min((talk.next_due_ms for talk in self._talks if talk.next_due_ms), default=0)
 
     def is_due_soon(self) -> bool:
-        """Tell whether the end of a burst waits: for a message that is due soon, or for a node that is away."""
-        return super().is_due_soon() or any(talk.rest.misses for talk in self._talks)
+        """Tell whether the end of a burst waits: for a message that is due soon, or for a node that was not asked.
+
+        One that is slow is left alone for a while, and so is one that is away; either may have messages.
+        """
+        return super().is_due_soon() or self._is_one_left_out or any(talk.rest.misses for talk in self._talks)
 
     # -- nodes --------------------------------------------------------------------
 
@@ -131,6 +135,7 @@ class MeshConversation(Speaking):
         found = Claims()
         if not self.stopping:
             usable = self._usable(now_s)
+            self._is_one_left_out = len(usable) < len(self._talks)
             if usable:
                 self._look(usable, now_s)
                 found = self._claim_somewhere(usable, most, now_s)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
@@ -71,8 +72,18 @@ def is_idle_at(apart, child, at, queue="default"):
 def test_it_runs_what_any_of_them_holds(apart):
     results = [apart.delay(at, "note", f"{at}-{number}") for at in range(2) for number in range(30)]
     assert apart.child().run() == EXIT_BURST_DONE
-    assert {result.get(timeout=30) for result in results} == set(RAN)
+    assert {result.get(timeout=90) for result in results} == set(RAN)
     assert Counter(RAN) == Counter(f"{at}-{number}" for at in range(2) for number in range(30))
+
+
+def test_a_burst_does_not_end_before_a_slow_node_was_asked(apart):
+    result = apart.delay(0, "note", "there")
+    child = apart.child()
+    # as after an answer that took a quarter of it: the others are asked meanwhile
+    child._talk._talks[0].rest.until_s = time.monotonic() + 2.0
+    assert child.run() == EXIT_BURST_DONE
+    assert RAN == ["there"]
+    assert result.get(timeout=90) == "there"
 
 
 def test_an_idle_child_is_woken_by_any_of_them(apart):
@@ -81,7 +92,7 @@ def test_an_idle_child_is_woken_by_any_of_them(apart):
         for at in (0, 1, 1, 0):
             wait_until(lambda: all(is_idle_at(apart, child, each) for each in range(2)))
             began_s = time.monotonic()
-            assert apart.delay(at, "note", f"{at}").get(timeout=30) == f"{at}"
+            assert apart.delay(at, "note", f"{at}").get(timeout=90) == f"{at}"
             print(time.monotonic() - began_s)
 
 
@@ -95,26 +106,26 @@ def test_a_child_that_runs_something_is_handed_nothing_by_another_node(apart):
         waiting = apart.delay(1, "note", "waits")
         other = apart.child(number=2)
         assert other.run() == EXIT_BURST_DONE
-        assert waiting.get(timeout=30) == "waits"
+        assert waiting.get(timeout=90) == "waits"
         HOLD.set()
-        assert held.get(timeout=30) == "held"
+        assert held.get(timeout=90) == "held"
 
 
 def test_a_node_that_stands_still_keeps_nothing_from_the_others(apart):
     child = apart.child(burst=False)
     results = [apart.delay(1, "note", f"{number}") for number in range(3)]
     with living(child):
-        assert [result.get(timeout=30) for result in results] == ["0", "1", "2"]
+        assert [result.get(timeout=90) for result in results] == ["0", "1", "2"]
         # it holds a claim and its outcome is to be committed when the node stands still
         stuck = apart.delay(0, "hold", "stuck")
         wait_until(lambda: RAN[-1] == "stuck")
         apart.nodes.stop(0)
         HOLD.set()
         for number in range(5):
-            assert apart.delay(1, "note", f"more-{number}").get(timeout=30) == f"more-{number}"
+            assert apart.delay(1, "note", f"more-{number}").get(timeout=90) == f"more-{number}"
         apart.nodes.go_on(0)
-        assert stuck.get(timeout=30) == "stuck"
-        assert apart.delay(0, "note", "again").get(timeout=30) == "again"
+        assert stuck.get(timeout=90) == "stuck"
+        assert apart.delay(0, "note", "again").get(timeout=90) == "again"
     assert Counter(RAN)["stuck"] == 1
 
 
@@ -125,7 +136,9 @@ def test_what_a_node_gave_without_being_heard_is_asked_for_again(apart, monkeypa
         monkeypatch.setattr(f"taskmesh.worker.{module}.COMPARE_S", 3600.0)
     first, second = (apart.delay(0, "note", what).id for what in "ab")
     talk = apart.child(burst=False)._talk
-    assert [claimed.task_id.decode() for claimed in talk.turn(1)] == [first]
+    # a busy machine may have a node miss its moment
+    found = wait_until(lambda: talk.turn(1))
+    assert [claimed.task_id.decode() for claimed in found] == [first]
     apart.nodes.stop(0)
     assert talk.turn(1) == []
     apart.nodes.go_on(0)
@@ -134,11 +147,13 @@ def test_what_a_node_gave_without_being_heard_is_asked_for_again(apart, monkeypa
 
 
 def test_two_nodes_with_one_queue_give_alike(apart):
+    numbers = count(1)
+
     def do() -> bool:
         for at in range(2):
             for number in range(40):
                 apart.delay(at, "note", f"{at}-{number}")
-        child = apart.child(strategy="weighted")
+        child = apart.child(number=next(numbers), strategy="weighted")
         child._pace._claim_max = 1
         order = []
         claim = child._talk._begin
@@ -159,9 +174,9 @@ def test_nodes_are_taken_up_and_left(apart):
         later = apart.delay(1, "note", "later")
         assert not later.ready()
         apart.link.usable = ("n1", "n2")
-        assert later.get(timeout=30) == "later"
+        assert later.get(timeout=90) == "later"
         apart.link.usable = ("n2",)
-        assert apart.delay(1, "note", "there").get(timeout=30) == "there"
+        assert apart.delay(1, "note", "there").get(timeout=90) == "there"
         wait_until(lambda: [talk.node for talk in child._talk._talks] == ["n2"])
 
 
@@ -170,8 +185,7 @@ def test_what_waits_behind_a_run_goes_back_when_its_node_is_away(apart):
         apart.delay(0, "note", what)
     child = apart.child(burst=False)
     talk = child._talk
-    batch = talk.turn(3)
-    assert len(batch) == 3
+    assert len(wait_until(lambda: talk.turn(3))) == 3
     apart.nodes.stop(0)
     talk.give_back(1)
     apart.nodes.go_on(0)
@@ -187,5 +201,5 @@ def test_a_child_that_may_claim_from_one_node_has_its_turn_with_each(apart, monk
     child = apart.child(burst=False, nodes=1)
     with living(child):
         results = [apart.delay(at, "note", f"{at}-{number}") for at in range(2) for number in range(3)]
-        assert {result.get(timeout=30) for result in results} == set(RAN)
+        assert {result.get(timeout=90) for result in results} == set(RAN)
         assert len(child._talk._talks) == 1
