@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,12 +25,36 @@ from tests.support import wait_until
 ALWAYS, NEVER = "always", "no"
 
 
+#: Outgoing connections get theirs above these: a server that is started anew would find its own taken by one of them.
+PORTS = range(10_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0]))
+#: Processes that share the tests take theirs from so many parts, each from its own.
+PARTS = 16
+
+
+def _own_ports() -> Iterator[int]:
+    # not by `random`, which is seeded alike for the same test in each process
+    at = random.SystemRandom().randrange(len(PORTS))
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+    while True:
+        at += 1
+        yield PORTS[(at * PARTS + part) % (len(PORTS) // PARTS * PARTS)]
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which nobody listens now, another one each time."""
+    for port in _ports:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+    raise AssertionError("ports go round")
 
 
 class Server:

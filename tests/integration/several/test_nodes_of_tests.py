@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from redis.exceptions import RedisError
 
+from tests.faults.server import PARTS, PORTS, free_port
 from tests.support import wait_until
 
 
@@ -34,6 +37,19 @@ def test_each_has_a_life_and_a_disk_of_its_own(three_nodes):
     assert names == [b"0", None, b"2"]
     after = [run_id(server) for server in three_nodes]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_no_port_is_given_twice_nor_one_that_a_connection_may_have():
+    """Where nobody listens for a moment another would have it, or a caller be connected with himself."""
+    ports = {free_port() for _ in range(200)}
+    assert len(ports) == 200
+    assert ports <= set(PORTS)
+    with socket.socket() as connecting:
+        connecting.bind(("127.0.0.1", 0))
+        assert connecting.getsockname()[1] not in PORTS
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", min(ports)))
+        assert all(free_port() != min(ports) for _ in range(len(PORTS) // PARTS + 1))
 
 
 def test_one_stands_still_until_it_goes_on(three_nodes):
