@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,15 +13,39 @@ from taskmesh.codec.keyring import Keyring
 from taskmesh.core import keys
 from taskmesh.core.script import Script
 from taskmesh.core.steps import Call, Reply, Round
+from taskmesh.errors import TaskMeshError
 from taskmesh.nodes.address import NodeAddress
 from taskmesh.nodes.link import Link
 from taskmesh.nodes.mesh_driver import MeshDriver
+from taskmesh.replication.observing import LOOK_S
 from taskmesh.replication.packed_view import pack
 from taskmesh.replication.view import Member, View
 from taskmesh.ring import RingNode, propose
+from taskmesh.scheduler.node_care import NodeCare
 from tests.nodes import Nodes
+from tests.patience import LONG_S, wait_long_for_acceptors, wait_long_for_nodes
 
 NODES = ("n1", "n2", "n3")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Have the processes of the tests themselves take nobody for silent who is only slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        wait_long_for_acceptors(patch)
+        wait_long_for_nodes(patch)
+        yield
+
+
+def look_after(care: NodeCare, over: threading.Event) -> None:
+    """Look after nodes as a leader does, in its thread: what cannot be done now is tried again."""
+    while not over.is_set():
+        try:
+            wait_s = care.turn()
+        except TaskMeshError as error:
+            print(f"cannot be seen to for now: {error}")
+            wait_s = LOOK_S
+        over.wait(wait_s)
 
 
 def script(source: str) -> Script:
@@ -63,7 +88,10 @@ def make_driver(places: Places) -> Iterator[Callable[..., MeshDriver]]:
     made: list[MeshDriver] = []
 
     def make(**options: float) -> MeshDriver:
-        made.append(MeshDriver(places, **{"answer_timeout_s": 20.0, **options}))
+        # a machine that stands still for seconds is no node that cannot be reached
+        made.append(
+            MeshDriver(places, **{"answer_timeout_s": LONG_S, "connect_timeout_s": LONG_S, **options})
+        )
         return made[-1]
 
     yield make
@@ -136,7 +164,7 @@ def make_link(three_nodes: Nodes) -> Iterator[Callable[..., Link]]:
             lambda: addresses,
             lambda: Keyring.from_secret(KEY),
             slots=SLOTS,
-            **options,
+            **{"connect_timeout_s": LONG_S, "answer_timeout_s": LONG_S, "patience_s": LONG_S, **options},
         )
         made.append(link)
         return link

@@ -48,7 +48,7 @@ def nodes(tmp_path_factory) -> Iterator[Nodes]:
 @pytest.fixture(scope="module")
 def mesh(nodes) -> Iterator[TaskMesh]:
     """A mesh with two children."""
-    made = TaskMesh("callers", nodes=nodes.urls, key=KEY)
+    made = TaskMesh("callers", nodes=nodes.urls, key=KEY, send_timeout=60)
     with made.workers(2):
         yield made
     made.close()
@@ -86,7 +86,7 @@ def test_results_are_heard_from_every_node(mesh, hears_only):
 def test_results_are_heard_from_every_node_in_a_loop(mesh, hears_only):
     async def main() -> list[Any]:
         handles = [mesh.submit(add, number, 2) for number in range(60)]
-        return [await asyncio.wait_for(handle, 30) for handle in handles]
+        return [await asyncio.wait_for(handle, 90) for handle in handles]
 
     assert asyncio.run(main()) == list(range(2, 62))
 
@@ -118,20 +118,19 @@ def test_others_are_heard_while_a_node_stands_still(mesh, nodes, tmp_path, hears
 def test_what_runs_is_shown_whichever_node_it_was_claimed_on(mesh, tmp_path):
     handles = [mesh.submit(wait_for, str(tmp_path / "go")) for _ in range(6)]
 
-    def shown() -> bool:
-        (rows,) = mesh.inspect().active().values()
-        return len(rows) == 2 and all(row["started"] for row in rows)
+    def shown() -> list[dict[str, Any]]:
+        rows = [row for each in mesh.inspect().active().values() for row in each]
+        return rows if len(rows) == 2 and all(row["started"] for row in rows) else []
 
-    wait_until(shown)
+    running = wait_until(shown)
     ids = {handle.id for handle in handles}
-    (running,) = mesh.inspect().active().values()
     assert {row["id"] for row in running} <= ids
     (tmp_path / "go").touch()
     for handle in handles:
         handle.get(timeout=90)
 
 
-def command(nodes: Nodes, *words: str) -> Any:
+def command(nodes: Nodes, *words: str, codes: tuple[int, ...] = (0,)) -> Any:
     """Run a command on the mesh, and return the JSON that it prints."""
     environ = {**os.environ, "TASKMESH_KEY": KEY, "TASKMESH_NODES": ",".join(nodes.urls)}
     ran = subprocess.run(
@@ -142,19 +141,26 @@ def command(nodes: Nodes, *words: str) -> Any:
         timeout=120,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode in codes, ran.stdout + ran.stderr
     return json.loads(ran.stdout)
 
 
 def test_commands_tell_of_all_nodes(mesh, nodes):
     mesh.submit(add, 1, 1).get(timeout=90)
-    told = command(nodes, "status")
-    assert [node["id"] for node in told["nodes"]] == NODES
-    assert all(node["answers"] for node in told["nodes"])
-    assert len(told["workers"]) == 1
+
+    # a busy machine may let one stand still for longer than anybody waits for it, and others go on without it
+    def told_of_all() -> Any:
+        told = command(nodes, "status")
+        answering = [node["id"] for node in told["nodes"] if node["answers"]]
+        return answering == NODES and len(told["workers"]) == 1 and told
+
+    def nothing_fails() -> Any:
+        checks = command(nodes, "doctor", codes=(0, 1))["checks"]
+        return {check["level"] for check in checks} <= {"ok", "warn"} and checks
+
+    told = wait_until(told_of_all)
     assert told["totals"]["SUCCESS"] > 0
-    checks = command(nodes, "doctor")["checks"]
-    assert {check["level"] for check in checks} <= {"ok", "warn"}
+    checks = wait_until(nothing_fails)
     assert sum(check["check"] == "node" for check in checks) == 3
     assert any(check["check"] == "view" and check["level"] == "ok" for check in checks)
 
@@ -173,7 +179,7 @@ def test_a_queue_is_purged_on_all_nodes(mesh, nodes):
 
 
 def test_what_is_revoked_where_nobody_serves_leaves_nothing_of_its_queue(mesh, nodes):
-    handles = [mesh.by_value(add).apply_async((number, 1), queue="unserved") for number in range(20)]
+    handles = [mesh.by_value(add).apply_async((number, 1), queue="unserved") for number in range(60)]
     assert {primary(mesh, handle.id) for handle in handles} == set(NODES)
     for handle in handles:
         handle.revoke()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from taskmesh import TaskMesh
+from tests.patience import wait_long_for_listeners
 from tests.support import wait_until
 
 
-def test_each_node_is_heard_and_one_that_is_lost_is_told(three_nodes):
+def test_each_node_is_heard_and_one_that_is_lost_is_told(three_nodes, monkeypatch):
+    wait_long_for_listeners(monkeypatch)
     mesh = TaskMesh("told", nodes=three_nodes.urls, key="s" * 40)
 
     @mesh.task(name="add")

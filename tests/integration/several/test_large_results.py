@@ -18,7 +18,7 @@ SIZE = 3 * PIECE_BYTES + 12345
 
 @pytest.fixture
 def mesh(three_nodes: Nodes) -> Iterator[TaskMesh]:
-    made = TaskMesh("many", nodes=three_nodes.urls, key="s" * 40)
+    made = TaskMesh("many", nodes=three_nodes.urls, key="s" * 40, send_timeout=60)
     yield made
     made.close()
 
@@ -73,7 +73,7 @@ def test_a_coroutine_that_waits_reads_what_is_too_large_to_be_told(mesh):
     make = maker(mesh)
 
     async def wait() -> bytes:
-        return await asyncio.wait_for(make.delay(SIZE, 2), 20)
+        return await asyncio.wait_for(make.delay(SIZE, 2), 90)
 
     with mesh.workers(1):
         make.delay(0, 0).get(timeout=90)

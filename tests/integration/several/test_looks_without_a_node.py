@@ -50,7 +50,7 @@ def mesh(three_nodes: Nodes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("TASKMESH_NODES", ",".join(three_nodes.urls))
     monkeypatch.setenv("TASKMESH_KEY", KEY)
     monkeypatch.chdir(tmp_path)
-    with TaskMesh(NAME, replicas=1, send_timeout=5) as made:
+    with TaskMesh(NAME, replicas=1, send_timeout=60) as made:
 
         @made.task(name="add")
         def add(x: int, y: int) -> int:

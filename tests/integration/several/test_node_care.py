@@ -14,6 +14,7 @@ from taskmesh.errors import LeadershipLost
 from taskmesh.replication.packed_view import pack
 from taskmesh.replication.view_register import ViewRegister
 from taskmesh.scheduler.node_care import NodeCare
+from tests.integration.several.conftest import look_after
 from tests.nodes import Nodes
 from tests.support import wait_until
 
@@ -38,23 +39,12 @@ def cared(mesh: TaskMesh) -> Iterator[NodeCare]:
     link = mesh.link.open()
     care = NodeCare(link, link.several, mesh.agreement, 1, lambda: not over.is_set())
     over = threading.Event()
-    failed: list[BaseException] = []
-
-    def look() -> None:
-        try:
-            while not over.is_set():
-                over.wait(care.turn())
-        except BaseException as error:
-            failed.append(error)
-            raise
-
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=look_after, args=(care, over))
     thread.start()
     yield care
     over.set()
     thread.join()
     care.close()
-    assert not failed
 
 
 def states(mesh: TaskMesh) -> list[str]:
@@ -92,7 +82,7 @@ def test_a_killed_node_is_left_out_and_taken_in_again(
     assert {mesh.result(task_id).state for task_id in ids} == {"PENDING"}
     three_nodes.start(lost, empty=how == "empty")
     wait_until(lambda: states(mesh) == ["up", "up", "up"], RUN_S)
-    assert {len(row) for row in mesh.link.view.table} == {3}
+    wait_until(lambda: {len(row) for row in mesh.link.view.table} == {3}, RUN_S)
     ids += send(mesh, 30)
     wanted = {f"tm:cared:r:{task_id}".encode() for task_id in ids}
     # the third copy of what was sent last may be on its way

@@ -22,6 +22,7 @@ from taskmesh.replication.ask import plain
 from taskmesh.replication.view import UP
 from taskmesh.scheduler import leveling
 from taskmesh.scheduler.node_care import NodeCare
+from tests.integration.several.conftest import look_after
 from tests.nodes import Nodes
 from tests.support import wait_until
 
@@ -49,18 +50,14 @@ def mesh(four: Nodes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-def leader(mesh: TaskMesh) -> Iterator[None]:
-    """Have a leader look after the nodes in a thread."""
+def leader(mesh: TaskMesh, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have a leader look after the nodes in a thread, who takes none for gone that a busy machine keeps silent."""
+    monkeypatch.setattr("taskmesh.replication.observing.SILENT_S", 60.0)
     own = TaskMesh(NAME, slots=64)
     link = own.link.open()
     over = threading.Event()
     care = NodeCare(link, link.several, own.agreement, 1, lambda: not over.is_set())
-
-    def look() -> None:
-        while not over.is_set():
-            over.wait(care.turn())
-
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=look_after, args=(care, over))
     thread.start()
     yield
     over.set()
@@ -331,8 +328,8 @@ def test_a_server_that_holds_the_mesh_or_is_away_or_is_none_is_refused(mesh, fou
 
 def test_a_clock_that_is_off_is_refused(mesh, four):
     now_s = time.monotonic()
-    mesh.link.clock.measured(time.time() + 5, now_s, now_s)
-    with pytest.raises(UsageError, match=r"its clock differs from the mesh's by -[45]\.\d s"):
+    mesh.link.clock.measured(time.time() + 500, now_s, now_s)
+    with pytest.raises(UsageError, match=r"its clock differs from the mesh's by -[45]\d\d\.\d s"):
         NodeChanges(mesh.agreement, "process").adding(four.urls[3])
 
 

@@ -28,7 +28,7 @@ NAME = "shown"
 def mesh(three_nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TASKMESH_NODES", ",".join(three_nodes.urls))
     monkeypatch.setenv("TASKMESH_KEY", KEY)
-    with TaskMesh(NAME, send_timeout=5) as made:
+    with TaskMesh(NAME, send_timeout=60) as made:
         yield made
 
 

@@ -21,6 +21,12 @@ def note(what: str) -> str:
     return what
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch) -> None:
+    """Have it wait for a node longer than a busy machine may let one stand still."""
+    monkeypatch.setattr("taskmesh.worker.mesh_presence.MOMENT_S", 5.0)
+
+
 @pytest.fixture
 def apart(make_nodes) -> Iterator[Apart]:
     nodes = make_nodes(2)
@@ -90,7 +96,8 @@ def test_that_a_node_is_away_is_said_once_and_that_it_is_back(apart, presence, c
     presence.orders()
     apart.link.usable = ("n2",)  # a view leaves it out
     presence.beat(())
-    (away,) = caplog.messages
+    # and on a busy machine that another is dead, who never beats here
+    (away,) = [said for said in caplog.messages if said.startswith("node n")]
     assert away.startswith("node n1: ")
     apart.nodes.go_on(0)
     apart.link.usable = ("n1", "n2")
@@ -125,9 +132,14 @@ def claim_everywhere(apart, presence):
             apart.delay(at, "note", f"{at}-{number}")
     child = apart.child()
     batches = {}
-    for _ in range(2):
+
+    def all_claimed() -> bool:
         batch = child._talk.turn(2)
-        batches[child._talk.sequence] = batch
+        if batch:  # a busy machine may have a node miss its moment
+            batches[child._talk.sequence] = batch
+        return len(batches) == 2
+
+    wait_until(all_claimed)
     assert set(batches) == {claim_name("n1", 1), claim_name("n2", 1)}
     return child, batches
 
@@ -147,7 +159,8 @@ def test_what_a_dead_child_held_goes_back_on_each_and_one_is_charged(apart, pres
 def test_a_crash_is_told_of_the_worker_whose_child_it_was(apart, presence):
     presence.tell(b'{"name": "w"}')
     apart.delay(0, "note", "last words")
-    assert apart.child()._talk.turn(1)
+    child = apart.child()
+    wait_until(lambda: child._talk.turn(1))
     other = MeshPresence(
         apart.link, "other", Serves("build"), lease_ttl_s=10, max_crashes=3, dead_expires_s=100
     )
@@ -156,7 +169,7 @@ def test_a_crash_is_told_of_the_worker_whose_child_it_was(apart, presence):
     with apart.meshes[0].events(["crashed"]) as events:
         undertaker = other._places["n1"].presence.undertaker
         assert undertaker.worker_died(presence.incarnation, blame=True) == 1
-        crashed = events.read(10)
+        crashed = events.read(90)
     assert (crashed.task, crashed.worker) == ("note", "w")
     assert crashed.detail == "the death of its worker"
 

@@ -58,11 +58,11 @@ def refused(monkeypatch) -> threading.Event:
 def test_a_thread(three_nodes, make_mesh, ended, refused):
     waited = make_mesh().result(ended)
     with ThreadPoolExecutor(1) as threads:
-        getting = threads.submit(waited.get, timeout=60)
+        getting = threads.submit(waited.get, timeout=240)
         wait_until(refused.is_set)
         activate(three_nodes, view_of(three_nodes, 2))
         with pytest.raises(TaskRevoked):
-            getting.result(30)
+            getting.result(90)
 
 
 def test_a_coroutine(three_nodes, make_mesh, ended, refused):
@@ -73,6 +73,6 @@ def test_a_coroutine(three_nodes, make_mesh, ended, refused):
         await asyncio.to_thread(wait_until, refused.is_set)
         activate(three_nodes, view_of(three_nodes, 2))
         with pytest.raises(TaskRevoked):
-            await asyncio.wait_for(getting, 30)
+            await asyncio.wait_for(getting, 90)
 
     asyncio.run(main())

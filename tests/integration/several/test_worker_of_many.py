@@ -22,7 +22,7 @@ from tests.support import wait_until
 
 @pytest.fixture
 def mesh(three_nodes) -> Iterator[TaskMesh]:
-    made = TaskMesh("many", nodes=three_nodes.urls, key="s" * 40)
+    made = TaskMesh("many", nodes=three_nodes.urls, key="s" * 40, send_timeout=90)
     yield made
     made.close()
 
@@ -31,8 +31,8 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def writer(mesh, path: Path):
-    """Return a task that writes a line and may take long; it travels by value."""
+def writer(mesh, path: Path, go: Path | None = None):
+    """Return a task that writes a line and may take long, until a file is there; it travels by value."""
 
     @mesh.task
     def write(what: str, seconds: float = 0.0) -> str:
@@ -41,7 +41,7 @@ def writer(mesh, path: Path):
         with path.open("a") as out:
             out.write(f"{what}\n")
         until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s:
+        while time.monotonic() < until_s and not (go is not None and go.exists()):
             time.sleep(0.01)
         return what
 
@@ -60,6 +60,16 @@ def final(result) -> object:
     return result.get(timeout=90)
 
 
+def test_workers_start_though_a_node_stands_still(three_nodes, monkeypatch):
+    """Whoever waits for them asks all nodes whether they are there, and the next view does without that one."""
+    monkeypatch.setattr("taskmesh.nodes.link.MANY_ANSWER_S", 0.2)
+    with TaskMesh("many", nodes=three_nodes.urls, key="s" * 40) as mesh:
+        mesh.link.reach(90)
+        three_nodes.stop(1)
+        with mesh.workers(1):
+            three_nodes.go_on(1)
+
+
 @pytest.mark.parametrize("pool", ["process", "thread", "async"])
 def test_each_kind_of_pool_runs_what_any_node_holds(mesh, tmp_path, pool):
     write = writer(mesh, tmp_path / "ran")
@@ -76,16 +86,18 @@ def test_each_kind_of_pool_runs_what_any_node_holds(mesh, tmp_path, pool):
 
 def test_what_waits_behind_a_slow_task_is_taken_by_others(mesh, tmp_path):
     """Sent together they have neighbouring ids, so all are on one node, and a child claims many at once."""
-    write = writer(mesh, tmp_path / "ran")
+    write = writer(mesh, tmp_path / "ran", tmp_path / "go")
     with mesh.workers(2):
         for result in write.starmap([("warm",)] * 600):
             final(result)
         calls = [(f"before-{number}",) for number in range(5)]
-        calls += [("slow", 3.0), *((f"behind-{number}",) for number in range(60))]
+        calls += [("slow", 600.0), *((f"behind-{number}",) for number in range(60))]
         results = list(write.starmap(calls))
         slow = results.pop(5)
         wait_until(lambda: all(result.ready() for result in results))
         assert not slow.ready()
+        (tmp_path / "go").touch()
+        assert final(slow) == "slow"
 
 
 @pytest.mark.parametrize("pool", ["process", "thread"])
@@ -98,7 +110,7 @@ def test_a_run_is_ended_by_a_revoke_with_terminate(mesh, tmp_path, pool):
             held.revoke(terminate=True)
             wait_until(held.ready)
             with pytest.raises(TaskRevoked):
-                held.get(timeout=5)
+                held.get(timeout=90)
 
 
 def test_a_hard_limit_ends_one_run_and_no_other(mesh, tmp_path):
@@ -109,9 +121,11 @@ def test_a_hard_limit_ends_one_run_and_no_other(mesh, tmp_path):
         for result in over:
             wait_until(result.ready)
             with pytest.raises(TimeLimitExceeded):
-                result.get(timeout=5)
+                result.get(timeout=90)
         assert final(after) == "after"
-    assert Counter(lines(tmp_path / "ran")) == Counter(["over-0", "over-1", "after"])
+    # on a busy machine its time may be over before it has written anything
+    ran = Counter(lines(tmp_path / "ran"))
+    assert (ran["after"], max(ran.values())) == (1, 1)
 
 
 def test_a_node_that_is_killed_under_load_costs_no_message(mesh, three_nodes, tmp_path):
@@ -184,7 +198,7 @@ def test_a_run_is_ended_whose_message_another_node_has_taken_over(mesh, three_no
         held.revoke(terminate=True)
         wait_until(held.ready)
         with pytest.raises(TaskRevoked):
-            held.get(timeout=5)
+            held.get(timeout=90)
         assert mesh.link.view.primary(slot) != primary
     assert lines(tmp_path / "ran") == ["held"]
 
