@@ -41,6 +41,8 @@ WORKERS_ONLY = ("lease_ttl",)
 #: Where a machine has far too much to do, a process takes as long as that to start or to end: a deadline that passes is
 #: to mean that it never will.
 PATIENCE_S = 90.0
+#: To start one takes longest.
+START_S = 180.0
 #: And as long as that until all that was sent has ended.
 SETTLED_S = 120.0
 
@@ -61,9 +63,14 @@ class Worker:
 
     def says(self, words: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until it has logged these words."""
-        wait_until(
-            lambda: words in self.said(), timeout_s, f"{self.name} says {words!r}; it said:\n{self.said()}"
-        )
+        self.until(lambda: words in self.said(), timeout_s, f"{self.name} says {words!r}")
+
+    def until(self, predicate: Callable[[], Any], timeout_s: float, what: str) -> None:
+        """Wait for something; when it does not come, what the worker has said by then is told."""
+        try:
+            wait_until(predicate, timeout_s, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.name} said:\n{self.said()}") from None
 
     def was_suspected(self) -> bool:
         """Tell whether others have declared it dead: on a machine with too much to do that happens unasked."""
@@ -263,10 +270,10 @@ class Scene:
         found = Worker(process, log, name)
         self.workers.append(found)
         if ready:
-            wait_until(
+            found.until(
                 lambda: process.poll() is not None or self.children_of(name, before) >= children,
-                PATIENCE_S,
-                f"{name} is ready; it said:\n{found.said()}",
+                START_S,
+                f"{name} is ready",
             )
             assert process.poll() is None, f"{name} ended with {process.returncode}; it said:\n{found.said()}"
         return found

@@ -38,8 +38,9 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(scene: Scene) -> None:
     scene.check()
 
 
-def test_in_a_rolling_deploy_unknown_tasks_reach_the_new_build(scene: Scene) -> None:
+def test_in_a_rolling_deploy_unknown_tasks_reach_the_new_build(calm: Scene) -> None:
     """Both builds serve the queue, and the old one is faster at taking what it must leave."""
+    scene = calm
     scene.worker(4, name="old")
     scene.worker(1, name="new", env=NEW_BUILD)
     for value in range(10):
@@ -57,8 +58,9 @@ def test_an_unknown_task_is_given_up_after_the_grace(
     scene.check()
 
 
-def test_builds_change_one_by_one_under_load_there_and_back(scene: Scene, seed: int) -> None:
+def test_builds_change_one_by_one_under_load_there_and_back(calm: Scene, seed: int) -> None:
     """What the older build does not know it parks; nothing is lost, charged or run twice, either way."""
+    scene = calm
     builds = [scene.worker(1, name=f"old{number}", env=OLD_BUILD) for number in (1, 2)]
     with Load(scene, seed=seed, ahead=15, bulk=4) as load:
         load.accepted(10)
