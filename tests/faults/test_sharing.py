@@ -45,7 +45,7 @@ def test_what_waits_behind_a_slow_task_is_recalled_and_run_by_others(scene: Scen
         return recalled
 
     # on a machine that stands still now and then a child may have come to claim singly: nothing waits behind it then
-    wait_until(was_recalled, what="something is recalled")
+    wait_until(was_recalled, 240, "something is recalled")
     scene.check()
     assert {scene.crashes(handle) for handle, _ in scene.accepted.values()} == {0}
 

@@ -98,7 +98,7 @@ def test_one_that_was_claimed_and_has_not_begun_is_taken_out(scene: Scene) -> No
         scene.let(f"{turn}-m0")
         return None
 
-    turn, sent = wait_until(claimed_together, what="all are claimed")
+    turn, sent = wait_until(claimed_together, 240, "all are claimed")
     scene.enter(sent[1], TaskRevoked)
     assert not sent[1].revoke(terminate=True)
     worker.send(signal.SIGCONT)

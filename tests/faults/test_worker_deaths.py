@@ -115,7 +115,7 @@ def test_messages_that_died_together_are_claimed_singly_and_nobody_is_charged(sc
         scene.let(slow)
         return None
 
-    slow, sent, together = wait_until(claimed_together, what="several are claimed together")
+    slow, sent, together = wait_until(claimed_together, 240, "several are claimed together")
     kill(far.pid)
     near = scene.worker(1, name="near")
     near.says("is declared dead")
