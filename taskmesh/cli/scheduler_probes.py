@@ -107,8 +107,8 @@ class SchedulerProbes:
         if self._standing is None:
             return [*reasons, self._waits_for]
         hindrance = self._standing.hindrance
-        return (
-            [*reasons, f"it cannot take part in the election of the leader: {hindrance}"]
-            if hindrance
-            else reasons
-        )
+        if hindrance:
+            reasons.append(f"it cannot take part in the election of the leader: {hindrance}")
+        if self._standing.out_of_reach:
+            reasons.append(self._standing.out_of_reach)
+        return reasons

@@ -111,6 +111,7 @@ class NodeWatch:
                 self.away[node] = f"the server there is {stand.id}"
         now_s = time.monotonic()
         self._observer.looked(self.seen, asked_s, now_s)
+        self._observer.reach.looked(view, self.seen, now_s)
         silent = self._observer.silent(view.nodes, now_s)
         self.is_unsure = any(node in self.away and node not in silent for node in view.nodes)
         if (

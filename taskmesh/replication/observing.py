@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from taskmesh.replication.reach import Reach
+
 #: A node that was silent for so long is gone, if others say so as well.
 SILENT_S = 2.0
 #: For how long what an observer noted counts.
@@ -37,6 +39,7 @@ class Observer:
 
     Attributes:
         name: By which others know it.
+        reach: Whether enough nodes answer for messages to be taken.
     """
 
     def __init__(self, now_s: float, name: str) -> None:
@@ -47,6 +50,7 @@ class Observer:
             name: Its own.
         """
         self.name = name
+        self.reach = Reach()
         self._begun_s = now_s
         self._heard_s: dict[str, float] = {}
         self._looked_s = now_s

@@ -110,6 +110,11 @@ class Standing:
         """What keeps it from taking part; empty if nothing does."""
         return self._hindrance.why or ("" if self._candidacy is not None else "it has not begun yet")
 
+    @property
+    def out_of_reach(self) -> str:
+        """Of which slots messages cannot be taken, as far as looks at the nodes tell; empty if they can."""
+        return self._observer.reach.why
+
     def start(self) -> Self:
         """Begin, and return this."""
         if self._is_candidate or self._declared:

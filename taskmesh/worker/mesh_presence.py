@@ -17,6 +17,7 @@ from taskmesh.codec.control import Control
 from taskmesh.errors import NodeFault, NodeUnavailable
 from taskmesh.nodes.link import ONE_NODE, Link
 from taskmesh.queue.workers import Serves
+from taskmesh.replication.reach import Reach
 from taskmesh.worker.deaths import Death, Deaths
 from taskmesh.worker.life_events import STOPPED, tell_down, tell_up
 from taskmesh.worker.orders import Orders
@@ -66,12 +67,17 @@ class MeshPresence:
         max_crashes: int,
         dead_expires_s: int,
         before: Presence | None = None,
+        reach: Reach | None = None,
     ) -> None:
-        """Prepare; `register` begins. Arguments as those of `Presence`; `before` is this life on one."""
+        """Prepare; `register` begins.
+
+        Arguments as those of `Presence`; `before` is this life on one node, and `reach` is told who answers beats.
+        """
         self.incarnation = new_incarnation() if before is None else before.incarnation
         self._is_new = before is None
         self._worker = worker
         self._link = link
+        self._reach = reach or Reach()
         orders = Orders(link.controls, worker) if before is None else before.orders_heard
         self._deaths = Deaths(lambda: link.home)
         self._make: Callable[[str], Presence] = lambda node: Presence(
@@ -201,7 +207,10 @@ class MeshPresence:
             self._link.measure_clock(MOMENT_S)
         except NodeUnavailable as error:
             log.debug("the clock of before goes on: %s", error)
-        answered = self._each(partial(self._beat, own=own, report=report, dead=dead))
+        try:
+            answered = self._each(partial(self._beat, own=own, report=report, dead=dead))
+        finally:
+            self._note_reach()
         if len(dead) == answered and 2 * answered > len(self._places):
             raise DeclaredDead("declared dead on every node that answers")
         for place in dead:
@@ -210,6 +219,12 @@ class MeshPresence:
             )
         if dead:
             self._each(lambda place: self._revive(place, own, report) if place in dead else None)
+
+    def _note_reach(self) -> None:
+        view = self._link.view
+        if view is not None:
+            answered = [node for node, place in self._places.items() if not place.rest.misses]
+            self._reach.looked(view, answered, time.monotonic())
 
     def _beat(self, place: _Place, *, own: Collection[bytes], report: bytes, dead: list[_Place]) -> None:
         presence = place.presence
@@ -324,6 +339,7 @@ def make_presence(
     max_crashes: int,
     dead_expires_s: int,
     before: Presence | None = None,
+    reach: Reach | None = None,
 ) -> Presence | MeshPresence:
     """Return a life of a worker, on however many nodes.
 
@@ -338,6 +354,7 @@ def make_presence(
             max_crashes=max_crashes,
             dead_expires_s=dead_expires_s,
             before=before,
+            reach=reach,
         )
     return Presence(
         link,

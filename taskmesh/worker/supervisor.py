@@ -61,10 +61,8 @@ log = logging.getLogger("taskmesh.worker")
 LOOK_S = 0.02
 #: How long a new child may be missing in what the worker publishes.
 SHOW_S = 0.1
-#: How often orders are read.
-ORDERS_S = 0.5
-#: How often to try to register again.
-REGISTER_AGAIN_S = 0.2
+#: How often orders are read, and how often it tries to register again.
+ORDERS_S, REGISTER_AGAIN_S = 0.5, 0.2
 #: How long killed children, and a node that should take back what they held, may keep the worker.
 LAST_WORDS_S = 3.0
 #: And how long the node may, when all children have ended by themselves.
@@ -194,6 +192,7 @@ class Supervisor:
             lease_ttl_s=facts.lease_ttl_s,
             max_crashes=facts.max_crashes,
             dead_expires_s=facts.dead_expires_s,
+            reach=self._vitals.reach,
         )
         self._begin_life_if_possible()
         log.info(

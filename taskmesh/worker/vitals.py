@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from taskmesh.metrics.process_values import stands_still
 from taskmesh.metrics.tally import Tally
+from taskmesh.replication.reach import Reach
 from taskmesh.worker.service import Service
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Vitals:
         template_pid: The process that imported the app; 0 if there is none.
         is_registered: Whether the nodes know this life.
         out_since_s: Since when no beat has reached a node; 0 if one has.
+        reach: Whether messages can be taken, as far as beats tell.
         leads: Tells whether this process is the leader.
         broker: Whether tickets of the broker are heard; None without a broker.
         broker_problem: Why not.
@@ -68,6 +70,7 @@ class Vitals:
         self.template_pid = 0
         self.is_registered = False
         self.out_since_s = 0.0
+        self.reach = Reach()
         self.leads: Callable[[], bool] = lambda: False
         self.broker: bool | None = None
         self.broker_problem = ""
@@ -144,7 +147,10 @@ class Vitals:
         ]
 
     def why_not_ready(self) -> list[str]:
-        """Return why the worker runs no tasks now; without a broker, which may be away, they are looked for."""
+        """Return why the worker runs no tasks now, or few of those that are sent.
+
+        That its broker is away is no reason, for tasks are looked for.
+        """
         now_s = time.monotonic()
         since = f", for {now_s - self.since_s:.0f} s"
         reasons = self.why_dead()
@@ -164,6 +170,8 @@ class Vitals:
             reasons.append(f"no node answers, for {now_s - self.out_since_s:.0f} s")
         elif not self.is_registered:
             reasons.append("no node knows the worker yet")
+        elif self.reach.why:
+            reasons.append(self.reach.why)
         if self.template_pid and stands_still(self.template_pid):
             reasons.append(
                 f"the template (process {self.template_pid}) stands still: no child can be started"

@@ -18,6 +18,7 @@ from taskmesh.core.version import VERSION
 from taskmesh.metrics.bounded import NAMES_MAX, OTHER
 from taskmesh.metrics.catalogue import CATALOGUE
 from tests.apps import worker_tasks
+from tests.faults.mesh_people import Scheduler
 from tests.faults.mesh_scene import MeshScene
 from tests.faults.scene import PATIENCE_S, Scene, Worker
 from tests.faults.server import Server
@@ -369,3 +370,34 @@ def test_of_several_nodes_the_one_that_is_dead_is_named(
     )
     until(worker, "/readyz", 200)
     assert probe(worker, "/livez") == (200, "ok")
+
+
+def test_where_too_few_nodes_answer_worker_and_scheduler_are_not_ready_and_never_dead(
+    make_mesh_scene: Callable[..., MeshScene], make_nodes: Callable[..., Nodes]
+) -> None:
+    """Two of three stand still, and no view can do without them: what is sent is refused. Acceptors are elsewhere."""
+    nodes, acceptors = make_nodes(3), make_nodes(1)
+    scene = make_mesh_scene(nodes, acceptors=acceptors.urls[0], probes=ANY)
+    scheduler = Scheduler(scene, "s1")
+    try:
+        worker = scene.worker(1, log_level="INFO")
+        found = re.compile(r"probes of scheduler s1: (http://\S+)")
+        wait_until(lambda: found.search(scheduler.log.read_text()), PATIENCE_S, "the scheduler has probes")
+        places = [url(worker), found.findall(scheduler.log.read_text())[0]]
+
+        def both(page: str, status: int, text: str = "") -> bool:
+            told = [ask(place + page, SOON_S) for place in places]
+            return all(each.status == status and text in each.text for each in told)
+
+        wait_until(lambda: both("/readyz", 200), PATIENCE_S, "both are ready", every_s=0.2)
+        nodes.stop(1)
+        nodes.stop(2)
+        wait_until(
+            lambda: both("/readyz", 503, "slots cannot be taken, for "), PATIENCE_S, "neither is", every_s=0.2
+        )
+        assert both("/livez", 200)
+        nodes.go_on(1)
+        nodes.go_on(2)
+        wait_until(lambda: both("/readyz", 200), PATIENCE_S, "both are again", every_s=0.2)
+    finally:
+        scheduler.end()

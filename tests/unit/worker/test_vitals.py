@@ -120,9 +120,12 @@ def test_the_nodes_make_it_not_ready(vitals: Vitals, monkeypatch: pytest.MonkeyP
     vitals.missed()
     vitals.out_since_s -= 12
     vitals.missed()
+    vitals.reach.why = "messages of all slots cannot be taken"
     assert vitals.why_not_ready() == ["no node answers, for 12 s"]
     assert vitals.reached() >= 12
     assert vitals.why_not_ready() == ["no node knows the worker yet"]
+    vitals.is_registered = True
+    assert vitals.why_not_ready() == ["messages of all slots cannot be taken"]
     assert vitals.why_dead() == []
 
 
