@@ -172,7 +172,7 @@ class RabbitMQ:
             if probe.connect_ex(("127.0.0.1", self.ports.amqp)):
                 return False
             # a port that is free may by chance be given to the probe, which then meets itself
-            return probe.getsockname() != probe.getpeername()
+            return bool(probe.getsockname() != probe.getpeername())
 
     def send(self, number: int) -> None:
         """Send a signal to the server."""
