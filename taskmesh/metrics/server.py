@@ -1,29 +1,28 @@
 """Serves probes and metrics over HTTP: a socket that is bound at once, and a thread that answers.
 
 What answers is called in threads of the server's own, so it reads what other threads write and changes nothing.
-Whoever asks slowly, or keeps his connection, holds up nobody else.
+Whoever asks slowly or not at all (`asking`), or keeps his connection, holds up nobody else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taskmesh.errors import ConfigError
-
-if TYPE_CHECKING:
-    from http.server import BaseHTTPRequestHandler
+from taskmesh.metrics.asking import Asking
 
 log = logging.getLogger("taskmesh.metrics")
 
 #: A client that says nothing for so long is left.
 CLIENT_S = 5.0
-#: Clients that are served at once. Where there are more, one that is slow is left for the next.
+#: Clients that are answered at once. Where there are more, one that takes it slowly is left for the next.
 AT_ONCE_MAX = 16
 #: How long the next one waits for those who need but a moment.
 MOMENT_S = 0.05
@@ -60,6 +59,8 @@ class Answer:
 
 
 Answering = Callable[[Request], Answer]
+#: Answers one who has asked: his connection, his address, the head of his request.
+Handling = Callable[[socket.socket, Any, bytes], object]
 
 #: Host and port; a host that is empty stands for all addresses of the machine.
 Place = tuple[str, int]
@@ -87,18 +88,19 @@ class ProbeServer:
         self._answer = answer
         self._socket = _bound(place)
         self._at_once = threading.Semaphore(AT_ONCE_MAX)
-        # who is being waited for, to ask or to take the answer; the oldest first
+        # who is being waited for, to take the answer; the oldest first
         self._slow: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
         self.port: int = self._socket.getsockname()[1]
         host = f"[{place[0]}]" if ":" in place[0] else place[0] or "*"
         self.url = f"http://{host}:{self.port}"
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="taskmesh-probes", daemon=True)
 
     def start(self) -> None:
         """Begin to serve."""
-        self._thread.start()
+        # here, for the thread may only get to it when the socket is closed again
+        asking = Asking(self._socket)
+        threading.Thread(target=self._serve, args=(asking,), name="taskmesh-probes", daemon=True).start()
 
     def close(self) -> None:
         """Serve no more."""
@@ -110,33 +112,38 @@ class ProbeServer:
             log.debug("the socket of the probes: %s", error)
         self._socket.close()
 
-    def _serve(self) -> None:
+    def _serve(self, asking: Asking) -> None:
         handle = _handler(self._answer_meanwhile)  # imports what a worker's first task need not wait for
-        while not self._closed.is_set():
-            try:
-                client, address = self._socket.accept()
-            except OSError as error:
-                if not self._closed.is_set():
-                    log.warning("probes cannot be answered for a moment: %s", error)
-                    self._closed.wait(1.0)
-                continue
-            if not self._at_once.acquire(timeout=MOMENT_S):
-                self._leave_one()
-                if not self._at_once.acquire(timeout=CLIENT_S):
-                    client.close()
-                    continue
-            try:
-                threading.Thread(target=self._talk, args=(handle, client, address), daemon=True).start()
-            except RuntimeError as error:  # the machine, or the container, has too many threads just now
-                log.warning("a probe from %s is not answered: %s", address, error)
-                client.close()
-                self._at_once.release()
+        try:
+            while not self._closed.is_set():
+                try:
+                    for client, address, head in asking.wait(CLIENT_S):
+                        self._begin(handle, client, address, head)
+                except OSError as error:
+                    if not self._closed.is_set():
+                        log.warning("probes cannot be answered for a moment: %s", error)
+                        self._closed.wait(1.0)
+        finally:
+            asking.close()
 
-    def _talk(self, handle: type[BaseHTTPRequestHandler], client: socket.socket, address: Any) -> None:
-        self._wait_for(client)
+    def _begin(self, handle: Handling, client: socket.socket, address: Any, head: bytes) -> None:
+        """Have somebody answered who has asked."""
+        if not self._at_once.acquire(timeout=MOMENT_S):
+            self._leave_one()
+            if not self._at_once.acquire(timeout=CLIENT_S):
+                client.close()
+                return
+        try:
+            threading.Thread(target=self._talk, args=(handle, client, address, head), daemon=True).start()
+        except RuntimeError as error:  # the machine, or the container, has too many threads just now
+            log.warning("a probe from %s is not answered: %s", address, error)
+            client.close()
+            self._at_once.release()
+
+    def _talk(self, handle: Handling, client: socket.socket, address: Any, head: bytes) -> None:
         try:
             client.settimeout(CLIENT_S)
-            handle(client, address, None)  # type: ignore[arg-type]
+            handle(client, address, head)
         except OSError as error:
             log.debug("%s went away: %s", address, error)
         finally:
@@ -145,15 +152,11 @@ class ProbeServer:
             self._at_once.release()
 
     def _answer_meanwhile(self, client: socket.socket, request: Request) -> Answer:
-        self._wait_no_more(client)
         try:
             return self._answer(request)
         finally:
-            self._wait_for(client)
-
-    def _wait_for(self, client: socket.socket) -> None:
-        with self._lock:
-            self._slow[client] = None
+            with self._lock:
+                self._slow[client] = None
 
     def _wait_no_more(self, client: socket.socket) -> None:
         with self._lock:
@@ -186,12 +189,21 @@ def _bound(place: Place) -> socket.socket:
         ) from error
 
 
-def _handler(answer: Callable[[socket.socket, Request], Answer]) -> type[BaseHTTPRequestHandler]:
+def _handler(answer: Callable[[socket.socket, Request], Answer]) -> Handling:
     from http.server import BaseHTTPRequestHandler
 
     class Handler(BaseHTTPRequestHandler):
         server_version = "TaskMesh"
         sys_version = ""
+
+        def __init__(self, client: socket.socket, address: Any, head: bytes) -> None:
+            self._head = head
+            super().__init__(client, address, None)  # type: ignore[arg-type]
+
+        def setup(self) -> None:
+            super().setup()
+            self.rfile.close()
+            self.rfile = io.BufferedReader(io.BytesIO(self._head))
 
         def do_GET(self) -> None:
             self._reply(with_body=True)

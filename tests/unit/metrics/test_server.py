@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,7 @@ from taskmesh.cli.probing import CannotAsk, Told, ask, quickly, url_for
 from taskmesh.config.values import probes
 from taskmesh.errors import ConfigError
 from taskmesh.metrics import pages, server
+from taskmesh.metrics.asking import ASKING_MAX, HEAD_BYTES_MAX
 from taskmesh.metrics.exposition import Samples
 from taskmesh.metrics.pages import Pages
 from taskmesh.metrics.server import AT_ONCE_MAX, ProbeServer, place_of
@@ -96,6 +98,64 @@ def test_clients_that_ask_slowly_hold_up_nobody(process: Process, monkeypatch: p
     finally:
         for connection in slow:
             connection.close()
+
+
+def open_ones(connections: list[socket.socket]) -> int:
+    """Return how many of some connections, on which nothing was said, the server has not closed."""
+    found = 0
+    for connection in connections:
+        connection.setblocking(False)
+        try:
+            connection.recv(1)
+        except BlockingIOError:
+            found += 1
+        except ConnectionResetError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /livez HT"], ids=["nothing", "a part"])
+def test_idle_connections_hold_no_thread_and_are_left_only_for_others(
+    process: Process, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """A probe that comes after 200 of them waited for some to be left, one after the other, for seconds."""
+    monkeypatch.setattr(server, "CLIENT_S", 3600.0)
+    address = "127.0.0.1", process.server.port
+    with contextlib.ExitStack() as stack:
+
+        def connect(count: int) -> list[socket.socket]:
+            made = [stack.enter_context(socket.create_connection(address, SOON_S)) for _ in range(count)]
+            for connection in made:
+                with contextlib.suppress(OSError):  # it may have been left for another
+                    connection.sendall(said)
+            return made
+
+        threads = threading.active_count()
+        few = connect(ASKING_MAX - 1)
+        assert process.ask("/livez") == Told(200, "ok")
+        assert threading.active_count() <= threads + 1, "that one may be at its end"
+        assert open_ones(few) == len(few), "nobody had to be left"
+        many = connect(200)
+        assert process.ask("/readyz") == Told(200, "ok")
+        assert open_ones(few) == 0, "the oldest are left first"
+        assert open_ones(many) == open_ones(many[1 - ASKING_MAX :]) == ASKING_MAX - 1
+        assert threading.active_count() <= threads + 2
+
+
+def test_who_asks_nothing_is_left_in_time(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CLIENT_S", 0.05)
+    with socket.create_connection(("127.0.0.1", process.server.port), SOON_S) as silent:
+        assert silent.recv(1) == b""
+    assert process.ask("/livez") == Told(200, "ok")
+
+
+def test_a_request_may_come_in_pieces_and_not_without_end(process: Process) -> None:
+    with socket.create_connection(("127.0.0.1", process.server.port), SOON_S) as connection:
+        for part in (b"GET /livez HTTP/1.1\r\nHo", b"st: x\r\n\r", b"\n"):
+            connection.sendall(part)
+        assert connection.recv(12) == b"HTTP/1.0 200"
+    endless = "GET /".ljust(HEAD_BYTES_MAX, "x")
+    assert raw(process, endless).startswith("there is no /xxx")
 
 
 def test_programs_are_told_in_json(process: Process) -> None:
