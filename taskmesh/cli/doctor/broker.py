@@ -1,10 +1,11 @@
-"""A check of the broker, where a mesh has one: whether it lets us in, and how many tickets wait there."""
+"""Checks of the broker, where a mesh has one: whether it lets us in, how many tickets wait there, who hears it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.broker_list import BrokerSeen
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.errors import BrokerRefused, BrokerUnavailable
 from taskmesh.worker.keepable import queue_of
@@ -32,6 +33,27 @@ def check_broker(mesh: TaskMesh) -> Iterator[Finding]:
         yield warn("broker", str(error), f"start it, or look at its log; {_MEANWHILE}")
     else:
         yield ok("broker", f"{broker.shown}; {_counted(counts)}")
+
+
+def check_heard(brokers: Sequence[BrokerSeen], *, is_named: bool) -> Iterator[Finding]:
+    """Look what workers tell of brokers, of which those may know that this process does not.
+
+    Args:
+        brokers: Of which they tell.
+        is_named: Whether this process was told of a broker, which is checked apart.
+    """
+    for broker in brokers:
+        if is_named:
+            if broker.deaf:
+                yield warn(
+                    "broker",
+                    f"{broker.address} {broker.trouble}",
+                    f"look at it from where these workers run; {_MEANWHILE}",
+                )
+            continue
+        text = f"{broker.in_words()}; it was not checked from here, where nobody names it"
+        how = "to have it checked, give its address with the password, TASKMESH_BROKER=..., and look again"
+        yield warn("broker", text, f"{how}; {_MEANWHILE}") if broker.deaf else ok("broker", text, how)
 
 
 def _counted(counts: dict[str, int | None]) -> str:

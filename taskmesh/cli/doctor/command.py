@@ -29,13 +29,21 @@ from taskmesh.nodes.embedded import running
 if TYPE_CHECKING:
     from rich.table import Table
 
+#: This machine is fine, which says nothing of a mesh: a deployment that forgot the address must not take it for well.
+EXIT_NOTHING = 3
+#: The check that says so.
+NO_NODES = "nodes"
 _STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
 @click.command(
     epilog=ending(
         examples=["taskmesh doctor", "taskmesh doctor -A app:mesh", "taskmesh doctor --mesh shop --json"],
-        codes=["0 nothing fails (there may be warnings)", "1 something fails"],
+        codes=[
+            "0 nothing fails (there may be warnings)",
+            "1 something fails",
+            f"{EXIT_NOTHING} nothing fails, and no node was looked at: no mesh is named, or its own does not run",
+        ],
     )
 )
 @click.option("-A", "--app", metavar="APP", help="The app: module:attribute, or a file such as app.py.")
@@ -45,17 +53,19 @@ def doctor(*, app: str | None, mesh: str | None, json_wanted: bool) -> None:
     """Check this machine and a mesh, and say what to do.
 
     Without app and mesh, the only mesh that runs here is meant, else this machine alone is checked: Python, the server
-    binary, folders, the key. With one: also its
-    broker, if it has one, its node, how that keeps its data, its memory and clock, whether the key is accepted,
-    acceptors and leader, workers, queues, parked messages and dead letters. Nothing is started and nothing changed.
+    binary, folders, the key. With one: also its broker, if the app or TASKMESH_BROKER names it, its node, how that
+    keeps its data, its memory and clock, whether the key is accepted, acceptors and leader, workers, whether they hear
+    their broker, queues, parked messages and dead letters. Nothing is started and nothing changed.
     """
     findings = list(_findings(app, mesh))
     failed = any(finding.level is Level.FAIL for finding in findings)
+    looked = not any(finding.check == NO_NODES for finding in findings)
     if json_wanted:
-        print_json({"ok": not failed, "checks": [finding.as_json() for finding in findings]})
+        checks = [finding.as_json() for finding in findings]
+        print_json({"ok": not failed, "looked_at_nodes": looked, "checks": checks})
     else:
         show(_report(findings))
-    click.get_current_context().exit(EXIT_FAILURE if failed else 0)
+    click.get_current_context().exit(EXIT_FAILURE if failed else 0 if looked else EXIT_NOTHING)
 
 
 def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
@@ -92,6 +102,8 @@ def _findings(app: str | None, name: str | None) -> Iterator[Finding]:
             yield _went_away(str(error))
         finally:
             mesh.close()
+    elif place is not None:
+        yield _no_nodes("give the mesh, as said above")
 
 
 def _only_one_here() -> tuple[Target, Finding]:
@@ -104,6 +116,14 @@ def _only_one_here() -> tuple[Target, Finding]:
         )
     here = f", such as one of those that run here: {', '.join(meshes)}" if meshes else ""
     return Target(), warn("mesh", "none is checked, for none is named", f"{HOW}, or give --mesh NAME{here}")
+
+
+def _no_nodes(remedy: str) -> Finding:
+    return warn(
+        NO_NODES,
+        f"none was looked at: this machine was checked, and no mesh; so the exit code is {EXIT_NOTHING}",
+        remedy,
+    )
 
 
 def _went_away(why: str) -> Finding:
@@ -127,6 +147,10 @@ def _mesh_findings(mesh: TaskMesh, target: Target, place: KeyPlace) -> Iterator[
         found, runs = check_embedded(mesh)
         yield from found
         if not runs:
+            yield _no_nodes(
+                f"start one: {target.worker_command(mesh.name)}; or, if this mesh has nodes elsewhere, say where: "
+                "TASKMESH_NODES=redis://host:port"
+            )
             return
     found, link = check_nodes(mesh)
     yield from found

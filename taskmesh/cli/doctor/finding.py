@@ -38,9 +38,9 @@ class Finding:
         return asdict(self) | {"level": self.level.value}
 
 
-def ok(check: str, text: str) -> Finding:
+def ok(check: str, text: str, remedy: str = "") -> Finding:
     """Return a finding that all is well."""
-    return Finding(check, Level.OK, redact(text))
+    return Finding(check, Level.OK, redact(text), redact(remedy))
 
 
 def warn(check: str, text: str, remedy: str) -> Finding:

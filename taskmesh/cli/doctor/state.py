@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from taskmesh.app import TaskMesh
+from taskmesh.cli.broker_list import brokers_of
 from taskmesh.cli.candidate_list import candidates_of, in_words
+from taskmesh.cli.doctor.broker import check_heard
 from taskmesh.cli.doctor.finding import Finding, fail, ok, warn
 from taskmesh.cli.doctor.hanging import check_hanging
 from taskmesh.cli.doctor.parked import check_parked
 from taskmesh.cli.target import Target
 from taskmesh.cli.worker_list import WorkerFacts, clash, serving, strangers, workers_of
+from taskmesh.client.inspect import Inspection
 from taskmesh.codec.keyring import Keyring
 from taskmesh.core import keys
 from taskmesh.nodes.look import Look
@@ -103,6 +106,8 @@ def check_state(mesh: TaskMesh, target: Target) -> Iterator[Finding]:
     yield from check_workers(workers, gone, command(), without)
     yield from check_stand_by(candidates_of(counted, now_ms), has_several=mesh.link.several is not None)
     yield from check_builds(workers)
+    brokers = brokers_of(Inspection(mesh.link, look=look).workers(), now_ms)
+    yield from check_heard(brokers, is_named=bool(mesh.settings.broker))
     yield from check_queues(counted, workers, command)
     yield from check_hanging(mesh, look, counted, [worker for worker in workers if worker not in gone])
     yield from check_parked(mesh, counted, workers)

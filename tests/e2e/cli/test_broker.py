@@ -62,4 +62,8 @@ def test_who_looks_is_told_of_a_broker_that_is_away_and_needs_no_address_of_it(s
     asked += [shell.run("status"), shell.run("inspect", "stats")]
     assert "not heard by 1 of 1 workers (one)" in " ".join(asked[-2].out.split())
     assert "not heard:" in asked[-1].out
+    asked.append(shell.run("doctor", "--json"))
+    (found,) = (check for check in asked[-1].json["checks"] if check["check"] == "broker")
+    assert (found["level"], "it was not checked" in found["text"]) == ("warn", True)
+    assert address.replace(SECRET, "***") in found["text"]
     assert not any(SECRET in look.out + look.err for look in asked)

@@ -58,12 +58,19 @@ def test_a_worker_and_a_scheduler_are_asked_how_they_are(shell: Shell) -> None:
 
 def test_a_mesh_that_runs_here_is_known_though_nobody_names_it(shell: Shell) -> None:
     """By `doctor`; and a queue that a worker serves is known before anything was sent to it."""
-    (said,) = (each for each in shell.run("doctor", "--json").json["checks"] if each["check"] == "mesh")
+    report = shell.run("doctor", "--json", code=3).json
+    assert (report["ok"], report["looked_at_nodes"]) == (True, False)
+    (said,) = (each for each in report["checks"] if each["check"] == "mesh")
     assert (said["level"], "none is checked" in said["text"]) == ("warn", True)
     assert "give -A" in said["remedy"]
     shell.write("app.py")
+    alone = shell.run("doctor", "-A", "app.py", "--json", code=3).json["checks"][-1]
+    assert "no mesh; so the exit code is 3" in alone["text"]
+    assert "TASKMESH_NODES" in alone["remedy"], "it may be elsewhere, and nobody said so"
     shell.worker("app.py", "-c", "1", "-Q", "io")
-    checks = {each["check"]: each for each in shell.run("doctor", "--json").json["checks"]}
+    report = shell.run("doctor", "--json").json
+    checks = {each["check"]: each for each in report["checks"]}
+    assert report["looked_at_nodes"]
     assert checks["mesh"]["text"] == "no app is given; this is mesh shop, the only one that runs here"
     assert "workers" in checks
     assert "has no queue" not in shell.run("queue", "pause", "io", "--mesh", "shop").err

@@ -239,7 +239,7 @@ def test_a_stale_socket_of_the_embedded_node_does_no_harm(shell, with_data):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
-    report = shell.run("doctor", "-A", "app.py", "--json").json
+    report = shell.run("doctor", "-A", "app.py", "--json", code=3).json
     (found,) = [check for check in report["checks"] if check["check"] == "embedded node"]
     assert (found["level"], "stale" in found["text"]) == ("warn", True)
     if with_data:
