@@ -147,8 +147,8 @@ def reserved(*, names: tuple[str, ...], limit: int, target: Target, json_wanted:
 def scheduled(*, limit: int, start: int, target: Target, json_wanted: bool) -> None:
     """Show what waits for its time, the next first.
 
-    Messages with countdown or eta, retries, and what is parked until a worker knows its task. No worker holds them:
-    they wait on the node.
+    Messages with countdown or eta, retries, what a rate limit holds back, and what is parked until a worker knows its
+    task: `why` says which. No worker holds them: they wait on the node.
     """
     found = target.look().inspect(limit=limit).scheduled(start=start)
     if json_wanted:
@@ -161,12 +161,13 @@ def scheduled(*, limit: int, start: int, target: Target, json_wanted: bool) -> N
     show(
         table(
             "waiting for their time",
-            ["id", "due", "state", "task", "queue", "attempt", "parked by build"],
+            ["id", "due", "state", "why", "task", "queue", "attempt", "parked by build"],
             [
                 (
                     row["id"],
                     row["eta"],
                     row["state"],
+                    row["reason"],
                     _task(row),
                     row["queue"],
                     row.get("attempt"),

@@ -21,10 +21,12 @@ from taskmesh.codec.report import BrokerReport, ChildReport, Report, decode_repo
 from taskmesh.core.claim_names import claim_name
 from taskmesh.core.keys import BY_TICKET
 from taskmesh.core.record import REVOKE_REQUESTED, Record
+from taskmesh.core.state import State
 from taskmesh.errors import TrustError, UsageError
 from taskmesh.nodes.look import Look
 from taskmesh.queue.claim import ELSEWHERE
-from taskmesh.queue.inspect import Holding, holdings, records, scheduled, workers
+from taskmesh.queue.inspect import Holding, Waiting, holdings, records, scheduled, workers
+from taskmesh.queue.rate import held_back
 from taskmesh.queue.workers import children
 
 if TYPE_CHECKING:
@@ -127,7 +129,8 @@ class Inspection:
     def scheduled(self, *, start: int = 0) -> Rows:
         """Return what waits for its time, the next first: countdown, eta, retries, and what no worker knows yet.
 
-        No worker holds it, it waits on the node: the one key is `node`.
+        No worker holds it, it waits on the node: the one key is `node`. The `reason` of each is `time` (countdown or
+        eta), `retry`, `rate limit`, or `unknown task`: no worker that met it knows that.
 
         Args:
             start: How many to pass over, to read on.
@@ -139,15 +142,23 @@ class Inspection:
         link, look = self._link, self._look_anew()
         _, found = look.ask(lambda: scheduled(link.session, self._limit, start))
         self._tell_of_silence("what waits there is not shown")
+        rows = [self._about(waiting.task_id, waiting.record) for waiting in found]
+        tasks = [
+            (waiting.task_id, row["task"], waiting.due_ms)
+            for waiting, row in zip(found, rows, strict=True)
+            if row["task"] is not None and not waiting.build
+        ]
+        limited = look.ask(lambda: held_back(link.session, tasks))
         return {
             "node": [
                 {
-                    **self._about(waiting.task_id, waiting.record),
+                    **row,
                     "state": waiting.record.state.value if waiting.record is not None else None,
                     "eta": as_iso(waiting.due_ms),
                     "parked_by": waiting.build or None,
+                    "reason": _reason(waiting, is_limited=waiting.task_id in limited),
                 }
-                for waiting in found
+                for waiting, row in zip(found, rows, strict=True)
             ]
         }
 
@@ -334,6 +345,14 @@ class Inspection:
             "revoked": bool(record.flags & REVOKE_REQUESTED),
             "verified": task is not None,
         }
+
+
+def _reason(waiting: Waiting, *, is_limited: bool) -> str:
+    if waiting.build:
+        return "unknown task"
+    if is_limited:
+        return "rate limit"
+    return "retry" if waiting.record is not None and waiting.record.state is State.RETRY else "time"
 
 
 def _broker(told: BrokerReport | None) -> dict[str, Any] | None:

@@ -224,3 +224,8 @@ def events(of: bytes) -> bytes:
 def listened(of: bytes) -> bytes:
     """Return the key that stands while somebody listens to events."""
     return of + b"listened"
+
+
+def waiting_starts(of: bytes, digest: bytes) -> bytes:
+    """Return the key of the messages that wait for a start of a task with a rate limit."""
+    return of + b"rate:" + digest

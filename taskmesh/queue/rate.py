@@ -1,14 +1,17 @@
-"""Rate limits: may a message of a task start now, or when?"""
+"""Rate limits: may a message of a task start now, or when? And which wait for that?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
+from math import ceil
 from typing import NamedTuple
 
+from taskmesh.core import keys
 from taskmesh.core.rate import Rate
 from taskmesh.core.script import load_script
-from taskmesh.core.steps import Session, Steps
-from taskmesh.replication.ask import ask
+from taskmesh.core.steps import Call, Session, Steps
+from taskmesh.replication.ask import answer, ask
 
 RATE = load_script("taskmesh.queue", "rate")
 STARTS = load_script("taskmesh.queue", "starts")
@@ -91,6 +94,40 @@ def hasten(session: Session, task: str, step: bytes, *, patience_s: float = 10.0
                 session, STARTS, _digest(task), b"0", GO_ON, *told, patience_s=patience_s
             )
     return int(left)
+
+
+def held_back(session: Session, waiting: Sequence[tuple[str, str, int]]) -> Steps[set[str]]:
+    """Return which messages wait for a start that the rate limit of their task allows; it changes nothing.
+
+    Args:
+        session: Where.
+        waiting: Of each its id, its task and when it is due (ms): one is held back if that is what was reserved for it.
+    """
+    by_task: dict[str, list[tuple[str, int]]] = {}
+    for task_id, task, due_ms in waiting:
+        by_task.setdefault(task, []).append((task_id, due_ms))
+    calls = [
+        Call(
+            None,
+            session.prefix,
+            (
+                b"ZMSCORE",
+                keys.waiting_starts(session.prefix, _digest(task)),
+                *(task_id.encode() for task_id, _ in some),
+            ),
+        )
+        for task, some in by_task.items()
+    ]
+    found: set[str] = set()
+    if not calls:
+        return found
+    replies = yield calls
+    for some, reply in zip(by_task.values(), replies, strict=True):
+        for (task_id, due_ms), moment_us in zip(some, answer(session, "ZMSCORE", reply), strict=True):
+            # in milliseconds as who could not start it rounded them
+            if moment_us is not None and ceil(float(moment_us) / 1000) == due_ms:
+                found.add(task_id)
+    return found
 
 
 def _digest(task: str) -> bytes:

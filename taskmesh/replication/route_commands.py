@@ -99,6 +99,14 @@ def _children(replies: Sequence[list[bytes]]) -> list[bytes]:
     return list(chain.from_iterable(found.items()))
 
 
+def _scores(replies: Sequence[list[Any]]) -> list[Any]:
+    """Return of each member the highest score: a node that kept the set before may know less."""
+    return [
+        max((score for score in each if score is not None), key=float, default=None)
+        for each in zip(*replies, strict=True)
+    ]
+
+
 #: By the command and what its key begins with, behind the mesh's own prefix; how one answer is made of several.
 _SHARED: dict[tuple[bytes, bytes], Callable[[Sequence[Any]], Any]] = {
     (b"TIME", b""): _first,
@@ -122,6 +130,7 @@ _SHARED: dict[tuple[bytes, bytes], Callable[[Sequence[Any]], Any]] = {
     (b"HGETALL", b"w"): _children,
     (b"HMGET", b"w"): _worker,
     (b"HGET", b"w"): _first,
+    (b"ZMSCORE", b"rate"): _scores,
     # who listens does so at one node or at all: what is told twice is heard twice, and does no harm
     (b"PUBLISH", b"turn"): max,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,7 +27,7 @@ from taskmesh.queue.expire import expire, expired
 from taskmesh.queue.manage import FORGOTTEN, HAS_MESSAGES, Status, forget_queue, peek, revoke, status
 from taskmesh.queue.oldest import oldest
 from taskmesh.queue.pause import pause, paused_queues, resume
-from taskmesh.queue.rate import BEGIN, GO_ON, ask_start, hasten
+from taskmesh.queue.rate import BEGIN, GO_ON, ask_start, hasten, held_back
 from taskmesh.queue.setting import operated, put_rate_limit, put_weight
 from taskmesh.queue.wish import Wish, note_wish, settle_wish, wishes
 from taskmesh.queue.workers import Serves, register, unpark
@@ -299,12 +300,15 @@ def test_a_limit_is_one_for_all_nodes(view, seed):
     both = Both(view, seed)
     both.send(12)
     tokens = both.claim()
-    both.same(put_rate_limit, "task", "2/s")
+    both.same(put_rate_limit, "task", "7/s")
     entries: list[bytes] = []
     for task_id, token in tokens.items():
         start = both.same(ask_start, "task", None, task_id)
         if not start.granted:
-            entries += (task_id.encode(), token, b"Z", b"%d" % start.moment_ms)
+            entries += (task_id.encode(), token, b"Z", b"%d" % ceil(start.moment_ms))
+    due = [(entry[0].decode(), "task", int(entry[3])) for entry in zip(*[iter(entries)] * 4, strict=True)]
+    for some in (due, [(task_id, "task", moment_ms + 1) for task_id, _, moment_ms in due]):
+        assert both.same(held_back, some) == {each[0] for each in some if some is due}
     both.same(commit, HOLDER, b"build", [], entries[4:])
     both.same(put_rate_limit, "task", "100/s")
     both.same(hasten, "task", BEGIN)

@@ -77,6 +77,7 @@ COMMANDS: dict[bytes, Command] = {
     b"ZREM": _command(sorted_sets.zrem, -3, "w"),
     b"ZSCAN": _command(sorted_sets.zscan, -3),
     b"ZSCORE": _command(sorted_sets.zscore, 3),
+    b"ZMSCORE": _command(sorted_sets.zmscore, -3),
     b"ZCARD": _command(sorted_sets.zcard, 2),
     b"ZCOUNT": _command(sorted_sets.zcount, 4),
     b"ZRANGE": _command(sorted_sets.zrange, -4),

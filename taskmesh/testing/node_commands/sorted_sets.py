@@ -93,6 +93,11 @@ def zscore(state: NodeState, argv: Arguments) -> Reply:
     return None if score is None else format_number(score)
 
 
+def zmscore(state: NodeState, argv: Arguments) -> Reply:
+    """ZMSCORE key member [member ...]."""
+    return [zscore(state, (argv[0], argv[1], member)) for member in argv[2:]]
+
+
 def zcard(state: NodeState, argv: Arguments) -> Reply:
     """ZCARD key."""
     return len(sorted_set_at(state, argv[1]) or _EMPTY)

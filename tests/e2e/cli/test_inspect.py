@@ -19,6 +19,15 @@ APP = """
         while not os.path.exists(path):
             time.sleep(0.01)
 """
+LIMITED = """
+    from taskmesh import TaskMesh
+
+    mesh = TaskMesh("shop")
+
+    @mesh.task(rate_limit="1/h")
+    def seldom():
+        return 1
+"""
 
 
 def test_a_look_at_a_worker_and_what_it_runs(shell: Shell):
@@ -73,8 +82,24 @@ def test_what_waits_for_its_time(served: Shell):
     rows = served.run("inspect", "scheduled", "--json").json["node"]
     assert [row["id"] for row in rows] == ids
     assert {row["task"] for row in rows} == {"app.add"}
+    assert {row["reason"] for row in rows} == {"time"}
+    assert served.run("result", ids[0], "--json").json["rate_limited"] is False
     paged = served.run("inspect", "scheduled", "--limit", "2")
     assert ids[1] in paged.out
     assert ids[2] not in paged.out
     assert "--start 2" in paged.err
     assert ids[2] in served.run("inspect", "scheduled", "--start", "2").out
+
+
+def test_what_a_rate_limit_holds_back_says_so(shell: Shell):
+    shell.write("app.py", LIMITED)
+    shell.environ["TASKMESH_APP"] = "app.py"
+    shell.worker("-c", "1")
+    shell.run("call", "app.seldom", "--wait", "120")
+    waits = shell.run("call", "app.seldom", "--json").json["id"]
+    wait_until(lambda: shell.run("status", "--json").json["delayed"] == 1, what="it is put back")
+    (row,) = shell.run("inspect", "scheduled", "--json").json["node"]
+    assert (row["id"], row["reason"]) == (waits, "rate limit")
+    assert "rate limit" in shell.run("inspect", "scheduled").out
+    assert shell.run("result", waits, "--json").json["rate_limited"] is True
+    assert "the rate limit of its task" in " ".join(shell.run("result", waits).out.split())

@@ -36,6 +36,10 @@ def test_what_waits_for_its_moment_blocks_nobody_and_can_be_revoked(app, fleet):
     wait_until(lambda: {first.state, second.state} == {"SUCCESS", "SCHEDULED"})
     assert app.add.apply_async((1, 2), queue="limited").get(timeout=TIMEOUT_S) == 3
     waiting = first if first.state == "SCHEDULED" else second
+    later = app.start_seldom.apply_async((3,), queue="limited", countdown=3600)
+    rows = {row["id"]: row["reason"] for row in app.mesh.inspect(limit=1000).scheduled()["node"]}
+    assert (rows[waiting.id], rows[later.id]) == ("rate limit", "time")
+    assert later.revoke()
     assert waiting.revoke()
 
 
