@@ -6,7 +6,7 @@ import time
 from time import monotonic
 
 #: A reading that took longer tells too little to be taken for the middle of that time.
-SLOW_S = 0.5
+SLOW_S = 0.05
 
 
 class NodeClock:
