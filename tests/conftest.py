@@ -29,10 +29,14 @@ def pytest_configure():
     # what is begun in the background of a shell, as CI may be, ignores Ctrl-C, and so would all that tests start
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # a busy machine takes as long as that to start the workers of `mesh.workers()`
+    # a busy machine takes as long as that to start the workers of `mesh.workers()`, and embedded nodes
+    from taskmesh.nodes import embedded, embedded_private
     from taskmesh.worker import launch
 
     launch.START_TIMEOUT_S = 180.0
+    embedded_private._START_S = 90.0
+    for start in (embedded.ensure_running, embedded.ensure_all, embedded.ensure_at):
+        start.__kwdefaults__["timeout_s"] = 90.0
 
 
 def pytest_runtest_setup():

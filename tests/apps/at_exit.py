@@ -13,6 +13,7 @@ from pathlib import Path
 
 from taskmesh import TaskMesh
 from taskmesh.client import collector
+from taskmesh.worker import launch
 
 mesh = TaskMesh("at-exit", embedded="private")
 
@@ -27,6 +28,7 @@ def hold(path: str) -> str:
 
 def main(path: str) -> None:
     """Leave a future behind."""
+    launch.START_TIMEOUT_S = 180.0  # a busy machine takes as long as that
     workers = mesh.workers(1).start()
     executor = mesh.executor()
     future = executor.submit(hold, path)

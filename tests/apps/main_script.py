@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from taskmesh import TaskMesh
+from taskmesh.worker import launch
 
 print("run as", __name__)
 
@@ -74,12 +75,13 @@ def use(where: str) -> None:
 
 def main() -> None:
     """Send from here, and from a process that multiprocessing makes."""
+    launch.START_TIMEOUT_S = 180.0  # a busy machine takes as long as that
     with mesh.workers(1):
         use("here")
         for method in sys.argv[1:]:
             child = multiprocessing.get_context(method).Process(target=use, args=(method,))
             child.start()
-            child.join(90)
+            child.join(240)
             print(method, "exit code", child.exitcode)
     mesh.close()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taskmesh import TaskMesh
+from taskmesh.worker import launch
 
 mesh = TaskMesh("prefork", embedded="private")
 FOLDER = Path(os.environ.get("PREFORK_FOLDER", "."))
@@ -58,6 +59,7 @@ def fork(body: Callable[[], None]) -> int:
 
 def main() -> None:
     """Send, fork, send."""
+    launch.START_TIMEOUT_S = 180.0  # a busy machine takes as long as that
     with mesh.workers(3):
         executor = mesh.executor()
         assert add.delay(1, 1).get(timeout=TIMEOUT_S) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-TIMEOUT_S = 60
+TIMEOUT_S = 300
 
 
 def run(*words: str, cwd: Path = ROOT, **environ: str) -> str:

@@ -25,7 +25,7 @@ def is_alive(pid: int) -> bool:
 
 def ask(socket_path: str, *words: str) -> Reply:
     """Send one command to a node."""
-    connection = Connection(socket_path, 10.0)
+    connection = Connection(socket_path, 90.0)
     try:
         return connection.call(*words)
     finally:

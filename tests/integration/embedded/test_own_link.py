@@ -18,7 +18,7 @@ def test_it_starts_no_node_after_its_end(state_root, nodes):
     embedded.ensure_all("shop", nodes)
     with TaskMesh("shop") as mesh:
         link = own_link(facts_of(mesh, WorkerOptions(app="", name="w")))
-    link.open()
+    link.reach(90.0)
     link.end()
     embedded.stop("shop")
     with pytest.raises(NodeUnavailable):

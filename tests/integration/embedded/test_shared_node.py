@@ -56,8 +56,8 @@ def test_one_that_was_taken_down_is_not_started_to_be_told_who_stands_for_leader
     with TaskMesh("shop") as mesh:
         link = mesh.link.open()
         teller = Teller(link, Candidate("a" * 16, "ann", "host:1"), lambda: False)
-        teller.tell()
-        assert link.run(heard(link.session))
+        # it gives the node a second
+        wait_until(lambda: teller.tell() or link.run(heard(link.session)))
         embedded.stop("shop")
         for _ in range(3):  # the first has a connection still
             teller.tell()
@@ -229,17 +229,22 @@ def test_stop_ends_everything_and_keeps_the_data(state_root):
 
 
 def test_it_leaves_when_nobody_needs_it_and_stays_for_a_live_message(state_root, monkeypatch):
+    # what they keep is put there by earlier ones, which stay: those that leave soon may have left before
+    for mesh, record in (("waiting", "record"), ("idle", "record of a finished one")):
+        node = embedded.ensure_running(mesh)
+        ask(node.socket_path, "SET", f"tm:{mesh}:r:an-id", record)
+        if mesh == "waiting":
+            ask(node.socket_path, "SADD", "tm:waiting:L:17", "an-id")
+        assert embedded.stop(mesh)
     monkeypatch.setenv("TASKMESH_EMBEDDED_IDLE_S", "0.2")
     waiting = embedded.ensure_running("waiting")
-    ask(waiting.socket_path, "SADD", "tm:waiting:L:17", "an-id")
-    ask(waiting.socket_path, "SET", "tm:waiting:r:an-id", "record")
     # It was last used before this one was started, and would have left before it.
     idle = embedded.ensure_running("idle")
-    ask(idle.socket_path, "SET", "tm:idle:r:an-id", "record of a finished one")
     wait_until(lambda: not is_alive(idle.guardian_pid))
     assert not is_alive(idle.server_pid)
     assert not Path(idle.socket_path).exists()
     assert embedded.running() == [waiting]
+    monkeypatch.delenv("TASKMESH_EMBEDDED_IDLE_S")
     again = embedded.ensure_running("idle")
     assert ask(again.socket_path, "EXISTS", "tm:idle:r:an-id") == 1
 
@@ -258,22 +263,44 @@ def test_a_stale_socket_card_and_lock_mislead_nobody(state_root):
     assert embedded.ensure_running("shop", timeout_s=60).generation == 2
 
 
+def watched(mesh: str) -> tuple[embedded.Running, Connection]:
+    """Return a node that leaves soon, and a connection: while that is open, it stays."""
+
+    def connected() -> tuple[embedded.Running, Connection] | None:
+        node = embedded.ensure_running(mesh, timeout_s=60)
+        watcher = None
+        try:
+            watcher = Connection(node.socket_path, 90.0)
+            # another one may have taken its place meanwhile
+            if watcher.call("PING") == b"PONG" and embedded.running() == [node]:
+                return node, watcher
+        except OSError:
+            pass  # it has left
+        if watcher is not None:
+            watcher.close()
+        return None
+
+    return wait_until(connected)
+
+
 def test_a_removed_socket_is_put_back(state_root, monkeypatch):
     monkeypatch.setenv("TASKMESH_EMBEDDED_IDLE_S", "2")  # the guardian looks every half second
-    node = embedded.ensure_running("shop")
-    Path(node.socket_path).unlink()
-    again = embedded.ensure_running("shop", timeout_s=60)
+    node, watcher = watched("shop")
+    try:
+        Path(node.socket_path).unlink()
+        again = embedded.ensure_running("shop", timeout_s=60)
+    finally:
+        watcher.close()
     assert again.guardian_pid == node.guardian_pid
-    assert again.generation == 2
+    assert again.generation == node.generation + 1
 
 
 def test_a_node_whose_folder_was_removed_ends_and_harms_no_successor(state_root, monkeypatch):
     monkeypatch.setenv("TASKMESH_EMBEDDED_IDLE_S", "2")
     node = embedded.ensure_running("shop")
     node.data_dir.parent.rename(state_root / "removed")
-    successor = embedded.ensure_running("shop", timeout_s=60)
+    successor, watcher = watched("shop")
     assert successor.guardian_pid != node.guardian_pid
-    watcher = Connection(successor.socket_path, 10.0)  # while it is connected, the successor stays
     try:
         wait_until(lambda: not is_alive(node.guardian_pid))
         assert not is_alive(node.server_pid)
@@ -315,7 +342,8 @@ def test_a_generation_that_was_lost_is_found_in_the_data(state_root):
 
 def test_clients_are_counted(state_root):
     node = embedded.ensure_running("shop")
-    assert embedded.count_clients(node) == 0
+    # the node sees a moment later that who has started it is gone
+    wait_until(lambda: embedded.count_clients(node) == 0)
     code = """
         import sys
         from taskmesh.nodes.embedded_resp import Connection
@@ -328,7 +356,7 @@ def test_clients_are_counted(state_root):
     with python(code, node.socket_path, stdin=-1) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == "connected\n"
-        assert embedded.count_clients(node) == 1
+        wait_until(lambda: embedded.count_clients(node) == 1)
         client.communicate()
     wait_until(lambda: embedded.count_clients(node) == 0)
 
