@@ -67,4 +67,4 @@ class Holds:
             if hasattr(handle, "is_settled"):
                 handle.get(timeout=90, propagate=False)
             elif not handle.cancelled():
-                handle.exception(timeout=20)
+                handle.exception(timeout=90)

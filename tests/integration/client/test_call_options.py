@@ -63,13 +63,14 @@ def test_a_task_has_a_priority_of_its_own(app, tmp_path, started, make_mesh):
 @pytest.mark.parametrize("how", ["countdown", "eta", "text"])
 def test_a_message_runs_when_it_is_due_and_not_before(app, how):
     before = datetime.now(UTC)
-    due = before + timedelta(seconds=0.4)
-    options = {"countdown": {"countdown": 0.4}, "text": {"countdown": "400ms"}, "eta": {"eta": due}}[how]
+    due = before + timedelta(seconds=1)
+    options = {"countdown": {"countdown": 1.0}, "text": {"countdown": "1000ms"}, "eta": {"eta": due}}[how]
     result = app.now.apply_async(**options)
-    assert result.state in ("SCHEDULED", "SUCCESS")
+    # where this process stood still meanwhile, it may be any that comes later
+    assert result.state == "SCHEDULED" or datetime.now(UTC) >= before + timedelta(seconds=0.5)
     ran = datetime.fromtimestamp(result.get(timeout=TIMEOUT_S), UTC)
-    # the node's clock is measured, which may be off by some ms
-    assert ran >= before + timedelta(seconds=0.35)
+    # the node's clock is measured, on a busy machine not very well
+    assert ran >= before + timedelta(seconds=0.5)
 
 
 def test_one_that_is_due_already_runs_at_once(app):
@@ -142,11 +143,11 @@ def test_a_delayed_message_can_expire_before_it_is_due(app):
 def test_options_in_an_event_loop(app):
     async def main() -> tuple[float, float]:
         before = datetime.now(UTC).timestamp()
-        result = await app.now.aapply_async(countdown=0.3, priority=9)
+        result = await app.now.aapply_async(countdown=1, priority=9)
         return before, await result
 
     before, ran = asyncio.run(main())
-    assert ran >= before + 0.25
+    assert ran >= before + 0.5
 
 
 def test_routes_name_queues_by_patterns(app, make_mesh, started):

@@ -47,13 +47,19 @@ class Heard:
 
 
 @pytest.fixture
-def heard(app, mesh) -> Iterator[Heard]:
-    """A listener that children know of."""
+def heard(holds, mesh) -> Iterator[Heard]:
+    """A listener that both children know of."""
     listening = Heard(mesh.events())
+    # what both ran at once; either may know of it a second before the other does
+    rounds: list[list[str]] = []
 
     def tried() -> bool:
-        app.add.delay(1).get(timeout=TIMEOUT_S)
-        return any(event.kind == "started" for event in listening.all)
+        held = holds.all_children()
+        for name, handle in held:
+            holds.let_go(name)
+            handle.get(timeout=TIMEOUT_S)
+        rounds.append([handle.id for _, handle in held])
+        return any(all("started" in listening.of(each) for each in both) for both in rounds)
 
     wait_until(tried, what="children hear that somebody listens", every_s=0.1)
     yield listening
@@ -88,7 +94,8 @@ def test_what_is_tried_again_and_what_expires_is_told(app, other, heard):
 
     expired = app.add.apply_async((1,), queue="unserved", expires=0.01)
     result = again.delay()
-    wait_until(lambda: "failed" in heard.of(result.id))
+    # two children tell of it, and nobody says who of them is first
+    wait_until(lambda: len(heard.of(result.id)) == 5)
     assert sorted(heard.of(result.id)) == ["failed", "retried", "sent", "started", "started"]
     retried = next(event for event in heard.all if event.id == result.id and event.kind == "retried")
     assert (retried.attempt, retried.detail) == (1, "ValueError")
@@ -136,8 +143,7 @@ def test_a_crash_the_dead_letter_and_workers_are_told(app, mesh, make_mesh):
     try:
         with once.workers(1, queues=("deadly",)):
             result = die.apply_async(queue="deadly")
-            wait_until(lambda: "dead" in heard.of(result.id))
-            assert "crashed" in heard.of(result.id)
+            wait_until(lambda: {"crashed", "dead"} <= {*heard.of(result.id)})
             crashed = next(event for event in heard.all if event.kind == "crashed")
             assert (crashed.task, crashed.queue, crashed.detail) == ("die", "deadly", "signal 9 (SIGKILL)")
         wait_until(lambda: [event.kind for event in heard.all][-1] == "worker-down")
@@ -247,8 +253,8 @@ def test_one_that_nobody_holds_ends(mesh):
     forgotten = weakref.ref(events)
     before = listening()
     del events
-    wait_until(lambda: listening() < before)
-    assert forgotten() is None
+    # the thread that says that somebody listens holds it for a moment now and then
+    wait_until(lambda: listening() < before and forgotten() is None)
 
 
 def test_while_nobody_listens_nothing_is_published(app, mesh):
@@ -267,18 +273,23 @@ def test_while_nobody_listens_nothing_is_published(app, mesh):
             each.revoke()
         return after - before
 
-    # what an earlier listener left stands for ten seconds
-    link.run(plain(link.session, b"DEL", keys.listened(link.prefix)))
-    assert send() == 0
+    def send_unheard() -> int:
+        # what an earlier listener left stands for ten seconds; and it may be on its way still, as may be what was told
+        link.run(plain(link.session, b"DEL", keys.listened(link.prefix)))
+        return send()
+
+    wait_until(lambda: send_unheard() == 0, what="nothing is published")
     with mesh.events():
-        assert send() == 20
+        wait_until(lambda: send() >= 20, what="all is published")
 
 
 def test_the_flag_expires_by_itself(mesh):
     link = mesh.link
     with mesh.events():
-        left_ms = link.run(plain(link.session, b"PTTL", keys.listened(link.prefix)))
-        assert 0 < left_ms <= 10_000
+        left_ms = wait_until(
+            lambda: max(0, link.run(plain(link.session, b"PTTL", keys.listened(link.prefix))))
+        )
+        assert left_ms <= 10_000
         until_ms = int(
             link.run(plain(link.session, b"HGET", keys.settings(link.prefix), LISTENED_FIELD.encode()))
         )

@@ -27,6 +27,12 @@ from tests.support import wait_until
 TIMEOUT_S = 90.0
 
 
+@pytest.fixture(autouse=True)
+def cancelling_takes_its_time(monkeypatch):
+    """A node that does not answer for some seconds is none that cannot be reached."""
+    monkeypatch.setattr("taskmesh.client.collector.CANCEL_PATIENCE_S", TIMEOUT_S)
+
+
 @pytest.fixture
 def executor(mesh):
     with mesh.executor() as executor:
@@ -149,17 +155,19 @@ def test_what_somebody_else_revoked_is_not_cancelled(app, executor, holds):
     assert not future.cancelled()
 
 
-def test_callbacks_are_called_in_order_also_after_one_that_raises(executor, caplog):
+def test_callbacks_are_called_in_order_also_after_one_that_raises(executor, holds, caplog):
     called = []
 
     def broken(future):
         called.append("broken")
         raise RuntimeError("by the callback")
 
-    future = executor.submit(square, 3)
+    # held, or it could end between two of these
+    name, future = holds.submit(executor, 9)
     future.add_done_callback(lambda f: called.append(("first", f is future)))
     future.add_done_callback(broken)
     future.add_done_callback(lambda f: called.append(("last", f.result())))
+    holds.let_go(name)
     wait_until(lambda: len(called) == 3, TIMEOUT_S)
     assert called == [("first", True), "broken", ("last", 9)]
     assert "exception calling callback" in caplog.text
@@ -352,6 +360,7 @@ def test_map_whose_iterator_is_closed_cancels_the_rest(app, executor, holds, tmp
     # the children run two of the others, and have given back what they had claimed with these
     states = lambda: sorted(handle.state for handle in list(executor._collector._pending))  # noqa: E731
     wait_until(lambda: states() == ["PENDING"] * 3 + ["STARTED"] * 2, TIMEOUT_S)
+    wait_until(lambda: len(list(tmp_path.glob("began-?"))) == 3, TIMEOUT_S)
     found.close()
     for name in "bcdef":
         (tmp_path / f"let-{name}").touch()
@@ -408,8 +417,8 @@ def test_map_leaves_no_reference_to_what_was_yielded(executor):
     for scale in found:
         ref = weakref.ref(scale)
         del scale
-        gc.collect()
-        assert ref() is None
+        # the thread that ended its future may be on its way out of that still
+        wait_until(lambda ref=ref: gc.collect() is not None and ref() is None)
 
 
 # -- shutting down ----------------------------------------------------------------
@@ -474,8 +483,7 @@ def test_one_that_is_dropped_still_gives_results_and_leaves_no_thread(app, mesh)
     ref = weakref.ref(executor)
     thread = executor._collector._thread
     del executor
-    gc.collect()
-    assert ref() is None
+    wait_until(lambda: gc.collect() is not None and ref() is None)
     assert [*found, future.result(TIMEOUT_S)] == [1, 2, 3, 4]
     thread.join(TIMEOUT_S)
     assert not thread.is_alive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until it listens: its socket is there a moment before."""
         words = [
             "--port",
             "0",
@@ -41,7 +42,11 @@ class Server:
             "yes",
         ]
         self._process = subprocess.Popen([find_server(), *words], stdout=subprocess.DEVNULL)
-        wait_until(self.socket.exists, TIMEOUT_S)
+        wait_until(self._listens, TIMEOUT_S)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> None:
         """End it."""
