@@ -22,8 +22,8 @@ from taskmesh.nodes.sync_driver import SyncDriver
 from tests.support import await_until, wait_until
 
 # Longer than a test lasts: nothing may depend on it.
-ANSWER_TIMEOUT_S = 120.0
-TESTS_LAST_S = 30
+ANSWER_TIMEOUT_S = 360.0
+TESTS_LAST_S = 120
 
 
 def script(source: str) -> Script:
@@ -333,19 +333,20 @@ def test_a_loop_that_ends_while_connecting_leaves_no_connection(node, looker, na
     before = threading.active_count()
     loop = in_loop(main())
     go.set()
-    wait_until(lambda: threading.active_count() < before + 1, what="the thread has ended")
-    assert not made[0].is_connected
+    wait_until(lambda: made and threading.active_count() < before + 1, what="the thread has ended")
+    wait_until(lambda: not made[0].is_connected, what="its connection is closed")
     wait_until(lambda: not clients(looker, name), what="no connection is left")
-    gc.collect()
-    assert loop() is None
+    wait_until(lambda: gc.collect() is not None and loop() is None, what="the loop is gone")
 
 
 def test_one_loop_after_the_other(driver, looker, name):
     """Each has connections of its own, which go with it."""
     for _ in range(3):
         assert in_loop(driver.run(ask(command(b"PING")))) == [b"PONG"]
-        gc.collect()
-        wait_until(lambda: not clients(looker, name), what="the loop's connection is closed")
+        wait_until(
+            lambda: gc.collect() is not None and not clients(looker, name),
+            what="the loop's connection is closed",
+        )
 
 
 def test_a_closed_loop_that_somebody_holds_is_cleared_by_the_next(driver, looker, name):
@@ -356,7 +357,8 @@ def test_a_closed_loop_that_somebody_holds_is_cleared_by_the_next(driver, looker
 
     async def main() -> None:
         await driver.run(ask(command(b"PING")))
-        assert len(clients(looker, name)) == 1
+        # the node sees a moment later that the other one was closed
+        await await_until(lambda: len(clients(looker, name)) == 1)
 
     in_loop(main())
 
@@ -410,5 +412,4 @@ def test_closing_from_another_thread_and_going_on(driver, looker, name):
         driver.close()
 
     in_loop(main())
-    gc.collect()
-    assert not clients(looker, name)
+    wait_until(lambda: gc.collect() is not None and not clients(looker, name), what="no connection is left")

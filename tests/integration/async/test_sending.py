@@ -16,7 +16,7 @@ from taskmesh.nodes.async_driver import _Home
 from tests.apps import async_tasks
 from tests.apps.async_tasks import add
 
-TESTS_LAST_S = 30
+TESTS_LAST_S = 120
 
 
 def in_loop(coroutine):
