@@ -124,12 +124,7 @@ class FileTickets:
                 return None
 
     def _take(self) -> Ticket | None:
-        deaf = self._broker.folder / "deaf"
-        if (
-            self.trouble
-            or len(self._out) >= self._at_once
-            or (deaf.exists() and deaf.stat().st_mtime >= self._since)
-        ):
+        if self.trouble or len(self._out) >= self._at_once or self._is_deaf():
             return None
         for queue in self._queues:
             for ticket in sorted((self._broker.folder / queue).glob("*.waiting")):
@@ -142,6 +137,11 @@ class FileTickets:
                 self._broker.note("taken", queue)
                 return Ticket(queue, taken)
         return None
+
+    def _is_deaf(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return (self._broker.folder / "deaf").stat().st_mtime >= self._since
+        return False
 
     def acknowledge(self, ticket: Ticket) -> None:
         self._broker.note("acknowledged", self._out.pop(ticket.tag))

@@ -49,14 +49,14 @@ def tireless(path: str, times: int) -> int:
     return current_task().attempt
 
 
-@mesh.task(autoretry_for=(Busy,), retry_backoff=0.02, retry_jitter=False, max_retries=4)
+@mesh.task(autoretry_for=(Busy,), retry_backoff=0.1, retry_jitter=False, max_retries=4)
 def backs_off(path: str) -> None:
     """Note when it runs, and fail."""
     note(path, time.time())
     raise Busy("always")
 
 
-@mesh.task(autoretry_for=(Busy,), default_retry_delay=0.15, max_retries=None, retry_deadline=0.4)
+@mesh.task(autoretry_for=(Busy,), default_retry_delay=0.5, max_retries=None, retry_deadline=1.25)
 def pressed(path: str) -> None:
     """Fail until the deadline."""
     note(path, time.time())

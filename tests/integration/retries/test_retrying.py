@@ -14,6 +14,7 @@ from taskmesh.errors import MaxRetriesExceededError, NotPicklable, UsageError
 from tests.support import wait_until
 
 TIMEOUT_S = 90.0
+RETRIES = 60
 
 
 def test_a_message_runs_again_until_it_succeeds(app, path, notes):
@@ -49,15 +50,15 @@ def test_delays_double(app, path, notes):
     moments = [float(line) for line in notes()]
     waits = [after - before for before, after in itertools.pairwise(moments)]
     assert len(waits) == 4
-    for wait, least in zip(waits, [0.02, 0.04, 0.08, 0.16], strict=True):
+    for wait, least in zip(waits, [0.1, 0.2, 0.4, 0.8], strict=True):
         # the node's clock is measured, on a busy machine not very well, so a delay may seem shorter
-        assert wait >= least - 0.05
+        assert wait >= least - 0.3
 
 
 def test_no_attempt_begins_after_the_deadline(app, path, notes):
     with pytest.raises(app.Busy):
         app.pressed.delay(path).get(timeout=TIMEOUT_S)
-    # at 0, 0.15 and 0.3 s at most
+    # at 0, 0.5 and 1 s at most
     assert 1 <= len(notes()) <= 3
 
 
@@ -149,9 +150,10 @@ def test_a_task_that_travels_by_value_brings_its_policy(app, path):
 def test_an_idle_worker_begins_a_retry_as_soon_as_it_is_due(app, path, notes):
     """The child that asked for it is busy with the next message meanwhile, and no other looks for a second."""
     started = time.monotonic()
-    results = [app.busy.delay(f"{path}-{n}", 3) for n in range(8)]
-    assert [result.get(timeout=TIMEOUT_S) for result in results] == [4] * 8
-    assert time.monotonic() - started < 10
+    results = [app.tireless.delay(f"{path}-{n}", RETRIES) for n in range(3)]
+    assert [result.get(timeout=TIMEOUT_S) for result in results] == [RETRIES + 1] * 3
+    # far from a second for each
+    assert time.monotonic() - started < RETRIES / 2
 
 
 # -- in plain calls -------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_tickets_of_a_busy_worker_stay_at_the_broker(
     nodes.ready, nodes.waiting = 9, 0
     line = listen(nodes, [])
     caller.announce("default", 9)
-    assert caller.flush(20)
+    assert caller.flush(90)
     wait_until(lambda: caller.waiting("default") == 9)
     assert nodes.asked == 0
     nodes.waiting = 1
@@ -111,7 +111,7 @@ def test_a_line_that_is_cut_in_silence_is_made_anew(
     wait_until(lambda: nodes.asked == 1, what="it hears")
     proxy.silence()
     caller.announce("default", nodes.size + 2)  # more than the half of the connection that lives takes
-    wait_until(lambda: nodes.asked == 2, what="it hears again")
+    wait_until(lambda: nodes.asked >= 2, what="it hears again")
     assert "hears nothing though tickets wait at" in caplog.text
     assert told == [""]
 
@@ -128,7 +128,8 @@ def test_a_broker_that_is_away_is_told_of_once_and_its_return_too(
     wait_until(lambda: len(told) == 2, what="it is told")
     caller.announce("default")
     proxy.be(Way.PASS)
-    wait_until(lambda: nodes.asked == 2, what="it hears again")
+    # the first one may come once more, where its end had not reached the broker
+    wait_until(lambda: nodes.asked >= 2, what="it hears again")
     assert [bool(trouble) for trouble in told] == [False, True, False]
     assert "guest:guest" not in told[1]
 

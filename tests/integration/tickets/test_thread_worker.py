@@ -44,4 +44,4 @@ def test_it_is_woken_by_tickets_also_of_queues_that_come_later(mesh: TaskMesh) -
             lambda: mesh.broker.waiting("later") == mesh.broker.waiting("default") == 0,
             what="every ticket is done with",
         )
-    assert idle(mesh, "default") == idle(mesh, "later") == 0
+    wait_until(lambda: idle(mesh, "default") == idle(mesh, "later") == 0, what="nobody waits any more")

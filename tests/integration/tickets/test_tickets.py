@@ -112,7 +112,7 @@ def test_a_burst_takes_no_tickets(scene: Scene, broker: FileBroker) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_was_declared_dead_hears_in_its_next_life(scene: Scene, broker: FileBroker) -> None:
-    scene.settings["lease_ttl"] = 1.0
+    scene.settings["lease_ttl"] = 6.0  # longer than a busy machine stands still
     worker = scene.worker(1, name="stopped")
     wait_until(lambda: idle(scene) == 1, what="it waits")
     other = scene.worker(1, name="other", queues=("elsewhere",), log_level="INFO")
