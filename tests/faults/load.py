@@ -17,7 +17,7 @@ from tests.apps import ledger_tasks
 from tests.faults.ledger import Ledger
 from tests.faults.readers import outcome_of
 from tests.faults.scale import scaled
-from tests.faults.scene import SETTLED_S, Scene
+from tests.faults.scene import LOOK_S, SETTLED_S, Scene
 from tests.support import wait_until
 
 #: What was refused is sent again in so many of a hundred cases, and else left as it is.
@@ -262,7 +262,7 @@ class Load:
             if task_id in self.ledger.lost:
                 continue
             handle = self.handles.get(task_id) or self.scene.mesh.result(task_id)
-            got = handle.get(max(0.1, deadline - time.monotonic()), propagate=False)
+            got = handle.get(max(LOOK_S, deadline - time.monotonic()), propagate=False)
             if not isinstance(got, (TaskNotFound, ResultExpired)):
                 seen[task_id] = outcome_of(handle.state, got)
         self.ledger.note("sender", seen)

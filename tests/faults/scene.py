@@ -41,10 +41,10 @@ WORKERS_ONLY = ("lease_ttl",)
 #: Where a machine has far too much to do, a process takes as long as that to start or to end: a deadline that passes is
 #: to mean that it never will.
 PATIENCE_S = 90.0
-#: To start one takes longest.
+#: A worker is several processes, one after the other.
 START_S = 180.0
-#: And as long as that until all that was sent has ended.
-SETTLED_S = 120.0
+#: As long as that takes all that was sent to end; and each look at what has ended, when that is over.
+SETTLED_S, LOOK_S = 120.0, 10.0
 
 
 class Worker:
@@ -345,7 +345,7 @@ class Scene:
         """Wait until every accepted message is final."""
         deadline = time.monotonic() + timeout_s
         for handle, _ in self.accepted.values():
-            handle.get(max(0.1, deadline - time.monotonic()), propagate=False)
+            handle.get(max(LOOK_S, deadline - time.monotonic()), propagate=False)
 
     def look(self) -> None:
         """Note the outcomes that can be seen now; none that was seen before may differ."""
