@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from taskmesh.cli.output import facts, json_option, print_json, show, table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, serving, workers_of
 from taskmesh.core.state import FINAL, LETTER
+from taskmesh.queue.dead import dead_queues
 from taskmesh.queue.manage import Status
 from taskmesh.queue.manage import status as count
 from taskmesh.queue.setting import operated
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from taskmesh.nodes.look import Look
+
+#: Dead letters are counted queue by queue up to so many on each node.
+DEAD_COUNTED_MAX = 2000
 #: The columns of numbers.
 _NUMBERS = ("ready", "blocked", "idle children", "succeeded", "failed", "dead")
 
@@ -39,6 +45,8 @@ class QueueRow:
         paused: Whether nothing of it is begun until it is resumed.
         blocked: Messages that wait for their turn in a sequence.
         weight: Its weight beside other queues, if an operator has set one.
+        dead: Dead letters that are there now.
+        is_whole: Whether these are all; else there are so many of those that were looked at, the newest of the mesh.
     """
 
     name: str
@@ -49,6 +57,8 @@ class QueueRow:
     paused: bool
     blocked: int
     weight: int | None
+    dead: int = 0
+    is_whole: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for programs."""
@@ -58,13 +68,45 @@ class QueueRow:
             "weight": self.weight,
             "ready": self.ready,
             "blocked": self.blocked,
+            "dead": self.dead if self.is_whole else None,
+            "dead_at_least": self.dead,
             "idle_children": self.idle,
             "workers": list(self.workers),
             "totals": self.ended,
         }
 
 
-def queue_rows(counted: Status, workers: Sequence[WorkerFacts], weights: Mapping[str, int]) -> list[QueueRow]:
+@dataclass(frozen=True, slots=True)
+class DeadCount:
+    """How many dead letters each queue has now.
+
+    Attributes:
+        queues: Queue -> how many of those that were looked at.
+        is_whole: Whether these are all; else there are so many at least.
+    """
+
+    queues: Mapping[str, int]
+    is_whole: bool = True
+
+
+def dead_now(look: Look, *, most: int = DEAD_COUNTED_MAX) -> DeadCount:
+    """Count the dead letters that are there now by queue, on all nodes that answer.
+
+    Args:
+        look: By which nodes are asked.
+        most: Of each node so many are looked at.
+    """
+    letters: dict[str, str] = {}
+    is_whole = True
+    for _, (total, there) in look.ask_each(lambda: dead_queues(look.link.session, most)):
+        letters |= there
+        is_whole = is_whole and total <= most
+    return DeadCount(Counter(letters.values()), is_whole)
+
+
+def queue_rows(
+    counted: Status, workers: Sequence[WorkerFacts], weights: Mapping[str, int], dead: DeadCount
+) -> list[QueueRow]:
     """Return every queue that ever held a message, and those that are served, paused or weighed."""
     names = {
         *counted.queues,
@@ -84,6 +126,8 @@ def queue_rows(counted: Status, workers: Sequence[WorkerFacts], weights: Mapping
             paused=name in counted.paused,
             blocked=counted.blocked.get(name, 0),
             weight=weights.get(name),
+            dead=dead.queues.get(name, 0),
+            is_whole=dead.is_whole,
         )
         for name in sorted(names)
     ]
@@ -115,14 +159,19 @@ def _called(row: QueueRow) -> str:
     return f"{row.name} (paused)" if row.paused else row.name
 
 
-def _counts(row: QueueRow) -> tuple[int, ...]:
+def _counts(row: QueueRow) -> tuple[int | str, ...]:
     """Return what the columns of numbers show of a queue."""
-    return row.ready, row.blocked, row.idle, row.ended["SUCCESS"], row.ended["FAILURE"], row.ended["DEAD"]
+    dead = row.dead if row.is_whole else f"{row.dead:,} or more"
+    return row.ready, row.blocked, row.idle, row.ended["SUCCESS"], row.ended["FAILURE"], dead
 
 
 def _in_words(row: QueueRow) -> str:
     counts = zip(_NUMBERS, _counts(row), strict=True)
-    said = [f"{number:,} {name}" for name, number in counts if number or name == "ready"]
+    said = [
+        f"{each:,} {name}" if isinstance(each, int) else f"{each} {name}"
+        for name, each in counts
+        if each or name == "ready"
+    ]
     weight = [f"weight {row.weight}"] if row.weight is not None else []
     who = f"served by {', '.join(row.workers)}" if row.workers else "nobody serves it"
     return f"{', '.join([*said, *weight])}; {who}"
@@ -139,14 +188,17 @@ def _in_words(row: QueueRow) -> str:
 def queues(*, target: Target, json_wanted: bool) -> None:
     """Show the queues: what waits in each, and who serves it.
 
-    A queue exists as soon as a message was sent to it or a worker serves it.
+    A queue exists as soon as a message was sent to it or a worker serves it. What succeeded and failed is counted since
+    the mesh was made; `dead` are the dead letters that are there now, as in `taskmesh dead list`. Of a mesh with more
+    than 2,000 of them the newest are counted, and there may be more.
     """
     mesh = target.look()
     session = mesh.link.session
     with looking(mesh) as look:
         counted = look.run(count(session))
         weights = look.run(operated(session)).weights
-    rows = queue_rows(counted, workers_of(counted), weights)
+        dead = dead_now(look)
+    rows = queue_rows(counted, workers_of(counted), weights, dead)
     if json_wanted:
         print_json([row.as_json() | silence(look) for row in rows])
     elif rows:

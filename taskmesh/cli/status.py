@@ -16,7 +16,7 @@ from taskmesh.cli.group import ending
 from taskmesh.cli.looking import ONE_IS_ENOUGH, looking, silence
 from taskmesh.cli.node_list import copies_of_each
 from taskmesh.cli.output import as_duration, as_size, facts, json_option, print_json, show
-from taskmesh.cli.queues import QueueRow, queue_rows, queue_table
+from taskmesh.cli.queues import QueueRow, dead_now, queue_rows, queue_table
 from taskmesh.cli.target import Target, target_options
 from taskmesh.cli.worker_list import WorkerFacts, workers_of
 from taskmesh.client.inspect import Inspection
@@ -47,7 +47,8 @@ def status(*, target: Target, json_wanted: bool) -> None:
     """Show a mesh at a glance: its nodes, workers, schedulers, queues and totals.
 
     Ready messages wait for a worker, delayed ones for a time, parked ones for a worker of their queue that knows their
-    task, blocked ones for their turn in a sequence. The totals count what ended since the mesh was made. Schedulers are
+    task, blocked ones for their turn in a sequence. The totals count what ended since the mesh was made; dead letters
+    are those that are there now. Schedulers are
     those who stand for leader, workers among them; one that was killed is shown for some seconds more.
     """
     mesh = target.look()
@@ -56,10 +57,11 @@ def status(*, target: Target, json_wanted: bool) -> None:
         counted = look.run(count(link.session))
         nodes = _nodes(look)
         weights = look.run(operated(link.session)).weights
+        dead = dead_now(look)
         # which stands in what workers publish: it takes no look at the broker, and no address of it
         brokers = brokers_of(Inspection(link, look=look).workers(), link.clock.now_ms())
     workers = workers_of(counted)
-    rows = queue_rows(counted, workers, weights)
+    rows = queue_rows(counted, workers, weights, dead)
     standing = candidates_of(counted, link.clock.now_ms())
     if json_wanted:
         print_json(_document(mesh, nodes, counted, workers, rows, standing, brokers) | silence(look))

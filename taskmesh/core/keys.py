@@ -229,3 +229,8 @@ def listened(of: bytes) -> bytes:
 def waiting_starts(of: bytes, digest: bytes) -> bytes:
     """Return the key of the messages that wait for a start of a task with a rate limit."""
     return of + b"rate:" + digest
+
+
+def dead_letters(of: bytes) -> bytes:
+    """Return the key of the sorted set of dead letters."""
+    return of + b"dead"

@@ -44,6 +44,8 @@ CLAIM_SINGLY = 4
 AT_MOST_ONCE = 8
 
 QUEUE_LENGTH_MAX = 100
+#: Its first so many bytes are enough to know the queue of a record.
+NAMED_MAX = HEAD_LENGTH + QUEUE_LENGTH_MAX
 #: An id is remembered, by its state alone, for at least so long after it became final.
 REMEMBER_S = 600
 
@@ -93,7 +95,7 @@ def head_parts(
 
 
 def queue_of(raw: bytes) -> str:
-    """Return the queue of a record; empty if there is none in it, for anybody may have written there."""
+    """Return the queue of a record, or of its beginning; empty if none is in it, for anybody may have written there."""
     try:
         return raw[HEAD_LENGTH : HEAD_LENGTH + int(raw[102:104], 16)].decode("ascii")
     except ValueError:

@@ -16,7 +16,7 @@ from taskmesh.core.script import load_script
 from taskmesh.core.state import LETTER, State
 from taskmesh.core.steps import Call, Session, Steps
 from taskmesh.queue.enqueue import NewMessage
-from taskmesh.replication.ask import ask, look, plain
+from taskmesh.replication.ask import answer, ask, look, plain
 from taskmesh.replication.route_pages import BEGIN, place
 
 DEAD = load_script("taskmesh.queue", "dead")
@@ -82,6 +82,30 @@ def _letters(
         for at in range(0, len(rest), 4)
     ]
     return int(total), place(following), letters
+
+
+def dead_queues(session: Session, most: int) -> Steps[tuple[int, dict[str, str]]]:
+    """Return how many dead letters one node lists, and of the newest the queue, by id; no look may take long.
+
+    Args:
+        session: Where; of several nodes each is asked for its own, and two may list the same for a while.
+        most: So many are looked at.
+    """
+    prefix = session.prefix
+    dead = keys.dead_letters(prefix)
+    total: int = yield from plain(session, b"ZCARD", dead)
+    ids = yield from plain(session, b"ZRANGE", dead, b"0", b"%d" % (most - 1), b"REV")
+    found: dict[str, str] = {}
+    for at in range(0, len(ids), IDS_MAX):
+        some = [task_id.decode() for task_id in ids[at : at + IDS_MAX]]
+        last = b"%d" % (record.NAMED_MAX - 1)
+        replies = yield [
+            Call(None, prefix, (b"GETRANGE", keys.record(prefix, task_id), b"0", last)) for task_id in some
+        ]
+        for task_id, reply in zip(some, replies, strict=True):
+            if queue := record.queue_of(answer(session, "GETRANGE", reply)):  # else it is being removed
+                found[task_id] = queue
+    return total, found
 
 
 def whole_record(session: Session, task_id: str) -> Steps[Record | None]:

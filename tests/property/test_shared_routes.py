@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,12 @@ def on_each(both: Both, make: Callable[[Session], Steps[Any]]) -> None:
     for mesh in both.meshes:
         for node in mesh.nodes:
             mesh.run(at(node, make(mesh.session)))
+
+
+def queues_of(mesh: ManyNodes) -> list[Any]:
+    """Return what each node says of which queues its dead letters are."""
+    found = [mesh.run(at(node, dead.dead_queues(mesh.session, 100))) for node in mesh.nodes]
+    return [letters.items() for _, letters in found]
 
 
 def ordered(make: Callable[..., Steps[Any]]) -> Callable[..., Steps[Any]]:
@@ -198,6 +205,9 @@ def test_dead_letters_are_listed_in_their_order_page_by_page(view, seed):
                 assert len(letters) == min(most, total)
         ids = both.same(dead.dead_ids)
         assert len(set(ids)) == len(ids) == total
+        one, many = (dict(chain.from_iterable(queues_of(mesh))) for mesh in both.meshes)
+        assert one == many
+        assert set(many) == set(ids)
         both.same(dead.drop, ids[::2] + both.ids)
         both.same(dead.dead_ids)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskmesh.cli.broker_list import BrokerSeen, brokers_of
 from taskmesh.cli.candidate_list import candidates_of
+from taskmesh.cli.queues import DeadCount, dead_now
 from taskmesh.cli.status import totals
 from taskmesh.cli.worker_list import serving, workers_of
 from taskmesh.client.inspect import Inspection
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Messages of each worker that are looked at for what runs.
 RUNNING_MAX = 200
+#: Dead letters of each node that are looked at for their queues, the newest: it is done each second.
+DEAD_MAX = 500
 #: Queues whose oldest message is asked for: those with the most that waits.
 OLDEST_MAX = 100
 
@@ -41,7 +44,7 @@ class QueueSeen:
         idle: Children that wait for a message.
         oldest_s: Since when the first in line waits; None where nothing does.
         ended: How many ended, since the mesh was made.
-        dead: Of those, dead letters.
+        dead: Dead letters that are there now, as far as they were looked at.
         paused: Whether nothing of it is begun.
         workers: How many live workers serve it.
     """
@@ -167,6 +170,7 @@ def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
     counted = look.run(count(link.session))
     busiest = sorted(counted.queues, key=lambda name: -counted.queues[name])[:OLDEST_MAX]
     waiting = look.run(backlogs(link.session, [name for name in busiest if counted.queues[name]])) or {}
+    dead = dead_now(look, most=DEAD_MAX) if counted.dead else DeadCount({})
     told = dict(look.ask_each(lambda: read_facts(link.session)))
     inspection = Inspection(link, limit=RUNNING_MAX, look=look)
     active = inspection.active() if any(row[4] for row in counted.workers) else {}
@@ -186,7 +190,7 @@ def look_at(mesh: TaskMesh, look: Look | None = None) -> Seen:
             counted.idle.get(name, 0),
             max(0.0, (now_ms - first_ms) / 1000) if first_ms else None,
             sum(ended.values()),
-            ended.get("D", 0),
+            dead.queues.get(name, 0),
             name in counted.paused,
             len(serving(known, name)),
         )

@@ -190,8 +190,16 @@ def test_purge_revokes_what_waits(served):
 
 
 def test_a_message_that_kills_its_worker_becomes_a_dead_letter_and_can_be_sent_again(served):
+
+    def counted() -> tuple[int, int]:
+        """Return how many dead letters the queue has now, and how many it ever had."""
+        rows = {row["queue"]: row for row in served.run("queues", "--json").json}
+        return rows["default"]["dead"], rows["default"]["totals"]["DEAD"]
+
+    now, ever = counted()
     died = served.run("call", "die", "--wait", "90", "--json", code=1).json
     assert died["state"] == "DEAD"
+    assert counted() == (now + 1, ever + 1)
     listed = {row["id"]: row for row in served.run("dead", "list", "--json").json["letters"]}
     assert listed[died["id"]]["task"] == "app.die"
     assert listed[died["id"]]["crashes"] == 3
@@ -201,8 +209,12 @@ def test_a_message_that_kills_its_worker_becomes_a_dead_letter_and_can_be_sent_a
     assert served.run("result", again, "--wait", "90", "--json", code=1).json["state"] == "DEAD"
     assert served.run("dead", "show", again, "--json").json["extras"] == {"retry_of": died["id"]}
     assert "dropped" in served.run("dead", "show", died["id"], code=1).err
+    assert counted() == (now + 1, ever + 2), "the first is dead no more"
     assert served.run("dead", "drop", again, "--json").json["dropped"] == [again]
     assert again not in served.run("dead", "list").out
+    assert counted() == (now, ever + 2)
+    (default,) = (row for row in served.run("status", "--json").json["queues"] if row["queue"] == "default")
+    assert default["dead"] == now
 
 
 @contextmanager

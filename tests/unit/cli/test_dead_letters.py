@@ -16,7 +16,16 @@ from taskmesh.core.state import State
 from taskmesh.errors import NodeFault
 from taskmesh.queue.claim import claim
 from taskmesh.queue.commit import commit
-from taskmesh.queue.dead import DROPPED, UNKNOWN, dead_ids, dead_letters, drop, sent_again, whole_record
+from taskmesh.queue.dead import (
+    DROPPED,
+    UNKNOWN,
+    dead_ids,
+    dead_letters,
+    dead_queues,
+    drop,
+    sent_again,
+    whole_record,
+)
 from taskmesh.queue.enqueue import NewMessage, enqueue, message_keys
 from taskmesh.queue.workers import register
 from taskmesh.replication.accept import accept_key, refuse_key
@@ -117,6 +126,19 @@ def test_dead_letters_are_listed_newest_first_with_their_records(scene):
     assert {letter.record.state for letter in letters} == {State.DEAD}
     assert decode_envelope(letters[0].record.envelope, MESSAGES, expect_id="id-44").task == "app.t"
     assert scene.run(dead_ids(scene.session)) == [f"id-{number:02}" for number in range(45)]
+
+
+def test_the_queues_of_the_newest_are_told():
+    scene = Scene()
+    for task_id in ("first", "second", "third", "fourth"):
+        scene.end(task_id)
+    assert scene.run(dead_queues(scene.session, 3)) == (
+        4,
+        dict.fromkeys(("fourth", "third", "second"), "default"),
+    )
+    scene.run(drop(scene.session, ["third"]))
+    scene.value(b"SET", keys.record(PREFIX, "second"), b"what anybody may have written there")
+    assert scene.run(dead_queues(scene.session, 9)) == (3, dict.fromkeys(("fourth", "first"), "default"))
 
 
 def test_a_dropped_letter_leaves_its_state_alone(scene):
