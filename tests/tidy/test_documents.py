@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -78,6 +79,13 @@ def test_the_readme_names_every_command():
     text = (ROOT / "README.md").read_text()
     listed = set(re.findall(r"`(\w+)`", text.partition("lists all commands:")[2].partition("Each has")[0]))
     assert listed == {name for part in SECTIONS.values() for name in part}
+
+
+@pytest.mark.parametrize(("figures", "command"), [("budget", "make bench"), ("peers", "make bench-peers")])
+def test_the_readme_says_when_and_by_what_its_figures_were_taken(figures, command):
+    part = (ROOT / "README.md").read_text().partition("## How fast")[2].partition("\n## ")[0]
+    started = json.loads((ROOT / "benchmarks" / "results" / f"{figures}.json").read_text())["started"]
+    assert re.search(rf"taken by[^;]*`{command}`[^;]*on\s+{started[:10]}\.", part)
 
 
 def test_the_guides_are_all_listed():
