@@ -13,7 +13,7 @@ from taskmesh.cli.top.table import Column, Row, table_of
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from taskmesh.cli.top.seen import QueueSeen, Seen
+    from taskmesh.cli.top.seen import NodeSeen, QueueSeen, Seen, WorkerSeen
     from taskmesh.cli.top.tally import TaskCount
     from taskmesh.cli.top.watching import Watching
 
@@ -66,8 +66,8 @@ def parts_of(watching: Watching, seen: Seen, state: State, width: int, height: i
     queues = ordered(seen)
     made: dict[str, tuple[Sequence[Column], list[Row]]] = {
         "queues": (QUEUES, [_queue(watching, queue) for queue in queues]),
-        "workers": (WORKERS, _workers(seen)),
-        "nodes": (NODES, _nodes(seen)),
+        "workers": (WORKERS, [_worker(worker) for worker in seen.workers]),
+        "nodes": (NODES, [_node(node) for node in seen.nodes]),
         "tasks": (TASKS, [_task(task) for task in watching.tally.tasks()]),
     }
     state.drawn([queue.name for queue in queues])
@@ -132,37 +132,30 @@ def _queue(watching: Watching, queue: QueueSeen) -> Row:
     ), style
 
 
-def _workers(seen: Seen) -> list[Row]:
-    rows: list[Row] = []
-    for worker in seen.workers:
-        longest = f"{as_duration(worker.longest[1])} {worker.longest[0]}" if worker.longest else ""
-        is_late = worker.beat_age_s is not None and worker.beat_age_s > LATE_S
-        if worker.state != "live":
-            longest = f"declared {worker.state}"
-        elif is_late and worker.beat_age_s is not None:
-            longest = f"no heartbeat for {as_duration(worker.beat_age_s)}"
-        size = as_size(worker.rss_bytes) if worker.rss_bytes else ""
-        cells = (worker.name, str(worker.children), str(worker.running), f"{worker.ended:,}", size, longest)
-        rows.append((cells, "bold red" if worker.state != "live" or is_late else ""))
-    return rows
+def _worker(worker: WorkerSeen) -> Row:
+    longest = f"{as_duration(worker.longest[1])} {worker.longest[0]}" if worker.longest else ""
+    is_late = worker.beat_age_s is not None and worker.beat_age_s > LATE_S
+    if worker.state != "live":
+        longest = f"declared {worker.state}"
+    elif is_late and worker.beat_age_s is not None:
+        longest = f"no heartbeat for {as_duration(worker.beat_age_s)}"
+    size = as_size(worker.rss_bytes) if worker.rss_bytes else ""
+    cells = (worker.name, str(worker.children), str(worker.running), f"{worker.ended:,}", size, longest)
+    return cells, "bold red" if worker.state != "live" or is_late else ""
 
 
-def _nodes(seen: Seen) -> list[Row]:
-    rows: list[Row] = []
-    for node in seen.nodes:
-        memory = as_size(node.memory_used) if node.memory_used else ""
-        if node.memory_limit:
-            memory += f" of {as_size(node.memory_limit)}"
-        is_well = node.state == "up"
-        cells = (
-            node.name or "node",
-            node.address,
-            f"{node.slots:,}" if node.slots else "",
-            memory,
-            f"{node.state}{', ' + node.server if node.server else ''}",
-        )
-        rows.append((cells, "" if is_well else "bold red"))
-    return rows
+def _node(node: NodeSeen) -> Row:
+    memory = as_size(node.memory_used) if node.memory_used else ""
+    if node.memory_limit:
+        memory += f" of {as_size(node.memory_limit)}"
+    cells = (
+        node.name or "node",
+        node.address,
+        f"{node.slots:,}" if node.slots else "",
+        memory,
+        f"{node.state}{', ' + node.server if node.server else ''}",
+    )
+    return cells, "" if node.state == "up" else "bold red"
 
 
 def _task(task: TaskCount) -> Row:
