@@ -49,7 +49,7 @@ class Place:
             env=self.environ | environ,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
