@@ -16,7 +16,7 @@ from taskmesh.errors import AgreementError, NodeUnavailable
 from taskmesh.replication.packed_view import unpack
 from taskmesh.replication.view import UP, View
 from tests.faults.load import Load
-from tests.faults.scene import Scene
+from tests.faults.scene import START_S, Scene
 from tests.faults.server import Server
 from tests.nodes import Nodes
 from tests.support import wait_until
@@ -108,16 +108,17 @@ class MeshScene(Scene):
         self.until(self.is_whole, "all take part with all copies")
         return self.view()
 
-    def until(self, predicate: Callable[[], Any], what: str) -> Any:
+    def until(self, predicate: Callable[[], Any], what: str, timeout_s: float = CHANGE_S) -> Any:
         """Wait for something that a change of the view brings; when it does not come, the views are told."""
         try:
-            return wait_until(predicate, CHANGE_S, what)
+            return wait_until(predicate, timeout_s, what)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.told()}") from error
 
     def led(self) -> None:
         """Wait for a leader: before the first one, the registers do not exist yet, and nobody looks after nodes."""
-        self.until(self._leader, "somebody leads")
+        # the workers, one of whom is to lead, may only just be starting
+        self.until(self._leader, "somebody leads", START_S + CHANGE_S)
 
     def _leader(self) -> str:
         agreement = self.mesh.agreement
