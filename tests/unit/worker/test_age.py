@@ -41,7 +41,10 @@ def test_too_much_memory_is_said_with_both_figures():
 
 
 def test_what_a_process_allocates_is_its_own():
-    before = private_bytes()
-    kept = os.urandom(1) * (30 << 20)
-    assert private_bytes() - before > 20 << 20
-    del kept
+    def grows() -> bool:
+        before = private_bytes()
+        kept = os.urandom(1) * (30 << 20)
+        return private_bytes() - before > len(kept) * 2 // 3
+
+    # other tests have left threads behind, which may give back as much in that moment
+    assert any(grows() for _ in range(5))
