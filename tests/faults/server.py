@@ -26,7 +26,7 @@ ALWAYS, NEVER = "always", "no"
 
 
 #: Outgoing connections get theirs above these: a server that is started anew would find its own taken by one of them.
-PORTS = range(10_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0]))
+PORTS = range(10_000, max(20_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])))
 #: Processes that share the tests take theirs from so many parts, each from its own.
 PARTS = 16
 

@@ -75,6 +75,7 @@ ZADD z NX|XX|GT|LT|CH NX|XX|GT|LT|CH score v score v
 ZADD z score v score
 ZREM z v*
 ZSCORE z v
+ZMSCORE z v*
 ZCARD z
 ZCOUNT z bound bound
 ZRANGE z index index

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-#: Seeds of each history in one run of the tests; with nineteen histories, some 2,200. `make soak` runs more.
-SEEDS = 120
+#: Seeds of each history in one run of the tests; with nineteen histories, some 2,100. `make soak` runs more.
+SEEDS = 110
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ from tests.simulation.coordination.transaction_defects import DEFECTS as TRANSAC
 from tests.simulation.coordination.transactions import Judged, transactions
 from tests.simulation.coordination.world import CoordinationWorld
 
-SEEDS = 120
+SEEDS = 80
 #: Of transactions, whose leaders look for longer.
 TRANSACTION_SEEDS = 60
 
