@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 #: Runs in one run of the tests: half a minute on two cores. `make soak` runs two million.
-SEEDS = 12_000
+SEEDS = 8_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 #: Runs in one run of the tests. `make soak` runs a million.
-SEEDS = 4_000
+SEEDS = 3_200
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
