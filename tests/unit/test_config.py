@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import re
@@ -630,9 +631,10 @@ def test_settings_are_frozen_and_survive_pickling(load):
 
 
 def test_every_setting_is_an_attribute_and_described():
-    described = Settings.__doc__ or ""
+    # newer Pythons take the indentation away themselves
+    described = inspect.cleandoc(Settings.__doc__ or "")
     for name in SETTINGS:
-        assert f"        {name}: " in described
+        assert f"\n    {name}: " in described
     assert set(SETTINGS) | {"name", "sources"} == set(Settings.__dataclass_fields__)
 
 
