@@ -5,6 +5,7 @@ celery/kombu#294, celery/celery#6089; readthedocs/readthedocs.org#10002.
 
 from __future__ import annotations
 
+import json
 import signal
 
 from tests.apps import worker_tasks as tasks
@@ -16,8 +17,12 @@ def kinds(scene) -> set[str]:
     """Return the keys of the mesh, those of single messages and workers by their kind only."""
     prefix = scene.prefix.encode()
     found = {key.removeprefix(prefix).decode() for key in scene.node.scan_iter(f"{scene.prefix}*")}
-    # what a killed candidate had said of itself a leader has forgotten a minute later
-    return {key for key in found if not key.startswith(("r:", "x:")) and key != "candidates"}
+    return {key for key in found if not key.startswith(("r:", "x:"))}
+
+
+def candidates(scene) -> set[str]:
+    """Return the names of those who have said that they stand by, or lead."""
+    return {json.loads(note)["name"] for note in scene.node.hvals(f"{scene.prefix}candidates")}
 
 
 def test_workers_that_come_and_go_leave_the_keys_as_they_were(scene, at_scale):
@@ -40,6 +45,8 @@ def test_workers_that_come_and_go_leave_the_keys_as_they_were(scene, at_scale):
     wait_until(
         lambda: set(scene.live_workers()) == {"heir"} and scene.node.scard(f"{scene.prefix}workers") == 1
     )
+    # what those who were killed had said as candidates the leader has nodes forget a minute later
+    wait_until(lambda: candidates(scene) <= {"heir"}, 240)
     heir.send(signal.SIGTERM)
     assert heir.exit_code() == 0
     wait_until(lambda: kinds(scene) <= before, what="keys are left over")
